@@ -1,1 +1,40 @@
-fn main() {}
+//! `cargo xtask`: everything a person or a CI job does with this repository, as one program.
+//!
+//! `cli` is what can be typed, `tasks` has one file for each task, and the modules beside it each know one outside
+//! system (`docker`, `postgres`) or one pure subject (`image`).
+
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test that unwraps nothing has failed"))]
+
+mod cli;
+mod docker;
+mod image;
+mod postgres;
+mod process;
+mod project;
+mod python;
+mod settings;
+mod tasks;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let task = cli::Xtask::parse().task;
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(tasks::run(task));
+            // A thread that still waits for a child must not keep a finished task from ending.
+            runtime.shutdown_background();
+            outcome.unwrap_or_else(|error| {
+                ui::error(&error);
+                ExitCode::FAILURE
+            })
+        }
+        Err(error) => {
+            ui::error(&anyhow::Error::from(error).context("the async runtime did not start"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What can be typed after `cargo xtask`. The arguments of a task stand in the task's own file.
+
+use clap::{Parser, Subcommand, builder::styling::AnsiColor, builder::styling::Styles};
+
+use crate::tasks;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// The release pipeline of run-migrations
+///
+/// stdout carries the result of a task (a path, an image, a report), stderr everything else.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    styles = STYLES,
+    max_term_width = 110,
+    disable_help_subcommand = true,
+    after_help = "\
+A first day:
+  cargo xtask new-migration \"add contact phone\"   write the two scripts it names
+  cargo xtask run-migrations                      apply them to a local PostgreSQL
+  cargo xtask database psql                       look at the result
+  cargo xtask run-migrations downgrade -1         take the last one back
+
+`cargo xtask TASK --help` shows a task's examples and every environment variable it reads. Settings come from
+the first of: flag, environment, xtask/release.yaml, default. NO_COLOR and CLICOLOR_FORCE are honoured."
+)]
+pub(crate) struct Xtask {
+    #[command(subcommand)]
+    pub(crate) task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    NewMigration(tasks::new_migration::Arguments),
+    RunMigrations(tasks::run_migrations::Arguments),
+    Database(tasks::database::Arguments),
+    BuildImage(tasks::build_image::Arguments),
+    Completions(tasks::completions::Arguments),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Xtask::command().debug_assert();
+    }
+}

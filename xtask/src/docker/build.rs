@@ -1,0 +1,183 @@
+//! Building an image: the context goes up as one tar, what the builder says comes back as it says it.
+
+use anyhow::{Context, bail};
+use base64::Engine;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use serde_json::Value;
+
+use super::buildkit::{Event, events};
+use super::{Builder, Docker, http};
+use crate::ui;
+
+/// One build.
+#[derive(Debug)]
+pub(crate) struct Build<'a> {
+    /// Name and tag of the result; none for an intermediate stage.
+    pub(crate) tag: Option<&'a str>,
+    pub(crate) target: &'a str,
+    pub(crate) platform: &'a str,
+    pub(crate) arguments: Vec<(&'a str, String)>,
+    pub(crate) context: Vec<u8>,
+}
+
+/// What one line of the response means.
+#[derive(Debug, PartialEq, Eq)]
+enum Frame {
+    Output(String),
+    Progress(String),
+    Image(String),
+    Error(String),
+    Events(Vec<Event>),
+    Nothing,
+}
+
+impl Docker {
+    /// Builds and returns the image's ID.
+    pub(crate) async fn build(&self, build: Build<'_>) -> anyhow::Result<String> {
+        let arguments = Value::Object(
+            build.arguments.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect(),
+        );
+        let arguments = arguments.to_string();
+        let version = match self.builder {
+            Builder::Classic => "1",
+            Builder::BuildKit => "2",
+        };
+        let mut pairs = vec![
+            ("version", version),
+            ("target", build.target),
+            ("platform", build.platform),
+            ("buildargs", &arguments),
+            ("rm", "1"),
+            ("forcerm", "1"),
+        ];
+        pairs.extend(build.tag.map(|tag| ("t", tag)));
+        let request = hyper::Request::post(format!("/build?{}", http::query(&pairs)))
+            .header("host", "docker")
+            .header("content-type", "application/x-tar")
+            .body(Full::new(Bytes::from(build.context)))
+            .context("the build request is not valid")?;
+        let response = http::send(&self.endpoint, request).await?;
+        if !response.status().is_success() {
+            let status = response.status();
+            let body = response
+                .into_body()
+                .collect()
+                .await
+                .map(http_body_util::Collected::to_bytes)
+                .unwrap_or_default();
+            bail!("the daemon refused to build ({status}): {}", message(&body));
+        }
+        let mut image = None;
+        let mut failure = None;
+        let mut failed_step = None;
+        let waiting = ui::waiting("Building", "image");
+        http::lines(response.into_body(), |line| {
+            match frame(line) {
+                // The stream is read to its end: the daemon stops a build whose client went away.
+                Frame::Error(error) => failure = Some(error),
+                Frame::Image(id) => image = Some(id),
+                Frame::Output(text) => waiting.print(&text),
+                Frame::Progress(text) => waiting.say(&text),
+                Frame::Events(events) => {
+                    for event in events {
+                        match event {
+                            Event::Started { step } if step.starts_with("[internal]") => {}
+                            Event::Started { step } => waiting.print(&step),
+                            Event::Output { text } => waiting.print(&text),
+                            Event::Failed { step, error } => failed_step = Some(format!("{step}: {error}")),
+                        }
+                    }
+                }
+                Frame::Nothing => {}
+            }
+            Ok(())
+        })
+        .await?;
+        drop(waiting);
+        if let Some(error) = failure {
+            bail!(
+                "the image was not built: {}",
+                failed_step.filter(|step| !error.contains(step)).unwrap_or(error)
+            );
+        }
+        image.context("the builder ended without an image and without an error")
+    }
+}
+
+fn frame(line: &[u8]) -> Frame {
+    if line.is_empty() {
+        return Frame::Nothing;
+    }
+    let Ok(value) = serde_json::from_slice::<Value>(line) else {
+        return Frame::Output(String::from_utf8_lossy(line).into_owned());
+    };
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    if let Some(error) = value["errorDetail"]["message"].as_str().or(value["error"].as_str()) {
+        return Frame::Error(error.trim().to_owned());
+    }
+    if value["id"] == "moby.buildkit.trace" {
+        let bytes =
+            value["aux"].as_str().and_then(|aux| base64::engine::general_purpose::STANDARD.decode(aux).ok());
+        return Frame::Events(events(&bytes.unwrap_or_default()));
+    }
+    if let Some(id) = text(&value["aux"]["ID"]) {
+        return Frame::Image(id);
+    }
+    if let Some(output) = text(&value["stream"]) {
+        return Frame::Output(output);
+    }
+    match (text(&value["status"]), text(&value["progress"])) {
+        (Some(status), progress) => {
+            Frame::Progress(format!("{status} {}", progress.unwrap_or_default()).trim().to_owned())
+        }
+        _ => Frame::Nothing,
+    }
+}
+
+/// The daemon's own words out of an error body.
+fn message(body: &[u8]) -> String {
+    serde_json::from_slice::<Value>(body)
+        .ok()
+        .and_then(|value| value["message"].as_str().map(str::to_owned))
+        .unwrap_or_else(|| String::from_utf8_lossy(body.trim_ascii()).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_told_apart() {
+        for (line, expected) in [
+            (
+                r#"{"stream":"Step 1/2 : FROM scratch\n"}"#,
+                Frame::Output("Step 1/2 : FROM scratch\n".to_owned()),
+            ),
+            (r#"{"aux":{"ID":"sha256:ab"}}"#, Frame::Image("sha256:ab".to_owned())),
+            (r#"{"id":"moby.image.id","aux":{"ID":"sha256:ab"}}"#, Frame::Image("sha256:ab".to_owned())),
+            (r#"{"id":"moby.buildkit.trace","aux":""}"#, Frame::Events(vec![])),
+            (r#"{"id":"moby.buildkit.trace","aux":"***"}"#, Frame::Events(vec![])),
+            // an error alone, without errorDetail, is what bollard would take for a success
+            (r#"{"error":"no space"}"#, Frame::Error("no space".to_owned())),
+            (
+                r#"{"errorDetail":{"code":1,"message":"COPY failed"},"error":"COPY failed"}"#,
+                Frame::Error("COPY failed".to_owned()),
+            ),
+            (
+                r#"{"status":"Downloading","progress":"[=>] 1MB/9MB","id":"a"}"#,
+                Frame::Progress("Downloading [=>] 1MB/9MB".to_owned()),
+            ),
+            ("not json", Frame::Output("not json".to_owned())),
+            ("", Frame::Nothing),
+        ] {
+            assert_eq!(frame(line.as_bytes()), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_quoted() {
+        assert_eq!(message(br#"{"message":"invalid platform"}"#), "invalid platform");
+        assert_eq!(message(b" gateway down\n"), "gateway down");
+    }
+}

@@ -1,0 +1,117 @@
+//! Looking at images and into them.
+
+use std::io::Read;
+
+use anyhow::{Context, bail};
+use bollard::models::{ContainerCreateBody, ImageInspect};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, RemoveContainerOptionsBuilder,
+};
+use futures_util::StreamExt;
+
+use super::Docker;
+
+/// What an image in the local Docker consists of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Description {
+    pub(crate) id: String,
+    pub(crate) architecture: String,
+    pub(crate) size: u64,
+    pub(crate) layers: Vec<Layer>,
+}
+
+/// One layer: the digest of its uncompressed content, what made it, how much it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layer {
+    pub(crate) digest: String,
+    pub(crate) made_by: String,
+    pub(crate) size: u64,
+}
+
+impl Docker {
+    pub(crate) async fn describe(&self, image: &str) -> anyhow::Result<Description> {
+        let inspected: ImageInspect =
+            self.api.inspect_image(image).await.with_context(|| format!("cannot inspect {image}"))?;
+        let history = self
+            .api
+            .image_history(image)
+            .await
+            .with_context(|| format!("cannot read the history of {image}"))?;
+        let digests = inspected.root_fs.and_then(|root| root.layers).unwrap_or_default();
+        // Steps that only change the config have no layer, and no size either.
+        let made = history.iter().rev().filter(|step| step.size > 0);
+        let layers = digests
+            .into_iter()
+            .zip(made)
+            .map(|(digest, step)| Layer {
+                digest,
+                made_by: instruction(&step.created_by),
+                size: step.size.unsigned_abs(),
+            })
+            .collect();
+        Ok(Description {
+            id: inspected.id.context("an image without an ID")?,
+            architecture: inspected.architecture.unwrap_or_default(),
+            size: inspected.size.unwrap_or_default().unsigned_abs(),
+            layers,
+        })
+    }
+
+    /// One file out of an image that is never run.
+    pub(crate) async fn file_of(&self, image: &str, platform: &str, path: &str) -> anyhow::Result<Vec<u8>> {
+        let body = ContainerCreateBody { image: Some(image.to_owned()), ..ContainerCreateBody::default() };
+        let options = CreateContainerOptionsBuilder::new().platform(platform).build();
+        let container =
+            self.api.create_container(Some(options), body).await.context("cannot make a container")?.id;
+        let packed = self.download(&container, path).await;
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+        self.api.remove_container(&container, Some(options)).await.context("cannot remove a container")?;
+        let packed = packed.with_context(|| format!("cannot get {path} out of {image}"))?;
+        let mut archive = tar::Archive::new(packed.as_slice());
+        let Some(entry) = archive.entries().context("not an archive")?.next() else {
+            bail!("{image} holds no {path}")
+        };
+        let mut bytes = Vec::new();
+        entry
+            .and_then(|mut entry| entry.read_to_end(&mut bytes))
+            .with_context(|| format!("cannot unpack {path}"))?;
+        Ok(bytes)
+    }
+
+    async fn download(&self, container: &str, path: &str) -> anyhow::Result<Vec<u8>> {
+        let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
+        let mut chunks = std::pin::pin!(self.api.download_from_container(container, Some(options)));
+        let mut packed = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            packed.extend_from_slice(&chunk?);
+        }
+        Ok(packed)
+    }
+}
+
+/// `COPY` or `ADD` with its files, out of what either builder notes down.
+fn instruction(created_by: &str) -> String {
+    let text = created_by.split_once("#(nop)").map_or(created_by, |(_, text)| text).trim();
+    let text = text.split_once(" # buildkit").map_or(text, |(text, _)| text);
+    let verb = text.split_whitespace().next().unwrap_or_default();
+    let target = text.split_whitespace().last().unwrap_or_default();
+    if text.contains("multi:") || text.contains("file:") || text.contains("dir:") {
+        format!("{verb} to {target}")
+    } else {
+        text.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn instructions_are_readable() {
+        for (noted, read) in [
+            ("/bin/sh -c #(nop) COPY multi:0a1b in / ", "COPY to /"),
+            ("/bin/sh -c #(nop) ADD file:0a1b in / ", "ADD to /"),
+            ("COPY LICENSE run-migration[s] / # buildkit", "COPY LICENSE run-migration[s] /"),
+        ] {
+            assert_eq!(super::instruction(noted), read);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The Docker daemon: found as the docker CLI finds it, asked to build, run and describe. What for is decided elsewhere.
+
+mod bridge;
+pub(crate) mod build;
+mod buildkit;
+mod endpoint;
+mod http;
+pub(crate) mod image;
+pub(crate) mod run;
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use http_body_util::Full;
+
+use bridge::Bridge;
+use endpoint::{Endpoint, Surroundings};
+
+/// A daemon that has answered.
+#[derive(Debug)]
+pub(crate) struct Docker {
+    pub(crate) api: bollard::Docker,
+    endpoint: Endpoint,
+    builder: Builder,
+    pub(crate) daemon: Daemon,
+    _bridge: Option<Bridge>,
+}
+
+/// Which builder takes our context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Builder {
+    Classic,
+    BuildKit,
+}
+
+/// What the daemon says about itself and its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Daemon {
+    pub(crate) place: Place,
+    pub(crate) version: String,
+}
+
+/// Where containers run, seen from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On this machine, whose network a container can share.
+    Here,
+    /// On this machine, in a network namespace or a virtual machine of the daemon's own.
+    Aside,
+    /// On another machine, or outside of the container we are in.
+    Elsewhere,
+}
+
+impl Docker {
+    /// Connects, or says in one sentence why there is no Docker to use.
+    pub(crate) async fn connect() -> anyhow::Result<Self> {
+        let mut endpoint = Surroundings::read().endpoint()?;
+        let mut bridge = None;
+        let remote = !matches!(endpoint, Endpoint::Unix(_));
+        if let Endpoint::ThroughCli(host) = &endpoint {
+            let opened = Bridge::open(host)?;
+            endpoint = Endpoint::Unix(opened.socket());
+            bridge = Some(opened);
+        }
+        let patience = Duration::from_secs(if remote { 15 } else { 5 });
+        let builder = tokio::time::timeout(patience, ping(&endpoint))
+            .await
+            .with_context(|| format!("{endpoint} did not answer within {} s", patience.as_secs()))??;
+        // Waiting for a build or a container may take as long as it likes; every other answer comes soon.
+        let api = match &endpoint {
+            Endpoint::Unix(path) => {
+                bollard::Docker::connect_with_unix(&path.to_string_lossy(), 120, bollard::API_DEFAULT_VERSION)
+            }
+            Endpoint::Tcp(address) => {
+                bollard::Docker::connect_with_http(address, 120, bollard::API_DEFAULT_VERSION)
+            }
+            Endpoint::ThroughCli(host) => bail!("{host} is reached through the docker CLI only"),
+        }
+        .with_context(|| format!("cannot connect to {endpoint}"))?;
+        let info = api.info().await.context("the daemon does not describe itself")?;
+        let daemon = Daemon {
+            place: if remote { Place::Elsewhere } else { place(&info, &host_name()) },
+            version: info.server_version.unwrap_or_default(),
+        };
+        if info.os_type.as_deref() != Some("linux") {
+            bail!("{endpoint} runs {} containers; the job needs linux", info.os_type.unwrap_or_default());
+        }
+        Ok(Self { api, endpoint, builder, daemon, _bridge: bridge })
+    }
+}
+
+async fn ping(endpoint: &Endpoint) -> anyhow::Result<Builder> {
+    let request = hyper::Request::get("/_ping")
+        .header("host", "docker")
+        .body(Full::new(Bytes::new()))
+        .context("no request")?;
+    let response = http::send(endpoint, request).await?;
+    if !response.status().is_success() {
+        bail!("{endpoint} answered {}", response.status());
+    }
+    let announced = response.headers().get("builder-version").is_some_and(|version| version == "2");
+    // The docker CLI's own switch.
+    Ok(match std::env::var("DOCKER_BUILDKIT").as_deref() {
+        Ok("0") => Builder::Classic,
+        Ok("1") => Builder::BuildKit,
+        _ if announced => Builder::BuildKit,
+        _ => Builder::Classic,
+    })
+}
+
+fn place(info: &bollard::models::SystemInfo, host_name: &str) -> Place {
+    let rootless = info.security_options.iter().flatten().any(|option| option.contains("name=rootless"));
+    let desktop = info.operating_system.as_deref().is_some_and(|system| system.contains("Docker Desktop"));
+    match info.name.as_deref() {
+        _ if desktop => Place::Aside,
+        // A daemon of another name behind a local socket: the socket was handed into a container we run in.
+        Some(name) if name != host_name => Place::Elsewhere,
+        _ if rootless || !cfg!(target_os = "linux") => Place::Aside,
+        _ => Place::Here,
+    }
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_are_placed() {
+        let info = |name: &str, system: &str, options: &[&str]| bollard::models::SystemInfo {
+            name: Some(name.to_owned()),
+            operating_system: Some(system.to_owned()),
+            security_options: Some(options.iter().map(|option| (*option).to_owned()).collect()),
+            ..Default::default()
+        };
+        for (info, expected) in [
+            (info("box", "Debian GNU/Linux 12", &["name=seccomp,profile=default"]), Place::Here),
+            (info("box", "Debian GNU/Linux 12", &["name=rootless"]), Place::Aside),
+            (info("docker-desktop", "Docker Desktop", &[]), Place::Aside),
+            (info("other", "Debian GNU/Linux 12", &[]), Place::Elsewhere),
+        ] {
+            assert_eq!(place(&info, "box"), expected, "{info:?}");
+        }
+    }
+}

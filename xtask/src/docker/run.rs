@@ -1,0 +1,132 @@
+//! Running a container in the foreground: what it prints arrives on the same stream here, a signal we get reaches it,
+//! its exit code is ours, and nothing of it stays behind.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bollard::container::LogOutput;
+use bollard::errors::Error;
+use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::query_parameters::{
+    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, KillContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+};
+use futures_util::StreamExt;
+
+use super::Docker;
+use crate::process::Signals;
+use crate::ui;
+
+/// How long a container may take to end after it was asked to.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// One container.
+#[derive(Debug)]
+pub(crate) struct Run<'a> {
+    pub(crate) image: &'a str,
+    pub(crate) platform: &'a str,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Vec<String>,
+    pub(crate) network: String,
+    /// A tar that is unpacked at the root before the start: files that must not show in `docker inspect`.
+    pub(crate) files: Vec<u8>,
+}
+
+impl Docker {
+    /// Runs a container to its end and returns its exit code.
+    pub(crate) async fn run(&self, run: Run<'_>) -> anyhow::Result<u8> {
+        // Listening starts before there is anything a signal could leave behind.
+        let mut signals = Signals::listen()?;
+        let body = ContainerCreateBody {
+            image: Some(run.image.to_owned()),
+            cmd: Some(run.arguments),
+            env: Some(run.environment),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            host_config: Some(HostConfig { network_mode: Some(run.network), ..HostConfig::default() }),
+            ..ContainerCreateBody::default()
+        };
+        let options = CreateContainerOptionsBuilder::new().platform(run.platform).build();
+        let container =
+            self.api.create_container(Some(options), body).await.context("cannot make a container")?.id;
+        let ended = self.run_to_end(&container, run.files, &mut signals).await;
+        let force = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+        if let Err(error) = self.api.remove_container(&container, Some(force)).await {
+            ui::warning(format!("the container {container} is still there: {error}"));
+        }
+        ended
+    }
+
+    async fn run_to_end(&self, container: &str, files: Vec<u8>, signals: &mut Signals) -> anyhow::Result<u8> {
+        let upload = UploadToContainerOptionsBuilder::new().path("/").build();
+        self.api
+            .upload_to_container(container, Some(upload), bollard::body_full(files.into()))
+            .await
+            .context("cannot put files into the container")?;
+        let attach = AttachContainerOptionsBuilder::new().stdout(true).stderr(true).stream(true).build();
+        let mut output = self
+            .api
+            .attach_container(container, Some(attach))
+            .await
+            .context("cannot attach to the container")?
+            .output;
+        self.api.start_container(container, None).await.context("cannot start the container")?;
+        let ended = async {
+            // Reading ends when the container does, with nothing left unread.
+            while let Some(chunk) = output.next().await {
+                pass_on(&chunk.context("the container's output broke off")?);
+            }
+            self.exit_code(container).await
+        };
+        tokio::pin!(ended);
+        let mut asked = 0;
+        loop {
+            let deadline = async {
+                match asked {
+                    0 => std::future::pending().await,
+                    _ => tokio::time::sleep(GRACE).await,
+                }
+            };
+            let signal = tokio::select! {
+                code = &mut ended => return code,
+                _ = signals.next() => if asked == 0 { "SIGTERM" } else { "SIGKILL" },
+                () = deadline => "SIGKILL",
+            };
+            asked += 1;
+            if asked == 1 {
+                ui::note("Stopping", "the job; it rolls back what it has not committed (again to kill it)");
+            }
+            let options = KillContainerOptionsBuilder::new().signal(signal).build();
+            match self.api.kill_container(container, Some(options)).await {
+                // 409: it has ended in the meantime
+                Ok(()) | Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => {}
+                Err(error) => return Err(error).context("cannot signal the container"),
+            }
+        }
+    }
+
+    async fn exit_code(&self, container: &str) -> anyhow::Result<u8> {
+        let code = match self.api.wait_container(container, None).next().await {
+            Some(Ok(response)) => response.status_code,
+            // How bollard tells of an exit code other than 0.
+            Some(Err(Error::DockerContainerWaitError { code, .. })) => code,
+            Some(Err(error)) => return Err(error).context("cannot wait for the container"),
+            None => bail!("the daemon did not say how the container ended"),
+        };
+        u8::try_from(code).with_context(|| format!("the container ended with the impossible code {code}"))
+    }
+}
+
+/// A reader that has gone away (`| head`) is no reason to leave a migration alone.
+fn pass_on(chunk: &LogOutput) {
+    match chunk {
+        LogOutput::StdErr { message } => {
+            let _ = std::io::stderr().write_all(message);
+        }
+        LogOutput::StdOut { message } | LogOutput::Console { message } | LogOutput::StdIn { message } => {
+            let mut stdout = std::io::stdout().lock();
+            let _ = stdout.write_all(message).and_then(|()| stdout.flush());
+        }
+    }
+}

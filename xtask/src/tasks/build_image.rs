@@ -1,0 +1,143 @@
+//! `cargo xtask build-image`: the binary, the scripts, one image.
+
+use anyhow::{Context, bail};
+
+use crate::docker::Docker;
+use crate::docker::build::Build;
+use crate::docker::image::Description;
+use crate::image::binary::{self, Compiler};
+use crate::image::context;
+use crate::image::provenance::Provenance;
+use crate::project::Project;
+use crate::settings::{Flags, Settings};
+use crate::ui;
+
+/// Build the image of the job
+///
+/// Prints the reference of the image on stdout. After a change to migrations/ alone nothing is compiled, and the
+/// binary's layer stays the same bit for bit.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask build-image
+  cargo xtask build-image --tag v1.2.0
+  docker run --rm \"$(cargo xtask build-image)\" --help
+
+Environment: IMAGE, DOCKER_DEFAULT_PLATFORM as above; DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG,
+DOCKER_TLS_VERIFY, XDG_RUNTIME_DIR and DOCKER_BUILDKIT (0 or 1: which builder) as the docker CLI reads them.
+The binary is compiled here where a static program links (a musl target, or gcc and glibc's static library), else
+inside Docker.")]
+pub(crate) struct Arguments {
+    /// Tag of the image
+    #[arg(long, default_value = "latest")]
+    tag: String,
+    /// Say what would be built and how, build nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
+    let settings = Settings::read(&arguments.flags, project)?;
+    let reference = format!("{}:{}", settings.image, checked_tag(&arguments.tag)?);
+    let docker = Docker::connect().await;
+    if arguments.dry_run {
+        let how = match Compiler::choose(project, settings.platform) {
+            Compiler::Host { target } => format!("compiled here for {target}"),
+            Compiler::Docker { why } => format!("compiled in Docker: {why}"),
+        };
+        let docker = docker.map_or_else(
+            |error| format!("no Docker: {error:#}"),
+            |docker| format!("Docker {}", docker.daemon.version),
+        );
+        ui::note(
+            "Would build",
+            format!("{reference} for {}, the binary {how}, by {docker}", settings.platform.name()),
+        );
+        return Ok(());
+    }
+    let docker = docker.context("no image can be built without Docker")?;
+    let image = build(project, &settings, &docker, &reference).await?;
+    summarize(&reference, &image);
+    ui::result(&reference);
+    Ok(())
+}
+
+/// Builds under a reference and makes sure of what was built.
+pub(crate) async fn build(
+    project: &Project,
+    settings: &Settings,
+    docker: &Docker,
+    reference: &str,
+) -> anyhow::Result<Description> {
+    let platform = settings.platform;
+    let binary = match Compiler::choose(project, platform) {
+        Compiler::Host { target } => binary::compile(project, &target, platform).await?,
+        Compiler::Docker { why } => {
+            ui::note("Compiling", format!("in Docker: {why}"));
+            let context = context::compile(project)?;
+            let stage =
+                Build { tag: None, target: "compile", platform: platform.name(), arguments: vec![], context };
+            let compiled = docker.build(stage).await?;
+            docker.file_of(&compiled, platform.name(), "/run-migrations").await?
+        }
+    };
+    let id = docker
+        .build(Build {
+            tag: Some(reference),
+            target: "prebuilt",
+            platform: platform.name(),
+            arguments: Provenance::read(project).arguments(),
+            context: context::prebuilt(project, binary)?,
+        })
+        .await?;
+    let image = docker.describe(&id).await?;
+    if image.architecture != platform.architecture() {
+        bail!(
+            "the image was built for {}, not for {}; this Docker does not build for other platforms",
+            image.architecture,
+            platform.name()
+        );
+    }
+    Ok(image)
+}
+
+fn summarize(reference: &str, image: &Description) {
+    ui::done("Built", format!("{reference}, {} in {} layers", ui::size(image.size), image.layers.len()));
+    for layer in &image.layers {
+        ui::note("layer", format!("{} {:>8}  {}", short(&layer.digest), ui::size(layer.size), layer.made_by));
+    }
+    ui::note("image", &image.id);
+}
+
+/// Enough of a digest to compare by eye.
+fn short(digest: &str) -> &str {
+    digest.get(..19).unwrap_or(digest)
+}
+
+fn checked_tag(tag: &str) -> anyhow::Result<&str> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if tag.is_empty() || tag.len() > 128 || tag.starts_with(['.', '-']) || !tag.chars().all(allowed) {
+        bail!("tag {tag:?} is not one; use up to 128 letters, digits, _, . and -, not starting with . or -");
+    }
+    Ok(tag)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn tags_are_checked() {
+        for (tag, good) in [
+            ("latest", true),
+            ("v1.2.0_a-b", true),
+            ("", false),
+            (".a", false),
+            ("-a", false),
+            ("a/b", false),
+            ("a:b", false),
+        ] {
+            assert_eq!(super::checked_tag(tag).is_ok(), good, "{tag}");
+        }
+    }
+}

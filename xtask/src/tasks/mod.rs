@@ -1,0 +1,25 @@
+//! One file for each task, short, to be read from top to bottom.
+
+pub(crate) mod build_image;
+pub(crate) mod completions;
+pub(crate) mod database;
+pub(crate) mod new_migration;
+pub(crate) mod run_migrations;
+
+use std::process::ExitCode;
+
+use crate::cli::Task;
+use crate::project::Project;
+
+/// Runs one task. A task that hands on another program's exit code returns it; every other one succeeds or fails.
+pub(crate) async fn run(task: Task) -> anyhow::Result<ExitCode> {
+    let project = Project::find()?;
+    match task {
+        Task::NewMigration(arguments) => new_migration::run(&arguments, &project)?,
+        Task::RunMigrations(arguments) => return run_migrations::run(arguments, &project).await,
+        Task::Database(arguments) => return database::run(arguments, &project).await,
+        Task::BuildImage(arguments) => build_image::run(&arguments, &project).await?,
+        Task::Completions(arguments) => completions::run(&arguments)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,226 @@
+//! `cargo xtask new-migration`: a pair of scripts with the right names and a word on what goes in.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail};
+
+use crate::project::Project;
+use crate::ui;
+
+/// Write the scripts of a new migration
+///
+/// Names them after the time (UTC) and the description, never overwrites, and prints their paths on stdout.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask new-migration \"add contact phone\"
+  cargo xtask new-migration --no-transaction \"index contacts email\"
+  $EDITOR $(cargo xtask new-migration \"add contact phone\")
+
+Reads no environment variables.")]
+pub(crate) struct Arguments {
+    /// What the migration does, in a few words: letters, digits, spaces, `-` and `_`
+    description: String,
+    /// For statements that PostgreSQL refuses inside a transaction, such as CREATE INDEX CONCURRENTLY
+    #[arg(long)]
+    no_transaction: bool,
+    /// A migration that can't be taken back: one script, no down script
+    #[arg(long)]
+    up_only: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
+    let directory = project.migrations();
+    std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    let names = file_names(&directory)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs();
+    let description = snake_case(&arguments.description)?;
+    if let Some(same) = names.iter().find(|name| described(name) == Some(&description)) {
+        bail!("{same} has the same description; revisions are also named by it, so choose another one");
+    }
+    let stem = format!("{}_{description}", next_version(&names, now));
+    let scripts = if arguments.up_only {
+        vec![(format!("{stem}.sql"), template(Direction::UpOnly, arguments.no_transaction))]
+    } else {
+        vec![
+            (format!("{stem}.up.sql"), template(Direction::Up, arguments.no_transaction)),
+            (format!("{stem}.down.sql"), template(Direction::Down, arguments.no_transaction)),
+        ]
+    };
+    for (name, text) in scripts {
+        let path = directory.join(name);
+        write_new(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+        ui::result(&path.display().to_string());
+    }
+    Ok(())
+}
+
+fn file_names(directory: &Path) -> anyhow::Result<Vec<String>> {
+    std::fs::read_dir(directory)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .with_context(|| format!("cannot list {}", directory.display()))
+        .map(|entries| entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+}
+
+fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+    std::fs::OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
+}
+
+/// The description part of a script's file name.
+fn described(name: &str) -> Option<&str> {
+    let (version, rest) = name.split_once('_')?;
+    version.parse::<i64>().ok()?;
+    let rest = rest.strip_suffix(".sql")?;
+    Some(rest.strip_suffix(".up").or_else(|| rest.strip_suffix(".down")).unwrap_or(rest))
+}
+
+fn snake_case(description: &str) -> anyhow::Result<String> {
+    if let Some(bad) = description.chars().find(|c| !(c.is_ascii_alphanumeric() || " -_".contains(*c))) {
+        bail!(
+            "the description holds {bad:?}, which does not belong in a file name; use letters, digits, spaces, - and _"
+        );
+    }
+    let words: Vec<_> =
+        description.split([' ', '-', '_']).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+    if !words.iter().any(|word| word.contains(|c: char| c.is_ascii_alphabetic())) {
+        bail!(
+            "the description holds no word; say what the migration does, for example \"add contact phone\""
+        );
+    }
+    let name = words.join("_");
+    if name.len() > 100 {
+        bail!(
+            "the description is {} characters long; say it in at most 100 and leave the rest to a comment",
+            name.len()
+        );
+    }
+    Ok(name)
+}
+
+/// The time, or what follows the newest script when a clock elsewhere was ahead of ours.
+fn next_version(names: &[String], now: u64) -> i64 {
+    let newest = names
+        .iter()
+        .filter(|name| name.ends_with(".sql"))
+        .filter_map(|name| name.split_once('_')?.0.parse::<i64>().ok())
+        .max()
+        .unwrap_or(0);
+    let mut seconds = now;
+    while timestamp(seconds) <= newest && seconds < now + 86_400 {
+        seconds += 1;
+    }
+    timestamp(seconds).max(newest + 1)
+}
+
+/// Seconds since 1970 as the number YYYYMMDDHHMMSS in UTC (the calendar is Howard Hinnant's `civil_from_days`).
+fn timestamp(seconds: u64) -> i64 {
+    let (days, second) = ((seconds / 86_400) as i64 + 719_468, (seconds % 86_400) as i64);
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let date = (year * 100 + month) * 100 + day;
+    ((date * 100 + second / 3600) * 100 + second / 60 % 60) * 100 + second % 60
+}
+
+enum Direction {
+    Up,
+    Down,
+    UpOnly,
+}
+
+fn template(direction: Direction, no_transaction: bool) -> String {
+    let mut text = String::new();
+    if no_transaction {
+        text += "-- no-transaction\n\
+                 -- Statements run one by one, each on its own: keep to one, and let it say IF [NOT] EXISTS, so that a\n\
+                 -- script that stopped halfway can run again.\n";
+    } else {
+        text +=
+            "-- Runs in a transaction of its own: all of it happens, or nothing. Write no BEGIN or COMMIT.\n";
+    }
+    text += match direction {
+        Direction::Up => {
+            "-- Write here what takes the schema one step forward; its inverse belongs in the .down.sql beside it.\n"
+        }
+        Direction::Down => "-- Write here the inverse of the .up.sql beside it, last statement first.\n",
+        Direction::UpOnly => {
+            "-- Write here what takes the schema one step forward. It has no inverse: no downgrade goes below it.\n"
+        }
+    };
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptions_become_file_names() {
+        for (description, name) in [
+            ("add contact phone", "add_contact_phone"),
+            ("  Add--Contact _phone ", "add_contact_phone"),
+            ("v2 of metrics", "v2_of_metrics"),
+        ] {
+            assert_eq!(snake_case(description).unwrap(), name);
+        }
+        for (description, part) in [
+            ("", "holds no word"),
+            (" - ", "holds no word"),
+            ("42", "holds no word"),
+            ("a/b", "holds '/'"),
+            ("..", "holds '.'"),
+            ("größe", "holds 'ö'"),
+            (&"long ".repeat(30), "149 characters long"),
+        ] {
+            let message = snake_case(description).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn versions_are_utc_timestamps() {
+        for (seconds, version) in [
+            (0, 19_700_101_000_000),
+            (951_782_399, 20_000_228_235_959),
+            (951_782_400, 20_000_229_000_000),
+            (1_709_210_096, 20_240_229_123_456),
+            (1_798_761_599, 20_261_231_235_959),
+            (4_107_542_400, 21_000_301_000_000),
+        ] {
+            assert_eq!(timestamp(seconds), version);
+        }
+    }
+
+    #[test]
+    fn a_version_is_above_every_other() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        for (existing, version) in [
+            (names(&[]), 20_240_229_123_456),
+            (names(&["20240101000000_a.up.sql", "99999999999999.txt", "x_y.sql"]), 20_240_229_123_456),
+            (names(&["20240229123456_a.up.sql"]), 20_240_229_123_457),
+            (names(&["20240229123459_a.sql"]), 20_240_229_123_500),
+            (names(&["20300101000000_a.up.sql"]), 20_300_101_000_001),
+        ] {
+            assert_eq!(next_version(&existing, 1_709_210_096), version, "{existing:?}");
+        }
+    }
+
+    #[test]
+    fn descriptions_are_read_back() {
+        for (name, description) in [
+            ("1_a.up.sql", Some("a")),
+            ("1_a_b.down.sql", Some("a_b")),
+            ("1_a.sql", Some("a")),
+            ("a.sql", None),
+            ("1_a.txt", None),
+        ] {
+            assert_eq!(described(name), description);
+        }
+    }
+}

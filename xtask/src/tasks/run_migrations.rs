@@ -1,0 +1,237 @@
+//! `cargo xtask run-migrations`: the job, run for real: image or binary, database, run, exit code.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+
+use super::build_image;
+use crate::docker::run::Run;
+use crate::docker::{Daemon, Docker};
+use crate::image::{binary, context};
+use crate::postgres::local::{self, Local};
+use crate::project::Project;
+use crate::settings::{Flags, Settings};
+use crate::{process, ui};
+
+mod placement;
+mod words;
+
+use placement::{Database, Placement, Wish};
+
+/// Run the job: apply the migrations, take them back, look at them
+///
+/// Builds what is needed, starts the local PostgreSQL unless POSTGRES_HOST names one, and runs the job in a
+/// container, or natively where no Docker can reach the database. The job's report is on stdout, and its exit code
+/// is the exit code. Ctrl-C asks the job to roll back and stop; a second one kills it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask run-migrations                      upgrade head
+  cargo xtask run-migrations upgrade +1 --plan    show what would happen
+  cargo xtask run-migrations downgrade -1
+  cargo xtask run-migrations current
+  cargo xtask run-migrations --native history     without a container
+  cargo xtask run-migrations -- --help            the job's own options
+
+Environment: POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB, POSTGRES_USER, POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE,
+POSTGRES_SSLMODE, POSTGRES_SSLROOTCERT: the database to use; without POSTGRES_HOST it is the local one (see
+`cargo xtask database`). MIGRATIONS_DIR, TRANSACTION, CONNECT_TIMEOUT, RUN_LOCK_TIMEOUT, LOCK_TIMEOUT,
+STATEMENT_TIMEOUT, LOCK_RETRIES, LOCK_RETRY_BUDGET, MAX_BLOCKING, ALLOW_RELATIVE, LOG_FORMAT (here: text), OUTPUT,
+RUST_LOG, NO_COLOR, CLICOLOR_FORCE: handed to the job. IMAGE, DOCKER_DEFAULT_PLATFORM, POSTGRES_IMAGE as above;
+DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_TLS_VERIFY, XDG_RUNTIME_DIR, DOCKER_BUILDKIT as the docker CLI
+reads them.")]
+pub(crate) struct Arguments {
+    /// Run the binary itself, without a container
+    #[arg(long, conflicts_with = "in_container")]
+    native: bool,
+    /// Run in a container or not at all
+    #[arg(long)]
+    in_container: bool,
+    /// Say what would be done, do nothing (the job's own `--plan` shows the migrations)
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    flags: Flags,
+    /// Command, revision and options of the job [default: upgrade head]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND [REVISION] [OPTIONS]")]
+    job: Vec<String>,
+}
+
+pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Result<ExitCode> {
+    let settings = Settings::read(&arguments.flags, project)?;
+    let words = words::complete(arguments.job);
+    let wish = match (arguments.native, arguments.in_container) {
+        (true, _) => Wish::Native,
+        (_, true) => Wish::Container,
+        _ => Wish::Either,
+    };
+    let docker = match wish {
+        // The local PostgreSQL may be in Docker even if the job is not to be.
+        Wish::Native | Wish::Container | Wish::Either => Docker::connect().await,
+    };
+    let configured = std::env::var("POSTGRES_HOST").ok().filter(|host| !host.is_empty());
+    if arguments.dry_run {
+        let database = configured
+            .map_or_else(|| "the local PostgreSQL".to_owned(), |host| format!("the PostgreSQL at {host}"));
+        ui::note("Would run", format!("run-migrations {} against {database}", words.join(" ")));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let local = match &configured {
+        None if words::needs_database(&words) => Some(local::start(project, &settings, &docker).await?),
+        _ => None,
+    };
+    let database = match (&local, configured) {
+        (Some(local), _) => Database::Local(local.runs.clone()),
+        (None, Some(host)) => Database::Configured { host },
+        (None, None) => Database::NotNeeded,
+    };
+    let daemon = docker.as_ref().map(|docker| docker.daemon.clone()).map_err(|error| format!("{error:#}"));
+    let own_directory = std::env::var_os("MIGRATIONS_DIR").is_some_and(|directory| !directory.is_empty());
+    let placement = decide(wish, &daemon, &database, own_directory)?;
+    let code = match (placement, docker) {
+        (Placement::Container { network, host }, Ok(docker)) => {
+            let reference = format!("{}:latest", settings.image);
+            let image = build_image::build(project, &settings, &docker, &reference).await?;
+            if let Some(local) = &local {
+                local.introduce();
+            }
+            let (environment, files) = container_environment(local.as_ref(), host.as_deref())?;
+            let platform = settings.platform.name();
+            docker
+                .run(Run { image: &image.id, platform, arguments: words, environment, network, files })
+                .await?
+        }
+        (placement, docker) => {
+            drop(docker);
+            if let Placement::Native { why: Some(why) } = placement {
+                ui::note("Natively", why);
+            }
+            let binary = binary::compile_native(project).await?;
+            if let Some(local) = &local {
+                local.introduce();
+            }
+            process::foreground(&mut native(&binary, project, local.as_ref(), words)).await?
+        }
+    };
+    Ok(ExitCode::from(code))
+}
+
+fn decide(
+    wish: Wish,
+    daemon: &Result<Daemon, String>,
+    database: &Database,
+    own_directory: bool,
+) -> anyhow::Result<Placement> {
+    let placement = placement::decide(wish, daemon, database, own_directory);
+    if let (Wish::Container, Placement::Native { why }) = (wish, &placement) {
+        bail!(
+            "the job can't run in a container: {}",
+            why.as_deref().unwrap_or("it was asked to run natively")
+        );
+    }
+    Ok(placement)
+}
+
+/// What the job reads besides the database's address.
+const HANDED_ON: [&str; 15] = [
+    "TRANSACTION",
+    "CONNECT_TIMEOUT",
+    "RUN_LOCK_TIMEOUT",
+    "LOCK_TIMEOUT",
+    "STATEMENT_TIMEOUT",
+    "LOCK_RETRIES",
+    "LOCK_RETRY_BUDGET",
+    "MAX_BLOCKING",
+    "ALLOW_RELATIVE",
+    "OUTPUT",
+    "RUST_LOG",
+    "NO_COLOR",
+    "CLICOLOR_FORCE",
+    "TERM",
+    "COLUMNS",
+];
+
+const DATABASE: [&str; 8] = [
+    "POSTGRES_HOST",
+    "POSTGRES_PORT",
+    "POSTGRES_DB",
+    "POSTGRES_USER",
+    "POSTGRES_PASSWORD",
+    "POSTGRES_PASSWORD_FILE",
+    "POSTGRES_SSLMODE",
+    "POSTGRES_SSLROOTCERT",
+];
+
+/// The binary with our environment, where the local PostgreSQL takes the place of what was half configured.
+fn native(
+    binary: &std::path::Path,
+    project: &Project,
+    local: Option<&Local>,
+    words: Vec<String>,
+) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new(binary);
+    command.args(words).env_remove("COMMAND").env_remove("REVISION");
+    if let Some(local) = local {
+        for name in DATABASE {
+            command.env_remove(name);
+        }
+        command.envs(local.address.environment());
+    }
+    for (name, value) in shown() {
+        command.env(name, value);
+    }
+    if std::env::var_os("MIGRATIONS_DIR").is_none_or(|directory| directory.is_empty()) {
+        command.env("MIGRATIONS_DIR", project.migrations());
+    }
+    command
+}
+
+/// How the job is to show what it says: as we would.
+fn shown() -> Vec<(&'static str, String)> {
+    let set = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    let mut shown = vec![("LOG_FORMAT", set("LOG_FORMAT").unwrap_or_else(|| "text".to_owned()))];
+    if ui::colours() && set("NO_COLOR").is_none() {
+        shown.push(("CLICOLOR_FORCE", "1".to_owned()));
+    }
+    shown
+}
+
+/// The environment of a container, and its files: what is secret does not show in `docker inspect`.
+fn container_environment(
+    local: Option<&Local>,
+    host: Option<&str>,
+) -> anyhow::Result<(Vec<String>, Vec<u8>)> {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let mut pairs: Vec<(&str, String)> =
+        HANDED_ON.iter().filter_map(|name| Some((*name, set(name)?))).collect();
+    pairs.extend(shown());
+    pairs.extend(match local {
+        Some(local) => local.address.environment().to_vec(),
+        None => DATABASE.iter().filter_map(|name| Some((*name, set(name)?))).collect(),
+    });
+    if let Some(host) = host {
+        pairs.retain(|(name, _)| !["POSTGRES_HOST", "POSTGRES_PORT"].contains(name));
+        pairs.extend([("POSTGRES_HOST", host.to_owned()), ("POSTGRES_PORT", "5432".to_owned())]);
+    }
+    let mut files = Vec::new();
+    for (name, value) in &mut pairs {
+        let (path, bytes) = match *name {
+            "POSTGRES_PASSWORD" => ("postgres-password", std::mem::take(value).into_bytes()),
+            "POSTGRES_PASSWORD_FILE" => ("postgres-password", read(name, value)?),
+            "POSTGRES_SSLROOTCERT" if value != "system" => ("postgres-root.crt", read(name, value)?),
+            _ => continue,
+        };
+        if *name == "POSTGRES_PASSWORD" {
+            *name = "POSTGRES_PASSWORD_FILE";
+        }
+        *value = format!("/secrets/{path}");
+        // Owned by the image's user and closed to every other.
+        files.push(context::File { mode: 0o400, owner: 65532, ..context::File::new(path, bytes) });
+    }
+    let environment = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    Ok((environment, context::pack(Some("secrets"), files)?))
+}
+
+fn read(name: &str, path: &str) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("{name} names {path}, which can't be read"))
+}

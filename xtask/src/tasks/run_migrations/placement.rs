@@ -1,0 +1,123 @@
+//! Where the job runs: in a container if that container can reach the database, else natively. Decided from facts
+//! alone.
+
+use crate::docker::{Daemon, Place};
+use crate::postgres::local::Runs;
+
+/// What the user asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    Either,
+    Native,
+    Container,
+}
+
+/// The database of this run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Database {
+    Configured { host: String },
+    Local(Runs),
+    NotNeeded,
+}
+
+/// The decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Placement {
+    /// On this Docker network; `host` is what the database is called there, where that differs.
+    Container { network: String, host: Option<String> },
+    /// `why` is worth a line unless the user asked for it.
+    Native { why: Option<String> },
+}
+
+pub(super) fn decide(
+    wish: Wish,
+    daemon: &Result<Daemon, String>,
+    database: &Database,
+    own_directory: bool,
+) -> Placement {
+    let native = |why: &str| Placement::Native { why: Some(why.to_owned()) };
+    let on = |network: &str| Placement::Container { network: network.to_owned(), host: None };
+    if wish == Wish::Native {
+        return Placement::Native { why: None };
+    }
+    let daemon = match daemon {
+        Ok(daemon) => daemon,
+        Err(why) => return native(&format!("no Docker to use: {why}")),
+    };
+    if own_directory {
+        return native("MIGRATIONS_DIR names a directory of this machine, which a container does not see");
+    }
+    match (database, daemon.place) {
+        (Database::NotNeeded, _) => on("none"),
+        (Database::Local(Runs::InContainer { container, network }), _) => {
+            Placement::Container { network: network.clone(), host: Some(container.clone()) }
+        }
+        (Database::Configured { host }, _) if host.starts_with('/') => {
+            native("the database is behind a Unix socket of this machine, which a container does not see")
+        }
+        // With the host's network a container sees what we see, names and loopback included.
+        (_, Place::Here) => on("host"),
+        (Database::Configured { host }, _) if !is_loopback(host) => on("bridge"),
+        (_, Place::Aside) => native(
+            "the database listens on this machine's loopback, which this Docker's containers do not share",
+        ),
+        (_, Place::Elsewhere) => {
+            native("the database listens on this machine's loopback, and Docker runs elsewhere")
+        }
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_job_runs_where_it_reaches_the_database() {
+        let at = |place| Ok(Daemon { place, version: String::new() });
+        let configured = |host: &str| Database::Configured { host: host.to_owned() };
+        let machine = || Database::Local(Runs::OnMachine);
+        let shared =
+            || Database::Local(Runs::InContainer { container: "pg".to_owned(), network: "net".to_owned() });
+        for (daemon, database, expected) in [
+            (at(Place::Here), machine(), "host"),
+            (at(Place::Aside), machine(), "native"),
+            (at(Place::Elsewhere), machine(), "native"),
+            (Err("down".to_owned()), machine(), "native"),
+            (at(Place::Here), shared(), "net"),
+            (at(Place::Aside), shared(), "net"),
+            (at(Place::Here), configured("localhost"), "host"),
+            (at(Place::Aside), configured("::1"), "native"),
+            (at(Place::Aside), configured("127.9.9.9"), "native"),
+            (at(Place::Aside), configured("db.internal"), "bridge"),
+            (at(Place::Elsewhere), configured("10.0.0.1"), "bridge"),
+            (at(Place::Here), configured("/run/postgresql"), "native"),
+            (at(Place::Elsewhere), Database::NotNeeded, "none"),
+        ] {
+            let network = |placement| match placement {
+                Placement::Container { network, .. } => network,
+                Placement::Native { why } => why.map_or_else(String::new, |_| "native".to_owned()),
+            };
+            assert_eq!(
+                network(decide(Wish::Either, &daemon, &database, false)),
+                expected,
+                "{daemon:?} {database:?}"
+            );
+            assert_eq!(
+                network(decide(Wish::Native, &daemon, &database, false)),
+                "",
+                "asked for: no reason to give"
+            );
+            assert_eq!(
+                network(decide(Wish::Either, &daemon, &database, true)),
+                "native",
+                "a directory of this machine"
+            );
+        }
+    }
+}

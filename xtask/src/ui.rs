@@ -1,0 +1,127 @@
+//! What the user sees: results on stdout; steps, notes and errors on stderr, in cargo's own shape.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressStyle};
+
+const GOOD: Style = AnsiColor::Green.on_default().bold();
+const NOTE: Style = AnsiColor::Cyan.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+
+/// The result of a task, alone on stdout. A reader that has gone away (`| head`) is not an error.
+pub(crate) fn result(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Something was done.
+pub(crate) fn done(verb: &str, what: impl std::fmt::Display) {
+    line(GOOD, verb, &what.to_string());
+}
+
+/// Something the user may want to know or paste.
+pub(crate) fn note(label: &str, what: impl std::fmt::Display) {
+    line(NOTE, label, &what.to_string());
+}
+
+/// Something did not go as usual; the task goes on.
+pub(crate) fn warning(what: impl std::fmt::Display) {
+    line(WARNING, "Warning", &what.to_string());
+}
+
+/// Output of another program, as it comes.
+pub(crate) fn passed_on(text: &str) {
+    for text in text.lines() {
+        anstream::eprintln!("{:>12} {text}", "");
+    }
+}
+
+/// The one place where an error is shown: the sentence, then what caused it.
+pub(crate) fn error(error: &anyhow::Error) {
+    anstream::eprintln!("{ERROR}error{ERROR:#}: {error}");
+    for cause in error.chain().skip(1) {
+        anstream::eprintln!("  {NOTE}because{NOTE:#} {cause}");
+    }
+}
+
+fn line(style: Style, label: &str, text: &str) {
+    anstream::eprintln!("{style}{label:>12}{style:#} {text}");
+}
+
+/// Whether colours reach the user's eyes: what a program is told whose output passes through us.
+pub(crate) fn colours() -> bool {
+    anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
+}
+
+/// A spinner on a terminal, one plain line elsewhere; gone when dropped.
+pub(crate) struct Waiting(Option<ProgressBar>);
+
+/// Says what is being waited for until the returned value is dropped.
+pub(crate) fn waiting(verb: &str, what: impl std::fmt::Display) -> Waiting {
+    if !std::io::stderr().is_terminal() {
+        note(verb, what);
+        return Waiting(None);
+    }
+    let bar = ProgressBar::new_spinner().with_message(format!("{verb:>11} {what}"));
+    if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan}{msg} {elapsed:.dim}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    Waiting(Some(bar))
+}
+
+impl Waiting {
+    /// Output of another program, as it comes, above the spinner.
+    pub(crate) fn print(&self, text: &str) {
+        match &self.0 {
+            Some(bar) => bar.suspend(|| passed_on(text)),
+            None => passed_on(text),
+        }
+    }
+
+    /// Replaces what the spinner says; elsewhere nothing is printed, since such lines come by the hundred.
+    pub(crate) fn say(&self, what: &str) {
+        if let Some(bar) = &self.0 {
+            bar.set_message(what.to_owned());
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Bytes as people read them.
+pub(crate) fn size(bytes: u64) -> String {
+    let (mut value, mut unit) = (bytes as f64, "B");
+    for next in ["kB", "MB", "GB"] {
+        if value < 1000.0 {
+            break;
+        }
+        (value, unit) = (value / 1000.0, next);
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn sizes_read_well() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (3_400_000, "3.4 MB"),
+            (5_000_000_000_000, "5000.0 GB"),
+        ] {
+            assert_eq!(super::size(bytes), text);
+        }
+    }
+}
