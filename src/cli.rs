@@ -1,0 +1,85 @@
+//! What clap parsed: words and flags, not yet checked against each other.
+
+use clap::Parser;
+
+const AFTER_HELP: &str = "\
+Revisions: head, base, current, a version, a unique prefix of one, a whole description, +N, -N,
+<revision>+N, <revision>-N.
+
+Environment (an argument wins over COMMAND and REVISION):
+  POSTGRES_HOST          host name, or the directory of a Unix socket
+  POSTGRES_PORT          port [5432]
+  POSTGRES_DB            database
+  POSTGRES_USER          role
+  POSTGRES_PASSWORD      password, or POSTGRES_PASSWORD_FILE with the file that holds it
+  POSTGRES_SSLMODE       disable, allow, prefer, require, verify-ca or verify-full [prefer]
+  POSTGRES_SSLROOTCERT   file with the certificates to trust, or `system`
+  COMMAND, REVISION      as the arguments; REVISION is then required whatever the command
+  MIGRATIONS_DIR         directory of the scripts [/migrations where that exists, else migrations]
+  TRANSACTION            each: one per migration; run: one for the whole run [each]
+  CONNECT_TIMEOUT        how long to wait for the server [60s]
+  RUN_LOCK_TIMEOUT       how long to wait for another run on the same database [15m]
+  LOCK_TIMEOUT           how long one statement may wait for a table lock; 0 = no limit [2s]
+  LOCK_RETRIES           how often a step is repeated that was not granted its locks [10]
+  LOCK_RETRY_BUDGET      for how long altogether [10m]
+  STATEMENT_TIMEOUT      how long one statement may run; 0 = no limit [0]
+  ALLOW_RELATIVE         true: allow +N and -N inside a cluster, where a pod may run twice [false]
+  LOG_FORMAT             text, json or auto: text on a terminal [auto]
+  OUTPUT                 text or json [text]
+  RUST_LOG               error, warn, info, debug or trace, also per target [info]
+  NO_COLOR               any value: no colours
+
+Exit codes:
+  0 done, or nothing to do      5 a migration failed, rolled back    9 --check: pending
+  2 usage, scripts, revision    6 a script stands halfway           70 a defect in the program
+  3 server unreachable          7 history and database disagree    130 interrupted (SIGINT)
+  4 lock not granted in time    8 refused by the server            143 terminated (SIGTERM)
+
+Examples:
+  run-migrations upgrade head            apply what is pending
+  run-migrations upgrade head --plan     show what that would be
+  run-migrations downgrade -1            take the last one back
+  run-migrations current --check         exit 9 while something is pending
+  run-migrations history base:head       everything, and how it stands
+  run-migrations upgrade --sql base:head | psql -X -v ON_ERROR_STOP=1 …";
+
+/// Apply SQL migrations to PostgreSQL, exactly once, and say what was done.
+#[derive(Debug, Default, Parser)]
+#[command(name = "run-migrations", after_help = AFTER_HELP, disable_version_flag = true)]
+#[command(max_term_width = 100)]
+pub struct Args {
+    /// upgrade, downgrade, current, history, stamp or resolve
+    pub command: Option<String>,
+
+    /// Where to go; for history a range FROM:TO; for resolve the halfway version
+    #[arg(allow_negative_numbers = true)]
+    pub revision: Option<String>,
+
+    /// upgrade, downgrade, stamp: print the steps and stop
+    #[arg(long)]
+    pub plan: bool,
+
+    /// upgrade, downgrade: print a psql script for this range; needs no database
+    #[arg(long, value_name = "FROM:TO", allow_hyphen_values = true)]
+    pub sql: Option<String>,
+
+    /// upgrade: also apply what is pending below the current revision
+    #[arg(long)]
+    pub allow_out_of_order: bool,
+
+    /// current: exit 9 when migrations are pending
+    #[arg(long)]
+    pub check: bool,
+
+    /// current: wait until none are pending, at most so long
+    #[arg(long, value_name = "DURATION")]
+    pub wait: Option<String>,
+
+    /// resolve: all of the halfway script is in effect
+    #[arg(long)]
+    pub done: bool,
+
+    /// resolve: none of the halfway script is in effect
+    #[arg(long)]
+    pub retry: bool,
+}

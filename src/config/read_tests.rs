@@ -1,0 +1,237 @@
+use super::*;
+use clap::Parser as _;
+
+const GOOD: [(&str, &str); 5] = [
+    ("POSTGRES_HOST", "db"),
+    ("POSTGRES_DB", "app"),
+    ("POSTGRES_USER", "owner"),
+    ("POSTGRES_PASSWORD", "secret"),
+    ("MIGRATIONS_DIR", "migrations"),
+];
+
+fn environment(more: &[(&'static str, &'static str)]) -> Environment {
+    GOOD.iter().chain(more).copied().collect()
+}
+
+fn config(args: &[&str], more: &[(&'static str, &'static str)]) -> Result<Config, Vec<String>> {
+    let args = Args::try_parse_from([&["run-migrations"], args].concat()).unwrap();
+    read(&args, &environment(more)).map_err(|error| match error {
+        Error::Configuration(mistakes) => {
+            mistakes.into_iter().map(|mistake| format!("{}: {}", mistake.name, mistake.problem)).collect()
+        }
+        other => panic!("{other}"),
+    })
+}
+
+fn server(more: &[(&'static str, &'static str)]) -> Server {
+    match config(&["upgrade", "head"], more).unwrap().command {
+        Command::Online(server, _) => server,
+        Command::Script { .. } => panic!("no server"),
+    }
+}
+
+#[test]
+fn everything_missing_is_reported_at_once() {
+    let mistakes = match read(&Args::default(), &Environment::default()) {
+        Err(Error::Configuration(mistakes)) => mistakes,
+        other => panic!("{other:?}"),
+    };
+    let names: Vec<_> = mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
+    assert_eq!(names, ["COMMAND", "POSTGRES_HOST", "POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD"]);
+}
+
+#[test]
+fn wrong_values_say_what_is_right() {
+    for (name, value, expected) in [
+        ("POSTGRES_PORT", "0", "\"0\" is no port; expected a number from 1 to 65535"),
+        ("POSTGRES_PORT", "65536", "\"65536\" is no port; expected a number from 1 to 65535"),
+        ("POSTGRES_PORT", "abc", "\"abc\" is no port; expected a number from 1 to 65535"),
+        ("POSTGRES_PORT", "tcp://10.0.0.1", "the URL is no port; expected a number from 1 to 65535"),
+        (
+            "POSTGRES_SSLMODE",
+            "on",
+            "\"on\" is none of disable, allow, prefer, require, verify-ca, verify-full",
+        ),
+        (
+            "POSTGRES_SSLROOTCERT",
+            "/nonexistent",
+            "/nonexistent can't be read: No such file or directory (os error 2)",
+        ),
+        ("TRANSACTION", "all", "\"all\" is none of each, run"),
+        ("LOCK_TIMEOUT", "5", "\"5\" is no duration; expected such as 500ms, 5s, 10m, 1h30m, or 0"),
+        ("LOCK_TIMEOUT", "-5s", "\"-5s\" is no duration; expected such as 500ms, 5s, 10m, 1h30m, or 0"),
+        ("STATEMENT_TIMEOUT", "2years", "\"2years\" is too long; 24 days is the longest"),
+        ("CONNECT_TIMEOUT", "5us", "\"5us\" is too short; 1ms is the shortest, 0 means none"),
+        ("LOCK_RETRIES", "many", "\"many\" is no number; expected 0 or more"),
+        ("OUTPUT", "xml", "\"xml\" is none of text, json"),
+        ("LOG_FORMAT", "xml", "\"xml\" is none of text, json, auto"),
+        ("ALLOW_RELATIVE", "perhaps", "\"perhaps\" is none of true, false"),
+        (
+            "RUST_LOG",
+            "a=b=c",
+            "is no log level; expected error, warn, info, debug or trace, also as target=level",
+        ),
+    ] {
+        let mistakes = config(&["upgrade", "head"], &[(name, value)]).unwrap_err();
+        assert_eq!(mistakes, [format!("{name}: {expected}")]);
+    }
+}
+
+#[test]
+fn commands_and_revisions() {
+    for (args, more, expected) in [
+        (
+            &[][..],
+            &[("COMMAND", "fly"), ("REVISION", "head")][..],
+            "COMMAND: \"fly\" is none of upgrade, downgrade, current, history, stamp or resolve",
+        ),
+        (
+            &[],
+            &[("COMMAND", "current")],
+            "REVISION: is missing; set it to head, base, current, +N, -N, a version or a description",
+        ),
+        (
+            &["upgrade"],
+            &[],
+            "REVISION: is missing; set it to head, base, current, +N, -N, a version or a description",
+        ),
+        (&["upgrade", "+0"], &[], "REVISION: \"+0\": +0 is no number of steps; 1 is the least"),
+        (&["current", "--plan"], &[], "--plan: goes with upgrade, downgrade, stamp, not with current"),
+        (
+            &["current", "--wait", "soon"],
+            &[],
+            "--wait: \"soon\" is no duration; expected such as 500ms, 5s, 10m, 1h30m, or 0",
+        ),
+        (
+            &["resolve"],
+            &[],
+            "resolve: needs one of --done (all of the script is in effect) and --retry (none of it is)",
+        ),
+        (&["upgrade", "--sql", "head"], &[], "--sql: expected FROM:TO, such as base:head"),
+        (
+            &["upgrade", "--sql", "-1:head"],
+            &[],
+            "--sql: -1 depends on the database; name a version, head or base",
+        ),
+        (
+            &["downgrade", "-1"],
+            &[("KUBERNETES_SERVICE_HOST", "10.0.0.1")],
+            "REVISION: \"-1\" is relative, and in a cluster a pod may run twice: name a version, or set ALLOW_RELATIVE=true",
+        ),
+    ] {
+        assert_eq!(config(args, more).unwrap_err(), [expected], "{args:?} {more:?}");
+    }
+    for (args, more) in [
+        (&["current"][..], &[][..]),
+        (&["history"], &[]),
+        (&["history", "base:head"], &[]),
+        (&["history", "+1"], &[("KUBERNETES_SERVICE_HOST", "10.0.0.1")]),
+        (&["downgrade", "-1"], &[]),
+        (&["downgrade", "-1"], &[("KUBERNETES_SERVICE_HOST", "10.0.0.1"), ("ALLOW_RELATIVE", "true")]),
+        (&["upgrade", "head-1"], &[("KUBERNETES_SERVICE_HOST", "10.0.0.1")]),
+        (&[], &[("COMMAND", "upgrade"), ("REVISION", "head\n")]),
+        (&["upgrade"], &[("COMMAND", "current"), ("REVISION", "head")]),
+        (&["resolve", "--done"], &[]),
+    ] {
+        let result = config(args, more);
+        assert!(result.is_ok(), "{args:?} {more:?}: {result:?}");
+    }
+}
+
+#[test]
+fn an_argument_wins_over_the_environment() {
+    let config = config(&["upgrade", "base"], &[("COMMAND", "downgrade"), ("REVISION", "head")]).unwrap();
+    assert!(matches!(config.command, Command::Online(_, Task::Upgrade(Revision::Base, ..))));
+}
+
+#[test]
+fn hosts_and_ports() {
+    for (host, port, expected) in [
+        ("db.example.com", "", Address::Tcp("db.example.com".into(), 5432)),
+        ("db\n", "5433", Address::Tcp("db".into(), 5433)),
+        ("::1", "1", Address::Tcp("::1".into(), 1)),
+        ("[::1]", "65535", Address::Tcp("::1".into(), 65535)),
+        ("/var/run/postgresql", "5432", Address::Unix("/var/run/postgresql".into(), 5432)),
+        ("db", "tcp://10.0.0.1:6432", Address::Tcp("db".into(), 6432)),
+    ] {
+        let environment = [("POSTGRES_HOST", host), ("POSTGRES_PORT", port)];
+        assert_eq!(server(&environment).address, expected);
+    }
+    for host in ["postgres://u:hunter2@h/d", "a b", "db:5432", "a,b", "user@db"] {
+        let mistakes = config(&["upgrade", "head"], &[("POSTGRES_HOST", host)]).unwrap_err();
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+        assert!(mistakes[0].starts_with("POSTGRES_HOST: is "), "{mistakes:?}");
+        assert!(!mistakes[0].contains("hunter2"));
+    }
+}
+
+#[test]
+fn ssl_as_in_libpq() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    for (mode, roots, expected) in [
+        ("", "", Ssl::Prefer),
+        ("Disable", "", Ssl::Disable),
+        ("allow", "", Ssl::Allow),
+        ("require", "", Ssl::Require),
+        ("require", file, Ssl::VerifyCa(Roots::File(file.into()))),
+        ("verify-ca", file, Ssl::VerifyCa(Roots::File(file.into()))),
+        ("verify-full", "system", Ssl::VerifyFull(Roots::System)),
+    ] {
+        assert_eq!(
+            server(&[("POSTGRES_SSLMODE", mode), ("POSTGRES_SSLROOTCERT", roots)]).ssl,
+            expected,
+            "{mode}"
+        );
+    }
+    let mistakes = config(&["upgrade", "head"], &[("POSTGRES_SSLMODE", "verify-full")]).unwrap_err();
+    assert_eq!(
+        mistakes,
+        [
+            "POSTGRES_SSLROOTCERT: is missing, and verify-full needs it; set it to a file of certificates, or to `system`"
+        ]
+    );
+}
+
+#[test]
+fn passwords_from_files() {
+    let directory = std::env::temp_dir().join(format!("run-migrations-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    for (content, expected) in [
+        ("plain\n", Ok("plain")),
+        ("two\n\n", Ok("two\n")),
+        ("dos\r\n", Ok("dos")),
+        (" sp aces ' \" ü \\ $x ", Ok(" sp aces ' \" ü \\ $x ")),
+        ("", Err("is empty")),
+        ("\n", Err("is empty")),
+        ("a\0b", Err("holds a NUL byte")),
+    ] {
+        let path = directory.join("password");
+        fs::write(&path, content).unwrap();
+        let environment: Environment = GOOD
+            .iter()
+            .copied()
+            .filter(|(name, _)| *name != "POSTGRES_PASSWORD")
+            .chain([("POSTGRES_PASSWORD_FILE", path.to_str().unwrap())])
+            .collect();
+        let args = Args::try_parse_from(["run-migrations", "upgrade", "head"]).unwrap();
+        match (read(&args, &environment), expected) {
+            (Ok(Config { command: Command::Online(server, _), .. }), Ok(expected)) => {
+                assert_eq!(server.password.reveal(), expected);
+            }
+            (Err(error), Err(expected)) => {
+                let error = error.to_string();
+                assert!(error.contains(expected), "{error}");
+            }
+            (outcome, expected) => panic!("{content:?}: {outcome:?}, not {expected:?}"),
+        }
+    }
+    fs::remove_dir_all(&directory).unwrap();
+    let both = config(&["upgrade", "head"], &[("POSTGRES_PASSWORD_FILE", "/x")]).unwrap_err();
+    assert_eq!(both, ["POSTGRES_PASSWORD: and POSTGRES_PASSWORD_FILE are both set; keep one"]);
+}
+
+#[test]
+fn the_password_is_never_shown() {
+    let config = config(&["upgrade", "head"], &[("POSTGRES_PASSWORD", "hunter2")]).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+}

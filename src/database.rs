@@ -1,0 +1,26 @@
+//! The server, and the only user of sqlx.
+
+mod connect;
+mod error;
+mod lock;
+mod session;
+
+pub use connect::{cancel, connect};
+pub use error::{DatabaseError, ServerError};
+pub use lock::{RunLock, unlock_and_lock_again};
+pub(crate) use session::settings;
+pub use session::{Completed, Facts, Session, Table};
+
+/// sqlx's bookkeeping table.
+pub const BOOKKEEPING: &str = "_sqlx_migrations";
+
+/// An identifier in double quotes.
+pub fn quoted_identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A string literal. Backslashes go in as they are: `standard_conforming_strings` is on wherever
+/// one is used.
+pub fn quoted_literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

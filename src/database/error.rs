@@ -1,0 +1,160 @@
+//! What went wrong on the server or on the way to it, without sqlx's types.
+
+use std::error::Error as _;
+use std::fmt;
+
+use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
+
+use crate::error::ExitCode;
+
+/// A failed query or connection.
+#[derive(Debug)]
+pub enum DatabaseError {
+    /// The server answered with an error.
+    Server(Box<ServerError>),
+    /// No connection, or it broke.
+    Cut(String),
+    /// Encryption could not be agreed on, or the certificate is not trusted.
+    Tls(String),
+}
+
+/// The fields of an `ErrorResponse`:
+/// <https://www.postgresql.org/docs/current/protocol-error-fields.html>.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerError {
+    /// The five characters of SQLSTATE.
+    pub sqlstate: String,
+    /// The primary message.
+    pub message: String,
+    /// More about the problem.
+    pub detail: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The call stack of functions, innermost first.
+    pub context: Option<String>,
+    /// Where in the query, in characters from 1.
+    pub position: Option<usize>,
+    /// A query that a function made, and where in it, in characters from 1.
+    pub internal: Option<(String, usize)>,
+}
+
+impl DatabaseError {
+    /// The server's SQLSTATE, where it sent one.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Server(error) => Some(&error.sqlstate),
+            Self::Cut(_) | Self::Tls(_) => None,
+        }
+    }
+
+    /// Whether the session is over and trying again may help: the way to the server broke, or the
+    /// server is starting, stopping or full.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Cut(_) => true,
+            Self::Tls(_) => false,
+            Self::Server(error) => {
+                error.sqlstate.starts_with("08")
+                    || matches!(
+                        error.sqlstate.as_str(),
+                        // too_many_connections; admin, crash and idle-session shutdown; cannot_connect_now
+                        "53300" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03"
+                    )
+            }
+        }
+    }
+
+    /// The code of a failure outside a migration.
+    pub fn exit_code(&self) -> ExitCode {
+        match (self.is_outage(), self.sqlstate()) {
+            (true, _) => ExitCode::Unreachable,
+            // lock_not_available, deadlock_detected
+            (_, Some("55P03" | "40P01")) => ExitCode::Locked,
+            _ => ExitCode::Refused,
+        }
+    }
+}
+
+impl From<sqlx::Error> for DatabaseError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(error) => match error.try_downcast_ref::<PgDatabaseError>() {
+                Some(error) => Self::Server(Box::new(ServerError::from(error))),
+                None => Self::Cut(error.to_string()),
+            },
+            sqlx::Error::Tls(error) => Self::Tls(chain(error.as_ref())),
+            sqlx::Error::Configuration(error) => Self::Tls(chain(error.as_ref())),
+            sqlx::Error::Io(error) if error.get_ref().is_some_and(is_certificate_problem) => {
+                Self::Tls(error.to_string())
+            }
+            sqlx::Error::Io(error) => Self::Cut(error.to_string()),
+            other => Self::Cut(match other.source() {
+                Some(source) => chain(source),
+                None => other.to_string(),
+            }),
+        }
+    }
+}
+
+/// rustls reports what it thinks of a certificate as an I/O error.
+fn is_certificate_problem(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    let text = error.to_string();
+    text.contains("certificate") || text.contains("received fatal alert")
+}
+
+/// An error with all its sources, each once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+impl From<&PgDatabaseError> for ServerError {
+    fn from(error: &PgDatabaseError) -> Self {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let (position, internal) = match error.position() {
+            Some(PgErrorPosition::Original(at)) => (Some(at), None),
+            Some(PgErrorPosition::Internal { position, query }) => (None, Some((query.to_owned(), position))),
+            None => (None, None),
+        };
+        Self {
+            sqlstate: error.code().to_owned(),
+            message: error.message().to_owned(),
+            detail: owned(error.detail()),
+            hint: owned(error.hint()),
+            context: owned(error.r#where()),
+            position,
+            internal,
+        }
+    }
+}
+
+impl fmt::Display for DatabaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server(error) => error.fmt(f),
+            Self::Cut(reason) | Self::Tls(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (SQLSTATE {})", self.message, self.sqlstate)?;
+        for (name, text) in [("detail", &self.detail), ("hint", &self.hint)] {
+            if let Some(text) = text {
+                write!(f, "; {name}: {text}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for DatabaseError {}

@@ -1,0 +1,173 @@
+//! The run lock: one run per database at a time, sqlx's own tools included.
+
+use std::time::{Duration, Instant};
+
+use super::{DatabaseError, Session};
+use crate::config::Manners;
+use crate::error::{Error, seconds};
+use crate::interrupt::Interrupt;
+
+/// Our own key: the first eight bytes of SHA-384("run-migrations"). Advisory locks are per
+/// database, so one key serves all.
+const OURS: i64 = 0x664d_23dc_b454_22d2;
+
+/// sqlx's key for a database:
+/// <https://docs.rs/sqlx-postgres/0.9.0/src/sqlx_postgres/migrate.rs.html>.
+fn sqlx_key(database: &str) -> i64 {
+    const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+    0x3d32_ad9e * i64::from(CRC.checksum(database.as_bytes()))
+}
+
+/// How often a polling waiter says whom it waits for.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// The held lock. Our key is held twice, so that [`unlock_and_lock_again`] can prove it is held
+/// without ever letting go of it. The server releases everything when the session ends.
+#[derive(Debug)]
+pub struct RunLock {
+    sqlx: i64,
+}
+
+/// SQL that is true while this session holds our key, and false once a script has let go of it
+/// with `pg_advisory_unlock_all`.
+pub fn unlock_and_lock_again() -> String {
+    format!("pg_catalog.pg_advisory_unlock({OURS}) AND pg_catalog.pg_try_advisory_lock({OURS})")
+}
+
+impl RunLock {
+    /// The key itself, for a script that psql runs.
+    pub const KEY: i64 = OURS;
+
+    /// Takes both keys. Polls, so that no snapshot stays open while waiting: one would hold up
+    /// `CREATE INDEX CONCURRENTLY`, and deadlock with the one whose run is waited for.
+    ///
+    /// # Errors
+    /// [`Error::RunLock`] after `run_lock_timeout`, naming who holds it.
+    pub async fn take(
+        session: &mut Session,
+        manners: &Manners,
+        interrupt: &Interrupt,
+    ) -> Result<Self, Error> {
+        let sqlx = sqlx_key(&session.facts.database);
+        let twice = format!(
+            "SELECT CASE WHEN pg_try_advisory_lock({OURS}) THEN pg_try_advisory_lock({OURS}) ELSE false END"
+        );
+        poll(session, OURS, &twice, manners, interrupt).await?;
+        let lock = Self { sqlx };
+        lock.take_sqlx(session, manners, interrupt).await?;
+        Ok(lock)
+    }
+
+    /// Takes sqlx's key again after [`RunLock::release_sqlx`].
+    ///
+    /// # Errors
+    /// As [`RunLock::take`].
+    pub async fn take_sqlx(
+        &self,
+        session: &mut Session,
+        manners: &Manners,
+        interrupt: &Interrupt,
+    ) -> Result<(), Error> {
+        let once = format!("SELECT pg_try_advisory_lock({})", self.sqlx);
+        poll(session, self.sqlx, &once, manners, interrupt).await
+    }
+
+    /// Lets go of sqlx's key while an index is built concurrently: an application that blocks in
+    /// `pg_advisory_lock` holds a snapshot the build waits for, and the build would be the victim
+    /// of the deadlock. The application then finds the row of the unfinished script and refuses.
+    ///
+    /// # Errors
+    /// When the key is no longer held.
+    pub async fn release_sqlx(&self, session: &mut Session) -> Result<(), Error> {
+        release(session, self.sqlx, 1).await
+    }
+
+    /// Lets go of both.
+    ///
+    /// # Errors
+    /// When one of them is no longer held.
+    pub async fn release(self, session: &mut Session) -> Result<(), Error> {
+        release(session, self.sqlx, 1).await?;
+        release(session, OURS, 2).await
+    }
+}
+
+async fn release(session: &mut Session, key: i64, times: usize) -> Result<(), Error> {
+    let unlock = vec![format!("pg_advisory_unlock({key})"); times].join(" AND ");
+    let failed = |source| Error::Database { doing: "releasing the run lock", source };
+    if session.value(format!("SELECT {unlock}")).await.map_err(failed)? {
+        Ok(())
+    } else {
+        Err(Error::Refused(
+            "the run lock was lost: a script released it with pg_advisory_unlock_all, or a connection pooler \
+             in transaction mode stands before the server; connect to the server itself"
+                .to_owned(),
+        ))
+    }
+}
+
+async fn poll(
+    session: &mut Session,
+    key: i64,
+    attempt: &str,
+    manners: &Manners,
+    interrupt: &Interrupt,
+) -> Result<(), Error> {
+    let start = Instant::now();
+    let mut pause = Duration::from_millis(20);
+    let mut said: Option<Instant> = None;
+    loop {
+        let failed = |source| Error::Database { doing: "taking the run lock", source };
+        if session.value(attempt.to_owned()).await.map_err(failed)? {
+            return Ok(());
+        }
+        let waited = start.elapsed();
+        let out_of_time = !manners.run_lock_timeout.is_zero() && waited >= manners.run_lock_timeout;
+        if out_of_time || said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
+            let holder = holder(session, key).await.map_err(failed)?;
+            if out_of_time {
+                return Err(Error::RunLock { after: manners.run_lock_timeout, holder });
+            }
+            tracing::info!("waiting for the run lock, which is held by {holder}");
+            said = Some(Instant::now());
+        }
+        interrupt.sleep(pause).await.map_err(|signal| Error::Interrupted {
+            signal,
+            state: format!("it had waited {} for the run lock; nothing was changed", whole_seconds(waited)),
+        })?;
+        pause = (pause * 2).min(Duration::from_millis(500));
+    }
+}
+
+fn whole_seconds(duration: Duration) -> String {
+    seconds(Duration::from_secs(duration.as_secs()))
+}
+
+/// Who holds an advisory lock; a role sees pid, user, application and address of every session.
+async fn holder(session: &mut Session, key: i64) -> Result<String, DatabaseError> {
+    let found: Option<String> = session
+        .value(format!(
+            "SELECT (SELECT string_agg(format('pid %s%s%s%s', l.pid, \
+               ', role ' || nullif(a.usename, ''), ', application ' || nullif(a.application_name, ''), \
+               ', connected for ' || date_trunc('second', clock_timestamp() - a.backend_start)::text), '; ') \
+             FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid \
+             WHERE l.locktype = 'advisory' AND l.granted \
+             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+             AND (l.classid::bigint << 32) | l.objid::bigint = {key} AND l.objsubid = 1)"
+        ))
+        .await?;
+    Ok(found.unwrap_or_else(|| "nobody any more".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys() {
+        // What sqlx 0.9.0 computes for a database called "postgres".
+        assert_eq!(sqlx_key("postgres"), 368_907_709_894_077_238);
+        let digest = crate::migration::Checksum::of("run-migrations").to_string();
+        assert_eq!(format!("{OURS:016x}"), digest[..16]);
+    }
+}

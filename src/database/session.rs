@@ -1,0 +1,292 @@
+//! One session: queries, what the server is, and the bookkeeping table.
+
+use futures_util::TryStreamExt as _;
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Connection as _, Either, PgConnection, Row as _, raw_sql};
+
+use super::{BOOKKEEPING, DatabaseError, quoted_identifier};
+use crate::config::Manners;
+use crate::error::{Disagreement, Error};
+use crate::migration::{Checksum, Version};
+use crate::standing::Applied;
+
+/// A connection, set up and looked around.
+pub struct Session {
+    connection: PgConnection,
+    /// What is known of the server and the role.
+    pub facts: Facts,
+}
+
+/// What one look at the server tells.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The database's name.
+    pub database: String,
+    /// Where unqualified objects are created; `None` where the search path has no schema.
+    pub schema: Option<String>,
+    /// The role.
+    pub user: String,
+    /// The server process of this session.
+    pub pid: i32,
+    /// Whether the server is a standby.
+    pub is_standby: bool,
+    /// Whether transactions are read-only by default.
+    pub is_read_only: bool,
+    /// Whether the role may create tables in `schema`.
+    pub may_create: bool,
+    /// How many object locks the server can hold altogether.
+    pub lock_slots: i64,
+    /// The bookkeeping table, if there is one.
+    pub bookkeeping: Option<Table>,
+    /// Alembic's bookkeeping table, if there is one.
+    pub alembic: Option<Table>,
+}
+
+/// A table, and what the role may do with it.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    may_use_schema: bool,
+    may_select: bool,
+    /// Whether the role may insert, update and delete.
+    pub may_write: bool,
+}
+
+impl Table {
+    /// The bookkeeping table that would be created.
+    pub fn new_in(schema: &str) -> Self {
+        Self {
+            schema: schema.to_owned(),
+            name: BOOKKEEPING.to_owned(),
+            may_use_schema: true,
+            may_select: true,
+            may_write: true,
+        }
+    }
+
+    /// Its name with its schema, quoted for SQL.
+    pub fn qualified(&self) -> String {
+        format!("{}.{}", quoted_identifier(&self.schema), quoted_identifier(&self.name))
+    }
+}
+
+/// A query that failed, and how many of its commands had completed before.
+#[derive(Debug)]
+pub struct Completed {
+    /// Commands that completed.
+    pub commands: usize,
+    /// What stopped the next.
+    pub error: DatabaseError,
+}
+
+/// Sent before anything else. What a role or database sets for itself must not apply: a limit
+/// there would make a run depend on who runs it.
+pub(crate) fn settings(manners: &Manners) -> String {
+    format!(
+        "SELECT pg_catalog.set_config('lock_timeout', '{}', false), \
+         pg_catalog.set_config('statement_timeout', '{}', false), \
+         CASE WHEN pg_catalog.current_setting('synchronous_commit') IN ('off', 'local') \
+         THEN pg_catalog.set_config('synchronous_commit', 'on', false) END",
+        manners.lock_timeout.as_millis(),
+        manners.statement_timeout.as_millis(),
+    )
+}
+
+const LOOK_AROUND: &str = "\
+SELECT current_database()::text, current_schema()::text, current_user::text, pg_backend_pid(), pg_is_in_recovery(),
+       current_setting('transaction_read_only')::bool,
+       coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
+       current_setting('max_locks_per_transaction')::bigint
+         * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint);
+SELECT n.nspname::text, c.relname::text, has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(c.oid, 'SELECT'),
+       has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE')
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relname IN ('_sqlx_migrations', 'alembic_version') AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+   AND NOT pg_is_other_temp_schema(n.oid)
+ ORDER BY 1";
+
+impl Session {
+    /// Sets the session up and looks around, in one round trip.
+    pub(super) async fn open(mut connection: PgConnection, manners: &Manners) -> Result<Self, Error> {
+        let failed = |source| Error::Database { doing: "looking around on the server", source };
+        let sql = format!("{};\n{LOOK_AROUND}", settings(manners));
+        let results = rows(&mut connection, sql).await.map_err(|completed| failed(completed.error))?;
+        let broken = |error| failed(DatabaseError::from(error));
+        let [_, about, tables] = results.as_slice() else {
+            return Err(failed(DatabaseError::Cut("the server did not answer each of three queries".into())));
+        };
+        let mut ours = Vec::new();
+        let mut alembic = None;
+        for row in tables {
+            let table = table(row).map_err(broken)?;
+            if table.name == BOOKKEEPING { ours.push(table) } else { alembic = Some(table) }
+        }
+        if ours.len() > 1 {
+            let names = ours.into_iter().map(|table| format!("{}.{}", table.schema, table.name)).collect();
+            return Err(Disagreement::TwoTables(names).into());
+        }
+        let about =
+            about.first().ok_or_else(|| failed(DatabaseError::Cut("the server answered nothing".into())))?;
+        let facts = facts(about, ours.pop(), alembic).map_err(broken)?;
+        Ok(Self { connection, facts })
+    }
+
+    /// Runs statements for their effect.
+    ///
+    /// # Errors
+    /// What stopped them, and after how many.
+    pub async fn execute(&mut self, sql: String) -> Result<(), Completed> {
+        let mut commands = 0;
+        let mut results = raw_sql(AssertSqlSafe(sql)).fetch_many(&mut self.connection);
+        loop {
+            match results.try_next().await {
+                Ok(Some(Either::Left(_))) => commands += 1,
+                Ok(Some(Either::Right(_))) => {}
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(Completed { commands, error: error.into() }),
+            }
+        }
+    }
+
+    /// Runs one query and takes the single value it gives.
+    pub(super) async fn value<T>(&mut self, sql: String) -> Result<T, DatabaseError>
+    where
+        T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        let results = rows(&mut self.connection, sql).await.map_err(|completed| completed.error)?;
+        let row = results.last().and_then(|rows| rows.first());
+        let row = row.ok_or_else(|| DatabaseError::Cut("the server answered nothing".into()))?;
+        row.try_get(0).map_err(DatabaseError::from)
+    }
+
+    /// Looks again for the bookkeeping table and reads it, oldest first; empty where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where the role may not read it, or sees only some of its rows.
+    pub async fn applied(&mut self) -> Result<Vec<Applied>, Error> {
+        let Some(table) = self.facts.bookkeeping.clone() else { return Ok(Vec::new()) };
+        let user = &self.facts.user;
+        if !table.may_use_schema {
+            return Err(Error::Refused(format!(
+                "role {user} may not use schema {schema}, where the bookkeeping is; grant it with: \
+                 GRANT USAGE ON SCHEMA {schema} TO {user}",
+                schema = table.schema
+            )));
+        }
+        if !table.may_select {
+            return Err(Error::Refused(format!(
+                "role {user} may not read {table}; grant it with: GRANT SELECT ON {table} TO {user}",
+                table = table.qualified()
+            )));
+        }
+        let sql = format!(
+            "BEGIN READ ONLY; SET LOCAL row_security = off; \
+             SELECT version, description, \
+             to_char(installed_on AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
+             success, encode(checksum, 'hex'), execution_time FROM {} ORDER BY version; COMMIT",
+            table.qualified()
+        );
+        let results = match rows(&mut self.connection, sql).await {
+            Ok(results) => results,
+            Err(Completed { error, .. }) if error.sqlstate() == Some("42501") => {
+                return Err(Error::Refused(format!(
+                    "row-level security hides rows of {} from role {user}: {error}",
+                    table.qualified()
+                )));
+            }
+            Err(Completed { error: source, .. }) => {
+                return Err(Error::Database { doing: "reading the bookkeeping", source });
+            }
+        };
+        let rows = results.get(2).map(Vec::as_slice).unwrap_or_default();
+        rows.iter()
+            .map(applied)
+            .collect::<Result<_, _>>()
+            .map_err(|error| Error::Database { doing: "reading the bookkeeping", source: error.into() })
+    }
+
+    /// The bookkeeping as it is now, table and rows: others may have made it since.
+    ///
+    /// # Errors
+    /// As [`Session::applied`].
+    pub async fn look_again(&mut self, manners: &Manners) -> Result<Vec<Applied>, Error> {
+        let failed = |source| Error::Database { doing: "looking around on the server", source };
+        let sql = format!("{};\n{LOOK_AROUND}", settings(manners));
+        let results = rows(&mut self.connection, sql).await.map_err(|completed| failed(completed.error))?;
+        let tables = results.get(2).map(Vec::as_slice).unwrap_or_default();
+        let tables: Vec<Table> =
+            tables.iter().map(table).collect::<Result<_, _>>().map_err(|error| failed(error.into()))?;
+        self.facts.bookkeeping = tables.into_iter().find(|table| table.name == BOOKKEEPING);
+        self.applied().await
+    }
+
+    /// What Alembic's table says.
+    pub(crate) async fn alembic_revision(&mut self, table: &Table) -> Result<String, DatabaseError> {
+        self.value(format!(
+            "SELECT coalesce((SELECT string_agg(version_num, ', ') FROM {}), 'none')",
+            table.qualified()
+        ))
+        .await
+    }
+
+    /// Ends the session in good order; that it may already be gone is no problem here.
+    pub async fn close(self) {
+        let _ = self.connection.close().await;
+    }
+}
+
+/// Runs statements and keeps the rows of each.
+async fn rows(connection: &mut PgConnection, sql: String) -> Result<Vec<Vec<PgRow>>, Completed> {
+    let mut done = Vec::new();
+    let mut open = Vec::new();
+    let mut results = raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
+    loop {
+        match results.try_next().await {
+            Ok(Some(Either::Left(_))) => done.push(std::mem::take(&mut open)),
+            Ok(Some(Either::Right(row))) => open.push(row),
+            Ok(None) => return Ok(done),
+            Err(error) => return Err(Completed { commands: done.len(), error: error.into() }),
+        }
+    }
+}
+
+fn facts(row: &PgRow, bookkeeping: Option<Table>, alembic: Option<Table>) -> Result<Facts, sqlx::Error> {
+    Ok(Facts {
+        database: row.try_get(0)?,
+        schema: row.try_get(1)?,
+        user: row.try_get(2)?,
+        pid: row.try_get(3)?,
+        is_standby: row.try_get(4)?,
+        is_read_only: row.try_get(5)?,
+        may_create: row.try_get(6)?,
+        lock_slots: row.try_get(7)?,
+        bookkeeping,
+        alembic,
+    })
+}
+
+fn table(row: &PgRow) -> Result<Table, sqlx::Error> {
+    Ok(Table {
+        schema: row.try_get(0)?,
+        name: row.try_get(1)?,
+        may_use_schema: row.try_get(2)?,
+        may_select: row.try_get(3)?,
+        may_write: row.try_get(4)?,
+    })
+}
+
+fn applied(row: &PgRow) -> Result<Applied, sqlx::Error> {
+    let hex: String = row.try_get(4)?;
+    Ok(Applied {
+        version: Version(row.try_get(0)?),
+        description: row.try_get(1)?,
+        installed_on: row.try_get(2)?,
+        success: row.try_get(3)?,
+        checksum: Checksum::from_hex(&hex)
+            .ok_or_else(|| sqlx::Error::Protocol(format!("{hex:?} is no checksum")))?,
+        execution_time: row.try_get(5)?,
+    })
+}

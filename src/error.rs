@@ -1,0 +1,267 @@
+//! Everything that ends a run early, and the exit code of each.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::database::DatabaseError;
+use crate::failure::Failure;
+use crate::interrupt::Signal;
+use crate::plan::PlanError;
+
+/// How the process ends; stable, because Kubernetes' `podFailurePolicy` reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitCode {
+    /// Done, or nothing to do.
+    Done = 0,
+    /// Usage, configuration, revision, unusable scripts.
+    Usage = 2,
+    /// The server can't be reached, or the outcome of a commit could not be learnt.
+    Unreachable = 3,
+    /// The run lock or a table lock was not granted in time.
+    Locked = 4,
+    /// A migration failed and was rolled back.
+    Failed = 5,
+    /// A no-transaction script stands halfway.
+    Halfway = 6,
+    /// History and database disagree.
+    Disagreement = 7,
+    /// The server refused.
+    Refused = 8,
+    /// `current --check`: migrations are pending.
+    Pending = 9,
+    /// A defect in this program.
+    Defect = 70,
+    /// SIGINT.
+    Interrupted = 130,
+    /// SIGTERM.
+    Terminated = 143,
+}
+
+impl ExitCode {
+    /// The one word for it in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Usage => "usage",
+            Self::Unreachable => "unreachable",
+            Self::Locked => "locked",
+            Self::Failed => "failed",
+            Self::Halfway => "halfway",
+            Self::Disagreement => "disagreement",
+            Self::Refused => "refused",
+            Self::Pending => "pending",
+            Self::Defect => "defect",
+            Self::Interrupted => "interrupted",
+            Self::Terminated => "terminated",
+        }
+    }
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+/// A setting that is missing or wrong. Holds no value that may be secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The variable or option.
+    pub name: String,
+    /// What is wrong and what would be right.
+    pub problem: String,
+}
+
+/// A script that can't be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptProblem {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// The line, where the problem has one.
+    pub line: Option<usize>,
+    /// What is wrong and what to do.
+    pub problem: String,
+}
+
+impl ScriptProblem {
+    /// A problem of a whole file.
+    pub fn file(path: &Path, problem: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), line: None, problem: problem.into() }
+    }
+}
+
+impl fmt::Display for ScriptProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, " {}", self.problem)
+    }
+}
+
+/// History and database disagree, so that no run is safe.
+#[derive(Debug, thiserror::Error)]
+pub enum Disagreement {
+    /// A no-transaction script stopped in the middle.
+    #[error(
+        "the no-transaction script of {0} stands halfway: an earlier run began it and did not end it; \
+         look at the database, bring it to one side, then run \
+         `resolve {version} --done` if all of the script is in effect, or \
+         `resolve {version} --retry` if none of it is", version = .0.split(' ').next().unwrap_or_default()
+    )]
+    Halfway(String),
+    /// Files changed after they were applied.
+    #[error(
+        "applied migrations were edited:{}\n  put the files back as they were; or, if the database is as \
+         the files say, record them anew with `stamp current`", list(.0)
+    )]
+    Drifted(Vec<String>),
+    /// Rows without a file.
+    #[error(
+        "applied, but without a script here: {}; run the image that has the scripts, or bring them back", .0.join(", ")
+    )]
+    Unknown(Vec<String>),
+    /// Files below the current revision that were never applied.
+    #[error(
+        "pending below the database's revision: {}; give them versions above it, or apply them as they are \
+         with --allow-out-of-order", .0.join(", ")
+    )]
+    OutOfOrder(Vec<String>),
+    /// Alembic's bookkeeping, and none of ours.
+    #[error(
+        "the database was migrated by Alembic (table {table}, revision {revision}) and has no {ours}; \
+         write its schema as the first migration, then run `stamp` with that migration's version",
+        ours = crate::database::BOOKKEEPING
+    )]
+    Alembic {
+        /// The table, with its schema.
+        table: String,
+        /// What it says.
+        revision: String,
+    },
+    /// Two bookkeeping tables.
+    #[error(
+        "{ours} exists in several schemas: {}; drop all but the one that tells the truth, or hide the others \
+         from this role", .0.join(", "), ours = crate::database::BOOKKEEPING
+    )]
+    TwoTables(Vec<String>),
+}
+
+fn list(items: &[String]) -> String {
+    items.iter().map(|item| format!("\n  {item}")).collect()
+}
+
+/// Why a run ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Settings are missing or wrong; all of them.
+    #[error("{} wrong:{}", counted(.0.len(), "setting is", "settings are"), mistakes(.0))]
+    Configuration(Vec<Mistake>),
+    /// Scripts that can't be used; all of them.
+    #[error("{} unusable:{}", counted(.0.len(), "script is", "scripts are"),
+        list(&.0.iter().map(ToString::to_string).collect::<Vec<_>>()))]
+    Scripts(Vec<ScriptProblem>),
+    /// No plan for this revision.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The server did not answer in time.
+    #[error("no connection to the server within {}: {reason}; nothing was changed", seconds(*.after))]
+    Unreachable {
+        /// CONNECT_TIMEOUT.
+        after: Duration,
+        /// What happened last.
+        reason: String,
+    },
+    /// The run lock is held by somebody else.
+    #[error("the run lock was not granted within {}: it is held by {holder}; nothing was changed, run again later", seconds(*.after))]
+    RunLock {
+        /// RUN_LOCK_TIMEOUT.
+        after: Duration,
+        /// The session that holds it.
+        holder: String,
+    },
+    /// A step of the plan failed.
+    #[error(transparent)]
+    Step(Box<Failure>),
+    /// The connection went, or a query of ours failed.
+    #[error("{doing}: {source}")]
+    Database {
+        /// What was being done.
+        doing: &'static str,
+        /// What the server or the connection said.
+        source: DatabaseError,
+    },
+    /// The server refuses what the job needs.
+    #[error("{0}")]
+    Refused(String),
+    /// `resolve` has nothing to resolve.
+    #[error("{0}")]
+    NothingToResolve(String),
+    /// `current --check`.
+    #[error("{} pending: {}", counted(.0.len(), "migration is", "migrations are"), shortened(.0))]
+    Pending(Vec<String>),
+    /// A signal ended the run between two steps.
+    #[error("{signal}: stopped before the next step; {state}")]
+    Interrupted {
+        /// Which one.
+        signal: Signal,
+        /// How the database stands.
+        state: String,
+    },
+    /// stdout can't be written.
+    #[error("the report can't be written: {0}")]
+    Report(std::io::Error),
+    /// This program is wrong.
+    #[error("a defect in this program: {0}; please report it")]
+    Defect(String),
+}
+
+impl Error {
+    /// The documented code.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Configuration(_) | Self::Scripts(_) | Self::NothingToResolve(_) => ExitCode::Usage,
+            Self::Plan(PlanError::Revision(_) | PlanError::WrongWay { .. }) => ExitCode::Usage,
+            Self::Plan(PlanError::Disagreement(Disagreement::Halfway(_))) => ExitCode::Halfway,
+            Self::Plan(PlanError::Disagreement(_)) => ExitCode::Disagreement,
+            Self::Unreachable { .. } | Self::Report(_) => ExitCode::Unreachable,
+            Self::RunLock { .. } => ExitCode::Locked,
+            Self::Step(failure) => failure.exit_code(),
+            Self::Database { source, .. } => source.exit_code(),
+            Self::Refused(_) => ExitCode::Refused,
+            Self::Pending(_) => ExitCode::Pending,
+            Self::Interrupted { signal, .. } => signal.exit_code(),
+            Self::Defect(_) => ExitCode::Defect,
+        }
+    }
+}
+
+impl From<Disagreement> for Error {
+    fn from(disagreement: Disagreement) -> Self {
+        Self::Plan(disagreement.into())
+    }
+}
+
+/// `1 setting is`, `3 settings are`
+pub(crate) fn counted(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
+}
+
+fn mistakes(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(|mistake| format!("\n  {}: {}", mistake.name, mistake.problem)).collect()
+}
+
+/// The first few, and how many more.
+fn shortened(items: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let more = items.len().saturating_sub(SHOWN);
+    let shown = items.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
+/// A duration as it would be typed.
+pub(crate) fn seconds(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}

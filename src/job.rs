@@ -1,0 +1,312 @@
+//! The straight line of a run: connect, read, plan, lock, read again, run, report.
+
+mod look;
+mod record;
+
+use std::cell::Cell;
+
+use crate::config::{Command, Config, Extent, Server, Task};
+use crate::database::{self, BOOKKEEPING, RunLock, Session, Table, quoted_identifier};
+use crate::error::{Disagreement, Error};
+use crate::failure::{Failure, Outcome};
+use crate::interrupt::Interrupt;
+use crate::message;
+use crate::migration::{Direction, History};
+use crate::offline;
+use crate::plan::{self, Plan, PlanError};
+use crate::report::Reporter;
+use crate::run::Runner;
+use crate::script::{Prepared, prepare};
+use crate::standing::{Applied, Standing};
+
+/// The server process that works for us, for whoever wants to cancel what it does.
+pub type Pid = Cell<Option<i32>>;
+
+/// Does what the configuration says.
+///
+/// # Errors
+/// Why it ended early; the reporter holds what was done until then.
+pub async fn run(
+    config: &Config,
+    interrupt: &Interrupt,
+    reporter: &mut Reporter,
+    pid: &Pid,
+) -> Result<(), Error> {
+    let history = History::read(&config.migrations)?;
+    reporter.report.head = history.head();
+    match &config.command {
+        Command::Script { direction, range } => {
+            let script = offline::script(&history, *direction, range)?;
+            reporter.printer.raw(&script);
+            Ok(())
+        }
+        Command::Online(server, task) => {
+            reporter.report.command = Some(task.name());
+            let place = Place { server, history: &history, interrupt, pid };
+            match task {
+                Task::Current(check) => look::current(&place, *check, reporter).await,
+                Task::History(range) => look::history(&place, range, reporter).await,
+                Task::Upgrade(_, _, extent) | Task::Downgrade(_, extent) => {
+                    change(&place, task, *extent, reporter).await
+                }
+                Task::Stamp(target, extent) => record::stamp(&place, target, *extent, reporter).await,
+                Task::Resolve(resolution) => record::resolve(&place, *resolution, reporter).await,
+            }
+        }
+    }
+}
+
+/// Where a task works.
+struct Place<'a> {
+    server: &'a Server,
+    history: &'a History,
+    interrupt: &'a Interrupt,
+    pid: &'a Pid,
+}
+
+impl Place<'_> {
+    async fn connect(&self, reporter: &mut Reporter) -> Result<Session, Error> {
+        let session = database::connect(self.server, self.interrupt).await?;
+        self.pid.set(Some(session.facts.pid));
+        reporter.report.database = Some(session.facts.database.clone());
+        tracing::debug!("connected to database {} as {}", session.facts.database, session.facts.user);
+        Ok(session)
+    }
+}
+
+async fn change(
+    place: &Place<'_>,
+    task: &Task,
+    extent: Extent,
+    reporter: &mut Reporter,
+) -> Result<(), Error> {
+    let mut session = place.connect(reporter).await?;
+    let applied = session.applied().await?;
+    refuse_alembic(&mut session).await?;
+    let standing = Standing::of(place.history, &applied);
+    let first = plan_of(task, place.history, &standing);
+    match (&first, extent) {
+        (Ok(plan), Extent::Plan) => {
+            let prepared = prepare(&plan.steps)?;
+            show_plan(plan, &prepared, &session, place, reporter);
+            session.close().await;
+            return Ok(());
+        }
+        (Ok(plan), Extent::Run) if plan.steps.is_empty() => {
+            finish_idle(plan, reporter);
+            session.close().await;
+            return Ok(());
+        }
+        // Scripts that can't be used and revisions that name nothing don't need the lock to be
+        // refused; all else may be the middle of somebody else's run.
+        (Ok(plan), Extent::Run) => drop(prepare(&plan.steps)?),
+        (Err(PlanError::Disagreement(_)), Extent::Run) => {}
+        (Err(_), _) => {
+            first?;
+        }
+    }
+    refuse_unwritable(&session)?;
+    let lock = RunLock::take(&mut session, &place.server.manners, place.interrupt).await?;
+    let applied = session.look_again(&place.server.manners).await?;
+    let standing = Standing::of(place.history, &applied);
+    let plan = plan_of(task, place.history, &standing)?;
+    if plan.steps.is_empty() {
+        finish_idle(&plan, reporter);
+    } else {
+        let prepared = prepare(&plan.steps)?;
+        show_heading(&plan, &prepared, &session, place, reporter);
+        carry_out(&mut session, &lock, &prepared, place, reporter).await?;
+        reporter.printer.done(&reporter.report);
+    }
+    lock.release(&mut session).await?;
+    session.close().await;
+    Ok(())
+}
+
+fn plan_of<'a>(task: &Task, history: &'a History, standing: &Standing<'a>) -> Result<Plan<'a>, PlanError> {
+    match task {
+        Task::Upgrade(target, out_of_order, _) => plan::upgrade(history, standing, target, *out_of_order),
+        Task::Downgrade(target, _) => plan::downgrade(history, standing, target),
+        Task::Stamp(..) | Task::Resolve(_) | Task::Current(_) | Task::History(_) => Ok(Plan {
+            from: standing.position(),
+            to: standing.position(),
+            steps: Vec::new(),
+            warnings: Vec::new(),
+        }),
+    }
+}
+
+fn finish_idle(plan: &Plan<'_>, reporter: &mut Reporter) {
+    for warning in &plan.warnings {
+        reporter.warn(warning.clone());
+    }
+    reporter.planned(plan, &[]);
+    reporter.printer.done(&reporter.report);
+}
+
+fn show_heading(
+    plan: &Plan<'_>,
+    prepared: &[Prepared<'_>],
+    session: &Session,
+    place: &Place<'_>,
+    reporter: &mut Reporter,
+) {
+    for warning in &plan.warnings {
+        reporter.warn(warning.clone());
+    }
+    if let Some(warning) = lock_slots(prepared, session, place) {
+        reporter.warn(warning);
+    }
+    reporter.planned(plan, prepared);
+    reporter.printer.heading(&reporter.report);
+}
+
+fn show_plan(
+    plan: &Plan<'_>,
+    prepared: &[Prepared<'_>],
+    session: &Session,
+    place: &Place<'_>,
+    reporter: &mut Reporter,
+) {
+    if prepared.is_empty() {
+        finish_idle(plan, reporter);
+        return;
+    }
+    show_heading(plan, prepared, session, place, reporter);
+    reporter.printer.plan(&reporter.report, place.server.manners.transaction);
+}
+
+/// A full lock table breaks other sessions too, so a run that comes near it is warned about.
+fn lock_slots(prepared: &[Prepared<'_>], session: &Session, place: &Place<'_>) -> Option<String> {
+    // A new table takes locks on itself, its TOAST table, its indexes and its types.
+    const SLOTS_PER_CHANGE: usize = 4;
+    let manners = &place.server.manners;
+    let groups =
+        crate::run::groups(prepared, manners.transaction, |prepared| prepared.script.is_transactional());
+    let changes = groups.iter().map(|group| match group {
+        crate::run::Group::Together(steps) => steps.iter().map(|step| step.schema_changes).sum(),
+        crate::run::Group::Alone(_) => 1,
+    });
+    let slots = changes.max().unwrap_or(0) * SLOTS_PER_CHANGE;
+    let has = session.facts.lock_slots;
+    (i64::try_from(slots).unwrap_or(i64::MAX) > has / 2).then(|| {
+        format!(
+            "one transaction of this run takes some {slots} of the server's {has} lock slots (max_locks_per_transaction); \
+             TRANSACTION=each and smaller migrations take fewer"
+        )
+    })
+}
+
+async fn carry_out(
+    session: &mut Session,
+    lock: &RunLock,
+    prepared: &[Prepared<'_>],
+    place: &Place<'_>,
+    reporter: &mut Reporter,
+) -> Result<(), Error> {
+    let table = bookkeeping(session).await?;
+    let manners = place.server.manners;
+    let mut runner = Runner { session, lock, table, manners, interrupt: place.interrupt, reporter };
+    match runner.run(prepared).await {
+        Err(Error::Step(failure)) if failure.outcome == Outcome::Cut => {
+            Err(learn(place, failure, reporter).await)
+        }
+        other => other,
+    }
+}
+
+/// The bookkeeping table; made now, under the lock, where there is none.
+async fn bookkeeping(session: &mut Session) -> Result<Table, Error> {
+    if let Some(table) = &session.facts.bookkeeping {
+        return Ok(table.clone());
+    }
+    let schema = session.facts.schema.clone().unwrap_or_default();
+    let table = Table::new_in(&schema);
+    session.execute(message::create_bookkeeping(&table)).await.map_err(|completed| Error::Database {
+        doing: "creating the bookkeeping table",
+        source: completed.error,
+    })?;
+    tracing::info!("created the bookkeeping table {}", table.qualified());
+    Ok(table)
+}
+
+/// After the connection broke: was it committed? Getting the run lock again proves that the old
+/// session is gone; then the bookkeeping tells.
+async fn learn(place: &Place<'_>, mut failure: Box<Failure>, reporter: &mut Reporter) -> Error {
+    tracing::warn!("{}; connecting again to learn what became of it", failure.headline());
+    let applied = async {
+        let mut session = place.connect(reporter).await?;
+        let lock = RunLock::take(&mut session, &place.server.manners, place.interrupt).await?;
+        let applied = session.look_again(&place.server.manners).await?;
+        lock.release(&mut session).await?;
+        session.close().await;
+        Ok::<Vec<Applied>, Error>(applied)
+    };
+    let again = "; run again to go on";
+    match applied.await {
+        Ok(applied) => {
+            let row = applied.iter().find(|row| row.version == failure.version);
+            let is_done = match (failure.direction, row) {
+                (Direction::Up, Some(row)) => row.success,
+                (Direction::Up, None) | (Direction::Down, Some(_)) => false,
+                (Direction::Down, None) => true,
+            };
+            if row.is_some_and(|row| !row.success) {
+                failure.outcome = Outcome::Halfway;
+                failure.state = format!("the script stands halfway; {}", reporter.state());
+            } else if is_done {
+                reporter.turned_out_committed();
+                failure.state = format!("it was committed all the same; {}{again}", reporter.state());
+            } else {
+                failure.state = format!("it was rolled back; {}{again}", reporter.state());
+            }
+        }
+        Err(error) => {
+            failure.state = format!(
+                "unknown: it may have been committed or not, and the server does not say ({error}){again}"
+            );
+        }
+    }
+    Error::Step(failure)
+}
+
+/// A database that Alembic built, and of which our bookkeeping knows nothing.
+async fn refuse_alembic(session: &mut Session) -> Result<(), Error> {
+    let (None, Some(table)) = (&session.facts.bookkeeping, session.facts.alembic.clone()) else {
+        return Ok(());
+    };
+    let revision = session.alembic_revision(&table).await.unwrap_or_else(|_| "not readable".to_owned());
+    Err(Disagreement::Alembic { table: table.qualified(), revision }.into())
+}
+
+fn refuse_unwritable(session: &Session) -> Result<(), Error> {
+    let facts = &session.facts;
+    let user = quoted_identifier(&facts.user);
+    let problem = if facts.is_standby {
+        "the server is a standby, which takes no changes; connect to the primary".to_owned()
+    } else if facts.is_read_only {
+        format!("transactions of role {user} are read-only here (default_transaction_read_only)")
+    } else {
+        match (&facts.bookkeeping, &facts.schema) {
+            (Some(table), _) if table.may_write => return Ok(()),
+            (Some(table), _) => {
+                let table = table.qualified();
+                format!(
+                    "role {user} may not write to {table}; grant it with: GRANT INSERT, UPDATE, DELETE ON {table} TO {user}"
+                )
+            }
+            (None, Some(_)) if facts.may_create => return Ok(()),
+            (None, Some(schema)) => {
+                let schema = quoted_identifier(schema);
+                format!(
+                    "role {user} may not create {BOOKKEEPING} in schema {schema}; grant it with: \
+                     GRANT CREATE ON SCHEMA {schema} TO {user}"
+                )
+            }
+            (None, None) => {
+                format!("the search path of role {user} names no schema to create {BOOKKEEPING} in")
+            }
+        }
+    };
+    Err(Error::Refused(problem))
+}

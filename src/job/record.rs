@@ -1,0 +1,188 @@
+//! `stamp` and `resolve`: they change what is recorded, never what is there.
+
+use super::{Place, bookkeeping, refuse_unwritable};
+use crate::config::{Extent, Resolution};
+use crate::database::{RunLock, Session, Table};
+use crate::drift;
+use crate::error::{Disagreement, Error};
+use crate::message::{self, halfway_direction};
+use crate::migration::{Direction, Migration, Version};
+use crate::plan::{PlanError, refuse_halfway};
+use crate::report::Reporter;
+use crate::revision::{Position, Revision, resolve as resolve_revision};
+use crate::standing::{Entry, Standing, Status};
+
+/// One change to the bookkeeping.
+#[derive(Debug)]
+enum Record<'a> {
+    Applied(&'a Migration),
+    NotApplied(Version, String),
+    Rewritten(&'a Migration, String),
+}
+
+impl Record<'_> {
+    fn sql(&self, table: &Table) -> String {
+        match self {
+            Self::Applied(migration) => message::insert(migration, table, true, "0"),
+            Self::NotApplied(version, _) => message::remove(*version, table),
+            Self::Rewritten(migration, _) => message::rewrite_checksum(migration, table),
+        }
+    }
+
+    fn describe(&self) -> String {
+        match self {
+            Self::Applied(migration) => {
+                format!("{} ({}) as applied", migration.version, migration.description)
+            }
+            Self::NotApplied(version, description) => format!("{version} ({description}) as not applied"),
+            Self::Rewritten(migration, difference) => {
+                format!(
+                    "{} ({}) with the checksum of its file: {difference}",
+                    migration.version, migration.description
+                )
+            }
+        }
+    }
+}
+
+/// What has to change so that the bookkeeping says `target`, and nothing else.
+fn records<'a>(standing: &Standing<'a>, target: Position) -> Result<Vec<Record<'a>>, Disagreement> {
+    refuse_halfway(standing)?;
+    let at = |entry: &Entry<'_>| Position::At(entry.version);
+    let unknown: Vec<_> =
+        standing.with(Status::Unknown).filter(|entry| at(entry) > target).map(Entry::label).collect();
+    if !unknown.is_empty() {
+        return Err(Disagreement::Unknown(unknown));
+    }
+    let record = |entry: &Entry<'a>| match (entry.migration, entry.applied, at(entry) <= target) {
+        (Some(migration), None, true) => Some(Record::Applied(migration)),
+        (Some(migration), Some(applied), true) if entry.status == Status::Drifted => {
+            Some(Record::Rewritten(migration, drift::explain(migration, applied)))
+        }
+        (_, Some(applied), false) => Some(Record::NotApplied(entry.version, applied.description.clone())),
+        _ => None,
+    };
+    Ok(standing.entries().iter().filter_map(record).collect())
+}
+
+/// Records a revision without running a script.
+pub(super) async fn stamp(
+    place: &Place<'_>,
+    target: &Revision,
+    extent: Extent,
+    reporter: &mut Reporter,
+) -> Result<(), Error> {
+    let mut session = place.connect(reporter).await?;
+    if extent == Extent::Run {
+        refuse_unwritable(&session)?;
+    }
+    let lock = match extent {
+        Extent::Run => Some(RunLock::take(&mut session, &place.server.manners, place.interrupt).await?),
+        Extent::Plan => None,
+    };
+    let applied = session.look_again(&place.server.manners).await?;
+    let standing = Standing::of(place.history, &applied);
+    let to = resolve_revision(target, place.history, &standing).map_err(PlanError::from)?;
+    let records = records(&standing, to)?;
+    let report = &mut reporter.report;
+    report.from = Some(standing.position());
+    report.to = Some(to);
+    report.current = report.from;
+    report.recorded = Some(records.iter().map(Record::describe).collect());
+    reporter.printer.recorded(&reporter.report);
+    if let Some(lock) = lock {
+        if !records.is_empty() {
+            let table = bookkeeping(&mut session).await?;
+            let all: Vec<_> = records.iter().map(|record| record.sql(&table)).collect();
+            commit(&mut session, &all.join(";\n")).await?;
+            reporter.report.current = Some(to);
+        }
+        lock.release(&mut session).await?;
+        reporter.printer.stamped(&reporter.report);
+    }
+    session.close().await;
+    Ok(())
+}
+
+/// Ends the halfway standing of a no-transaction script, as a person decided.
+pub(super) async fn resolve(
+    place: &Place<'_>,
+    resolution: Resolution,
+    reporter: &mut Reporter,
+) -> Result<(), Error> {
+    let mut session = place.connect(reporter).await?;
+    refuse_unwritable(&session)?;
+    let lock = RunLock::take(&mut session, &place.server.manners, place.interrupt).await?;
+    let applied = session.look_again(&place.server.manners).await?;
+    let Some(row) = applied.iter().find(|row| !row.success) else {
+        return Err(Error::NothingToResolve(
+            "no script stands halfway; there is nothing to resolve".to_owned(),
+        ));
+    };
+    let table = bookkeeping(&mut session).await?;
+    let direction = halfway_direction(row.execution_time);
+    let (sql, what) = match (resolution, direction) {
+        (Resolution::Done, Direction::Up) => {
+            (message::finish_halfway(row.version, direction, &table), "as applied")
+        }
+        (Resolution::Done, Direction::Down) => {
+            (message::finish_halfway(row.version, direction, &table), "as taken back")
+        }
+        (Resolution::Retry, Direction::Up) => (
+            message::undo_halfway(row.version, direction, &table),
+            "as not applied; upgrade runs its script again",
+        ),
+        (Resolution::Retry, Direction::Down) => (
+            message::undo_halfway(row.version, direction, &table),
+            "as applied; downgrade runs its script again",
+        ),
+    };
+    commit(&mut session, &sql).await?;
+    reporter.report.recorded = Some(vec![format!("{} ({}) {what}", row.version, row.description)]);
+    let applied = session.look_again(&place.server.manners).await?;
+    reporter.report.current = Some(Standing::of(place.history, &applied).position());
+    lock.release(&mut session).await?;
+    session.close().await;
+    reporter.printer.recorded(&reporter.report);
+    reporter.printer.stamped(&reporter.report);
+    Ok(())
+}
+
+async fn commit(session: &mut Session, sql: &str) -> Result<(), Error> {
+    session.execute(format!("BEGIN;\n{sql};\nCOMMIT")).await.map_err(|completed| Error::Database {
+        doing: "writing the bookkeeping, of which nothing was changed",
+        source: completed.error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::{Checksum, History};
+    use crate::standing::{Applied, row};
+
+    #[test]
+    fn records_what_differs() {
+        let history = History::of(&[(1, "a"), (2, "b"), (3, "c"), (4, "d")]);
+        let drifted = Applied { checksum: Checksum::of("other"), ..row(1) };
+        let rows = [drifted, row(3), row(4)];
+        let standing = Standing::of(&history, &rows);
+        let lines: Vec<_> =
+            records(&standing, Position::At(Version(3))).unwrap().iter().map(Record::describe).collect();
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert!(lines[0].starts_with("1 (a) with the checksum of its file: its text changed"), "{lines:?}");
+        assert_eq!(lines[1..], ["2 (b) as applied", "4 (row 4) as not applied"]);
+        assert_eq!(records(&standing, Position::Base).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn never_drops_what_it_does_not_know() {
+        let history = History::of(&[(1, "a")]);
+        let rows = [row(1), row(9)];
+        let standing = Standing::of(&history, &rows);
+        assert!(matches!(records(&standing, Position::At(Version(1))), Err(Disagreement::Unknown(_))));
+        let halfway = [Applied { success: false, ..row(1) }];
+        let standing = Standing::of(&history, &halfway);
+        assert!(matches!(records(&standing, Position::Base), Err(Disagreement::Halfway(_))));
+    }
+}

@@ -1,0 +1,184 @@
+//! `--sql`: a run as a psql script, for databases that only a DBA may touch.
+
+use std::fmt::Write as _;
+
+use crate::database::{BOOKKEEPING, RunLock, quoted_literal};
+use crate::error::Error;
+use crate::migration::{Direction, History, Migration};
+use crate::plan::{PlanError, Step};
+use crate::revision::{Offline, Position, Range, resolve};
+use crate::script::{Prepared, prepare};
+
+/// The flags psql needs: no startup file, and a stop at the first error.
+pub const PSQL_FLAGS: &str = "psql -X -v ON_ERROR_STOP=1";
+
+/// Writes the script that takes a database from one revision to another.
+///
+/// # Errors
+/// Revisions that name nothing or lie the wrong way round, and scripts that can't be used.
+pub fn script(history: &History, direction: Direction, range: &Range) -> Result<String, Error> {
+    let side = |revision| resolve(revision, history, &Offline).map_err(PlanError::from);
+    let (from, to) = (side(&range.from)?, side(&range.to)?);
+    let wrong = match direction {
+        Direction::Up => from > to,
+        Direction::Down => from < to,
+    };
+    if wrong {
+        let (command, way, side, other) = match direction {
+            Direction::Up => ("upgrade", "up", "below", "downgrade"),
+            Direction::Down => ("downgrade", "down", "above", "upgrade"),
+        };
+        let revision = range.to.to_string();
+        return Err(PlanError::WrongWay { command, way, revision, to, side, from, other }.into());
+    }
+    let between = |migration: &&Migration| {
+        let at = Position::At(migration.version);
+        at > from.min(to) && at <= from.max(to)
+    };
+    let mut steps: Vec<_> =
+        history.migrations().iter().filter(between).map(|migration| Step { migration, direction }).collect();
+    if direction == Direction::Down {
+        steps.reverse();
+    }
+    let prepared = prepare(&steps)?;
+    let below: Vec<_> =
+        history.migrations().iter().filter(|migration| Position::At(migration.version) <= from).collect();
+    Ok(write(from, to, &below, &prepared))
+}
+
+fn write(from: Position, to: Position, below: &[&Migration], prepared: &[Prepared<'_>]) -> String {
+    let mut sql = format!(
+        "-- From {from} to {to}: {} migrations. Run it with\n--   {PSQL_FLAGS} -f THIS_FILE …\n\
+         \\set ON_ERROR_STOP on\n",
+        prepared.len()
+    );
+    // psql would put its own variables into text such as arr[1:DBNAME].
+    for variable in ["DBNAME", "USER", "HOST", "PORT", "ENCODING", "VERSION", "VERSION_NAME", "VERSION_NUM"] {
+        let _ = writeln!(sql, "\\unset {variable}");
+    }
+    sql.push_str(SETTINGS);
+    let _ = write!(sql, "{}", lock());
+    let _ = write!(sql, "{}", expect(from, below));
+    for step in prepared {
+        sql.push_str(&one(step));
+    }
+    let _ = writeln!(sql, "\\echo done: the database is at {to}");
+    sql
+}
+
+const SETTINGS: &str = "\
+SET client_encoding = 'UTF8';
+SET TimeZone = 'UTC';
+SET DateStyle = 'ISO, MDY';
+SET standard_conforming_strings = on;
+";
+
+/// Our key and sqlx's, whose number is a CRC-32 of the database's name.
+fn lock() -> String {
+    format!(
+        "DO $run_migrations$
+DECLARE
+  crc bigint := 4294967295;
+  name bytea := convert_to(current_database(), 'UTF8');
+BEGIN
+  FOR at IN 0 .. length(name) - 1 LOOP
+    crc := crc # get_byte(name, at);
+    FOR bit IN 1 .. 8 LOOP
+      crc := (crc >> 1) # CASE crc & 1 WHEN 1 THEN 3988292384 ELSE 0 END;
+    END LOOP;
+  END LOOP;
+  IF NOT pg_try_advisory_lock({key}) OR NOT pg_try_advisory_lock(1026731422 * (crc # 4294967295)) THEN
+    RAISE EXCEPTION 'another run holds the lock of this database; run again when it is done';
+  END IF;
+END
+$run_migrations$;
+",
+        key = RunLock::KEY
+    )
+}
+
+/// Stops unless the bookkeeping says exactly what lies below `from`.
+fn expect(from: Position, below: &[&Migration]) -> String {
+    let mut expected = String::new();
+    for migration in below {
+        let comma = if expected.is_empty() { "" } else { ",\n      " };
+        let _ = write!(expected, "{comma}({}, '{}')", migration.version, migration.checksum);
+    }
+    let values = if expected.is_empty() {
+        "SELECT 0::bigint, ''::text WHERE false".to_owned()
+    } else {
+        format!("VALUES\n      {expected}")
+    };
+    format!(
+        "CREATE TABLE IF NOT EXISTS {BOOKKEEPING} (
+    version BIGINT PRIMARY KEY,
+    description TEXT NOT NULL,
+    installed_on TIMESTAMPTZ NOT NULL DEFAULT now(),
+    success BOOLEAN NOT NULL,
+    checksum BYTEA NOT NULL,
+    execution_time BIGINT NOT NULL
+);
+DO $run_migrations$
+DECLARE
+  difference text;
+BEGIN
+  WITH expected (version, checksum) AS (
+    {values}
+  ), found AS (
+    SELECT version, encode(checksum, 'hex') AS checksum, success FROM {BOOKKEEPING}
+  )
+  SELECT string_agg(coalesce(expected.version, found.version)::text, ', ') INTO difference
+    FROM expected FULL JOIN found USING (version)
+   WHERE expected.checksum IS DISTINCT FROM found.checksum OR found.success IS NOT TRUE;
+  IF difference IS NOT NULL THEN
+    RAISE EXCEPTION 'the database is not at {from}: the bookkeeping differs at %', difference;
+  END IF;
+END
+$run_migrations$;
+"
+    )
+}
+
+fn one(prepared: &Prepared<'_>) -> String {
+    let migration = prepared.step.migration;
+    let verb = match prepared.step.direction {
+        Direction::Up => "applying",
+        Direction::Down => "taking back",
+    };
+    let (begin, commit) =
+        if prepared.script.is_transactional() { ("BEGIN;\n", "COMMIT;\n") } else { ("", "") };
+    let after = if prepared.is_session_neutral {
+        String::new()
+    } else {
+        format!("RESET SESSION AUTHORIZATION;\nRESET ROLE;\nRESET ALL;\nDISCARD TEMP;\n{SETTINGS}")
+    };
+    let (before, record) = bookkeeping(prepared);
+    format!(
+        "\n\\echo {}\n{before}{begin}{}\n;\n{after}{record}{commit}",
+        quoted_literal(&format!("{verb} {} ({})", migration.version, migration.description)),
+        prepared.script.text,
+    )
+}
+
+/// What is recorded before a step, for a script without a transaction, and after it.
+fn bookkeeping(prepared: &Prepared<'_>) -> (String, String) {
+    let migration = prepared.step.migration;
+    let version = migration.version;
+    let insert = |success: bool| {
+        format!(
+            "INSERT INTO {BOOKKEEPING} (version, description, success, checksum, execution_time) \
+             VALUES ({version}, {}, {success}, decode('{}', 'hex'), -1);\n",
+            quoted_literal(&migration.description),
+            migration.checksum,
+        )
+    };
+    let set =
+        |success: bool| format!("UPDATE {BOOKKEEPING} SET success = {success} WHERE version = {version};\n");
+    let delete = format!("DELETE FROM {BOOKKEEPING} WHERE version = {version};\n");
+    match (prepared.step.direction, prepared.script.is_transactional()) {
+        (Direction::Up, true) => (String::new(), insert(true)),
+        (Direction::Up, false) => (insert(false), set(true)),
+        (Direction::Down, true) => (String::new(), delete),
+        (Direction::Down, false) => (set(false), delete),
+    }
+}

@@ -1,0 +1,318 @@
+//! The steps of a run, decided before the first statement goes out.
+
+use crate::error::Disagreement;
+use crate::migration::{Direction, History, Migration};
+use crate::revision::{self, Position, Revision, RevisionError};
+use crate::standing::{Standing, Status};
+
+/// The ordered steps of one run.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    /// Where the database is.
+    pub from: Position,
+    /// Where it will be.
+    pub to: Position,
+    /// What takes it there.
+    pub steps: Vec<Step<'a>>,
+    /// What is odd, but no reason to stop.
+    pub warnings: Vec<String>,
+}
+
+/// One migration, one way.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// What to apply or take back.
+    pub migration: &'a Migration,
+    /// Which of the two.
+    pub direction: Direction,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The revision names no place.
+    #[error(transparent)]
+    Revision(#[from] RevisionError),
+    /// The place lies the other way.
+    #[error(
+        "{command} only goes {way}, and {revision} is {to}, {side} the database's {from}; use {other} to go there"
+    )]
+    WrongWay {
+        /// What was asked for.
+        command: &'static str,
+        /// The way it goes.
+        way: &'static str,
+        /// What was typed.
+        revision: String,
+        /// The place that is.
+        to: Position,
+        /// `above` or `below`.
+        side: &'static str,
+        /// Where the database is.
+        from: Position,
+        /// The command that goes there.
+        other: &'static str,
+    },
+    /// History and database disagree.
+    #[error(transparent)]
+    Disagreement(#[from] Disagreement),
+}
+
+/// What to do about migrations that are pending below the current revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutOfOrder {
+    /// Stop and list them.
+    Refuse,
+    /// Apply them with the rest.
+    Apply,
+}
+
+/// Plans the way up to `target`.
+///
+/// # Errors
+/// [`PlanError`] where the revision names no place above, or history and database disagree.
+pub fn upgrade<'a>(
+    history: &'a History,
+    standing: &Standing<'a>,
+    target: &Revision,
+    out_of_order: OutOfOrder,
+) -> Result<Plan<'a>, PlanError> {
+    refuse_halfway(standing)?;
+    refuse_drift(standing)?;
+    let mut warnings = Vec::new();
+    let unknown: Vec<String> = standing.with(Status::Unknown).map(super::standing::Entry::label).collect();
+    if !unknown.is_empty() {
+        let head = history.head();
+        let all_above = standing.with(Status::Unknown).all(|entry| Some(entry.version) > head);
+        if !all_above || standing.pending().next().is_some() {
+            return Err(Disagreement::Unknown(unknown).into());
+        }
+        warnings.push(format!(
+            "the database is ahead of these scripts: {} {} applied by a newer image",
+            unknown.join(", "),
+            if unknown.len() == 1 { "was" } else { "were" },
+        ));
+    }
+    let late: Vec<String> = standing.with(Status::OutOfOrder).map(super::standing::Entry::label).collect();
+    if !late.is_empty() {
+        if out_of_order == OutOfOrder::Refuse {
+            return Err(Disagreement::OutOfOrder(late).into());
+        }
+        warnings.push(format!("applying out of order: {}", late.join(", ")));
+    }
+    let from = standing.position();
+    let to = revision::resolve(target, history, standing)?;
+    // An image that was rolled back has its head below the database: nothing to do.
+    let is_head = history.head().map(Position::At) == Some(to);
+    if to < from && !(is_head && !unknown.is_empty()) {
+        return Err(PlanError::WrongWay {
+            command: "upgrade",
+            way: "up",
+            revision: target.to_string(),
+            to,
+            side: "below",
+            from,
+            other: "downgrade",
+        });
+    }
+    let steps = standing
+        .pending()
+        .filter(|entry| Position::At(entry.version) <= to)
+        .filter_map(|entry| entry.migration)
+        .map(|migration| Step { migration, direction: Direction::Up })
+        .collect();
+    Ok(Plan { from, to: to.max(from), steps, warnings })
+}
+
+/// Plans the way down to `target`.
+///
+/// # Errors
+/// [`PlanError`] where the revision names no place below, or history and database disagree.
+pub fn downgrade<'a>(
+    history: &'a History,
+    standing: &Standing<'a>,
+    target: &Revision,
+) -> Result<Plan<'a>, PlanError> {
+    refuse_halfway(standing)?;
+    refuse_drift(standing)?;
+    let from = standing.position();
+    let to = revision::resolve(target, history, standing)?;
+    if to > from {
+        return Err(PlanError::WrongWay {
+            command: "downgrade",
+            way: "down",
+            revision: target.to_string(),
+            to,
+            side: "above",
+            from,
+            other: "upgrade",
+        });
+    }
+    let above = |entry: &&super::standing::Entry<'_>| Position::At(entry.version) > to;
+    let unknown: Vec<_> =
+        standing.with(Status::Unknown).filter(above).map(super::standing::Entry::label).collect();
+    if !unknown.is_empty() {
+        return Err(Disagreement::Unknown(unknown).into());
+    }
+    let steps: Vec<_> = standing
+        .with(Status::Applied)
+        .rev()
+        .filter(above)
+        .filter_map(|entry| entry.migration)
+        .map(|migration| Step { migration, direction: Direction::Down })
+        .collect();
+    let lowest_kept = standing.entries().iter().rev().filter(|entry| entry.applied.is_some());
+    let to = lowest_kept.map(|entry| Position::At(entry.version)).find(|&place| place <= to);
+    Ok(Plan { from, to: to.unwrap_or(Position::Base), steps, warnings: Vec::new() })
+}
+
+pub(crate) fn refuse_halfway(standing: &Standing<'_>) -> Result<(), Disagreement> {
+    match standing.with(Status::Halfway).next() {
+        Some(entry) => Err(Disagreement::Halfway(entry.label())),
+        None => Ok(()),
+    }
+}
+
+fn refuse_drift(standing: &Standing<'_>) -> Result<(), Disagreement> {
+    let drifted: Vec<_> = standing
+        .with(Status::Drifted)
+        .filter_map(|entry| Some((entry.migration?, entry.applied?)))
+        .map(|(migration, applied)| {
+            format!("{}: {}", migration.up.path.display(), crate::drift::explain(migration, applied))
+        })
+        .collect();
+    if drifted.is_empty() { Ok(()) } else { Err(Disagreement::Drifted(drifted)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::{Checksum, Version};
+    use crate::standing::{Applied, row};
+
+    fn history() -> History {
+        History::of(&[(1, "a"), (2, "b"), (3, "c"), (4, "d")])
+    }
+
+    fn rows(versions: &[i64]) -> Vec<Applied> {
+        versions.iter().copied().map(row).collect()
+    }
+
+    fn versions(plan: &Plan<'_>) -> Vec<i64> {
+        plan.steps.iter().map(|step| step.migration.version.0).collect()
+    }
+
+    #[test]
+    fn upgrades() {
+        for (applied, target, expected, to) in [
+            (&[][..], "head", &[1, 2, 3, 4][..], 4),
+            (&[1, 2], "head", &[3, 4], 4),
+            (&[1, 2], "+1", &[3], 3),
+            (&[1, 2], "3", &[3], 3),
+            (&[1, 2], "2", &[], 2),
+            (&[1, 2], "current", &[], 2),
+            (&[1, 2, 3, 4], "head", &[], 4),
+            (&[1, 2, 3, 4, 9], "head", &[], 9),
+        ] {
+            let (history, rows) = (history(), rows(applied));
+            let plan = upgrade(
+                &history,
+                &Standing::of(&history, &rows),
+                &target.parse().unwrap(),
+                OutOfOrder::Refuse,
+            );
+            let plan = plan.unwrap();
+            assert_eq!(versions(&plan), expected, "{applied:?} to {target}");
+            assert_eq!(plan.to, Position::At(Version(to)), "{applied:?} to {target}");
+            assert_eq!(plan.warnings.len(), usize::from(applied.contains(&9)));
+        }
+    }
+
+    #[test]
+    fn upgrade_refuses() {
+        for (applied, target, expected) in [
+            (
+                &[1, 2][..],
+                "1",
+                "upgrade only goes up, and 1 is 1, below the database's 2; use downgrade to go there",
+            ),
+            (
+                &[1, 2],
+                "base",
+                "upgrade only goes up, and base is base, below the database's 2; use downgrade to go there",
+            ),
+            (&[1, 2, 3], "+2", "+2 goes past head from 3: only 1 step is left that way"),
+            (&[1, 3], "head", "pending below the database's revision: 2 (b)"),
+            (&[1, 3], "3", "pending below the database's revision: 2 (b)"),
+            (&[1, 9], "head", "applied, but without a script here: 9 (row 9)"),
+        ] {
+            let (history, rows) = (history(), rows(applied));
+            let plan = upgrade(
+                &history,
+                &Standing::of(&history, &rows),
+                &target.parse().unwrap(),
+                OutOfOrder::Refuse,
+            );
+            let error = plan.unwrap_err().to_string();
+            assert!(error.contains(expected), "{applied:?} to {target}: {error}");
+        }
+        let history = History::of(&[(1, "a"), (3, "c")]);
+        let rows = rows(&[1, 2, 3]);
+        let plan = upgrade(&history, &Standing::of(&history, &rows), &Revision::Head, OutOfOrder::Refuse);
+        assert!(plan.unwrap_err().to_string().contains("2 (row 2)"));
+    }
+
+    #[test]
+    fn out_of_order_on_request() {
+        let (history, rows) = (history(), rows(&[1, 3]));
+        let plan =
+            upgrade(&history, &Standing::of(&history, &rows), &Revision::Head, OutOfOrder::Apply).unwrap();
+        assert_eq!(versions(&plan), [2, 4]);
+        assert_eq!(plan.warnings, ["applying out of order: 2 (b)"]);
+    }
+
+    #[test]
+    fn downgrades() {
+        for (applied, target, expected, to) in [
+            (&[1, 2, 3][..], "base", &[3, 2, 1][..], Position::Base),
+            (&[1, 2, 3], "-1", &[3], Position::At(Version(2))),
+            (&[1, 3], "-1", &[3], Position::At(Version(1))),
+            (&[1, 3], "2", &[3], Position::At(Version(1))),
+            (&[1, 2, 3], "3", &[], Position::At(Version(3))),
+            (&[], "base", &[], Position::Base),
+        ] {
+            let (history, rows) = (history(), rows(applied));
+            let plan = downgrade(&history, &Standing::of(&history, &rows), &target.parse().unwrap()).unwrap();
+            assert_eq!(versions(&plan), expected, "{applied:?} to {target}");
+            assert_eq!(plan.to, to, "{applied:?} to {target}");
+        }
+    }
+
+    #[test]
+    fn downgrade_refuses() {
+        for (applied, target, expected) in [
+            (&[1, 2][..], "head", "downgrade only goes down"),
+            (&[1, 2], "-3", "-3 goes below base from 2: only 2 steps are left that way"),
+            (&[1, 9], "base", "9 (row 9)"),
+        ] {
+            let (history, rows) = (history(), rows(applied));
+            let plan = downgrade(&history, &Standing::of(&history, &rows), &target.parse().unwrap());
+            let error = plan.unwrap_err().to_string();
+            assert!(error.contains(expected), "{applied:?} to {target}: {error}");
+        }
+    }
+
+    #[test]
+    fn drift_and_halfway_stop_both_ways() {
+        let history = history();
+        let drifted = [row(1), Applied { checksum: Checksum::of("other"), ..row(2) }];
+        let halfway = [row(1), Applied { success: false, ..row(2) }];
+        for (rows, part) in [(drifted, "2_b.up.sql"), (halfway, "2 (b)")] {
+            let standing = Standing::of(&history, &rows);
+            let up = upgrade(&history, &standing, &Revision::Head, OutOfOrder::Refuse).unwrap_err();
+            let down = downgrade(&history, &standing, &Revision::Base).unwrap_err();
+            assert!(up.to_string().contains(part), "{up}");
+            assert!(down.to_string().contains(part), "{down}");
+        }
+    }
+}

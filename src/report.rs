@@ -1,0 +1,362 @@
+//! What a run did: printed as it happens, and as a whole for machines.
+
+mod print;
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::database::DatabaseError;
+use crate::error::{Error, ExitCode, counted};
+use crate::failure::{Excerpt, Failure};
+use crate::migration::{Direction, Version};
+use crate::plan::Plan;
+use crate::revision::Position;
+use crate::run::at;
+use crate::script::Prepared;
+use crate::standing::{Entry, Status};
+
+pub use print::{Printer, print_error};
+
+/// Everything there is to say about a run; the JSON document on stdout.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// The command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<&'static str>,
+    /// The database's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// Where the database was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Position>,
+    /// Where it was to go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<Position>,
+    /// Where it is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current: Option<Position>,
+    /// The newest migration there is a script for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<Version>,
+    /// The plan, and what became of each step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Vec<StepReport>>,
+    /// `current`: what is not simply applied; `history`: everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub migrations: Option<Vec<MigrationReport>>,
+    /// `stamp` and `resolve`: what was recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<Vec<String>>,
+    /// What is odd, but did not stop the run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// The whole document: how it ended, and the report.
+#[derive(Serialize)]
+struct Document<'a> {
+    outcome: &'static str,
+    exit_code: u8,
+    #[serde(flatten)]
+    report: &'a Report,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorReport>,
+}
+
+/// The few facts that fit into a termination message.
+#[derive(Debug, Serialize)]
+pub struct Verdict {
+    outcome: &'static str,
+    exit_code: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<Position>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<Position>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current: Option<Position>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head: Option<Version>,
+    steps: usize,
+    done: usize,
+}
+
+/// One step of the plan.
+#[derive(Clone, Debug, Serialize)]
+pub struct StepReport {
+    /// The migration.
+    pub version: Version,
+    /// Its description.
+    pub description: String,
+    /// Which way.
+    pub direction: Direction,
+    /// Whether it has a transaction.
+    pub transactional: bool,
+    /// What became of it.
+    pub status: StepStatus,
+    /// How long it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub milliseconds: Option<u64>,
+}
+
+/// What became of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepStatus {
+    /// Not reached.
+    Planned,
+    /// Ran, in a transaction that is still open.
+    Uncommitted,
+    /// Committed.
+    Done,
+    /// Ran, and was undone because a later step of its transaction failed.
+    RolledBack,
+    /// Stopped the run.
+    Failed,
+}
+
+/// One migration in `history` and `current`.
+#[derive(Clone, Debug, Serialize)]
+pub struct MigrationReport {
+    /// The version.
+    pub version: Version,
+    /// The description.
+    pub description: String,
+    /// How it stands.
+    pub status: Status,
+    /// When it was applied, in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied_at: Option<String>,
+    /// How long that took, where it was recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub milliseconds: Option<u64>,
+    /// Whether this is where the database is.
+    pub is_current: bool,
+    /// Whether this is the newest with a script.
+    pub is_head: bool,
+}
+
+#[derive(Serialize)]
+struct ErrorReport {
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<Version>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    excerpt: Option<Excerpt>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sqlstate: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+impl From<&Error> for ErrorReport {
+    fn from(error: &Error) -> Self {
+        let mut report = Self {
+            message: error.to_string(),
+            version: None,
+            file: None,
+            excerpt: None,
+            sqlstate: None,
+            detail: None,
+            hint: None,
+            state: None,
+            next: None,
+        };
+        if let Error::Step(failure) = error {
+            let Failure { version, path, excerpt, state, advice, .. } = failure.as_ref();
+            report.message = failure.headline();
+            report.version = Some(*version);
+            report.file = Some(path.display().to_string());
+            report.excerpt.clone_from(excerpt);
+            report.state = Some(state.clone());
+            report.next.clone_from(advice);
+            if let DatabaseError::Server(error) = &failure.error {
+                report.sqlstate = Some(error.sqlstate.clone());
+                report.detail.clone_from(&error.detail);
+                report.hint.clone_from(&error.hint);
+            }
+        }
+        report
+    }
+}
+
+impl Report {
+    /// The document for machines.
+    ///
+    /// # Errors
+    /// None that could be mended: every part is plain data.
+    pub fn to_json(&self, end: &Result<(), Error>) -> serde_json::Result<String> {
+        let code = exit_code(end);
+        serde_json::to_string_pretty(&Document {
+            outcome: code.name(),
+            exit_code: code as u8,
+            report: self,
+            error: end.as_ref().err().map(ErrorReport::from),
+        })
+    }
+
+    /// The last word.
+    pub fn verdict(&self, end: &Result<(), Error>) -> Verdict {
+        let code = exit_code(end);
+        let steps = self.steps.as_deref().unwrap_or_default();
+        Verdict {
+            outcome: code.name(),
+            exit_code: code as u8,
+            command: self.command,
+            from: self.from,
+            to: self.to,
+            current: self.current,
+            head: self.head,
+            steps: steps.len(),
+            done: steps.iter().filter(|step| step.status == StepStatus::Done).count(),
+        }
+    }
+}
+
+/// How the process ends.
+pub fn exit_code(end: &Result<(), Error>) -> ExitCode {
+    end.as_ref().err().map_or(ExitCode::Done, Error::exit_code)
+}
+
+impl MigrationReport {
+    /// Of one version.
+    pub fn of(entry: &Entry<'_>, current: Position, head: Option<Version>) -> Self {
+        let milliseconds = |nanoseconds: i64| u64::try_from(nanoseconds).ok().map(|time| time / 1_000_000);
+        Self {
+            version: entry.version,
+            description: entry.description().to_owned(),
+            status: entry.status,
+            applied_at: entry.applied.map(|applied| applied.installed_on.clone()),
+            milliseconds: entry.applied.and_then(|applied| milliseconds(applied.execution_time)),
+            is_current: current == Position::At(entry.version),
+            is_head: head == Some(entry.version),
+        }
+    }
+}
+
+/// Keeps the report while a run goes on, and prints what is certain as soon as it is.
+#[derive(Debug)]
+pub struct Reporter {
+    /// What is known so far.
+    pub report: Report,
+    /// Where text goes.
+    pub printer: Printer,
+}
+
+impl Reporter {
+    /// Starts with nothing known.
+    pub fn new(printer: Printer) -> Self {
+        Self { report: Report::default(), printer }
+    }
+
+    /// Says something odd, now and in the report.
+    pub fn warn(&mut self, warning: String) {
+        tracing::warn!("{warning}");
+        self.report.warnings.push(warning);
+    }
+
+    /// The plan stands.
+    pub fn planned(&mut self, plan: &Plan<'_>, prepared: &[Prepared<'_>]) {
+        let step = |prepared: &Prepared<'_>| StepReport {
+            version: prepared.step.migration.version,
+            description: prepared.step.migration.description.clone(),
+            direction: prepared.step.direction,
+            transactional: prepared.script.is_transactional(),
+            status: StepStatus::Planned,
+            milliseconds: None,
+        };
+        self.report.from = Some(plan.from);
+        self.report.to = Some(plan.to);
+        self.report.current = Some(plan.from);
+        self.report.steps = Some(prepared.iter().map(step).collect());
+    }
+
+    fn steps(&mut self) -> &mut [StepReport] {
+        self.report.steps.as_deref_mut().unwrap_or_default()
+    }
+
+    fn mark(&mut self, from: StepStatus, to: StepStatus) -> Vec<StepReport> {
+        let marked = self.steps().iter_mut().filter(|step| step.status == from);
+        marked
+            .map(|step| {
+                step.status = to;
+                step.clone()
+            })
+            .collect()
+    }
+
+    /// A step ran; its transaction is still open.
+    pub fn ran(&mut self, prepared: &Prepared<'_>, took: Duration) {
+        let version = prepared.step.migration.version;
+        for step in self.steps().iter_mut().filter(|step| step.version == version) {
+            step.status = StepStatus::Uncommitted;
+            step.milliseconds = u64::try_from(took.as_millis()).ok();
+        }
+    }
+
+    /// The transaction was committed.
+    pub fn committed(&mut self) {
+        for step in self.mark(StepStatus::Uncommitted, StepStatus::Done) {
+            self.report.current = self.position_after(&step);
+            self.printer.step(&step);
+        }
+    }
+
+    fn position_after(&self, step: &StepReport) -> Option<Position> {
+        let place = Position::At(step.version);
+        match step.direction {
+            Direction::Up => self.report.current.max(Some(place)),
+            Direction::Down => {
+                // The plan goes down in order: the next step is what is highest now.
+                let steps = self.report.steps.as_deref().unwrap_or_default();
+                let next = steps.iter().skip_while(|other| other.version != step.version).nth(1);
+                next.map_or(self.report.to, |next| Some(Position::At(next.version)))
+            }
+        }
+    }
+
+    /// The transaction was rolled back because of this step.
+    pub fn discarded(&mut self, prepared: &Prepared<'_>) {
+        self.mark(StepStatus::Uncommitted, StepStatus::RolledBack);
+        self.failed(prepared);
+    }
+
+    /// A step stopped the run.
+    pub fn failed(&mut self, prepared: &Prepared<'_>) {
+        let version = prepared.step.migration.version;
+        for step in self.steps().iter_mut().filter(|step| step.version == version) {
+            step.status = StepStatus::Failed;
+        }
+    }
+
+    /// A failed step turned out to be committed after all.
+    pub fn turned_out_committed(&mut self) {
+        self.mark(StepStatus::RolledBack, StepStatus::Uncommitted);
+        self.mark(StepStatus::Failed, StepStatus::Uncommitted);
+        self.committed();
+    }
+
+    /// How the database stands, for a sentence.
+    pub fn state(&self) -> String {
+        let steps = self.report.steps.as_deref().unwrap_or_default();
+        let done = steps.iter().filter(|step| step.status == StepStatus::Done).count();
+        let place = at(self.report.current.unwrap_or(Position::Base), self.report.head.map(Position::At));
+        match (done, steps.len() - done) {
+            (0, _) => format!("the database is {place}, as before this run"),
+            (done, open) => {
+                let done = counted(done, "step", "steps");
+                format!("the database is {place}: {done} of this run committed, {open} not")
+            }
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! A script's text as the statements PostgreSQL will see, each with its place.
+
+mod lexer;
+
+use lexer::{Kind, Lexer};
+
+/// One statement of a script, without the white space and comments before it and the semicolon
+/// behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statement<'a> {
+    /// Its text.
+    pub text: &'a str,
+    /// Where it starts in the script, in bytes.
+    pub offset: usize,
+}
+
+/// Why a script can't be split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unterminated {
+    /// What has no end, such as `quoted string`.
+    pub what: &'static str,
+    /// Where it starts, in bytes.
+    pub offset: usize,
+}
+
+/// How a statement gets along with the job's own transaction and session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forbidden {
+    /// Begins or ends a transaction; the job does that itself.
+    TransactionControl,
+    /// Waits for data on the connection, which nobody sends.
+    CopyData,
+    /// A psql command, which only psql understands.
+    PsqlCommand,
+}
+
+/// Splits a script where PostgreSQL would.
+///
+/// # Errors
+/// [`Unterminated`] where a quote or a comment is never closed: the rest of the script, and what
+/// the job appends to it, would vanish in it.
+pub fn split(script: &str) -> Result<Vec<Statement<'_>>, Unterminated> {
+    let mut statements = Vec::new();
+    let mut start: Option<usize> = None;
+    let mut end = 0;
+    let mut depth = 0usize;
+    let mut body = RoutineBody::default();
+    let mut finish = |start: &mut Option<usize>, end: usize| {
+        if let Some(offset) = start.take() {
+            statements.push(Statement { text: &script[offset..end], offset });
+        }
+    };
+    for token in Lexer::new(script) {
+        match token.kind {
+            Kind::Unterminated(what) => return Err(Unterminated { what, offset: token.start }),
+            Kind::Semicolon if depth == 0 && !body.is_open() => {
+                finish(&mut start, end);
+                body = RoutineBody::default();
+                continue;
+            }
+            Kind::Open => depth += 1,
+            Kind::Close => depth = depth.saturating_sub(1),
+            Kind::Word if depth == 0 => body.see(&script[token.start..token.end]),
+            Kind::Word | Kind::Other | Kind::Semicolon | Kind::Backslash => {}
+        }
+        start.get_or_insert(token.start);
+        end = token.end;
+    }
+    finish(&mut start, end);
+    Ok(statements)
+}
+
+/// Follows `CREATE [OR REPLACE] FUNCTION|PROCEDURE … BEGIN ATOMIC …; …; END`, whose semicolons
+/// end no statement.
+#[derive(Default)]
+struct RoutineBody {
+    words: usize,
+    creates_routine: bool,
+    open: usize,
+    after_begin: bool,
+}
+
+impl RoutineBody {
+    fn is_open(&self) -> bool {
+        self.open > 0
+    }
+
+    fn see(&mut self, word: &str) {
+        let is = |keyword: &str| word.eq_ignore_ascii_case(keyword);
+        self.words += 1;
+        match self.words {
+            1 => self.creates_routine = is("create"),
+            2 => self.creates_routine &= is("or") || is("function") || is("procedure"),
+            _ => {}
+        }
+        if !self.creates_routine || self.words == 1 {
+            return;
+        }
+        if self.open == 0 {
+            if self.after_begin && is("atomic") {
+                self.open = 1;
+            }
+            self.after_begin = is("begin");
+        } else if is("case") {
+            self.open += 1;
+        } else if is("end") {
+            self.open -= 1;
+        }
+    }
+}
+
+impl<'a> Statement<'a> {
+    /// Keywords and bare identifiers outside parentheses.
+    fn words(self) -> impl Iterator<Item = &'a str> {
+        let mut depth = 0usize;
+        Lexer::new(self.text).filter_map(move |token| match token.kind {
+            Kind::Open => {
+                depth += 1;
+                None
+            }
+            Kind::Close => {
+                depth = depth.saturating_sub(1);
+                None
+            }
+            Kind::Word if depth == 0 => Some(&self.text[token.start..token.end]),
+            _ => None,
+        })
+    }
+
+    fn starts_with(self, keywords: &[&str]) -> bool {
+        let mut words = self.words();
+        keywords.iter().all(|keyword| words.next().is_some_and(|word| word.eq_ignore_ascii_case(keyword)))
+    }
+
+    fn has(self, keyword: &str) -> bool {
+        self.words().any(|word| word.eq_ignore_ascii_case(keyword))
+    }
+
+    /// Whether the job must refuse it.
+    pub fn forbidden(self) -> Option<Forbidden> {
+        if Lexer::new(self.text).any(|token| token.kind == Kind::Backslash) {
+            return Some(Forbidden::PsqlCommand);
+        }
+        if self.starts_with(&["copy"]) && (self.has("stdin") || self.has("stdout")) {
+            return Some(Forbidden::CopyData);
+        }
+        let ends_or_begins = [
+            &["begin"][..],
+            &["start", "transaction"],
+            &["commit"],
+            &["end"],
+            &["abort"],
+            &["rollback"],
+            &["prepare", "transaction"],
+        ];
+        let to_savepoint = self.starts_with(&["rollback"]) && self.has("to");
+        let controls = ends_or_begins.iter().any(|keywords| self.starts_with(keywords)) && !to_savepoint;
+        controls.then_some(Forbidden::TransactionControl)
+    }
+
+    /// A `CONCURRENTLY` form: it waits for other transactions to end, so it must hold no lock
+    /// that such a transaction may wait for.
+    pub fn is_concurrent(self) -> bool {
+        let builds_or_drops = ["create", "drop", "alter", "reindex", "refresh"];
+        if !builds_or_drops.iter().any(|keyword| self.starts_with(&[keyword])) {
+            return false;
+        }
+        // REINDEX has it in parentheses as well: REINDEX (CONCURRENTLY) TABLE …
+        let in_options = || {
+            Lexer::new(self.text).any(|token| {
+                token.kind == Kind::Word
+                    && self.text[token.start..token.end].eq_ignore_ascii_case("concurrently")
+            })
+        };
+        self.has("concurrently") || (self.starts_with(&["reindex"]) && in_options())
+    }
+
+    /// Works for long and takes no lock that queues the site: time limits would only waste it.
+    pub fn is_maintenance(self) -> bool {
+        self.is_concurrent() || self.starts_with(&["vacuum"])
+    }
+
+    /// Whether a failure leaves nothing of it behind. The rest commits in pieces.
+    pub fn is_atomic(self) -> bool {
+        let pieces = [&["vacuum"][..], &["cluster"], &["reindex"], &["call"], &["do"]];
+        !self.is_concurrent() && !pieces.iter().any(|keywords| self.starts_with(keywords))
+    }
+
+    /// Plain DDL leaves role, settings and session objects as they were, and queues no deferred
+    /// constraint check. Of everything else that isn't known.
+    pub fn is_session_neutral(self) -> bool {
+        let plain = ["create", "alter", "drop", "comment", "grant", "revoke"];
+        let runs_queries = || {
+            // CREATE TABLE … AS, CREATE SCHEMA …, ALTER TABLE … ADD COLUMN … DEFAULT f() and the
+            // like may call any function; a function that changes settings is called by name.
+            self.has("as") && !self.has("function") && !self.has("procedure") && !self.has("view")
+        };
+        plain.iter().any(|keyword| self.starts_with(&[keyword]))
+            && !self.has("temp")
+            && !self.has("temporary")
+            && !self.text.to_ascii_lowercase().contains("set_config")
+            && !runs_queries()
+    }
+
+    /// Its first `count` words, for a progress line.
+    pub fn summary(self, count: usize) -> String {
+        self.text.split_whitespace().take(count).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A place for people: line and column from 1, the column in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Place {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1, in characters.
+    pub column: usize,
+}
+
+impl Place {
+    /// The place of a byte offset in `text`.
+    pub fn of_byte(text: &str, offset: usize) -> Self {
+        let before = text.get(..offset).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Self {
+            line: before.bytes().filter(|&byte| byte == b'\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(script: &str) -> Vec<&str> {
+        split(script).unwrap().into_iter().map(|statement| statement.text).collect()
+    }
+
+    fn only(script: &str) -> Statement<'_> {
+        let statements = split(script).unwrap();
+        assert_eq!(statements.len(), 1, "{script}");
+        statements[0]
+    }
+
+    #[test]
+    fn splits_where_postgresql_does() {
+        for (script, expected) in [
+            ("", &[][..]),
+            (" ; ;; -- nothing\n /* at all */ ;", &[]),
+            ("SELECT 1", &["SELECT 1"]),
+            ("SELECT 1; SELECT 2;\n", &["SELECT 1", "SELECT 2"]),
+            ("-- a;b\nSELECT 1 -- c;d\n; /* e;/* f; */g; */ SELECT 2", &["SELECT 1", "SELECT 2"]),
+            ("SELECT 'a;''b;'; SELECT \"c;\"\"d\"", &["SELECT 'a;''b;'", "SELECT \"c;\"\"d\""]),
+            (
+                r"SELECT 'a\'; SELECT E'b\';c'; SELECT e'\\'",
+                &[r"SELECT 'a\'", r"SELECT E'b\';c'", r"SELECT e'\\'"],
+            ),
+            ("SELECT E'a'\n  '\\';b'; SELECT 2", &["SELECT E'a'\n  '\\';b'", "SELECT 2"]),
+            ("SELECT E'a' 'b\\'; SELECT 2", &["SELECT E'a' 'b\\'", "SELECT 2"]),
+            (
+                "SELECT U&'a\\;'; SELECT U&\"b;\"; SELECT B'1;'",
+                &["SELECT U&'a\\;'", "SELECT U&\"b;\"", "SELECT B'1;'"],
+            ),
+            ("DO $$ a; b; $$; DO $x$ $$; $y$; $x$", &["DO $$ a; b; $$", "DO $x$ $$; $y$; $x$"]),
+            ("SELECT a$b$c; SELECT $1; SELECT 2", &["SELECT a$b$c", "SELECT $1", "SELECT 2"]),
+            ("DO $Ä_1$;$Ä_1$; SELECT 1", &["DO $Ä_1$;$Ä_1$", "SELECT 1"]),
+            (
+                "CREATE RULE r AS ON INSERT TO t DO (DELETE FROM a; DELETE FROM b); SELECT 1",
+                &["CREATE RULE r AS ON INSERT TO t DO (DELETE FROM a; DELETE FROM b)", "SELECT 1"],
+            ),
+            (
+                "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END; SELECT 3",
+                &[
+                    "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END",
+                    "SELECT 3",
+                ],
+            ),
+            (
+                "CREATE TABLE begin_atomic (a int); SELECT 1",
+                &["CREATE TABLE begin_atomic (a int)", "SELECT 1"],
+            ),
+            ("BEGIN; END; SELECT 1", &["BEGIN", "END", "SELECT 1"]),
+            ("SELECT 1;\r\nSELECT 2;\r\n", &["SELECT 1", "SELECT 2"]),
+        ] {
+            assert_eq!(texts(script), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn names_what_is_never_closed() {
+        for (script, what, offset) in [
+            ("SELECT 'a", "quoted string", 7),
+            ("SELECT \"a", "quoted identifier", 7),
+            ("SELECT E'a\\'", "quoted string", 7),
+            ("SELECT 1; /* /* */", "block comment", 10),
+            ("DO $a$ $b$", "dollar-quoted string", 3),
+        ] {
+            assert_eq!(split(script), Err(Unterminated { what, offset }), "{script}");
+        }
+    }
+
+    #[test]
+    fn tells_what_the_job_must_refuse() {
+        use Forbidden::{CopyData, PsqlCommand, TransactionControl};
+        for (script, expected) in [
+            ("BEGIN", Some(TransactionControl)),
+            ("begin isolation level serializable", Some(TransactionControl)),
+            ("START TRANSACTION", Some(TransactionControl)),
+            ("COMMIT AND CHAIN", Some(TransactionControl)),
+            ("/* x */ END", Some(TransactionControl)),
+            ("ROLLBACK", Some(TransactionControl)),
+            ("ABORT", Some(TransactionControl)),
+            ("PREPARE TRANSACTION 'x'", Some(TransactionControl)),
+            ("ROLLBACK TO SAVEPOINT a", None),
+            ("ROLLBACK WORK TO a", None),
+            ("SAVEPOINT a", None),
+            ("RELEASE a", None),
+            ("PREPARE x AS SELECT 1", None),
+            ("COPY t FROM STDIN", Some(CopyData)),
+            ("copy t (a, b) from stdin with (format csv)", Some(CopyData)),
+            ("COPY t TO STDOUT", Some(CopyData)),
+            ("COPY t FROM '/tmp/stdin'", None),
+            ("\\i other.sql", Some(PsqlCommand)),
+            ("SELECT 1 \\gset", Some(PsqlCommand)),
+            ("SELECT '\\d'", None),
+        ] {
+            assert_eq!(only(script).forbidden(), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn tells_how_a_statement_behaves() {
+        for (script, concurrent, atomic, neutral) in [
+            ("CREATE INDEX CONCURRENTLY i ON t (a)", true, false, true),
+            ("DROP INDEX concurrently i", true, false, true),
+            ("REINDEX (VERBOSE, CONCURRENTLY) TABLE t", true, false, false),
+            ("ALTER TABLE t DETACH PARTITION p CONCURRENTLY", true, false, true),
+            ("SELECT 'concurrently'", false, true, false),
+            ("VACUUM t", false, false, false),
+            ("CREATE TABLE t (concurrently int)", false, true, true),
+            ("CREATE TEMP TABLE t ()", false, true, false),
+            ("CREATE TABLE t AS SELECT 1", false, true, false),
+            ("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", false, true, true),
+            ("ALTER TABLE t ALTER a SET NOT NULL", false, true, true),
+            ("SET ROLE x", false, true, false),
+            ("SELECT set_config('a.b', 'c', false)", false, true, false),
+            ("INSERT INTO t VALUES (1)", false, true, false),
+            ("DO $$ $$", false, false, false),
+        ] {
+            let statement = only(script);
+            assert_eq!(statement.is_concurrent(), concurrent, "concurrent: {script}");
+            assert_eq!(statement.is_atomic(), atomic, "atomic: {script}");
+            assert_eq!(statement.is_session_neutral(), neutral, "neutral: {script}");
+        }
+    }
+
+    #[test]
+    fn places_count_characters() {
+        let text = "a\nüb\n";
+        assert_eq!(Place::of_byte(text, 0), Place { line: 1, column: 1 });
+        assert_eq!(Place::of_byte(text, 4), Place { line: 2, column: 2 });
+        assert_eq!(Place::of_byte(text, 999), Place { line: 3, column: 1 });
+    }
+}
