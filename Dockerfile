@@ -18,10 +18,7 @@ ENTRYPOINT ["/run-migrations"]
 FROM base AS prebuilt
 COPY LICENSE run-migration[s] /
 ADD migrations* /
-ARG VERSION=unknown
-ARG COMMIT=unknown
-ARG CREATED=unknown
-ARG SOURCE=unknown
+ARG VERSION=unknown COMMIT=unknown CREATED=unknown SOURCE=unknown
 ENV RUN_MIGRATIONS_VERSION=$VERSION RUN_MIGRATIONS_COMMIT=$COMMIT RUN_MIGRATIONS_CREATED=$CREATED
 LABEL org.opencontainers.image.title="run-migrations" \
       org.opencontainers.image.licenses="MIT" \
@@ -47,10 +44,7 @@ FROM base
 COPY --from=compile /run-migrations /run-migrations
 COPY LICENSE /
 COPY migrations /migrations
-ARG VERSION=unknown
-ARG COMMIT=unknown
-ARG CREATED=unknown
-ARG SOURCE=unknown
+ARG VERSION=unknown COMMIT=unknown CREATED=unknown SOURCE=unknown
 ENV RUN_MIGRATIONS_VERSION=$VERSION RUN_MIGRATIONS_COMMIT=$COMMIT RUN_MIGRATIONS_CREATED=$CREATED
 LABEL org.opencontainers.image.title="run-migrations" \
       org.opencontainers.image.licenses="MIT" \

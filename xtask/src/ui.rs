@@ -82,6 +82,14 @@ impl Waiting {
         }
     }
 
+    /// A step of the work: what the spinner says from now on, a line elsewhere.
+    pub(crate) fn step(&self, text: &str) {
+        match &self.0 {
+            Some(_) => self.say(text),
+            None => passed_on(text),
+        }
+    }
+
     /// Replaces what the spinner says; elsewhere nothing is printed, since such lines come by the hundred.
     pub(crate) fn say(&self, what: &str) {
         if let Some(bar) = &self.0 {

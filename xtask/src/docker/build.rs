@@ -24,6 +24,7 @@ pub(crate) struct Build<'a> {
 /// What one line of the response means.
 #[derive(Debug, PartialEq, Eq)]
 enum Frame {
+    Step(String),
     Output(String),
     Progress(String),
     Image(String),
@@ -77,13 +78,14 @@ impl Docker {
                 // The stream is read to its end: the daemon stops a build whose client went away.
                 Frame::Error(error) => failure = Some(error),
                 Frame::Image(id) => image = Some(id),
+                Frame::Step(step) => waiting.step(&step),
                 Frame::Output(text) => waiting.print(&text),
                 Frame::Progress(text) => waiting.say(&text),
                 Frame::Events(events) => {
                     for event in events {
                         match event {
                             Event::Started { step } if step.starts_with("[internal]") => {}
-                            Event::Started { step } => waiting.print(&step),
+                            Event::Started { step } => waiting.step(&step),
                             Event::Output { text } => waiting.print(&text),
                             Event::Failed { step, error } => failed_step = Some(format!("{step}: {error}")),
                         }
@@ -124,8 +126,8 @@ fn frame(line: &[u8]) -> Frame {
     if let Some(id) = text(&value["aux"]["ID"]) {
         return Frame::Image(id);
     }
-    if let Some(output) = text(&value["stream"]) {
-        return Frame::Output(output);
+    if let Some(output) = value["stream"].as_str() {
+        return classic(output);
     }
     match (text(&value["status"]), text(&value["progress"])) {
         (Some(status), progress) => {
@@ -133,6 +135,19 @@ fn frame(line: &[u8]) -> Frame {
         }
         _ => Frame::Nothing,
     }
+}
+
+/// The classic builder's output: its steps, what they print, and much about itself.
+fn classic(output: &str) -> Frame {
+    let text = output.trim();
+    if text.starts_with("Step ") {
+        return Frame::Step(text.split_whitespace().collect::<Vec<_>>().join(" "));
+    }
+    let chatter = ["--->", "Removing intermediate container", "Successfully built", "Successfully tagged"];
+    if text.is_empty() || chatter.iter().any(|start| text.starts_with(start)) {
+        return Frame::Nothing;
+    }
+    Frame::Output(output.to_owned())
 }
 
 /// The daemon's own words out of an error body.
@@ -151,9 +166,12 @@ mod tests {
     fn frames_are_told_apart() {
         for (line, expected) in [
             (
-                r#"{"stream":"Step 1/2 : FROM scratch\n"}"#,
-                Frame::Output("Step 1/2 : FROM scratch\n".to_owned()),
+                r#"{"stream":"Step 1/2 : LABEL a=b       c=d"}"#,
+                Frame::Step("Step 1/2 : LABEL a=b c=d".to_owned()),
             ),
+            (r#"{"stream":"   Compiling serde\n"}"#, Frame::Output("   Compiling serde\n".to_owned())),
+            (r#"{"stream":" ---\u003e Using cache\n"}"#, Frame::Nothing),
+            (r#"{"stream":"\n"}"#, Frame::Nothing),
             (r#"{"aux":{"ID":"sha256:ab"}}"#, Frame::Image("sha256:ab".to_owned())),
             (r#"{"id":"moby.image.id","aux":{"ID":"sha256:ab"}}"#, Frame::Image("sha256:ab".to_owned())),
             (r#"{"id":"moby.buildkit.trace","aux":""}"#, Frame::Events(vec![])),

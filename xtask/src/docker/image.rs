@@ -20,11 +20,10 @@ pub(crate) struct Description {
     pub(crate) layers: Vec<Layer>,
 }
 
-/// One layer: the digest of its uncompressed content, what made it, how much it holds.
+/// One layer: the digest of its uncompressed content and how much that is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layer {
     pub(crate) digest: String,
-    pub(crate) made_by: String,
     pub(crate) size: u64,
 }
 
@@ -43,11 +42,7 @@ impl Docker {
         let layers = digests
             .into_iter()
             .zip(made)
-            .map(|(digest, step)| Layer {
-                digest,
-                made_by: instruction(&step.created_by),
-                size: step.size.unsigned_abs(),
-            })
+            .map(|(digest, step)| Layer { digest, size: step.size.unsigned_abs() })
             .collect();
         Ok(Description {
             id: inspected.id.context("an image without an ID")?,
@@ -86,32 +81,5 @@ impl Docker {
             packed.extend_from_slice(&chunk?);
         }
         Ok(packed)
-    }
-}
-
-/// `COPY` or `ADD` with its files, out of what either builder notes down.
-fn instruction(created_by: &str) -> String {
-    let text = created_by.split_once("#(nop)").map_or(created_by, |(_, text)| text).trim();
-    let text = text.split_once(" # buildkit").map_or(text, |(text, _)| text);
-    let verb = text.split_whitespace().next().unwrap_or_default();
-    let target = text.split_whitespace().last().unwrap_or_default();
-    if text.contains("multi:") || text.contains("file:") || text.contains("dir:") {
-        format!("{verb} to {target}")
-    } else {
-        text.to_owned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn instructions_are_readable() {
-        for (noted, read) in [
-            ("/bin/sh -c #(nop) COPY multi:0a1b in / ", "COPY to /"),
-            ("/bin/sh -c #(nop) ADD file:0a1b in / ", "ADD to /"),
-            ("COPY LICENSE run-migration[s] / # buildkit", "COPY LICENSE run-migration[s] /"),
-        ] {
-            assert_eq!(super::instruction(noted), read);
-        }
     }
 }

@@ -105,8 +105,8 @@ pub(crate) async fn build(
 
 fn summarize(reference: &str, image: &Description) {
     ui::done("Built", format!("{reference}, {} in {} layers", ui::size(image.size), image.layers.len()));
-    for layer in &image.layers {
-        ui::note("layer", format!("{} {:>8}  {}", short(&layer.digest), ui::size(layer.size), layer.made_by));
+    for (layer, content) in image.layers.iter().zip(["binary", "migrations"]) {
+        ui::note(content, format!("{} {:>8}", short(&layer.digest), ui::size(layer.size)));
     }
     ui::note("image", &image.id);
 }
