@@ -36,7 +36,7 @@ pub enum Command {
         range: Range,
     },
     /// Work on a database.
-    Online(Server, Task),
+    Online(Box<Server>, Task),
 }
 
 /// What to do on a database.
@@ -48,8 +48,8 @@ pub enum Task {
     Downgrade(Revision, Extent),
     /// Record a revision without running anything.
     Stamp(Revision, Extent),
-    /// Decide what a halfway script came to.
-    Resolve(Resolution),
+    /// Decide what the halfway script came to; of this version, if it is named.
+    Resolve(Option<Revision>, Resolution),
     /// Say where the database is.
     Current(Check),
     /// Say how every migration stands.
@@ -63,7 +63,7 @@ impl Task {
             Self::Upgrade(..) => "upgrade",
             Self::Downgrade(..) => "downgrade",
             Self::Stamp(..) => "stamp",
-            Self::Resolve(_) => "resolve",
+            Self::Resolve(..) => "resolve",
             Self::Current(_) => "current",
             Self::History(_) => "history",
         }

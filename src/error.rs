@@ -210,9 +210,6 @@ pub enum Error {
         /// How the database stands.
         state: String,
     },
-    /// stdout can't be written.
-    #[error("the report can't be written: {0}")]
-    Report(std::io::Error),
     /// This program is wrong.
     #[error("a defect in this program: {0}; please report it")]
     Defect(String),
@@ -226,7 +223,7 @@ impl Error {
             Self::Plan(PlanError::Revision(_) | PlanError::WrongWay { .. }) => ExitCode::Usage,
             Self::Plan(PlanError::Disagreement(Disagreement::Halfway(_))) => ExitCode::Halfway,
             Self::Plan(PlanError::Disagreement(_)) => ExitCode::Disagreement,
-            Self::Unreachable { .. } | Self::Report(_) => ExitCode::Unreachable,
+            Self::Unreachable { .. } => ExitCode::Unreachable,
             Self::RunLock { .. } => ExitCode::Locked,
             Self::Step(failure) => failure.exit_code(),
             Self::Database { source, .. } => source.exit_code(),

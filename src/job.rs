@@ -46,11 +46,28 @@ pub async fn run(
             match task {
                 Task::Current(check) => look::current(&place, *check, reporter).await,
                 Task::History(range) => look::history(&place, range, reporter).await,
-                Task::Upgrade(_, _, extent) | Task::Downgrade(_, extent) => {
-                    change(&place, task, *extent, reporter).await
+                Task::Upgrade(target, out_of_order, extent) => {
+                    change(
+                        &place,
+                        |history, standing| plan::upgrade(history, standing, target, *out_of_order),
+                        *extent,
+                        reporter,
+                    )
+                    .await
+                }
+                Task::Downgrade(target, extent) => {
+                    change(
+                        &place,
+                        |history, standing| plan::downgrade(history, standing, target),
+                        *extent,
+                        reporter,
+                    )
+                    .await
                 }
                 Task::Stamp(target, extent) => record::stamp(&place, target, *extent, reporter).await,
-                Task::Resolve(resolution) => record::resolve(&place, *resolution, reporter).await,
+                Task::Resolve(named, resolution) => {
+                    record::resolve(&place, named.as_ref(), *resolution, reporter).await
+                }
             }
         }
     }
@@ -76,7 +93,7 @@ impl Place<'_> {
 
 async fn change(
     place: &Place<'_>,
-    task: &Task,
+    decide: impl for<'a> Fn(&'a History, &Standing<'a>) -> Result<Plan<'a>, PlanError>,
     extent: Extent,
     reporter: &mut Reporter,
 ) -> Result<(), Error> {
@@ -84,7 +101,7 @@ async fn change(
     let applied = session.applied().await?;
     refuse_alembic(&mut session).await?;
     let standing = Standing::of(place.history, &applied);
-    let first = plan_of(task, place.history, &standing);
+    let first = decide(place.history, &standing);
     match (&first, extent) {
         (Ok(plan), Extent::Plan) => {
             let prepared = prepare(&plan.steps)?;
@@ -109,7 +126,7 @@ async fn change(
     let lock = RunLock::take(&mut session, &place.server.manners, place.interrupt).await?;
     let applied = session.look_again(&place.server.manners).await?;
     let standing = Standing::of(place.history, &applied);
-    let plan = plan_of(task, place.history, &standing)?;
+    let plan = decide(place.history, &standing)?;
     if plan.steps.is_empty() {
         finish_idle(&plan, reporter);
     } else {
@@ -121,19 +138,6 @@ async fn change(
     lock.release(&mut session).await?;
     session.close().await;
     Ok(())
-}
-
-fn plan_of<'a>(task: &Task, history: &'a History, standing: &Standing<'a>) -> Result<Plan<'a>, PlanError> {
-    match task {
-        Task::Upgrade(target, out_of_order, _) => plan::upgrade(history, standing, target, *out_of_order),
-        Task::Downgrade(target, _) => plan::downgrade(history, standing, target),
-        Task::Stamp(..) | Task::Resolve(_) | Task::Current(_) | Task::History(_) => Ok(Plan {
-            from: standing.position(),
-            to: standing.position(),
-            steps: Vec::new(),
-            warnings: Vec::new(),
-        }),
-    }
 }
 
 fn finish_idle(plan: &Plan<'_>, reporter: &mut Reporter) {

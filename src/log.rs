@@ -8,20 +8,30 @@ use tracing_subscriber::{fmt, registry};
 
 use crate::config::{LogFormat, LogSettings};
 
+/// How stderr is written, decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 /// Starts logging. Text is for people: level and message. JSON is for machines: one object a
 /// line, with its time.
-pub fn start(settings: &LogSettings) {
-    let json = match settings.format {
-        LogFormat::Json => true,
-        LogFormat::Text => false,
-        LogFormat::Auto => !io::stderr().is_terminal(),
+pub fn start(settings: &LogSettings) -> Format {
+    let format = match settings.format {
+        LogFormat::Auto if io::stderr().is_terminal() => Format::Text,
+        LogFormat::Text => Format::Text,
+        LogFormat::Json | LogFormat::Auto => Format::Json,
     };
     let registry = registry().with(settings.filter.clone());
-    if json {
+    if format == Format::Json {
         registry.with(fmt::layer().json().flatten_event(true).with_writer(io::stderr)).init();
     } else {
         let colours = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
         let text = fmt::layer().without_time().with_target(false).with_ansi(colours).with_writer(io::stderr);
         registry.with(text).init();
     }
+    format
 }

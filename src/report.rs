@@ -306,9 +306,10 @@ impl Reporter {
 
     /// The transaction was committed.
     pub fn committed(&mut self) {
+        let width = print::width(self.steps());
         for step in self.mark(StepStatus::Uncommitted, StepStatus::Done) {
             self.report.current = self.position_after(&step);
-            self.printer.step(&step);
+            self.printer.step(&step, width);
         }
     }
 

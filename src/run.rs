@@ -1,5 +1,7 @@
 //! Carries a plan out, step by step, and knows at every moment where the database stands.
 
+mod alone;
+
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::{Manners, Transaction};
@@ -7,7 +9,7 @@ use crate::database::{Completed, DatabaseError, RunLock, Session, Table};
 use crate::error::{Error, counted, seconds};
 use crate::failure::{Culprit, Excerpt, Failure, Outcome};
 use crate::interrupt::Interrupt;
-use crate::message::{self, Frame, Message};
+use crate::message::{Frame, Message};
 use crate::migration::Direction;
 use crate::report::Reporter;
 use crate::revision::Position;
@@ -73,7 +75,33 @@ pub fn groups<T>(
     groups
 }
 
-/// A failed step, and whether its group may be tried again.
+/// How often a step was tried, and since when.
+struct Attempts {
+    start: Instant,
+    latest: Instant,
+    count: u32,
+}
+
+impl Attempts {
+    fn begin() -> Self {
+        let now = Instant::now();
+        Self { start: now, latest: now, count: 0 }
+    }
+
+    fn next(&mut self) {
+        self.latest = Instant::now();
+        self.count += 1;
+    }
+
+    fn may_repeat_after(&self, pause: Duration, manners: &Manners) -> bool {
+        let budget = manners.lock_retry_budget;
+        self.count <= manners.lock_retries
+            && self.latest.elapsed() < WORTH_REPEATING
+            && (budget.is_zero() || self.start.elapsed() + pause < budget)
+    }
+}
+
+/// A failed step, and whether it may be tried again.
 struct Stopped {
     failure: Box<Failure>,
     may_repeat: bool,
@@ -99,43 +127,37 @@ impl Runner<'_> {
     }
 
     async fn together(&mut self, steps: &[Prepared<'_>]) -> Result<(), Error> {
-        let start = Instant::now();
-        let mut repeated = 0;
+        let mut attempts = Attempts::begin();
         loop {
-            let attempt = Instant::now();
+            attempts.next();
             let Err(stopped) = self.transaction(steps).await else { return Ok(()) };
-            let again = stopped.may_repeat && attempt.elapsed() < WORTH_REPEATING;
-            self.pause_before_repeating(stopped.failure, again, &mut repeated, start).await?;
+            self.pause(stopped, &mut attempts).await?;
         }
     }
 
-    /// Returns when it is time to try again.
-    async fn pause_before_repeating(
+    /// Waits until it is time to try again.
+    ///
+    /// # Errors
+    /// The failure itself, when it is not to be tried again.
+    async fn pause(
         &mut self,
-        mut failure: Box<Failure>,
-        again: bool,
-        repeated: &mut u32,
-        start: Instant,
+        Stopped { mut failure, may_repeat }: Stopped,
+        attempts: &mut Attempts,
     ) -> Result<(), Error> {
         let pause = jittered(DRAIN);
-        let budget = self.manners.lock_retry_budget;
-        let in_budget = budget.is_zero() || start.elapsed() + pause < budget;
-        if !again || *repeated >= self.manners.lock_retries || !in_budget {
-            if *repeated > 0 {
-                let tried = format!(
-                    "tried {} within {}",
-                    counted(*repeated as usize + 1, "time", "times"),
-                    coarse(start.elapsed())
-                );
-                failure.state = format!("{tried}; {}", failure.state);
+        if !may_repeat || !attempts.may_repeat_after(pause, &self.manners) {
+            if attempts.count > 1 {
+                let times = counted(attempts.count as usize, "time", "times");
+                failure.state =
+                    format!("tried {times} within {}; {}", coarse(attempts.start.elapsed()), failure.state);
             }
             return Err(Error::Step(failure));
         }
-        *repeated += 1;
         tracing::warn!(
-            "{}; rolled back, trying again in {} ({repeated} of {})",
+            "{}; rolled back, trying again in {} ({} of {})",
             failure.headline(),
             coarse(pause),
+            attempts.count,
             self.manners.lock_retries,
         );
         self.interrupt
@@ -237,42 +259,6 @@ impl Runner<'_> {
             advice,
         }
     }
-
-    /// A no-transaction script: every statement commits by itself, and while it is under way a row
-    /// with `success = false` says so.
-    async fn alone(&mut self, prepared: &Prepared<'_>) -> Result<(), Error> {
-        let started = Instant::now();
-        self.announce(prepared);
-        self.bookkeep(prepared, message::enter_halfway(prepared, &self.table)).await?;
-        for (index, statement) in prepared.split().iter().enumerate() {
-            self.statement(
-                prepared,
-                index,
-                statement.text,
-                statement.is_maintenance(),
-                statement.is_concurrent(),
-                statement.is_atomic(),
-            )
-            .await?;
-        }
-        if !prepared.is_session_neutral {
-            self.bookkeep(prepared, message::reset_session(&self.manners)).await?;
-        }
-        let done = message::leave_halfway(prepared, &self.table, started.elapsed().as_nanos());
-        self.bookkeep(prepared, done).await?;
-        self.reporter.ran(prepared, started.elapsed());
-        self.reporter.committed();
-        Ok(())
-    }
-
-    /// A query of ours around a no-transaction script.
-    async fn bookkeep(&mut self, prepared: &Prepared<'_>, sql: String) -> Result<(), Error> {
-        let Err(Completed { error, .. }) = self.session.execute(sql).await else { return Ok(()) };
-        let outcome = if error.is_outage() { Outcome::Cut } else { Outcome::Halfway };
-        self.reporter.failed(prepared);
-        let state = self.reporter.state();
-        Err(Error::Step(Box::new(self.failure(prepared, Culprit::Bookkeeping, None, error, outcome, state))))
-    }
 }
 
 /// What PostgreSQL's message leaves out.
@@ -312,112 +298,6 @@ fn advice(error: &DatabaseError, manners: &Manners, is_transactional: bool) -> O
         _ => return None,
     };
     Some(text)
-}
-
-impl Runner<'_> {
-    async fn statement(
-        &mut self,
-        prepared: &Prepared<'_>,
-        index: usize,
-        text: &str,
-        is_maintenance: bool,
-        is_concurrent: bool,
-        is_atomic: bool,
-    ) -> Result<(), Error> {
-        let start = Instant::now();
-        let mut repeated = 0;
-        loop {
-            if let Some(signal) = self.interrupt.signal() {
-                return Err(Error::Interrupted {
-                    signal,
-                    state: format!("{}; {}", half_way_state(prepared, index), self.reporter.state()),
-                });
-            }
-            if is_maintenance {
-                self.bookkeep(prepared, message::without_limits().to_owned()).await?;
-            }
-            if is_concurrent {
-                self.lock.release_sqlx(self.session).await?;
-            }
-            let attempt = Instant::now();
-            let result = self.session.execute(text.to_owned()).await;
-            if !matches!(&result, Err(completed) if completed.error.is_outage()) {
-                if is_concurrent {
-                    self.lock.take_sqlx(self.session, &self.manners, self.interrupt).await?;
-                }
-                if is_maintenance {
-                    self.bookkeep(prepared, message::settings(&self.manners)).await?;
-                }
-            }
-            let Err(Completed { error, .. }) = result else { return Ok(()) };
-            let (failure, may_repeat) = self.stopped_halfway(prepared, index, error, is_atomic).await?;
-            let again = may_repeat && attempt.elapsed() < WORTH_REPEATING;
-            if !(again && repeated < self.manners.lock_retries)
-                && index == 0
-                && is_atomic
-                && failure.outcome != Outcome::Cut
-            {
-                self.bookkeep(prepared, message::reset_session(&self.manners)).await?;
-                let migration = prepared.step.migration;
-                self.bookkeep(
-                    prepared,
-                    message::undo_halfway(migration.version, prepared.step.direction, &self.table),
-                )
-                .await?;
-            }
-            self.pause_before_repeating(failure, again, &mut repeated, start).await?;
-        }
-    }
-
-    async fn stopped_halfway(
-        &mut self,
-        prepared: &Prepared<'_>,
-        index: usize,
-        error: DatabaseError,
-        is_atomic: bool,
-    ) -> Result<(Box<Failure>, bool), Error> {
-        let server_error = match &error {
-            DatabaseError::Server(error) => Some(error.as_ref()),
-            DatabaseError::Cut(_) | DatabaseError::Tls(_) => None,
-        };
-        let (culprit, excerpt) = message::blame_statement(prepared, index, server_error);
-        let met = self.outcome(&error);
-        let may_repeat = met == Outcome::NotGranted && is_atomic;
-        let outcome = match met {
-            Outcome::Cut => Outcome::Cut,
-            nothing_done if index == 0 && is_atomic => nothing_done,
-            _ => Outcome::Halfway,
-        };
-        let state = match outcome {
-            Outcome::Cut => "whether the statement took effect is not known".to_owned(),
-            Outcome::Halfway => format!("{}; {}", half_way_state(prepared, index), self.reporter.state()),
-            _ => format!("nothing of the script took effect; {}", self.reporter.state()),
-        };
-        self.reporter.failed(prepared);
-        let mut failure = self.failure(prepared, culprit, excerpt, error, outcome, state);
-        if outcome == Outcome::Halfway {
-            let next = format!(
-                "look at what the script left behind and bring it to one side; then `resolve --done` if all of it is in \
-                 effect, or `resolve --retry` if none of it is (version {})",
-                failure.version
-            );
-            failure.advice = Some(match failure.advice.take() {
-                Some(advice) => format!("{advice}\n{next}"),
-                None => next,
-            });
-        }
-        Ok((Box::new(failure), may_repeat))
-    }
-}
-
-fn half_way_state(prepared: &Prepared<'_>, done: usize) -> String {
-    match done {
-        0 => "the script stands halfway: its first statement may have left something behind".to_owned(),
-        done => format!(
-            "the script stands halfway: {done} of its {} statements are in effect",
-            prepared.statements
-        ),
-    }
 }
 
 fn coarse(duration: Duration) -> String {

@@ -40,7 +40,7 @@ pub fn usage(error: &clap::Error) -> std::process::ExitCode {
 
 /// Does everything, and says how it ended.
 pub fn run(args: &Args, environment: &Environment) -> ExitCode {
-    log::start(&LogSettings::of(environment));
+    let format = log::start(&LogSettings::of(environment));
     let wants_json =
         environment.text("OUTPUT").is_some_and(|output| output.trim().eq_ignore_ascii_case("json"));
     let output = if wants_json { Output::Json } else { Output::Text };
@@ -51,8 +51,12 @@ pub fn run(args: &Args, environment: &Environment) -> ExitCode {
         }
         in_runtime(&config, &mut reporter)
     });
-    if let Err(error) = &end {
-        report::print_error(error);
+    match (&end, format) {
+        (Ok(()), _) => {}
+        (Err(error), log::Format::Text) => report::print_error(error),
+        (Err(error), log::Format::Json) => {
+            tracing::error!(exit_code = error.exit_code() as u8, "{error}");
+        }
     }
     let is_script = args.sql.is_some() && end.is_ok();
     if !is_script {

@@ -35,7 +35,7 @@ pub fn read(args: &Args, environment: &Environment) -> Result<Config, Error> {
     log_settings(environment, &mut reader.mistakes);
     let command = match (task, server) {
         (Some(Asked::Script(direction, range)), _) => Some(Command::Script { direction, range }),
-        (Some(Asked::Task(task)), Some(Some(server))) => Some(Command::Online(server, task)),
+        (Some(Asked::Task(task)), Some(Some(server))) => Some(Command::Online(Box::new(server), task)),
         _ => None,
     };
     match command {
@@ -150,7 +150,14 @@ impl Reader<'_> {
             "upgrade" => Task::Upgrade(self.target(revision.as_deref()?)?, order, extent),
             "downgrade" => Task::Downgrade(self.target(revision.as_deref()?)?, extent),
             "stamp" => Task::Stamp(self.target(revision.as_deref()?)?, extent),
-            "resolve" => Task::Resolve(self.resolution(args)?),
+            "resolve" => {
+                // From the environment a revision comes with every command.
+                let named = match &args.revision {
+                    Some(text) => Some(self.revision(text)?),
+                    None => None,
+                };
+                Task::Resolve(named, self.resolution(args)?)
+            }
             "history" => Task::History(self.range(revision.as_deref())?),
             _ => {
                 if let Some(revision) = &revision {

@@ -25,7 +25,7 @@ fn config(args: &[&str], more: &[(&'static str, &'static str)]) -> Result<Config
 
 fn server(more: &[(&'static str, &'static str)]) -> Server {
     match config(&["upgrade", "head"], more).unwrap().command {
-        Command::Online(server, _) => server,
+        Command::Online(server, _) => *server,
         Command::Script { .. } => panic!("no server"),
     }
 }

@@ -55,7 +55,7 @@ pub(super) async fn current(place: &Place<'_>, check: Check, reporter: &mut Repo
 /// What `--check` waits for: everything whose script has not run to its end.
 fn open(standing: &Standing<'_>) -> Vec<String> {
     let halfway = standing.with(Status::Halfway);
-    let mut open: Vec<_> = standing.pending().chain(halfway).map(|entry| entry.label()).collect();
+    let mut open: Vec<_> = standing.pending().chain(halfway).map(Entry::label).collect();
     open.sort();
     open
 }

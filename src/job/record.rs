@@ -107,6 +107,7 @@ pub(super) async fn stamp(
 /// Ends the halfway standing of a no-transaction script, as a person decided.
 pub(super) async fn resolve(
     place: &Place<'_>,
+    named: Option<&Revision>,
     resolution: Resolution,
     reporter: &mut Reporter,
 ) -> Result<(), Error> {
@@ -119,23 +120,27 @@ pub(super) async fn resolve(
             "no script stands halfway; there is nothing to resolve".to_owned(),
         ));
     };
+    let standing = Standing::of(place.history, &applied);
+    if let Some(named) = named {
+        let meant = resolve_revision(named, place.history, &standing).map_err(PlanError::from)?;
+        if meant != Position::At(row.version) {
+            return Err(Error::NothingToResolve(format!(
+                "{named} does not stand halfway; {} ({}) does",
+                row.version, row.description
+            )));
+        }
+    }
     let table = bookkeeping(&mut session).await?;
     let direction = halfway_direction(row.execution_time);
-    let (sql, what) = match (resolution, direction) {
-        (Resolution::Done, Direction::Up) => {
-            (message::finish_halfway(row.version, direction, &table), "as applied")
-        }
-        (Resolution::Done, Direction::Down) => {
-            (message::finish_halfway(row.version, direction, &table), "as taken back")
-        }
-        (Resolution::Retry, Direction::Up) => (
-            message::undo_halfway(row.version, direction, &table),
-            "as not applied; upgrade runs its script again",
-        ),
-        (Resolution::Retry, Direction::Down) => (
-            message::undo_halfway(row.version, direction, &table),
-            "as applied; downgrade runs its script again",
-        ),
+    let sql = match resolution {
+        Resolution::Done => message::finish_halfway(row.version, direction, &table),
+        Resolution::Retry => message::undo_halfway(row.version, direction, &table),
+    };
+    let what = match (resolution, direction) {
+        (Resolution::Done, Direction::Up) => "as applied",
+        (Resolution::Done, Direction::Down) => "as taken back",
+        (Resolution::Retry, Direction::Up) => "as not applied; upgrade runs its script again",
+        (Resolution::Retry, Direction::Down) => "as applied; downgrade runs its script again",
     };
     commit(&mut session, &sql).await?;
     reporter.report.recorded = Some(vec![format!("{} ({}) {what}", row.version, row.description)]);

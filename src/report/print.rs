@@ -68,7 +68,7 @@ impl Printer {
     }
 
     /// A step that is committed.
-    pub fn step(self, step: &StepReport) {
+    pub fn step(self, step: &StepReport, width: usize) {
         let verb = match step.direction {
             Direction::Up => "applied",
             Direction::Down => "taken back",
@@ -76,7 +76,7 @@ impl Printer {
         let time = step.milliseconds.unwrap_or_default();
         let StepReport { version, description, .. } = step;
         self.line(format_args!(
-            "  {GOOD}{verb}{GOOD:#}  {version}  {description}  {FAINT}{time} ms{FAINT:#}"
+            "  {GOOD}{verb}{GOOD:#}  {version}  {description:width$}  {FAINT}{time:>6} ms{FAINT:#}"
         ));
     }
 
@@ -85,16 +85,17 @@ impl Printer {
         let steps = report.steps.as_deref().unwrap_or_default();
         let groups = groups(steps, transaction, |step| step.transactional);
         let several = groups.len() > 1;
+        let width = width(steps);
         for group in groups {
             match group {
                 Group::Together(steps) => {
-                    steps.iter().for_each(|step| self.planned_step(step, "in a transaction"));
+                    steps.iter().for_each(|step| self.planned_step(step, width, "in a transaction"));
                     if several && transaction == Transaction::Run {
                         self.line(format_args!("  {FAINT}commit{FAINT:#}"));
                     }
                 }
                 Group::Alone(step) => {
-                    self.planned_step(step, "without a transaction, statement by statement")
+                    self.planned_step(step, width, "without a transaction, statement by statement")
                 }
             }
         }
@@ -105,14 +106,14 @@ impl Printer {
         }
     }
 
-    fn planned_step(self, step: &StepReport, how: &str) {
+    fn planned_step(self, step: &StepReport, width: usize, how: &str) {
         let verb = match step.direction {
             Direction::Up => "apply",
             Direction::Down => "take back",
         };
         let StepReport { version, description, .. } = step;
         self.line(format_args!(
-            "  {WAITING}{verb}{WAITING:#}  {version}  {description}  {FAINT}{how}{FAINT:#}"
+            "  {WAITING}{verb}{WAITING:#}  {version}  {description:width$}  {FAINT}{how}{FAINT:#}"
         ));
     }
 
@@ -165,34 +166,33 @@ impl Printer {
 
     /// Every migration, newest first as in Alembic.
     pub fn history(self, report: &Report) {
-        for migration in report.migrations.as_deref().unwrap_or_default().iter().rev() {
-            let MigrationReport {
-                version,
-                description,
-                status,
-                applied_at,
-                milliseconds,
-                is_current,
-                is_head,
-            } = migration;
-            let style = style(*status);
-            let name = status.name();
-            let marks = match (is_current, is_head) {
-                (true, true) => " (current, head)",
-                (true, false) => " (current)",
-                (false, true) => " (head)",
-                (false, false) => "",
-            };
+        let migrations = report.migrations.as_deref().unwrap_or_default();
+        let marks = |migration: &MigrationReport| match (migration.is_current, migration.is_head) {
+            (true, true) => " (current, head)",
+            (true, false) => " (current)",
+            (false, true) => " (head)",
+            (false, false) => "",
+        };
+        let label = |migration: &MigrationReport| format!("{}{}", migration.description, marks(migration));
+        let width = migrations.iter().map(|migration| label(migration).chars().count()).max().unwrap_or(0);
+        for migration in migrations.iter().rev() {
+            let MigrationReport { version, status, applied_at, milliseconds, .. } = migration;
+            let (style, name) = (style(*status), status.name());
             let when = match (applied_at, milliseconds) {
                 (Some(at), Some(time)) => format!("{at}, {time} ms"),
                 (Some(at), None) => at.clone(),
                 (None, _) => String::new(),
             };
-            self.line(format_args!(
-                "{style}{name:12}{style:#} {version}  {description}{STRONG}{marks}{STRONG:#}  {FAINT}{when}{FAINT:#}"
-            ));
+            let label = label(migration);
+            let line = format!("{style}{name:12}{style:#} {version}  {label:width$}  {FAINT}{when}{FAINT:#}");
+            self.line(format_args!("{}", line.trim_end()));
         }
     }
+}
+
+/// The width of the descriptions' column.
+pub(super) fn width(steps: &[StepReport]) -> usize {
+    steps.iter().map(|step| step.description.chars().count()).max().unwrap_or(0)
 }
 
 fn style(status: Status) -> Style {
