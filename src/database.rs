@@ -3,6 +3,8 @@
 mod connect;
 mod error;
 mod lock;
+#[cfg(target_os = "linux")]
+mod relay;
 mod session;
 
 pub use connect::{cancel, connect};

@@ -226,9 +226,8 @@ async fn bookkeeping(session: &mut Session) -> Result<Table, Error> {
     }
     let schema = session.facts.schema.clone().unwrap_or_default();
     let table = Table::new_in(&schema);
-    session.execute(message::create_bookkeeping(&table)).await.map_err(|completed| Error::Database {
-        doing: "creating the bookkeeping table",
-        source: completed.error,
+    session.execute(message::create_bookkeeping(&table.qualified())).await.map_err(|completed| {
+        Error::Database { doing: "creating the bookkeeping table", source: completed.error }
     })?;
     tracing::info!("created the bookkeeping table {}", table.qualified());
     Ok(table)

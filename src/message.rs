@@ -13,24 +13,23 @@ use crate::migration::{Direction, Migration, Version};
 use crate::script::Prepared;
 
 /// sqlx 0.9's table, to the letter: <https://docs.rs/sqlx-postgres/0.9.0/src/sqlx_postgres/migrate.rs.html>.
-pub fn create_bookkeeping(table: &Table) -> String {
+pub fn create_bookkeeping(name: &str) -> String {
     format!(
-        "CREATE TABLE IF NOT EXISTS {} (
+        "CREATE TABLE IF NOT EXISTS {name} (
     version BIGINT PRIMARY KEY,
     description TEXT NOT NULL,
     installed_on TIMESTAMPTZ NOT NULL DEFAULT now(),
     success BOOLEAN NOT NULL,
     checksum BYTEA NOT NULL,
     execution_time BIGINT NOT NULL
-)",
-        table.qualified()
+)"
     )
 }
 
 /// The `execution_time` of a row whose script began and did not end tells which way it went: -1,
 /// which sqlx writes too, on the way up, and below that on the way down. Applied twice, this gives
 /// the time there was before.
-const HALFWAY_DOWN: &str = "-3 - execution_time";
+pub const HALFWAY_DOWN: &str = "-3 - execution_time";
 
 /// Which way the script of a halfway row went.
 pub fn halfway_direction(execution_time: i64) -> Direction {
@@ -143,7 +142,7 @@ const CHECK_DEFERRED: [&str; 4] = [
 ];
 
 /// As `DISCARD ALL`, which can't run in a transaction and would release the run lock.
-const RESET_SESSION: [&str; 8] = [
+pub const RESET_SESSION: [&str; 8] = [
     "RESET SESSION AUTHORIZATION",
     "RESET ROLE",
     "RESET ALL",

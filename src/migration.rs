@@ -52,7 +52,7 @@ impl Checksum {
 
     /// Reads what PostgreSQL's `encode(…, 'hex')` wrote; `None` where that is no hex.
     pub fn from_hex(hex: &str) -> Option<Self> {
-        if !hex.is_ascii() || hex.len() % 2 != 0 {
+        if !hex.is_ascii() || !hex.len().is_multiple_of(2) {
             return None;
         }
         let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).ok();

@@ -3,11 +3,13 @@
 use std::fmt::Write as _;
 
 use crate::database::{BOOKKEEPING, RunLock, quoted_literal};
-use crate::error::Error;
+use crate::error::{Error, counted};
+use crate::message;
 use crate::migration::{Direction, History, Migration};
 use crate::plan::{PlanError, Step};
 use crate::revision::{Offline, Position, Range, resolve};
 use crate::script::{Prepared, prepare};
+use crate::statement::Statement;
 
 /// The flags psql needs: no startup file, and a stop at the first error.
 pub const PSQL_FLAGS: &str = "psql -X -v ON_ERROR_STOP=1";
@@ -48,17 +50,19 @@ pub fn script(history: &History, direction: Direction, range: &Range) -> Result<
 
 fn write(from: Position, to: Position, below: &[&Migration], prepared: &[Prepared<'_>]) -> String {
     let mut sql = format!(
-        "-- From {from} to {to}: {} migrations. Run it with\n--   {PSQL_FLAGS} -f THIS_FILE …\n\
-         \\set ON_ERROR_STOP on\n",
-        prepared.len()
+        "-- From {from} to {to}: {}. Run it with\n--   {PSQL_FLAGS} -f THIS_FILE …\n\\set ON_ERROR_STOP on\n",
+        counted(prepared.len(), "migration", "migrations")
     );
     // psql would put its own variables into text such as arr[1:DBNAME].
     for variable in ["DBNAME", "USER", "HOST", "PORT", "ENCODING", "VERSION", "VERSION_NAME", "VERSION_NUM"] {
         let _ = writeln!(sql, "\\unset {variable}");
     }
     sql.push_str(SETTINGS);
-    let _ = write!(sql, "{}", lock());
-    let _ = write!(sql, "{}", expect(from, below));
+    sql.push_str(&lock());
+    if from == Position::Base {
+        let _ = writeln!(sql, "{};", message::create_bookkeeping(BOOKKEEPING));
+    }
+    sql.push_str(&expect(from, below));
     for step in prepared {
         sql.push_str(&one(step));
     }
@@ -66,11 +70,14 @@ fn write(from: Position, to: Position, below: &[&Migration], prepared: &[Prepare
     sql
 }
 
+/// What the job sets for its session, with the default LOCK_TIMEOUT.
 const SETTINGS: &str = "\
 SET client_encoding = 'UTF8';
 SET TimeZone = 'UTC';
 SET DateStyle = 'ISO, MDY';
 SET standard_conforming_strings = on;
+SET lock_timeout = '2s';
+SET statement_timeout = 0;
 ";
 
 /// Our key and sqlx's, whose number is a CRC-32 of the database's name.
@@ -87,11 +94,14 @@ BEGIN
       crc := (crc >> 1) # CASE crc & 1 WHEN 1 THEN 3988292384 ELSE 0 END;
     END LOOP;
   END LOOP;
-  IF NOT pg_try_advisory_lock({key}) OR NOT pg_try_advisory_lock(1026731422 * (crc # 4294967295)) THEN
+  crc := 1026731422 * (crc # 4294967295);
+  IF NOT pg_try_advisory_lock({key}) OR NOT pg_try_advisory_lock(crc) THEN
     RAISE EXCEPTION 'another run holds the lock of this database; run again when it is done';
   END IF;
+  PERFORM set_config('run_migrations.sqlx_key', crc::text, false);
 END
 $run_migrations$;
+SELECT current_setting('run_migrations.sqlx_key') AS run_migrations_sqlx_key \\gset
 ",
         key = RunLock::KEY
     )
@@ -99,31 +109,20 @@ $run_migrations$;
 
 /// Stops unless the bookkeeping says exactly what lies below `from`.
 fn expect(from: Position, below: &[&Migration]) -> String {
-    let mut expected = String::new();
-    for migration in below {
-        let comma = if expected.is_empty() { "" } else { ",\n      " };
-        let _ = write!(expected, "{comma}({}, '{}')", migration.version, migration.checksum);
-    }
-    let values = if expected.is_empty() {
+    let rows: Vec<_> =
+        below.iter().map(|migration| format!("({}, '{}')", migration.version, migration.checksum)).collect();
+    let expected = if rows.is_empty() {
         "SELECT 0::bigint, ''::text WHERE false".to_owned()
     } else {
-        format!("VALUES\n      {expected}")
+        format!("VALUES\n      {}", rows.join(",\n      "))
     };
     format!(
-        "CREATE TABLE IF NOT EXISTS {BOOKKEEPING} (
-    version BIGINT PRIMARY KEY,
-    description TEXT NOT NULL,
-    installed_on TIMESTAMPTZ NOT NULL DEFAULT now(),
-    success BOOLEAN NOT NULL,
-    checksum BYTEA NOT NULL,
-    execution_time BIGINT NOT NULL
-);
-DO $run_migrations$
+        "DO $run_migrations$
 DECLARE
   difference text;
 BEGIN
   WITH expected (version, checksum) AS (
-    {values}
+    {expected}
   ), found AS (
     SELECT version, encode(checksum, 'hex') AS checksum, success FROM {BOOKKEEPING}
   )
@@ -145,19 +144,37 @@ fn one(prepared: &Prepared<'_>) -> String {
         Direction::Up => "applying",
         Direction::Down => "taking back",
     };
-    let (begin, commit) =
-        if prepared.script.is_transactional() { ("BEGIN;\n", "COMMIT;\n") } else { ("", "") };
+    let echo = quoted_literal(&format!("{verb} {} ({})", migration.version, migration.description));
     let after = if prepared.is_session_neutral {
         String::new()
     } else {
-        format!("RESET SESSION AUTHORIZATION;\nRESET ROLE;\nRESET ALL;\nDISCARD TEMP;\n{SETTINGS}")
+        format!("{};\n{SETTINGS}", message::RESET_SESSION.join(";\n"))
     };
     let (before, record) = bookkeeping(prepared);
-    format!(
-        "\n\\echo {}\n{before}{begin}{}\n;\n{after}{record}{commit}",
-        quoted_literal(&format!("{verb} {} ({})", migration.version, migration.description)),
-        prepared.script.text,
-    )
+    if prepared.script.is_transactional() {
+        format!("\n\\echo {echo}\nBEGIN;\n{}\n;\n{after}{record}COMMIT;\n", prepared.script.text)
+    } else {
+        let statements: String = prepared.split().into_iter().map(alone).collect();
+        format!("\n\\echo {echo}\n{before}{statements}{after}{record}")
+    }
+}
+
+/// A statement that commits by itself, with what the job does around it.
+fn alone(statement: Statement<'_>) -> String {
+    let text = format!("{}\n;\n", statement.text);
+    let text = if statement.is_concurrent() {
+        format!(
+            "SELECT pg_advisory_unlock(:run_migrations_sqlx_key) AS run_migrations_unlocked \\gset\n{text}\
+             SELECT '' AS run_migrations_locked FROM pg_advisory_lock(:run_migrations_sqlx_key) \\gset\n"
+        )
+    } else {
+        text
+    };
+    if statement.is_maintenance() {
+        format!("SET lock_timeout = 0;\n{text}SET lock_timeout = '2s';\n")
+    } else {
+        text
+    }
 }
 
 /// What is recorded before a step, for a script without a transaction, and after it.
@@ -172,13 +189,17 @@ fn bookkeeping(prepared: &Prepared<'_>) -> (String, String) {
             migration.checksum,
         )
     };
-    let set =
-        |success: bool| format!("UPDATE {BOOKKEEPING} SET success = {success} WHERE version = {version};\n");
     let delete = format!("DELETE FROM {BOOKKEEPING} WHERE version = {version};\n");
     match (prepared.step.direction, prepared.script.is_transactional()) {
         (Direction::Up, true) => (String::new(), insert(true)),
-        (Direction::Up, false) => (insert(false), set(true)),
+        (Direction::Up, false) => {
+            (insert(false), format!("UPDATE {BOOKKEEPING} SET success = true WHERE version = {version};\n"))
+        }
         (Direction::Down, true) => (String::new(), delete),
-        (Direction::Down, false) => (set(false), delete),
+        (Direction::Down, false) => {
+            let halfway = message::HALFWAY_DOWN;
+            let set = format!("SET success = false, execution_time = {halfway} WHERE version = {version}");
+            (format!("UPDATE {BOOKKEEPING} {set};\n"), delete)
+        }
     }
 }

@@ -104,7 +104,8 @@ pub fn upgrade<'a>(
     let to = revision::resolve(target, history, standing)?;
     // An image that was rolled back has its head below the database: nothing to do.
     let is_head = history.head().map(Position::At) == Some(to);
-    if to < from && !(is_head && !unknown.is_empty()) {
+    let is_ahead = is_head && !unknown.is_empty();
+    if to < from && !is_ahead {
         return Err(PlanError::WrongWay {
             command: "upgrade",
             way: "up",

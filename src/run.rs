@@ -266,6 +266,12 @@ fn advice(error: &DatabaseError, manners: &Manners, is_transactional: bool) -> O
     let in_run = is_transactional && manners.transaction == Transaction::Run;
     let each = "set TRANSACTION=each, which commits after each migration";
     let text = match error.sqlstate()? {
+        // What `message::proven` raises.
+        "22P02" if error.to_string().contains("the run lock was lost") => {
+            "the script calls pg_advisory_unlock_all, or a connection pooler in transaction mode stands before the \
+             server; remove the call, or connect to the server itself"
+                .to_owned()
+        }
         // unsafe_new_enum_value_usage
         "55P04" if in_run => format!("a new enum value can be used only after a commit; {each}"),
         "55P04" => {

@@ -93,10 +93,9 @@ fn check(script: &Script) -> Result<Vec<Statement<'_>>, Vec<ScriptProblem>> {
 fn refusal(statement: Statement<'_>, forbidden: Forbidden) -> String {
     let what = statement.summary(3);
     match forbidden {
-        Forbidden::TransactionControl => format!(
-            "has {what:?}: the job itself begins and ends transactions; remove it, or make `-- no-transaction` \
-             the first line"
-        ),
+        Forbidden::TransactionControl => {
+            format!("has {what:?}: the job itself begins and ends transactions; remove it")
+        }
         Forbidden::CopyData => {
             format!("has {what:?}: there is no data on the connection to copy; use INSERT … VALUES")
         }

@@ -102,7 +102,7 @@ async fn until_done_or_interrupted(
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!("the statement could not be cancelled: {error}"),
                 Err(_) => {
-                    tracing::warn!("the statement could not be cancelled: no second connection in time")
+                    tracing::warn!("the statement could not be cancelled: no second connection in time");
                 }
             }
         }

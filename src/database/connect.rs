@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions as _, PgConnection};
 
+#[cfg(target_os = "linux")]
+use super::relay;
 use super::{DatabaseError, ServerError, Session};
 use crate::config::{Address, Roots, Server, Ssl};
 use crate::error::Error;
@@ -121,6 +123,12 @@ async fn open(server: &Server, mode: PgSslMode) -> Result<PgConnection, Database
         .ssl_mode(mode)
         .disable_statement_logging();
     let options = match &server.address {
+        #[cfg(target_os = "linux")]
+        Address::Tcp(host, port) if !matches!(mode, PgSslMode::Disable) => {
+            let directory = relay::open(host, *port).await.map_err(sqlx::Error::from)?;
+            // The host is still what the certificate is held against.
+            options.host(host).port(*port).socket(directory)
+        }
         Address::Tcp(host, port) => options.host(host).port(*port),
         Address::Unix(directory, port) => options.socket(directory).port(*port),
     };
@@ -135,6 +143,9 @@ async fn open(server: &Server, mode: PgSslMode) -> Result<PgConnection, Database
 fn refused(server: &Server, error: &DatabaseError) -> Error {
     let advice = match error {
         DatabaseError::Server(error) => advice(server, error),
+        DatabaseError::Tls(reason) if reason.contains("CaUsedAsEndEntity") => {
+            "the server shows a CA's certificate as its own; give it one that the CA signed".to_owned()
+        }
         DatabaseError::Tls(_) => "check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT".to_owned(),
         DatabaseError::Cut(_) => String::new(),
     };

@@ -79,6 +79,7 @@ async fn look_again(
 pub(super) async fn history(place: &Place<'_>, range: &Range, reporter: &mut Reporter) -> Result<(), Error> {
     let mut session = place.connect(reporter).await?;
     let applied = session.applied().await?;
+    refuse_alembic(&mut session).await?;
     session.close().await;
     let standing = Standing::of(place.history, &applied);
     let side = |revision| resolve(revision, place.history, &standing).map_err(PlanError::from);
