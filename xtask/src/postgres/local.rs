@@ -107,29 +107,34 @@ async fn first_start(
     if let Ok(docker) = docker
         && docker.daemon.place != Place::Elsewhere
     {
-        match container::image(docker, &settings.postgres_image).await {
-            Ok(image) => {
-                let state = State {
-                    provider: Provider::Container { image: image.clone() },
-                    port: free_port(None)?,
-                    password,
-                };
-                let names = container::Names::of(project);
-                container::forget(docker, &names).await?;
-                home.remember(&state)?;
-                container::run(docker, &names, &image, &state.address()).await?;
-                ui::done("Started", format!("PostgreSQL ({image}) in the container {}", names.container));
-                return Ok(local(
-                    &home,
-                    &state,
-                    Runs::InContainer { container: names.container, network: names.network },
-                ));
-            }
+        match first_start_in_docker(&home, project, settings, docker, &password).await {
+            Ok(local) => return Ok(local),
             Err(error) => ui::note("Skipping", format!("PostgreSQL in Docker: {error:#}")),
         }
     }
     let project = project.clone();
     blocking(move || first_start_on_machine(&home, &project, password)).await
+}
+
+async fn first_start_in_docker(
+    home: &Home,
+    project: &Project,
+    settings: &Settings,
+    docker: &Docker,
+    password: &Password,
+) -> anyhow::Result<Local> {
+    let image = container::image(docker, &settings.postgres_image).await?;
+    let names = container::Names::of(project);
+    let provider = Provider::Container { image: image.clone() };
+    let state = State { provider, port: free_port(None)?, password: password.clone() };
+    container::forget(docker, &names).await?;
+    if let Err(error) = container::run(docker, &names, &image, &state.address()).await {
+        container::forget(docker, &names).await?;
+        return Err(error);
+    }
+    home.remember(&state)?;
+    ui::done("Started", format!("PostgreSQL ({image}) in the container {}", names.container));
+    Ok(local(home, &state, Runs::InContainer { container: names.container, network: names.network }))
 }
 
 fn first_start_on_machine(home: &Home, project: &Project, password: Password) -> anyhow::Result<Local> {

@@ -104,7 +104,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
         (placement, docker) => {
             drop(docker);
             if let Placement::Native { why: Some(why) } = placement {
-                ui::note("Natively", why);
+                ui::note("Natively", format!("since {why}"));
             }
             let binary = binary::compile_native(project).await?;
             if let Some(local) = &local {

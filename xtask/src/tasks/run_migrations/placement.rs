@@ -42,7 +42,7 @@ pub(super) fn decide(
     }
     let daemon = match daemon {
         Ok(daemon) => daemon,
-        Err(why) => return native(&format!("no Docker to use: {why}")),
+        Err(why) => return native(&format!("no Docker can be used: {why}")),
     };
     if own_directory {
         return native("MIGRATIONS_DIR names a directory of this machine, which a container does not see");
