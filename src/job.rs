@@ -14,7 +14,7 @@ use crate::message;
 use crate::migration::{Direction, History};
 use crate::offline;
 use crate::plan::{self, Plan, PlanError};
-use crate::report::Reporter;
+use crate::report::{Reporter, text};
 use crate::run::Runner;
 use crate::script::{Prepared, prepare};
 use crate::standing::{Applied, Standing};
@@ -133,7 +133,7 @@ async fn change(
         let prepared = prepare(&plan.steps)?;
         show_heading(&plan, &prepared, &session, place, reporter);
         carry_out(&mut session, &lock, &prepared, place, reporter).await?;
-        reporter.printer.done(&reporter.report);
+        reporter.show(text::done);
     }
     lock.release(&mut session).await?;
     session.close().await;
@@ -145,7 +145,7 @@ fn finish_idle(plan: &Plan<'_>, reporter: &mut Reporter) {
         reporter.warn(warning.clone());
     }
     reporter.planned(plan, &[]);
-    reporter.printer.done(&reporter.report);
+    reporter.show(text::done);
 }
 
 fn show_heading(
@@ -162,7 +162,7 @@ fn show_heading(
         reporter.warn(warning);
     }
     reporter.planned(plan, prepared);
-    reporter.printer.heading(&reporter.report);
+    reporter.show(text::heading);
 }
 
 fn show_plan(
@@ -177,7 +177,7 @@ fn show_plan(
         return;
     }
     show_heading(plan, prepared, session, place, reporter);
-    reporter.printer.plan(&reporter.report, place.server.manners.transaction);
+    reporter.show(|report| text::plan(report, place.server.manners.transaction));
 }
 
 /// A full lock table breaks other sessions too, so a run that comes near it is warned about.

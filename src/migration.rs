@@ -217,8 +217,9 @@ fn file_names(directory: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        // A symlink is followed: Kubernetes mounts a ConfigMap's files as links.
-        if fs::metadata(entry.path())?.is_file() {
+        let kind = entry.file_type()?;
+        // Kubernetes mounts a ConfigMap's files as links.
+        if kind.is_file() || (kind.is_symlink() && fs::metadata(entry.path())?.is_file()) {
             names.push(entry.file_name().to_string_lossy().into_owned());
         }
     }

@@ -154,13 +154,13 @@ fn one(prepared: &Prepared<'_>) -> String {
     if prepared.script.is_transactional() {
         format!("\n\\echo {echo}\nBEGIN;\n{}\n;\n{after}{record}COMMIT;\n", prepared.script.text)
     } else {
-        let statements: String = prepared.split().into_iter().map(alone).collect();
+        let statements: String = prepared.split().iter().map(alone).collect();
         format!("\n\\echo {echo}\n{before}{statements}{after}{record}")
     }
 }
 
 /// A statement that commits by itself, with what the job does around it.
-fn alone(statement: Statement<'_>) -> String {
+fn alone(statement: &Statement<'_>) -> String {
     let text = format!("{}\n;\n", statement.text);
     let text = if statement.is_concurrent() {
         format!(

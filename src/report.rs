@@ -1,6 +1,7 @@
 //! What a run did: printed as it happens, and as a whole for machines.
 
 mod print;
+pub mod text;
 
 use std::time::Duration;
 
@@ -191,6 +192,10 @@ impl From<&Error> for ErrorReport {
 }
 
 impl Report {
+    fn steps(&self) -> &[StepReport] {
+        self.steps.as_deref().unwrap_or_default()
+    }
+
     /// The document for machines.
     ///
     /// # Errors
@@ -208,7 +213,7 @@ impl Report {
     /// The last word.
     pub fn verdict(&self, end: &Result<(), Error>) -> Verdict {
         let code = exit_code(end);
-        let steps = self.steps.as_deref().unwrap_or_default();
+        let steps = self.steps();
         Verdict {
             outcome: code.name(),
             exit_code: code as u8,
@@ -281,24 +286,25 @@ impl Reporter {
         self.report.steps = Some(prepared.iter().map(step).collect());
     }
 
-    fn steps(&mut self) -> &mut [StepReport] {
+    /// Prints a part of the report.
+    pub fn show(&self, part: impl Fn(&Report) -> String) {
+        self.printer.text(&part(&self.report));
+    }
+
+    fn steps_mut(&mut self) -> &mut [StepReport] {
         self.report.steps.as_deref_mut().unwrap_or_default()
     }
 
-    fn mark(&mut self, from: StepStatus, to: StepStatus) -> Vec<StepReport> {
-        let marked = self.steps().iter_mut().filter(|step| step.status == from);
-        marked
-            .map(|step| {
-                step.status = to;
-                step.clone()
-            })
-            .collect()
+    fn mark(&mut self, from: StepStatus, to: StepStatus) {
+        for step in self.steps_mut().iter_mut().filter(|step| step.status == from) {
+            step.status = to;
+        }
     }
 
     /// A step ran; its transaction is still open.
     pub fn ran(&mut self, prepared: &Prepared<'_>, took: Duration) {
         let version = prepared.step.migration.version;
-        for step in self.steps().iter_mut().filter(|step| step.version == version) {
+        if let Some(step) = self.steps_mut().iter_mut().find(|step| step.version == version) {
             step.status = StepStatus::Uncommitted;
             step.milliseconds = u64::try_from(took.as_millis()).ok();
         }
@@ -306,24 +312,19 @@ impl Reporter {
 
     /// The transaction was committed.
     pub fn committed(&mut self) {
-        let width = print::width(self.steps());
-        for step in self.mark(StepStatus::Uncommitted, StepStatus::Done) {
-            self.report.current = self.position_after(&step);
-            self.printer.step(&step, width);
-        }
-    }
-
-    fn position_after(&self, step: &StepReport) -> Option<Position> {
-        let place = Position::At(step.version);
-        match step.direction {
-            Direction::Up => self.report.current.max(Some(place)),
+        let steps = self.report.steps();
+        let is_new = |step: &&StepReport| step.status == StepStatus::Uncommitted;
+        let Some(last) = steps.iter().rposition(|step| is_new(&step)) else { return };
+        let position = match steps[last].direction {
+            Direction::Up => self.report.current.max(Some(Position::At(steps[last].version))),
+            // The plan goes down in order: the next step is what is highest now.
             Direction::Down => {
-                // The plan goes down in order: the next step is what is highest now.
-                let steps = self.report.steps.as_deref().unwrap_or_default();
-                let next = steps.iter().skip_while(|other| other.version != step.version).nth(1);
-                next.map_or(self.report.to, |next| Some(Position::At(next.version)))
+                steps.get(last + 1).map_or(self.report.to, |next| Some(Position::At(next.version)))
             }
-        }
+        };
+        self.printer.text(&text::committed(steps.iter().filter(is_new), text::width(steps)));
+        self.mark(StepStatus::Uncommitted, StepStatus::Done);
+        self.report.current = position;
     }
 
     /// The transaction was rolled back because of this step.
@@ -335,7 +336,7 @@ impl Reporter {
     /// A step stopped the run.
     pub fn failed(&mut self, prepared: &Prepared<'_>) {
         let version = prepared.step.migration.version;
-        for step in self.steps().iter_mut().filter(|step| step.version == version) {
+        if let Some(step) = self.steps_mut().iter_mut().find(|step| step.version == version) {
             step.status = StepStatus::Failed;
         }
     }
@@ -349,7 +350,7 @@ impl Reporter {
 
     /// How the database stands, for a sentence.
     pub fn state(&self) -> String {
-        let steps = self.report.steps.as_deref().unwrap_or_default();
+        let steps = self.report.steps();
         let done = steps.iter().filter(|step| step.status == StepStatus::Done).count();
         let place = at(self.report.current.unwrap_or(Position::Base), self.report.head.map(Position::At));
         match (done, steps.len() - done) {

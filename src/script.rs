@@ -45,7 +45,7 @@ pub fn prepare<'a>(steps: &[Step<'a>]) -> Result<Vec<Prepared<'a>>, Error> {
         };
         match check(&script) {
             Ok(statements) => {
-                let is_session_neutral = statements.iter().all(|statement| statement.is_session_neutral());
+                let is_session_neutral = statements.iter().all(Statement::is_session_neutral);
                 let schema_changes =
                     statements.iter().filter(|statement| statement.is_session_neutral()).count();
                 let statements = statements.len();
@@ -85,12 +85,12 @@ fn check(script: &Script) -> Result<Vec<Statement<'_>>, Vec<ScriptProblem>> {
     let problems: Vec<_> = statements
         .iter()
         .filter_map(|statement| Some((statement, statement.forbidden()?)))
-        .map(|(statement, forbidden)| at(statement.offset, refusal(*statement, forbidden)))
+        .map(|(statement, forbidden)| at(statement.offset, refusal(statement, forbidden)))
         .collect();
     if problems.is_empty() { Ok(statements) } else { Err(problems) }
 }
 
-fn refusal(statement: Statement<'_>, forbidden: Forbidden) -> String {
+fn refusal(statement: &Statement<'_>, forbidden: Forbidden) -> String {
     let what = statement.summary(3);
     match forbidden {
         Forbidden::TransactionControl => {

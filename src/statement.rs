@@ -6,12 +6,17 @@ use lexer::{Kind, Lexer};
 
 /// One statement of a script, without the white space and comments before it and the semicolon
 /// behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement<'a> {
     /// Its text.
     pub text: &'a str,
     /// Where it starts in the script, in bytes.
     pub offset: usize,
+    /// Its keywords and bare identifiers outside parentheses.
+    words: Vec<&'a str>,
+    /// The same inside them.
+    nested: Vec<&'a str>,
+    has_backslash: bool,
 }
 
 /// Why a script can't be split.
@@ -41,32 +46,35 @@ pub enum Forbidden {
 /// the job appends to it, would vanish in it.
 pub fn split(script: &str) -> Result<Vec<Statement<'_>>, Unterminated> {
     let mut statements = Vec::new();
-    let mut start: Option<usize> = None;
-    let mut end = 0;
+    let mut open: Option<Statement<'_>> = None;
     let mut depth = 0usize;
     let mut body = RoutineBody::default();
-    let mut finish = |start: &mut Option<usize>, end: usize| {
-        if let Some(offset) = start.take() {
-            statements.push(Statement { text: &script[offset..end], offset });
-        }
-    };
     for token in Lexer::new(script) {
+        if token.kind == Kind::Semicolon && depth == 0 && !body.is_open() {
+            statements.extend(open.take());
+            body = RoutineBody::default();
+            continue;
+        }
+        let statement = open.get_or_insert_with(|| Statement::starting_at(token.start));
+        statement.text = &script[statement.offset..token.end];
         match token.kind {
             Kind::Unterminated(what) => return Err(Unterminated { what, offset: token.start }),
-            Kind::Semicolon if depth == 0 && !body.is_open() => {
-                finish(&mut start, end);
-                body = RoutineBody::default();
-                continue;
-            }
             Kind::Open => depth += 1,
             Kind::Close => depth = depth.saturating_sub(1),
-            Kind::Word if depth == 0 => body.see(&script[token.start..token.end]),
-            Kind::Word | Kind::Other | Kind::Semicolon | Kind::Backslash => {}
+            Kind::Backslash => statement.has_backslash = true,
+            Kind::Word => {
+                let word = &script[token.start..token.end];
+                if depth == 0 {
+                    body.see(word);
+                    statement.words.push(word);
+                } else {
+                    statement.nested.push(word);
+                }
+            }
+            Kind::Other | Kind::Semicolon => {}
         }
-        start.get_or_insert(token.start);
-        end = token.end;
     }
-    finish(&mut start, end);
+    statements.extend(open);
     Ok(statements)
 }
 
@@ -110,35 +118,26 @@ impl RoutineBody {
 }
 
 impl<'a> Statement<'a> {
-    /// Keywords and bare identifiers outside parentheses.
-    fn words(self) -> impl Iterator<Item = &'a str> {
-        let mut depth = 0usize;
-        Lexer::new(self.text).filter_map(move |token| match token.kind {
-            Kind::Open => {
-                depth += 1;
-                None
-            }
-            Kind::Close => {
-                depth = depth.saturating_sub(1);
-                None
-            }
-            Kind::Word if depth == 0 => Some(&self.text[token.start..token.end]),
-            _ => None,
-        })
+    fn starting_at(offset: usize) -> Self {
+        Self { text: "", offset, words: Vec::new(), nested: Vec::new(), has_backslash: false }
     }
 
-    fn starts_with(self, keywords: &[&str]) -> bool {
-        let mut words = self.words();
-        keywords.iter().all(|keyword| words.next().is_some_and(|word| word.eq_ignore_ascii_case(keyword)))
+    fn starts_with(&self, keywords: &[&str]) -> bool {
+        self.words.len() >= keywords.len()
+            && self.words.iter().zip(keywords).all(|(word, keyword)| word.eq_ignore_ascii_case(keyword))
     }
 
-    fn has(self, keyword: &str) -> bool {
-        self.words().any(|word| word.eq_ignore_ascii_case(keyword))
+    fn starts_with_any(&self, keywords: &[&str]) -> bool {
+        keywords.iter().any(|keyword| self.starts_with(&[keyword]))
+    }
+
+    fn has(&self, keyword: &str) -> bool {
+        contains(&self.words, keyword)
     }
 
     /// Whether the job must refuse it.
-    pub fn forbidden(self) -> Option<Forbidden> {
-        if Lexer::new(self.text).any(|token| token.kind == Kind::Backslash) {
+    pub fn forbidden(&self) -> Option<Forbidden> {
+        if self.has_backslash {
             return Some(Forbidden::PsqlCommand);
         }
         if self.starts_with(&["copy"]) && (self.has("stdin") || self.has("stdout")) {
@@ -160,52 +159,46 @@ impl<'a> Statement<'a> {
 
     /// A `CONCURRENTLY` form: it waits for other transactions to end, so it must hold no lock
     /// that such a transaction may wait for.
-    pub fn is_concurrent(self) -> bool {
-        let builds_or_drops = ["create", "drop", "alter", "reindex", "refresh"];
-        if !builds_or_drops.iter().any(|keyword| self.starts_with(&[keyword])) {
-            return false;
-        }
+    pub fn is_concurrent(&self) -> bool {
         // REINDEX has it in parentheses as well: REINDEX (CONCURRENTLY) TABLE …
-        let in_options = || {
-            Lexer::new(self.text).any(|token| {
-                token.kind == Kind::Word
-                    && self.text[token.start..token.end].eq_ignore_ascii_case("concurrently")
-            })
-        };
-        self.has("concurrently") || (self.starts_with(&["reindex"]) && in_options())
+        let in_options = self.starts_with(&["reindex"]) && contains(&self.nested, "concurrently");
+        let outside = self.starts_with_any(&["create", "drop", "alter", "reindex", "refresh"]);
+        in_options || (outside && self.has("concurrently"))
     }
 
     /// Works for long and takes no lock that queues the site: time limits would only waste it.
-    pub fn is_maintenance(self) -> bool {
+    pub fn is_maintenance(&self) -> bool {
         self.is_concurrent() || self.starts_with(&["vacuum"])
     }
 
     /// Whether a failure leaves nothing of it behind. The rest commits in pieces.
-    pub fn is_atomic(self) -> bool {
-        let pieces = [&["vacuum"][..], &["cluster"], &["reindex"], &["call"], &["do"]];
-        !self.is_concurrent() && !pieces.iter().any(|keywords| self.starts_with(keywords))
+    pub fn is_atomic(&self) -> bool {
+        !self.is_concurrent() && !self.starts_with_any(&["vacuum", "cluster", "reindex", "call", "do"])
     }
 
     /// Plain DDL leaves role, settings and session objects as they were, and queues no deferred
     /// constraint check. Of everything else that isn't known.
-    pub fn is_session_neutral(self) -> bool {
-        let plain = ["create", "alter", "drop", "comment", "grant", "revoke"];
-        let runs_queries = || {
-            // CREATE TABLE … AS, CREATE SCHEMA …, ALTER TABLE … ADD COLUMN … DEFAULT f() and the
-            // like may call any function; a function that changes settings is called by name.
-            self.has("as") && !self.has("function") && !self.has("procedure") && !self.has("view")
-        };
-        plain.iter().any(|keyword| self.starts_with(&[keyword]))
+    pub fn is_session_neutral(&self) -> bool {
+        // CREATE TABLE … AS and the like run a query, which may call any function; the body of a
+        // function or view does not run now.
+        let runs_a_query =
+            self.has("as") && !["function", "procedure", "view"].iter().any(|word| self.has(word));
+        let changes_settings = self.has("set_config") || contains(&self.nested, "set_config");
+        self.starts_with_any(&["create", "alter", "drop", "comment", "grant", "revoke"])
             && !self.has("temp")
             && !self.has("temporary")
-            && !self.text.to_ascii_lowercase().contains("set_config")
-            && !runs_queries()
+            && !changes_settings
+            && !runs_a_query
     }
 
     /// Its first `count` words, for a progress line.
-    pub fn summary(self, count: usize) -> String {
+    pub fn summary(&self, count: usize) -> String {
         self.text.split_whitespace().take(count).collect::<Vec<_>>().join(" ")
     }
+}
+
+fn contains(words: &[&str], keyword: &str) -> bool {
+    words.iter().any(|word| word.eq_ignore_ascii_case(keyword))
 }
 
 /// A place for people: line and column from 1, the column in characters.
@@ -240,7 +233,7 @@ mod tests {
     fn only(script: &str) -> Statement<'_> {
         let statements = split(script).unwrap();
         assert_eq!(statements.len(), 1, "{script}");
-        statements[0]
+        statements[0].clone()
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::config::Check;
 use crate::database::Session;
 use crate::error::Error;
 use crate::plan::PlanError;
-use crate::report::{MigrationReport, Reporter};
+use crate::report::{MigrationReport, Reporter, text};
 use crate::revision::{Position, Range, resolve};
 use crate::standing::{Applied, Entry, Standing, Status};
 
@@ -47,7 +47,7 @@ pub(super) async fn current(place: &Place<'_>, check: Check, reporter: &mut Repo
     reporter.report.migrations =
         Some(told.map(|entry| MigrationReport::of(entry, position, place.history.head())).collect());
     reporter.report.current = Some(position);
-    reporter.printer.current(&reporter.report);
+    reporter.show(text::current);
     let pending = open(&standing);
     if check == Check::Show || pending.is_empty() { Ok(()) } else { Err(Error::Pending(pending)) }
 }
@@ -95,6 +95,6 @@ pub(super) async fn history(place: &Place<'_>, range: &Range, reporter: &mut Rep
     reporter.report.migrations =
         Some(entries.map(|entry| MigrationReport::of(entry, position, place.history.head())).collect());
     reporter.report.current = Some(position);
-    reporter.printer.history(&reporter.report);
+    reporter.show(text::history);
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::error::{Disagreement, Error};
 use crate::message::{self, halfway_direction};
 use crate::migration::{Direction, Migration, Version};
 use crate::plan::{PlanError, refuse_halfway};
-use crate::report::Reporter;
+use crate::report::{Reporter, text};
 use crate::revision::{Position, Revision, resolve as resolve_revision};
 use crate::standing::{Entry, Standing, Status};
 
@@ -89,7 +89,7 @@ pub(super) async fn stamp(
     report.to = Some(to);
     report.current = report.from;
     report.recorded = Some(records.iter().map(Record::describe).collect());
-    reporter.printer.recorded(&reporter.report);
+    reporter.show(text::recording);
     if let Some(lock) = lock {
         if !records.is_empty() {
             let table = bookkeeping(&mut session).await?;
@@ -98,7 +98,7 @@ pub(super) async fn stamp(
             reporter.report.current = Some(to);
         }
         lock.release(&mut session).await?;
-        reporter.printer.stamped(&reporter.report);
+        reporter.show(text::recorded);
     }
     session.close().await;
     Ok(())
@@ -148,8 +148,8 @@ pub(super) async fn resolve(
     reporter.report.current = Some(Standing::of(place.history, &applied).position());
     lock.release(&mut session).await?;
     session.close().await;
-    reporter.printer.recorded(&reporter.report);
-    reporter.printer.stamped(&reporter.report);
+    reporter.show(text::recording);
+    reporter.show(text::recorded);
     Ok(())
 }
 

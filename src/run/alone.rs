@@ -16,7 +16,7 @@ impl Runner<'_> {
         let started = Instant::now();
         self.announce(prepared);
         self.bookkeep(prepared, message::enter_halfway(prepared, &self.table)).await?;
-        for (index, statement) in prepared.split().into_iter().enumerate() {
+        for (index, statement) in prepared.split().iter().enumerate() {
             if let Err(error) = self.until_granted(prepared, index, statement).await {
                 if left_nothing(&error, index, statement) {
                     self.undo(prepared).await?;
@@ -39,7 +39,7 @@ impl Runner<'_> {
         &mut self,
         prepared: &Prepared<'_>,
         index: usize,
-        statement: Statement<'_>,
+        statement: &Statement<'_>,
     ) -> Result<(), Error> {
         let mut attempts = Attempts::begin();
         loop {
@@ -62,7 +62,7 @@ impl Runner<'_> {
     async fn send(
         &mut self,
         prepared: &Prepared<'_>,
-        statement: Statement<'_>,
+        statement: &Statement<'_>,
     ) -> Result<Result<(), DatabaseError>, Error> {
         if statement.is_maintenance() {
             self.bookkeep(prepared, message::without_limits().to_owned()).await?;
@@ -105,7 +105,7 @@ impl Runner<'_> {
         &mut self,
         prepared: &Prepared<'_>,
         index: usize,
-        statement: Statement<'_>,
+        statement: &Statement<'_>,
         error: DatabaseError,
     ) -> Stopped {
         let server_error = match &error {
@@ -142,7 +142,7 @@ impl Runner<'_> {
 }
 
 /// Whether a script that ended with `error` at this statement left no trace.
-fn left_nothing(error: &Error, index: usize, statement: Statement<'_>) -> bool {
+fn left_nothing(error: &Error, index: usize, statement: &Statement<'_>) -> bool {
     match error {
         Error::Step(failure) => !matches!(failure.outcome, Outcome::Cut | Outcome::Halfway),
         Error::Interrupted { .. } => index == 0 && statement.is_atomic(),
@@ -151,7 +151,7 @@ fn left_nothing(error: &Error, index: usize, statement: Statement<'_>) -> bool {
 }
 
 /// What is in effect when statement `index` is not.
-fn state_after(prepared: &Prepared<'_>, index: usize, statement: Statement<'_>) -> String {
+fn state_after(prepared: &Prepared<'_>, index: usize, statement: &Statement<'_>) -> String {
     match index {
         0 if statement.is_atomic() => "nothing of the script took effect".to_owned(),
         0 => "the script stands halfway: its first statement may have left something behind".to_owned(),
