@@ -25,6 +25,9 @@ pub(crate) struct Build<'a> {
 #[derive(Debug, PartialEq, Eq)]
 enum Frame {
     Step(String),
+    /// The step before it needs no work, or is being worked on.
+    Cached,
+    Working,
     Output(String),
     Progress(String),
     Image(String),
@@ -72,15 +75,29 @@ impl Docker {
         let mut image = None;
         let mut failure = None;
         let mut failed_step = None;
+        let mut announced = None;
         let waiting = ui::waiting("Building", "image");
         http::lines(response.into_body(), |line| {
             match frame(line) {
                 // The stream is read to its end: the daemon stops a build whose client went away.
                 Frame::Error(error) => failure = Some(error),
                 Frame::Image(id) => image = Some(id),
-                Frame::Step(step) => waiting.step(&step),
-                Frame::Output(text) => waiting.print(&text),
-                Frame::Progress(text) => waiting.say(&text),
+                Frame::Step(step) => announced = Some(step),
+                Frame::Cached => announced = None,
+                Frame::Working => {
+                    // A base that is there is no work.
+                    if let Some(step) = announced.take().filter(|step| !step.contains(" : FROM ")) {
+                        waiting.step(&step);
+                    }
+                }
+                Frame::Output(text) => {
+                    announced.take().into_iter().for_each(|step| waiting.step(&step));
+                    waiting.print(&text);
+                }
+                Frame::Progress(text) => {
+                    announced.take().into_iter().for_each(|step| waiting.step(&step));
+                    waiting.say(&text);
+                }
                 Frame::Events(events) => {
                     for event in events {
                         match event {
@@ -143,7 +160,13 @@ fn classic(output: &str) -> Frame {
     if text.starts_with("Step ") {
         return Frame::Step(text.split_whitespace().collect::<Vec<_>>().join(" "));
     }
-    let chatter = ["--->", "Removing intermediate container", "Successfully built", "Successfully tagged"];
+    if text.starts_with("---> Using cache") {
+        return Frame::Cached;
+    }
+    if text.starts_with("--->") {
+        return Frame::Working;
+    }
+    let chatter = ["Removing intermediate container", "Successfully built", "Successfully tagged"];
     if text.is_empty() || chatter.iter().any(|start| text.starts_with(start)) {
         return Frame::Nothing;
     }
@@ -170,7 +193,8 @@ mod tests {
                 Frame::Step("Step 1/2 : LABEL a=b c=d".to_owned()),
             ),
             (r#"{"stream":"   Compiling serde\n"}"#, Frame::Output("   Compiling serde\n".to_owned())),
-            (r#"{"stream":" ---\u003e Using cache\n"}"#, Frame::Nothing),
+            (r#"{"stream":" ---\u003e Using cache\n"}"#, Frame::Cached),
+            (r#"{"stream":" ---\u003e Running in 0a1b\n"}"#, Frame::Working),
             (r#"{"stream":"\n"}"#, Frame::Nothing),
             (r#"{"aux":{"ID":"sha256:ab"}}"#, Frame::Image("sha256:ab".to_owned())),
             (r#"{"id":"moby.image.id","aux":{"ID":"sha256:ab"}}"#, Frame::Image("sha256:ab".to_owned())),

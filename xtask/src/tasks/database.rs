@@ -1,15 +1,16 @@
 //! `cargo xtask database`: the local PostgreSQL by hand.
 
+use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use crate::docker::Docker;
-use crate::postgres::local::{self, Local, Runs};
+use crate::postgres::local::{self, Local, Psql};
 use crate::project::Project;
 use crate::settings::{Flags, Settings};
-use crate::{process, ui};
+use crate::ui;
 
 /// Start, stop, reset or look into the local PostgreSQL
 ///
@@ -81,30 +82,15 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// Becomes psql: the machine's, or the one in the server's container.
+/// Becomes psql.
 fn psql(local: &Local, arguments: &[String]) -> anyhow::Result<ExitCode> {
-    let address = &local.address;
-    let mut command = match (process::find("psql"), &local.runs, process::find("docker")) {
-        (Some(psql), ..) => {
-            let mut command = Command::new(psql);
-            command.env("PGPASSFILE", &local.pgpass).args([
-                "-h",
-                &address.host,
-                "-p",
-                &address.port.to_string(),
-            ]);
-            command
-        }
-        (None, Runs::InContainer { container, .. }, Some(docker)) => {
-            let mut command = Command::new(docker);
-            let terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
-            command.args(["exec", if terminal { "-it" } else { "-i" }, container, "psql"]);
-            command
-        }
-        _ => bail!(
-            "psql is not on PATH (Debian, Ubuntu: package postgresql-client); the server is at {address}"
-        ),
-    };
-    command.args(["-U", &address.user, "-d", &address.database]).args(arguments);
-    Err(command.exec()).context("cannot run psql")
+    let Psql { environment, program, arguments: own } = local.psql(std::io::stdin().is_terminal());
+    let error = Command::new(&program).envs(environment).args(own).args(arguments).exec();
+    Err(error).with_context(|| {
+        let program = program.display();
+        format!(
+            "cannot run {program} (Debian, Ubuntu: package postgresql-client); the server is at {}",
+            local.address
+        )
+    })
 }
