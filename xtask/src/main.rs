@@ -3,8 +3,6 @@
 //! `cli` is what can be typed, `tasks` has one file for each task, and the modules beside it each know one outside
 //! system (`docker`, `postgres`) or one pure subject (`image`).
 
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test that unwraps nothing has failed"))]
-
 mod cli;
 mod docker;
 mod image;

@@ -73,6 +73,11 @@ pub(crate) fn waiting(verb: &str, what: impl std::fmt::Display) -> Waiting {
     Waiting(Some(bar))
 }
 
+/// The same, with nothing printed where there is no terminal: for what reports itself when it is done.
+pub(crate) fn quietly_waiting(what: impl std::fmt::Display) -> Waiting {
+    if std::io::stderr().is_terminal() { waiting("Checking", what) } else { Waiting(None) }
+}
+
 impl Waiting {
     /// Output of another program, as it comes, above the spinner.
     pub(crate) fn print(&self, text: &str) {

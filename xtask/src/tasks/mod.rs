@@ -3,6 +3,7 @@
 pub(crate) mod build_image;
 pub(crate) mod completions;
 pub(crate) mod database;
+pub(crate) mod lint;
 pub(crate) mod new_migration;
 pub(crate) mod run_migrations;
 
@@ -15,6 +16,7 @@ use crate::project::Project;
 pub(crate) async fn run(task: Task) -> anyhow::Result<ExitCode> {
     let project = Project::find()?;
     match task {
+        Task::Lint(arguments) => lint::run(&arguments, &project)?,
         Task::NewMigration(arguments) => new_migration::run(&arguments, &project)?,
         Task::RunMigrations(arguments) => return run_migrations::run(arguments, &project).await,
         Task::Database(arguments) => return database::run(arguments, &project).await,

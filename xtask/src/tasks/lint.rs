@@ -1,0 +1,201 @@
+//! `cargo xtask lint`: formats and lints everything the project holds; all of it, even where something fails.
+
+mod checks;
+mod commands;
+mod finding;
+mod leaks;
+mod requirements;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anstyle::{AnsiColor, Style};
+use anyhow::{Context, bail};
+use sha2::{Digest, Sha256};
+
+use crate::project::Project;
+use crate::{process, python, ui};
+use checks::{Check, Mode, Program, Work};
+use finding::Finding;
+
+/// Format and lint everything: Rust, SQL, TOML, shell, workflows, Dockerfile, manifests, documentation
+///
+/// Linters that do not come with Rust are installed from PyPI into target/python, in the versions and with the hashes
+/// of xtask/tools/requirements.txt. Every check runs; one that has nothing to look at says so.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask lint          check, change nothing
+  cargo xtask lint --fix    repair what can be repaired, report the rest
+
+Environment: GITHUB_ACTIONS=true also prints findings as annotations; NO_COLOR and CLICOLOR_FORCE; CARGO_TARGET_DIR
+and PIP_* as cargo and pip read them.")]
+pub(crate) struct Arguments {
+    /// Repair what the tools can repair
+    #[arg(long)]
+    fix: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
+    let mode = if arguments.fix { Mode::Fix } else { Mode::Check };
+    let tree = Tree::read(project)?;
+    let checks = checks::all(&tree, mode);
+    let tools = checks.iter().any(Check::needs_tools).then(|| tools(project));
+    let mut failed = Vec::new();
+    for check in &checks {
+        let start = Instant::now();
+        let outcome = perform(check, project, &tree, tools.as_ref());
+        report(check, &outcome, start.elapsed());
+        if let Outcome::Failed { .. } = outcome {
+            failed.push(check);
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let names = |checks: &[&Check]| checks.iter().map(|check| check.name).collect::<Vec<_>>().join(", ");
+    let repairable: Vec<_> = failed.iter().copied().filter(|check| check.fixable).collect();
+    let advice = match (mode, repairable.is_empty()) {
+        (Mode::Check, false) => {
+            format!("; `cargo xtask lint --fix` repairs what it can of {}", names(&repairable))
+        }
+        _ => "; what is left above is to be repaired by hand".to_owned(),
+    };
+    bail!("{} of {} checks failed: {}{advice}", failed.len(), checks.len(), names(&failed))
+}
+
+/// The files of the project: what git tracks, and what it would track after `git add`.
+#[derive(Debug)]
+pub(super) struct Tree {
+    root: PathBuf,
+    paths: Vec<String>,
+}
+
+impl Tree {
+    fn read(project: &Project) -> anyhow::Result<Self> {
+        let mut git = Command::new("git");
+        git.current_dir(project.root()).args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ]);
+        let listed = process::output(&mut git).context("cannot list the project's files")?;
+        let root = project.root().to_owned();
+        let mut paths: Vec<_> =
+            listed.split('\0').filter(|path| root.join(path).is_file()).map(str::to_owned).collect();
+        paths.sort();
+        paths.dedup();
+        Ok(Self { root, paths })
+    }
+
+    /// The files whose path answers to the description.
+    pub(super) fn matching(&self, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+        self.paths.iter().filter(|path| wanted(path)).cloned().collect()
+    }
+
+    /// The text of a file; nothing where it holds none.
+    pub(super) fn text(&self, path: &str) -> String {
+        std::fs::read_to_string(self.root.join(path)).unwrap_or_default()
+    }
+}
+
+enum Outcome {
+    Passed,
+    Nothing,
+    Failed { output: String, findings: Vec<Finding> },
+}
+
+/// The virtual environment with the linters, named after its contents so that a change makes a new one.
+fn tools(project: &Project) -> anyhow::Result<PathBuf> {
+    let path = project.root().join("xtask/tools/requirements.txt");
+    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let digest: String = Sha256::digest(&text).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let requirements = ["--require-hashes", "--requirement", &path.to_string_lossy()].map(str::to_owned);
+    python::environment(project, &format!("lint-{digest}"), &requirements.each_ref().map(String::as_str))
+}
+
+fn perform(
+    check: &Check,
+    project: &Project,
+    tree: &Tree,
+    tools: Option<&anyhow::Result<PathBuf>>,
+) -> Outcome {
+    match &check.work {
+        Work::Nothing => Outcome::Nothing,
+        Work::Look(look) => match look(tree) {
+            findings if findings.is_empty() => Outcome::Passed,
+            findings => {
+                let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
+                Outcome::Failed { output: lines.join("\n"), findings }
+            }
+        },
+        Work::Run(program, arguments) => {
+            let program = match (program, tools) {
+                (Program::Cargo, _) => std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()).into(),
+                (Program::Tool(name), Some(Ok(environment))) => environment.join("bin").join(name),
+                (Program::Tool(_), Some(Err(error))) => return failure(format!("{error:#}")),
+                (Program::Tool(name), None) => return failure(format!("{name} is not installed")),
+            };
+            let _waiting = ui::quietly_waiting(check.name);
+            match execute(&program, arguments, project) {
+                Ok(Ok(())) => Outcome::Passed,
+                Ok(Err(output)) => {
+                    let findings = finding::parse(&output, project.root());
+                    Outcome::Failed { output, findings }
+                }
+                Err(error) => failure(format!("{error:#}")),
+            }
+        }
+    }
+}
+
+fn failure(output: String) -> Outcome {
+    Outcome::Failed { output, findings: Vec::new() }
+}
+
+/// Runs a tool to its end; what it printed counts only where it failed.
+fn execute(program: &Path, arguments: &[String], project: &Project) -> anyhow::Result<Result<(), String>> {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(project.root()).stdin(Stdio::null());
+    // cargo reads this one itself; `cargo run` has set some of the others for us, not for our children.
+    command.env("CARGO_TERM_COLOR", if ui::colours() { "always" } else { "never" });
+    command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_PKG_NAME");
+    if !ui::colours() {
+        command.env("NO_COLOR", "1");
+    }
+    let output = command.output().with_context(|| format!("cannot run {}", program.display()))?;
+    if output.status.success() {
+        return Ok(Ok(()));
+    }
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let text = said.iter().map(|text| text.trim_end()).filter(|text| !text.is_empty());
+    Ok(Err(text.collect::<Vec<_>>().join("\n")))
+}
+
+fn report(check: &Check, outcome: &Outcome, took: Duration) {
+    let (mark, colour) = match outcome {
+        Outcome::Passed => ("✓", AnsiColor::Green),
+        Outcome::Nothing => ("–", AnsiColor::Yellow),
+        Outcome::Failed { .. } => ("✗", AnsiColor::Red),
+    };
+    let style = Style::new().fg_color(Some(colour.into())).bold();
+    let what = match outcome {
+        Outcome::Nothing => format!("nothing to check: no {}", check.what),
+        _ => check.what.clone(),
+    };
+    let seconds = format!("{:.1} s", took.as_secs_f64());
+    anstream::eprintln!("{style}{mark}{style:#} {:<19} {seconds:>8}  {what}", check.name);
+    if let Outcome::Failed { output, findings } = outcome {
+        for line in output.lines() {
+            anstream::eprintln!("    {line}");
+        }
+        if std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true") {
+            for finding in findings {
+                ui::result(&finding.annotation(check.name));
+            }
+        }
+    }
+}

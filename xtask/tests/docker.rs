@@ -1,0 +1,1 @@
+//! What needs a Docker daemon, with the real `xtask` and the real image.
