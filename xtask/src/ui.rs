@@ -51,9 +51,11 @@ fn line(style: Style, label: &str, text: &str) {
     anstream::eprintln!("{style}{label:>12}{style:#} {text}");
 }
 
-/// Whether colours reach the user's eyes: what a program is told whose output passes through us.
+/// Whether both streams of a program whose output passes through us may have colours.
 pub(crate) fn colours() -> bool {
-    anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
+    let wanted = |choice| choice != anstream::ColorChoice::Never;
+    wanted(anstream::AutoStream::choice(&std::io::stdout()))
+        && wanted(anstream::AutoStream::choice(&std::io::stderr()))
 }
 
 /// A spinner on a terminal, one plain line elsewhere; gone when dropped.

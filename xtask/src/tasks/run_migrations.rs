@@ -177,23 +177,17 @@ fn native(
         }
         command.envs(local.address.environment());
     }
-    for (name, value) in shown() {
-        command.env(name, value);
-    }
+    command.envs([log_format()]);
     if std::env::var_os("MIGRATIONS_DIR").is_none_or(|directory| directory.is_empty()) {
         command.env("MIGRATIONS_DIR", project.migrations());
     }
     command
 }
 
-/// How the job is to show what it says: as we would.
-fn shown() -> Vec<(&'static str, String)> {
-    let set = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
-    let mut shown = vec![("LOG_FORMAT", set("LOG_FORMAT").unwrap_or_else(|| "text".to_owned()))];
-    if ui::colours() && set("NO_COLOR").is_none() {
-        shown.push(("CLICOLOR_FORCE", "1".to_owned()));
-    }
-    shown
+/// Logs are read by a person here, unless said otherwise.
+fn log_format() -> (&'static str, String) {
+    let set = std::env::var("LOG_FORMAT").ok().filter(|format| !format.is_empty());
+    ("LOG_FORMAT", set.unwrap_or_else(|| "text".to_owned()))
 }
 
 /// The environment of a container, and its files: what is secret does not show in `docker inspect`.
@@ -204,7 +198,11 @@ fn container_environment(
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let mut pairs: Vec<(&str, String)> =
         HANDED_ON.iter().filter_map(|name| Some((*name, set(name)?))).collect();
-    pairs.extend(shown());
+    pairs.push(log_format());
+    // The job sees pipes where we may have a terminal; a report that goes to a file must stay free of colours.
+    if ui::colours() {
+        pairs.push(("CLICOLOR_FORCE", "1".to_owned()));
+    }
     pairs.extend(match local {
         Some(local) => local.address.environment().to_vec(),
         None => DATABASE.iter().filter_map(|name| Some((*name, set(name)?))).collect(),
