@@ -38,6 +38,7 @@ pub(crate) struct Xtask {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Task {
     Lint(tasks::lint::Arguments),
+    Test(tasks::test::Arguments),
     NewMigration(tasks::new_migration::Arguments),
     RunMigrations(tasks::run_migrations::Arguments),
     Database(tasks::database::Arguments),

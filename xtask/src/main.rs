@@ -3,6 +3,7 @@
 //! `cli` is what can be typed, `tasks` has one file for each task, and the modules beside it each know one outside
 //! system (`docker`, `postgres`) or one pure subject (`image`).
 
+mod cargo;
 mod cli;
 mod docker;
 mod image;

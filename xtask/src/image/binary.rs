@@ -8,9 +8,9 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::elf;
-use crate::process;
 use crate::project::Project;
 use crate::settings::Platform;
+use crate::{cargo, process};
 
 /// Who compiles the binary that goes into the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,8 +110,7 @@ async fn cargo_build(
     arguments: &[&str],
     environment: &[(&str, String)],
 ) -> anyhow::Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut child = tokio::process::Command::new(cargo)
+    let mut child = tokio::process::Command::from(cargo::command(project))
         .args([
             "build",
             "--package",
@@ -122,7 +121,6 @@ async fn cargo_build(
         ])
         .args(arguments)
         .envs(environment.iter().map(|(name, value)| (name, value)))
-        .current_dir(project.root())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)

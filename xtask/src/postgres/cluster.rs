@@ -207,10 +207,6 @@ pub(crate) struct Throwaway {
 impl Throwaway {
     /// Starts a cluster below `directory`, which the server's account must be able to reach (`Account::reaches`).
     /// Nothing it writes survives a crash of the machine; `settings` are PostgreSQL's own and win over that.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for tasks that test against a PostgreSQL of their own")
-    )]
     pub(crate) fn start(
         binaries: Binaries,
         directory: &Path,
@@ -229,10 +225,6 @@ impl Throwaway {
         Ok(throwaway)
     }
 
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for tasks that test against a PostgreSQL of their own")
-    )]
     pub(crate) fn address(&self) -> &Address {
         &self.address
     }

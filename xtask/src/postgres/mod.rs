@@ -9,7 +9,7 @@ pub(crate) mod cluster;
 mod container;
 mod home;
 pub(crate) mod local;
-mod wheel;
+pub(crate) mod wheel;
 
 use std::fmt;
 

@@ -6,7 +6,7 @@ mod finding;
 mod leaks;
 mod requirements;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 use sha2::{Digest, Sha256};
 
 use crate::project::Project;
-use crate::{process, python, ui};
+use crate::{cargo, process, python, ui};
 use checks::{Check, Mode, Program, Work};
 use finding::Finding;
 
@@ -133,14 +133,16 @@ fn perform(
             }
         },
         Work::Run(program, arguments) => {
-            let program = match (program, tools) {
-                (Program::Cargo, _) => std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()).into(),
-                (Program::Tool(name), Some(Ok(environment))) => environment.join("bin").join(name),
+            let mut command = match (program, tools) {
+                (Program::Cargo, _) => cargo::command(project),
+                (Program::Tool(name), Some(Ok(environment))) => {
+                    Command::new(environment.join("bin").join(name))
+                }
                 (Program::Tool(_), Some(Err(error))) => return failure(format!("{error:#}")),
                 (Program::Tool(name), None) => return failure(format!("{name} is not installed")),
             };
             let _waiting = ui::quietly_waiting(check.name);
-            match execute(&program, arguments, project) {
+            match execute(command.args(arguments).current_dir(project.root())) {
                 Ok(Ok(())) => Outcome::Passed,
                 Ok(Err(output)) => {
                     let findings = finding::parse(&output, project.root());
@@ -157,16 +159,13 @@ fn failure(output: String) -> Outcome {
 }
 
 /// Runs a tool to its end; what it printed counts only where it failed.
-fn execute(program: &Path, arguments: &[String], project: &Project) -> anyhow::Result<Result<(), String>> {
-    let mut command = Command::new(program);
-    command.args(arguments).current_dir(project.root()).stdin(Stdio::null());
-    // cargo reads this one itself; `cargo run` has set some of the others for us, not for our children.
-    command.env("CARGO_TERM_COLOR", if ui::colours() { "always" } else { "never" });
-    command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_PKG_NAME");
+fn execute(command: &mut Command) -> anyhow::Result<Result<(), String>> {
+    command.stdin(Stdio::null()).env("CARGO_TERM_COLOR", if ui::colours() { "always" } else { "never" });
     if !ui::colours() {
         command.env("NO_COLOR", "1");
     }
-    let output = command.output().with_context(|| format!("cannot run {}", program.display()))?;
+    let output =
+        command.output().with_context(|| format!("cannot run {}", command.get_program().display()))?;
     if output.status.success() {
         return Ok(Ok(()));
     }

@@ -6,6 +6,7 @@ pub(crate) mod database;
 pub(crate) mod lint;
 pub(crate) mod new_migration;
 pub(crate) mod run_migrations;
+pub(crate) mod test;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,7 @@ pub(crate) async fn run(task: Task) -> anyhow::Result<ExitCode> {
     let project = Project::find()?;
     match task {
         Task::Lint(arguments) => lint::run(&arguments, &project)?,
+        Task::Test(arguments) => return test::run(arguments, &project).await,
         Task::NewMigration(arguments) => new_migration::run(&arguments, &project)?,
         Task::RunMigrations(arguments) => return run_migrations::run(arguments, &project).await,
         Task::Database(arguments) => return database::run(arguments, &project).await,

@@ -1,0 +1,110 @@
+//! `cargo xtask test`: a PostgreSQL of its own, every test, one line that counts them.
+
+mod certificates;
+mod needs;
+pub(crate) mod server;
+mod suite;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+
+use crate::process::Signals;
+use crate::project::Project;
+use crate::{cargo, ui};
+use needs::{Needs, Scope};
+use server::TestServer;
+use suite::{End, Tally};
+
+/// Run the tests
+///
+/// Starts a PostgreSQL for them, from this machine or from PyPI, and removes it at the end. Needs no root and changes
+/// nothing outside of target/. What is left out is named at the end; `--all` runs that too.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask test                    what needs no Docker
+  cargo xtask test revision           the tests with `revision` in their name
+  cargo xtask test --all --install    everything, on a machine that may lack some of it (Debian, Ubuntu)
+
+Environment: CARGO_TARGET_DIR, RUST_BACKTRACE and RUST_TEST_THREADS as cargo and the tests read them; with --all
+DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_TLS_VERIFY and XDG_RUNTIME_DIR as the docker CLI does. The tests get
+TEST_POSTGRES_HOST, _PORT, _USER, _PASSWORD, _SOCKET_DIR, _CA and _BIN from here.")]
+pub(crate) struct Arguments {
+    /// Also run the tests that need a Docker daemon
+    #[arg(long)]
+    all: bool,
+    /// First install what is missing with apt-get (and sudo)
+    #[arg(long)]
+    install: bool,
+    /// Only tests with one of these words in their name
+    #[arg(value_name = "FILTER")]
+    filters: Vec<String>,
+}
+
+pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Result<ExitCode> {
+    let scope = if arguments.all { Scope::All } else { Scope::Usual };
+    meet(Needs::find(scope).await, arguments.install, scope).await?;
+    // From here on there is something to clean up.
+    let mut signals = Signals::listen()?;
+    let own = project.clone();
+    let server = tokio::task::spawn_blocking(move || TestServer::start(&own, server::FOR_TESTS))
+        .await
+        .context("a thread of xtask broke off")??;
+    let mut suites = vec![vec!["test", "--workspace", "--locked", "--no-fail-fast"]];
+    if scope == Scope::All {
+        suites.push(vec!["test", "--workspace", "--locked", "--no-fail-fast", "--test", "docker"]);
+    }
+    let mut tally = Tally::default();
+    let mut all_well = true;
+    for words in suites {
+        let mut command = cargo::command(project);
+        command.args(words).envs(server.environment()).arg("--").args(&arguments.filters);
+        match suite::run(command, &mut signals, &mut tally).await? {
+            End::Passed => {}
+            End::Failed => all_well = false,
+            End::Interrupted(code) => {
+                drop(server);
+                ui::result(&format!("interrupted; {tally} until then"));
+                return Ok(ExitCode::from(code));
+            }
+        }
+    }
+    drop(server);
+    if scope == Scope::Usual {
+        ui::note(
+            "Left out",
+            "the tests that need a Docker daemon (xtask/tests/docker.rs): `cargo xtask test --all`",
+        );
+    }
+    if tally.ignored > 0 {
+        ui::note("Left out", format!("{} tests marked #[ignore]", tally.ignored));
+    }
+    if !all_well && tally.failed == 0 {
+        ui::warning("cargo failed before every test had run; it says why above");
+    }
+    ui::result(&tally.to_string());
+    Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Everything that is needed is there, or is installed now, or nothing is run.
+async fn meet(needs: Needs, install: bool, scope: Scope) -> anyhow::Result<()> {
+    if needs.are_met() {
+        return Ok(());
+    }
+    if install {
+        needs.install()?;
+        let left = Needs::find(scope).await;
+        if left.are_met() {
+            return Ok(());
+        }
+        bail!("the tests can't run, even after installing what was missing: {left}");
+    }
+    bail!(
+        "the tests can't run: {needs}; `cargo xtask test --install` does that{}",
+        match scope {
+            Scope::All => " (with --all)",
+            Scope::Usual => "",
+        }
+    )
+}

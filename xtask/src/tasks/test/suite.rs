@@ -1,0 +1,115 @@
+//! One `cargo test`: its output passed on as it comes, its results counted, its processes ended with it.
+
+use std::fmt;
+use std::io::IsTerminal;
+use std::process::{Command, Stdio};
+
+use anyhow::Context;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::process::Signals;
+use crate::ui;
+
+/// How many tests did what.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) passed: u64,
+    pub(super) failed: u64,
+    pub(super) ignored: u64,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)
+    }
+}
+
+impl Tally {
+    /// Counts a line such as `test result: ok. 5 passed; 0 failed; 1 ignored; …`; every other counts nothing.
+    fn count(&mut self, line: &str) {
+        let Some((_, result)) = line.split_once("test result: ") else { return };
+        let mut words = result.split(' ').peekable();
+        while let Some(word) = words.next() {
+            let (Ok(number), Some(what)) = (word.parse::<u64>(), words.peek()) else { continue };
+            match what.trim_end_matches(';') {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Passed,
+    Failed,
+    /// By a signal to us; the exit code that says so.
+    Interrupted(u8),
+}
+
+/// Runs it in a process group of its own, so that a signal to us ends cargo, the tests and what they have started.
+pub(super) async fn run(
+    mut command: Command,
+    signals: &mut Signals,
+    tally: &mut Tally,
+) -> anyhow::Result<End> {
+    if std::io::stdout().is_terminal() && ui::colours() {
+        command.args(["--color", "always"]);
+    }
+    let mut child = tokio::process::Command::from(command)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .context("cannot run cargo")?;
+    let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    let mut lines = BufReader::new(child.stdout.take().context("cargo has no stdout")?).lines();
+    let mut interrupted = None;
+    loop {
+        tokio::select! {
+            line = lines.next_line() => match line.context("cannot read what the tests print")? {
+                Some(line) => {
+                    tally.count(&line);
+                    ui::result(&line);
+                }
+                None => break,
+            },
+            signal = signals.next() => {
+                let deadly = if interrupted.is_some() { Signal::KILL } else { signal };
+                interrupted.get_or_insert(128 + signal.as_raw());
+                // It is gone if this fails.
+                let _ = group.map(|group| kill_process_group(group, deadly));
+            }
+        }
+    }
+    let status = child.wait().await.context("cannot wait for cargo")?;
+    Ok(match interrupted {
+        Some(code) => End::Interrupted(u8::try_from(code).unwrap_or(1)),
+        None if status.success() => End::Passed,
+        None => End::Failed,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_counted() {
+        let mut tally = Tally::default();
+        for line in [
+            "running 3 tests",
+            "test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "test result: \u{1b}[31mFAILED\u{1b}(B\u{1b}[m. 7 passed; 2 failed; 0 ignored; 0 measured; 3 filtered out",
+        ] {
+            tally.count(line);
+        }
+        assert_eq!(tally, Tally { passed: 12, failed: 2, ignored: 1 });
+        assert_eq!(tally.to_string(), "12 passed, 2 failed");
+    }
+}
