@@ -115,6 +115,9 @@ impl Docker {
         .await?;
         drop(waiting);
         if let Some(error) = failure {
+            if self.builder == Builder::Classic && error.contains("does not match the specified platform") {
+                bail!("the classic builder builds for no other platform than its own; set DOCKER_BUILDKIT=1");
+            }
             bail!(
                 "the image was not built: {}",
                 failed_step.filter(|step| !error.contains(step)).unwrap_or(error)
@@ -156,6 +159,8 @@ fn frame(line: &[u8]) -> Frame {
 
 /// The classic builder's output: its steps, what they print, and much about itself.
 fn classic(output: &str) -> Frame {
+    // What a step prints on stderr comes in red, the end of which may come alone.
+    let output = output.replace("\u{1b}[91m", "").replace("\u{1b}[0m", "");
     let text = output.trim();
     if text.starts_with("Step ") {
         return Frame::Step(text.split_whitespace().collect::<Vec<_>>().join(" "));
@@ -170,7 +175,7 @@ fn classic(output: &str) -> Frame {
     if text.is_empty() || chatter.iter().any(|start| text.starts_with(start)) {
         return Frame::Nothing;
     }
-    Frame::Output(output.to_owned())
+    Frame::Output(output)
 }
 
 /// The daemon's own words out of an error body.
@@ -195,6 +200,11 @@ mod tests {
             (r#"{"stream":"   Compiling serde\n"}"#, Frame::Output("   Compiling serde\n".to_owned())),
             (r#"{"stream":" ---\u003e Using cache\n"}"#, Frame::Cached),
             (r#"{"stream":" ---\u003e Running in 0a1b\n"}"#, Frame::Working),
+            (
+                r#"{"stream":"\u001b[91m   Compiling serde\n\u001b[0m"}"#,
+                Frame::Output("   Compiling serde\n".to_owned()),
+            ),
+            (r#"{"stream":"\u001b[0m"}"#, Frame::Nothing),
             (r#"{"stream":"\n"}"#, Frame::Nothing),
             (r#"{"aux":{"ID":"sha256:ab"}}"#, Frame::Image("sha256:ab".to_owned())),
             (r#"{"id":"moby.image.id","aux":{"ID":"sha256:ab"}}"#, Frame::Image("sha256:ab".to_owned())),

@@ -54,7 +54,13 @@ impl Docker {
 
     /// One file out of an image that is never run.
     pub(crate) async fn file_of(&self, image: &str, platform: &str, path: &str) -> anyhow::Result<Vec<u8>> {
-        let body = ContainerCreateBody { image: Some(image.to_owned()), ..ContainerCreateBody::default() };
+        // A container needs a command, even one that never starts.
+        let command = Some(vec![path.to_owned()]);
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            cmd: command,
+            ..ContainerCreateBody::default()
+        };
         let options = CreateContainerOptionsBuilder::new().platform(platform).build();
         let container =
             self.api.create_container(Some(options), body).await.context("cannot make a container")?.id;

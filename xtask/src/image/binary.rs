@@ -75,7 +75,10 @@ fn probe(project: &Project, target: &str) -> anyhow::Result<()> {
     linked.map_err(|error| {
         let text = format!("{error:#}");
         let line = text.lines().find(|line| line.contains("cannot find")).unwrap_or("rustc failed").trim();
-        anyhow::anyhow!("{} (Debian, Ubuntu: install gcc and libc6-dev)", line.trim_start_matches("= note: "))
+        anyhow::anyhow!(
+            "{} (Debian, Ubuntu: install gcc and libc6-dev)",
+            line.rsplit("= note: ").next().unwrap_or(line)
+        )
     })?;
     std::fs::write(&stamp, compiler).context("cannot remember the probe")
 }

@@ -65,10 +65,8 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
         (_, true) => Wish::Container,
         _ => Wish::Either,
     };
-    let docker = match wish {
-        // The local PostgreSQL may be in Docker even if the job is not to be.
-        Wish::Native | Wish::Container | Wish::Either => Docker::connect().await,
-    };
+    // Even a native run may have its local PostgreSQL in Docker.
+    let docker = Docker::connect().await;
     let configured = std::env::var("POSTGRES_HOST").ok().filter(|host| !host.is_empty());
     if arguments.dry_run {
         let database = configured
