@@ -27,8 +27,8 @@ A first day:
   cargo xtask database psql                       look at the result
   cargo xtask run-migrations downgrade -1         take the last one back
 
-`cargo xtask TASK --help` shows a task's examples and every environment variable it reads. Settings come from
-the first of: flag, environment, xtask/release.yaml, default. NO_COLOR and CLICOLOR_FORCE are honoured."
+`cargo xtask TASK --help` shows a task's examples and every environment variable it reads. Settings come from the \
+first of: flag, environment, xtask/release.yaml, default. NO_COLOR and CLICOLOR_FORCE are honoured."
 )]
 pub(crate) struct Xtask {
     #[command(subcommand)]

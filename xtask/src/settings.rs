@@ -5,17 +5,22 @@ use serde::Deserialize;
 
 use crate::project::Project;
 
-/// What may be typed or set in the environment, for every task that has to do with images.
+/// What may be typed or set in the environment about the image.
 #[derive(Debug, Default, clap::Args)]
-pub(crate) struct Flags {
+pub(crate) struct ImageFlags {
     /// Name of the image in the local Docker [default: run-migrations]
-    #[arg(long, env = "IMAGE", value_name = "NAME")]
+    #[arg(long, env = "IMAGE", value_name = "NAME", hide_env_values = true)]
     image: Option<String>,
     /// Platform the image runs on: linux/amd64 or linux/arm64 [default: linux/amd64]
-    #[arg(long, env = "DOCKER_DEFAULT_PLATFORM", value_name = "PLATFORM")]
+    #[arg(long, env = "DOCKER_DEFAULT_PLATFORM", value_name = "PLATFORM", hide_env_values = true)]
     platform: Option<String>,
+}
+
+/// What may be typed or set in the environment about the local PostgreSQL.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct PostgresFlags {
     /// Image of the local PostgreSQL, where it runs in Docker [default: postgres:17]
-    #[arg(long, env = "POSTGRES_IMAGE", value_name = "IMAGE")]
+    #[arg(long, env = "POSTGRES_IMAGE", value_name = "IMAGE", hide_env_values = true)]
     postgres_image: Option<String>,
 }
 
@@ -78,17 +83,21 @@ impl Platform {
 }
 
 impl Settings {
-    pub(crate) fn read(flags: &Flags, project: &Project) -> anyhow::Result<Self> {
+    pub(crate) fn read(
+        image: &ImageFlags,
+        postgres: &PostgresFlags,
+        project: &Project,
+    ) -> anyhow::Result<Self> {
         let path = project.root().join("xtask/release.yaml");
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error).context("cannot read xtask/release.yaml"),
         };
-        Self::resolve(flags, &text)
+        Self::resolve(image, postgres, &text)
     }
 
-    fn resolve(flags: &Flags, yaml: &str) -> anyhow::Result<Self> {
+    fn resolve(image: &ImageFlags, postgres: &PostgresFlags, yaml: &str) -> anyhow::Result<Self> {
         // `None` is what a file of nothing but comments holds. serde_yaml's message names line and column.
         let file = serde_yaml::from_str::<Option<File>>(yaml)
             .context("xtask/release.yaml is not valid")?
@@ -97,16 +106,16 @@ impl Settings {
             let set = |value: &String| !value.is_empty();
             flag.clone().filter(set).or(file.filter(set)).unwrap_or_else(|| default.to_owned())
         };
-        let image = first(&flags.image, file.image, "run-migrations");
-        if image.contains(['@', ' ']) || image.rsplit('/').next().is_some_and(|name| name.contains(':')) {
+        let name = first(&image.image, file.image, "run-migrations");
+        if name.contains(['@', ' ']) || name.rsplit('/').next().is_some_and(|name| name.contains(':')) {
             bail!(
-                "image {image:?} must be a name without tag or digest, such as run-migrations; the tag is set by --tag"
+                "image {name:?} must be a name without tag or digest, such as run-migrations; the tag is set by --tag"
             );
         }
         Ok(Self {
-            image,
-            platform: Platform::parse(&first(&flags.platform, file.platform, "linux/amd64"))?,
-            postgres_image: first(&flags.postgres_image, file.postgres_image, "postgres:17"),
+            image: name,
+            platform: Platform::parse(&first(&image.platform, file.platform, "linux/amd64"))?,
+            postgres_image: first(&postgres.postgres_image, file.postgres_image, "postgres:17"),
         })
     }
 }
@@ -117,15 +126,19 @@ mod tests {
 
     #[test]
     fn the_first_that_is_set_wins() {
-        let flags = |image: &str| Flags { image: Some(image.to_owned()), ..Flags::default() };
+        let flags = |image: &str| ImageFlags { image: Some(image.to_owned()), ..ImageFlags::default() };
         for (flags, yaml, image) in [
-            (Flags::default(), "", "run-migrations"),
-            (Flags::default(), "# nothing but a comment\n", "run-migrations"),
-            (Flags::default(), "image: site/migrations\n", "site/migrations"),
+            (ImageFlags::default(), "", "run-migrations"),
+            (ImageFlags::default(), "# nothing but a comment\n", "run-migrations"),
+            (ImageFlags::default(), "image: site/migrations\n", "site/migrations"),
             (flags(""), "image: site/migrations\n", "site/migrations"),
             (flags("localhost:5000/other"), "image: site/migrations\n", "localhost:5000/other"),
         ] {
-            assert_eq!(Settings::resolve(&flags, yaml).unwrap().image, image, "{yaml}");
+            assert_eq!(
+                Settings::resolve(&flags, &PostgresFlags::default(), yaml).unwrap().image,
+                image,
+                "{yaml}"
+            );
         }
     }
 
@@ -146,7 +159,8 @@ mod tests {
                 "image \"a:latest\" must be a name without tag or digest, such as run-migrations; the tag is set by --tag",
             ),
         ] {
-            let error = Settings::resolve(&Flags::default(), yaml).unwrap_err();
+            let error =
+                Settings::resolve(&ImageFlags::default(), &PostgresFlags::default(), yaml).unwrap_err();
             assert_eq!(error.root_cause().to_string(), message);
         }
     }

@@ -9,7 +9,7 @@ use crate::image::binary::{self, Compiler};
 use crate::image::context;
 use crate::image::provenance::Provenance;
 use crate::project::Project;
-use crate::settings::{Flags, Settings};
+use crate::settings::{ImageFlags, PostgresFlags, Settings};
 use crate::ui;
 
 /// Build the image of the job
@@ -23,9 +23,10 @@ Examples:
   cargo xtask build-image --tag v1.2.0
   docker run --rm \"$(cargo xtask build-image)\" --help
 
-Environment: IMAGE, DOCKER_DEFAULT_PLATFORM as above; DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG,
+Environment: IMAGE and DOCKER_DEFAULT_PLATFORM as above; DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_TLS, \
 DOCKER_TLS_VERIFY, XDG_RUNTIME_DIR and DOCKER_BUILDKIT (0 or 1: which builder) as the docker CLI reads them.
-The binary is compiled here where a static program links (a musl target, or gcc and glibc's static library), else
+
+The binary is compiled here where a static program links (a musl target, or gcc and glibc's static library), else \
 inside Docker.")]
 pub(crate) struct Arguments {
     /// Tag of the image
@@ -35,11 +36,11 @@ pub(crate) struct Arguments {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    flags: Flags,
+    flags: ImageFlags,
 }
 
 pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
-    let settings = Settings::read(&arguments.flags, project)?;
+    let settings = Settings::read(&arguments.flags, &PostgresFlags::default(), project)?;
     let reference = format!("{}:{}", settings.image, checked_tag(&arguments.tag)?);
     let docker = Docker::connect().await;
     if arguments.dry_run {

@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::docker::Docker;
 use crate::postgres::local::{self, Local, Psql};
 use crate::project::Project;
-use crate::settings::{Flags, Settings};
+use crate::settings::{ImageFlags, PostgresFlags, Settings};
 use crate::ui;
 
 /// Start, stop, reset or look into the local PostgreSQL
@@ -24,7 +24,7 @@ Examples:
   cargo xtask database psql -c 'TABLE contacts'
   cargo xtask database reset                    start over with an empty one next time
 
-Environment: POSTGRES_IMAGE (see `start --help`); DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG,
+Environment: POSTGRES_IMAGE (see `start --help`); DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_TLS, \
 DOCKER_TLS_VERIFY and XDG_RUNTIME_DIR as the docker CLI reads them; PATH, where server programs are looked for.")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Start it, or find it running; prints its address on stdout
-    Start(Flags),
+    Start(PostgresFlags),
     /// Stop it and keep its data
     Stop,
     /// Stop it and remove its data
@@ -55,7 +55,9 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     let docker = Docker::connect().await;
     match arguments.action {
         Action::Start(flags) => {
-            let local = local::start(project, &Settings::read(&flags, project)?, &docker).await?;
+            let local =
+                local::start(project, &Settings::read(&ImageFlags::default(), &flags, project)?, &docker)
+                    .await?;
             ui::note("look inside", local.psql_line());
             ui::result(&local.address.to_string());
         }
@@ -74,7 +76,12 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
             ui::done("Removed", format!("the local PostgreSQL and its data ({})", directory.display()));
         }
         Action::Psql { arguments } => {
-            let local = local::start(project, &Settings::read(&Flags::default(), project)?, &docker).await?;
+            let local = local::start(
+                project,
+                &Settings::read(&ImageFlags::default(), &PostgresFlags::default(), project)?,
+                &docker,
+            )
+            .await?;
             drop(docker);
             return psql(&local, &arguments);
         }

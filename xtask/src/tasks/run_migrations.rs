@@ -10,7 +10,7 @@ use crate::docker::{Daemon, Docker};
 use crate::image::{binary, context};
 use crate::postgres::local::{self, Local};
 use crate::project::Project;
-use crate::settings::{Flags, Settings};
+use crate::settings::{ImageFlags, PostgresFlags, Settings};
 use crate::{process, ui};
 
 mod placement;
@@ -33,13 +33,16 @@ Examples:
   cargo xtask run-migrations --native history     without a container
   cargo xtask run-migrations -- --help            the job's own options
 
-Environment: POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB, POSTGRES_USER, POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE,
-POSTGRES_SSLMODE, POSTGRES_SSLROOTCERT: the database to use; without POSTGRES_HOST it is the local one (see
-`cargo xtask database`). MIGRATIONS_DIR, TRANSACTION, CONNECT_TIMEOUT, RUN_LOCK_TIMEOUT, LOCK_TIMEOUT,
-STATEMENT_TIMEOUT, LOCK_RETRIES, LOCK_RETRY_BUDGET, MAX_BLOCKING, ALLOW_RELATIVE, LOG_FORMAT (here: text), OUTPUT,
-RUST_LOG, NO_COLOR, CLICOLOR_FORCE: handed to the job. IMAGE, DOCKER_DEFAULT_PLATFORM, POSTGRES_IMAGE as above;
-DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_TLS_VERIFY, XDG_RUNTIME_DIR, DOCKER_BUILDKIT as the docker CLI
-reads them.")]
+Environment, the database: POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB, POSTGRES_USER, POSTGRES_PASSWORD or \
+POSTGRES_PASSWORD_FILE, POSTGRES_SSLMODE, POSTGRES_SSLROOTCERT. Without POSTGRES_HOST it is the local one (see `cargo \
+xtask database`).
+
+Environment, handed to the job: MIGRATIONS_DIR (the job then runs natively), TRANSACTION, CONNECT_TIMEOUT, \
+RUN_LOCK_TIMEOUT, LOCK_TIMEOUT, STATEMENT_TIMEOUT, LOCK_RETRIES, LOCK_RETRY_BUDGET, MAX_BLOCKING, ALLOW_RELATIVE, \
+LOG_FORMAT (here: text), OUTPUT, RUST_LOG, NO_COLOR, CLICOLOR_FORCE.
+
+Environment, read here: IMAGE, DOCKER_DEFAULT_PLATFORM, POSTGRES_IMAGE as above; DOCKER_HOST, DOCKER_CONTEXT, \
+DOCKER_CONFIG, DOCKER_TLS, DOCKER_TLS_VERIFY, XDG_RUNTIME_DIR, DOCKER_BUILDKIT as the docker CLI reads them.")]
 pub(crate) struct Arguments {
     /// Run the binary itself, without a container
     #[arg(long, conflicts_with = "in_container")]
@@ -51,14 +54,16 @@ pub(crate) struct Arguments {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    flags: Flags,
+    image: ImageFlags,
+    #[command(flatten)]
+    postgres: PostgresFlags,
     /// Command, revision and options of the job [default: upgrade head]
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND [REVISION] [OPTIONS]")]
     job: Vec<String>,
 }
 
 pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Result<ExitCode> {
-    let settings = Settings::read(&arguments.flags, project)?;
+    let settings = Settings::read(&arguments.image, &arguments.postgres, project)?;
     let words = words::complete(arguments.job);
     let wish = match (arguments.native, arguments.in_container) {
         (true, _) => Wish::Native,
