@@ -23,6 +23,8 @@ pub struct Config {
     pub migrations: PathBuf,
     /// How stdout is written.
     pub output: Output,
+    /// How stderr is written.
+    pub log: LogFormat,
 }
 
 /// What to do, with all that needs.
@@ -108,6 +110,8 @@ pub struct Server {
     pub user: String,
     /// Its password.
     pub password: Password,
+    /// How the sessions of this run are called in `pg_stat_activity`.
+    pub application: String,
     /// Encryption and what it proves.
     pub ssl: Ssl,
     /// Transactions, limits and retries.
@@ -177,6 +181,8 @@ pub struct Manners {
     pub lock_retry_budget: Duration,
     /// How long a statement may run.
     pub statement_timeout: Duration,
+    /// How long others may wait for a lock that a step was granted.
+    pub max_blocking: Duration,
 }
 
 /// What one transaction holds.

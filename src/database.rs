@@ -2,16 +2,18 @@
 
 mod connect;
 mod error;
+mod guard;
 mod lock;
 #[cfg(target_os = "linux")]
 mod relay;
 mod session;
+mod watcher;
 
-pub use connect::{cancel, connect};
+pub use connect::{CANCEL_GRACE, cancel, connect};
 pub use error::{DatabaseError, ServerError};
 pub use lock::{RunLock, unlock_and_lock_again};
-pub(crate) use session::settings;
 pub use session::{Completed, Facts, Session, Table};
+pub use watcher::{Other, Progress, Sight, Watcher};
 
 /// sqlx's bookkeeping table.
 pub const BOOKKEEPING: &str = "_sqlx_migrations";

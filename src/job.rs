@@ -10,6 +10,7 @@ use crate::database::{self, BOOKKEEPING, RunLock, Session, Table, quoted_identif
 use crate::error::{Disagreement, Error};
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupt;
+use crate::log::Format;
 use crate::message;
 use crate::migration::{Direction, History};
 use crate::offline;
@@ -18,6 +19,7 @@ use crate::report::{Reporter, text};
 use crate::run::Runner;
 use crate::script::{Prepared, prepare};
 use crate::standing::{Applied, Standing};
+use crate::watch::Watch;
 
 /// The server process that works for us, for whoever wants to cancel what it does.
 pub type Pid = Cell<Option<i32>>;
@@ -42,7 +44,8 @@ pub async fn run(
         }
         Command::Online(server, task) => {
             reporter.report.command = Some(task.name());
-            let place = Place { server, history: &history, interrupt, pid };
+            let log = Format::of(config.log);
+            let place = Place { server, history: &history, interrupt, pid, log };
             match task {
                 Task::Current(check) => look::current(&place, *check, reporter).await,
                 Task::History(range) => look::history(&place, range, reporter).await,
@@ -79,6 +82,7 @@ struct Place<'a> {
     history: &'a History,
     interrupt: &'a Interrupt,
     pid: &'a Pid,
+    log: Format,
 }
 
 impl Place<'_> {
@@ -124,7 +128,7 @@ async fn change(
     }
     refuse_unwritable(&session)?;
     let lock = RunLock::take(&mut session, &place.server.manners, place.interrupt).await?;
-    let applied = session.look_again(&place.server.manners).await?;
+    let applied = session.look_again().await?;
     let standing = Standing::of(place.history, &applied);
     let plan = decide(place.history, &standing)?;
     if plan.steps.is_empty() {
@@ -210,7 +214,8 @@ async fn carry_out(
 ) -> Result<(), Error> {
     let table = bookkeeping(session).await?;
     let manners = place.server.manners;
-    let mut runner = Runner { session, lock, table, manners, interrupt: place.interrupt, reporter };
+    let watch = Watch::new(place.server, session.facts.pid, place.log);
+    let mut runner = Runner { session, lock, watch, table, manners, interrupt: place.interrupt, reporter };
     match runner.run(prepared).await {
         Err(Error::Step(failure)) if failure.outcome == Outcome::Cut => {
             Err(learn(place, failure, reporter).await)
@@ -240,7 +245,7 @@ async fn learn(place: &Place<'_>, mut failure: Box<Failure>, reporter: &mut Repo
     let applied = async {
         let mut session = place.connect(reporter).await?;
         let lock = RunLock::take(&mut session, &place.server.manners, place.interrupt).await?;
-        let applied = session.look_again(&place.server.manners).await?;
+        let applied = session.look_again().await?;
         lock.release(&mut session).await?;
         session.close().await;
         Ok::<Vec<Applied>, Error>(applied)

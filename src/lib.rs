@@ -28,3 +28,4 @@ pub mod standing;
 pub mod statement;
 pub mod supervise;
 pub mod verdict;
+pub mod watch;

@@ -17,14 +17,21 @@ pub enum Format {
     Json,
 }
 
+impl Format {
+    /// What was asked for, on the stderr there is.
+    pub fn of(asked: LogFormat) -> Self {
+        match asked {
+            LogFormat::Auto if io::stderr().is_terminal() => Self::Text,
+            LogFormat::Text => Self::Text,
+            LogFormat::Json | LogFormat::Auto => Self::Json,
+        }
+    }
+}
+
 /// Starts logging. Text is for people: level and message. JSON is for machines: one object a
 /// line, with its time.
 pub fn start(settings: &LogSettings) -> Format {
-    let format = match settings.format {
-        LogFormat::Auto if io::stderr().is_terminal() => Format::Text,
-        LogFormat::Text => Format::Text,
-        LogFormat::Json | LogFormat::Auto => Format::Json,
-    };
+    let format = Format::of(settings.format);
     let registry = registry().with(settings.filter.clone());
     if format == Format::Json {
         registry.with(fmt::layer().json().flatten_event(true).with_writer(io::stderr)).init();

@@ -6,7 +6,6 @@
 
 use std::ops::Range;
 
-use crate::config::Manners;
 use crate::database::{ServerError, Table, quoted_literal, unlock_and_lock_again};
 use crate::failure::{Culprit, Excerpt, byte_of_char, excerpt};
 use crate::migration::{Direction, Migration, Version};
@@ -58,7 +57,7 @@ pub struct Message {
 
 impl Message {
     /// A transactional migration with its bookkeeping.
-    pub fn of(prepared: &Prepared<'_>, table: &Table, manners: &Manners, frame: Frame) -> Self {
+    pub fn of(prepared: &Prepared<'_>, table: &Table, settings: &str, frame: Frame) -> Self {
         let mut sql = String::with_capacity(prepared.script.text.len() + 1024);
         if frame.begins {
             sql.push_str("BEGIN;\n");
@@ -81,7 +80,7 @@ impl Message {
             for command in RESET_SESSION {
                 add(Culprit::Bookkeeping, command);
             }
-            add(Culprit::Bookkeeping, &settings(manners));
+            add(Culprit::Bookkeeping, settings);
         }
         add(Culprit::Bookkeeping, &record(prepared, table));
         if frame.commits {
@@ -154,13 +153,8 @@ pub const RESET_SESSION: [&str; 8] = [
 ];
 
 /// Brings the session back to how it was before a script.
-pub fn reset_session(manners: &Manners) -> String {
-    format!("{};\n{}", RESET_SESSION.join(";\n"), settings(manners))
-}
-
-/// The limits of this run.
-pub fn settings(manners: &Manners) -> String {
-    crate::database::settings(manners)
+pub fn reset_session(settings: &str) -> String {
+    format!("{};\n{settings}", RESET_SESSION.join(";\n"))
 }
 
 /// Takes the time limits away from the next statements: a concurrent index build waits for every
@@ -266,23 +260,9 @@ fn settle(version: Version, table: &Table, nanoseconds: Option<u128>) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Transaction;
     use crate::migration::History;
     use crate::plan::Step;
     use crate::script::prepare;
-    use std::time::Duration;
-
-    fn manners() -> Manners {
-        Manners {
-            transaction: Transaction::Each,
-            connect_timeout: Duration::ZERO,
-            run_lock_timeout: Duration::ZERO,
-            lock_timeout: Duration::from_secs(2),
-            lock_retries: 0,
-            lock_retry_budget: Duration::ZERO,
-            statement_timeout: Duration::ZERO,
-        }
-    }
 
     fn migration(text: &str) -> Migration {
         let mut migration = History::of(&[(1, "it's")]).migrations()[0].clone();
@@ -294,7 +274,7 @@ mod tests {
         let migration = migration(text);
         let prepared = prepare(&[Step { migration: &migration, direction: Direction::Up }]).unwrap();
         let frame = Frame { begins: true, commits: true };
-        let message = Message::of(&prepared[0], &Table::new_in("public"), &manners(), frame);
+        let message = Message::of(&prepared[0], &Table::new_in("public"), "SELECT 1", frame);
         check(&prepared[0], &message)
     }
 

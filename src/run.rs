@@ -14,6 +14,7 @@ use crate::migration::Direction;
 use crate::report::Reporter;
 use crate::revision::Position;
 use crate::script::Prepared;
+use crate::watch::Watch;
 
 /// An attempt that worked longer than this before it met a lock is not worth repeating.
 const WORTH_REPEATING: Duration = Duration::from_secs(30);
@@ -27,6 +28,8 @@ pub struct Runner<'r> {
     pub session: &'r mut Session,
     /// The lock.
     pub lock: &'r RunLock,
+    /// Who watches long statements.
+    pub watch: Watch<'r>,
     /// The bookkeeping table.
     pub table: Table,
     /// Transactions, limits, retries.
@@ -173,14 +176,23 @@ impl Runner<'_> {
             let started = Instant::now();
             self.announce(prepared);
             let frame = Frame { begins: index == 0, commits: index == last };
-            let message = Message::of(prepared, &self.table, &self.manners, frame);
-            if let Err(completed) = self.session.execute(message.sql.clone()).await {
+            let message = Message::of(prepared, &self.table, &self.session.settings, frame);
+            if let Err(completed) = self.watched(message.sql.clone()).await {
                 return Err(self.rolled_back(steps, prepared, &message, completed).await);
             }
             self.reporter.ran(prepared, started.elapsed());
         }
         self.reporter.committed();
         Ok(())
+    }
+
+    /// Runs what may take long.
+    async fn watched(&mut self, sql: String) -> Result<(), Completed> {
+        self.watch.begin();
+        tokio::select! {
+            result = self.session.execute(sql) => result,
+            never = self.watch.forever() => match never {},
+        }
     }
 
     fn announce(&self, prepared: &Prepared<'_>) {
@@ -230,6 +242,7 @@ impl Runner<'_> {
         }
         match (error.sqlstate(), self.interrupt.signal()) {
             (Some("57014"), Some(signal)) => Outcome::Stopped(signal),
+            (Some("57014"), None) if self.watch.gave_way => Outcome::NotGranted,
             (Some("55P03" | "40P01"), _) => Outcome::NotGranted,
             _ => Outcome::RolledBack,
         }
@@ -245,7 +258,17 @@ impl Runner<'_> {
         state: String,
     ) -> Failure {
         let migration = prepared.step.migration;
-        let advice = advice(&error, &self.manners, prepared.script.is_transactional());
+        let advice = match (&self.watch.blockers, outcome) {
+            _ if self.watch.gave_way => Some(format!(
+                "others waited for its locks longer than MAX_BLOCKING ({}); run again when the site is calm, or \
+                 split the migration",
+                seconds(self.manners.max_blocking)
+            )),
+            (Some(blockers), Outcome::NotGranted | Outcome::Halfway) => {
+                Some(format!("it waited for {blockers}; run again when that is over"))
+            }
+            _ => advice(&error, &self.manners, prepared.script.is_transactional()),
+        };
         Failure {
             version: migration.version,
             description: migration.description.clone(),

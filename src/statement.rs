@@ -197,6 +197,24 @@ impl<'a> Statement<'a> {
     }
 }
 
+/// A query as it may be shown: with `?` for every string and number.
+pub fn without_literals(query: &str) -> String {
+    let mut text = String::new();
+    let mut end = 0;
+    for token in Lexer::new(query) {
+        if token.start > end {
+            text.push(' ');
+        }
+        let what = &query[token.start..token.end];
+        let is_literal = matches!(token.kind, Kind::Unterminated(_))
+            || (token.kind == Kind::Other && !what.starts_with('"') && what.contains(['\'', '$'])
+                || what.starts_with(|c: char| c.is_ascii_digit()));
+        text.push_str(if is_literal { "?" } else { what });
+        end = token.end;
+    }
+    text
+}
+
 fn contains(words: &[&str], keyword: &str) -> bool {
     words.iter().any(|word| word.eq_ignore_ascii_case(keyword))
 }
@@ -345,6 +363,19 @@ mod tests {
             assert_eq!(statement.is_concurrent(), concurrent, "concurrent: {script}");
             assert_eq!(statement.is_atomic(), atomic, "atomic: {script}");
             assert_eq!(statement.is_session_neutral(), neutral, "neutral: {script}");
+        }
+    }
+
+    #[test]
+    fn literals_are_not_shown() {
+        for (query, expected) in [
+            (
+                "SELECT 'x', 12.5, E'y\\'', $1, $$z$$, \"t\" FROM a -- 'c'",
+                "SELECT ?, ?.?, ?, ??, ?, \"t\" FROM a",
+            ),
+            ("INSERT INTO t VALUES ('cut of", "INSERT INTO t VALUES (?"),
+        ] {
+            assert_eq!(without_literals(query), expected);
         }
     }
 

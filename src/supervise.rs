@@ -17,9 +17,6 @@ use crate::{log, verdict};
 /// How long a cancelled statement gets to roll back before the connection is simply closed.
 const ROLLBACK_GRACE: Duration = Duration::from_secs(15);
 
-/// How long a second connection, for the cancelling, may take.
-const CANCEL_GRACE: Duration = Duration::from_secs(5);
-
 /// Makes a panic exit with the code of a defect: 101 would say nothing to Kubernetes.
 pub fn report_panics() {
     let default = std::panic::take_hook();
@@ -98,7 +95,7 @@ async fn until_done_or_interrupted(
     let deadline = Instant::now() + ROLLBACK_GRACE;
     let cancelling = async {
         if let (Command::Online(server, _), Some(pid)) = (&config.command, pid.get()) {
-            match timeout(CANCEL_GRACE, database::cancel(server, pid)).await {
+            match timeout(database::CANCEL_GRACE, database::cancel(server, pid)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!("the statement could not be cancelled: {error}"),
                 Err(_) => {

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::cli::Args;
 use crate::error::{Error, Mistake};
-use crate::migration::Direction;
+use crate::migration::{Checksum, Direction};
 use crate::plan::OutOfOrder;
 use crate::revision::{Range, Revision};
 use crate::secret::Password;
@@ -32,14 +32,14 @@ pub fn read(args: &Args, environment: &Environment) -> Result<Config, Error> {
     let server = if args.sql.is_some() { None } else { Some(reader.server()) };
     let output = reader.choice("OUTPUT", Output::Text, &[("text", Output::Text), ("json", Output::Json)]);
     let migrations = reader.migrations();
-    log_settings(environment, &mut reader.mistakes);
+    let log = log_settings(environment, &mut reader.mistakes).format;
     let command = match (task, server) {
         (Some(Asked::Script(direction, range)), _) => Some(Command::Script { direction, range }),
         (Some(Asked::Task(task)), Some(Some(server))) => Some(Command::Online(Box::new(server), task)),
         _ => None,
     };
     match command {
-        Some(command) if reader.mistakes.is_empty() => Ok(Config { command, migrations, output }),
+        Some(command) if reader.mistakes.is_empty() => Ok(Config { command, migrations, output, log }),
         _ => Err(Error::Configuration(reader.mistakes)),
     }
 }
@@ -285,6 +285,7 @@ impl Reader<'_> {
             lock_retries: self.parsed("LOCK_RETRIES", count).unwrap_or(10),
             lock_retry_budget: self.duration("LOCK_RETRY_BUDGET", Duration::from_secs(10 * 60)),
             statement_timeout: self.duration("STATEMENT_TIMEOUT", Duration::ZERO),
+            max_blocking: self.duration("MAX_BLOCKING", Duration::ZERO),
         };
         let address = host.and_then(|host| self.address(host, port));
         Some(Server {
@@ -292,6 +293,7 @@ impl Reader<'_> {
             database: database?,
             user: user?,
             password: password?,
+            application: application(self.environment),
             ssl: ssl?,
             manners,
         })
@@ -408,6 +410,16 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// `run-migrations VERSION RUN`, where the image says its version and the run is told from others
+/// by its process and its start.
+fn application(environment: &Environment) -> String {
+    let version: String =
+        environment.text("RUN_MIGRATIONS_VERSION").unwrap_or("dev").chars().take(32).collect();
+    let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_nanos());
+    let run = Checksum::of(&format!("{} {started}", std::process::id())).to_string();
+    format!("run-migrations {version} {}", &run[..8])
 }
 
 /// A value as a message shows it: short, in quotes, with escapes.

@@ -13,9 +13,6 @@ use crate::config::{Address, Roots, Server, Ssl};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 
-/// How the sessions of a run are called in `pg_stat_activity`.
-const APPLICATION: &str = "run-migrations";
-
 /// Connects, sets the session up and looks around. Whatever may pass (the name doesn't resolve
 /// yet, nobody listens, the server is starting or full) is tried again until CONNECT_TIMEOUT.
 ///
@@ -75,6 +72,9 @@ async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> 
     }
 }
 
+/// How long a second connection may take, or what is asked over it.
+pub const CANCEL_GRACE: Duration = Duration::from_secs(5);
+
 /// Asks the server to cancel what a session is doing. It takes a second connection: sqlx knows
 /// no cancel request.
 ///
@@ -88,7 +88,7 @@ pub async fn cancel(server: &Server, pid: i32) -> Result<(), DatabaseError> {
 }
 
 /// As libpq does, `allow` and `prefer` try the other way where the first one doesn't work.
-async fn authenticate(server: &Server) -> Result<PgConnection, DatabaseError> {
+pub(super) async fn authenticate(server: &Server) -> Result<PgConnection, DatabaseError> {
     let (mode, second) = match server.ssl {
         Ssl::Disable => (PgSslMode::Disable, None),
         Ssl::Allow => (PgSslMode::Disable, Some(PgSslMode::Require)),
@@ -117,18 +117,19 @@ async fn open(server: &Server, mode: PgSslMode) -> Result<PgConnection, Database
         .username(&server.user)
         .password(server.password.reveal())
         .database(&server.database)
-        .application_name(APPLICATION)
+        .application_name(&server.application)
         // A pooler may refuse startup parameters it doesn't know.
         .extra_float_digits(None)
         .ssl_mode(mode)
         .disable_statement_logging();
     let options = match &server.address {
         #[cfg(target_os = "linux")]
-        Address::Tcp(host, port) if !matches!(mode, PgSslMode::Disable) => {
+        Address::Tcp(host, port) => {
             let directory = relay::open(host, *port).await.map_err(sqlx::Error::from)?;
             // The host is still what the certificate is held against.
             options.host(host).port(*port).socket(directory)
         }
+        #[cfg(not(target_os = "linux"))]
         Address::Tcp(host, port) => options.host(host).port(*port),
         Address::Unix(directory, port) => options.socket(directory).port(*port),
     };

@@ -48,6 +48,8 @@ impl RunLock {
         manners: &Manners,
         interrupt: &Interrupt,
     ) -> Result<Self, Error> {
+        let failed = |source| Error::Database { doing: "taking the run lock", source };
+        session.guard().await.map_err(failed)?;
         let sqlx = sqlx_key(&session.facts.database);
         let twice = format!(
             "SELECT CASE WHEN pg_try_advisory_lock({OURS}) THEN pg_try_advisory_lock({OURS}) ELSE false END"

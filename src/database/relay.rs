@@ -1,22 +1,35 @@
 //! A TCP connection of our own, handed to sqlx as a Unix socket.
 //!
-//! sqlx 0.9.0 leaves Nagle's algorithm on, and in the TLS handshake two small writes follow each
-//! other, so that each connection waits twice for a delayed acknowledgement: 80 ms. It takes no
-//! socket of ours, but it connects to Unix sockets: the relay listens on one in the abstract
-//! namespace, which needs no writable file system, lets in this process alone, and passes bytes on.
+//! sqlx 0.9.0 sets no socket options. With Nagle's algorithm on, the TLS handshake waits twice for a
+//! delayed acknowledgement, 80 ms; without keepalives, a server whose node died is waited for all
+//! day. It takes no socket of ours, but it connects to Unix sockets: the relay listens on one in the
+//! abstract namespace, which needs no writable file system, lets in this process alone, and passes
+//! bytes on.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpStream, UnixListener};
+
+// As the server is asked to watch us, see `guard`.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
+const USER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Connects to the server and gives the "socket directory" under which sqlx finds the connection.
 pub(super) async fn open(host: &str, port: u16) -> io::Result<PathBuf> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let mut server = TcpStream::connect((host, port)).await?;
-    server.set_nodelay(true)?;
+    let options = SockRef::from(&server);
+    options.set_tcp_nodelay(true)?;
+    options.set_tcp_keepalive(
+        &TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL).with_retries(3),
+    )?;
+    options.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let directory = PathBuf::from(format!("\0run-migrations/{}/{number}", std::process::id()));
     let listener = UnixListener::bind(directory.join(format!(".s.PGSQL.{port}")))?;

@@ -12,7 +12,9 @@ use crate::standing::Applied;
 
 /// A connection, set up and looked around.
 pub struct Session {
-    connection: PgConnection,
+    pub(super) connection: PgConnection,
+    /// The query that sets the session up, to be run again whenever it was reset.
+    pub settings: String,
     /// What is known of the server and the role.
     pub facts: Facts,
 }
@@ -84,7 +86,7 @@ pub struct Completed {
 
 /// Sent before anything else. What a role or database sets for itself must not apply: a limit
 /// there would make a run depend on who runs it.
-pub(crate) fn settings(manners: &Manners) -> String {
+fn limits(manners: &Manners) -> String {
     format!(
         "SELECT pg_catalog.set_config('lock_timeout', '{}', false), \
          pg_catalog.set_config('statement_timeout', '{}', false), \
@@ -111,8 +113,9 @@ SELECT n.nspname::text, c.relname::text, has_schema_privilege(n.oid, 'USAGE'), h
 impl Session {
     /// Sets the session up and looks around, in one round trip.
     pub(super) async fn open(mut connection: PgConnection, manners: &Manners) -> Result<Self, Error> {
+        let settings = limits(manners);
         let failed = |source| Error::Database { doing: "looking around on the server", source };
-        let sql = format!("{};\n{LOOK_AROUND}", settings(manners));
+        let sql = format!("{settings};\n{LOOK_AROUND}");
         let results = rows(&mut connection, sql).await.map_err(|completed| failed(completed.error))?;
         let broken = |error| failed(DatabaseError::from(error));
         let [_, about, tables] = results.as_slice() else {
@@ -131,7 +134,7 @@ impl Session {
         let about =
             about.first().ok_or_else(|| failed(DatabaseError::Cut("the server answered nothing".into())))?;
         let facts = facts(about, ours.pop(), alembic).map_err(broken)?;
-        Ok(Self { connection, facts })
+        Ok(Self { connection, settings, facts })
     }
 
     /// Runs statements for their effect.
@@ -212,11 +215,11 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::applied`].
-    pub async fn look_again(&mut self, manners: &Manners) -> Result<Vec<Applied>, Error> {
+    pub async fn look_again(&mut self) -> Result<Vec<Applied>, Error> {
         let failed = |source| Error::Database { doing: "looking around on the server", source };
-        let sql = format!("{};\n{LOOK_AROUND}", settings(manners));
+        let sql = LOOK_AROUND.to_owned();
         let results = rows(&mut self.connection, sql).await.map_err(|completed| failed(completed.error))?;
-        let tables = results.get(2).map(Vec::as_slice).unwrap_or_default();
+        let tables = results.get(1).map(Vec::as_slice).unwrap_or_default();
         let tables: Vec<Table> =
             tables.iter().map(table).collect::<Result<_, _>>().map_err(|error| failed(error.into()))?;
         self.facts.bookkeeping = tables.into_iter().find(|table| table.name == BOOKKEEPING);
@@ -239,7 +242,7 @@ impl Session {
 }
 
 /// Runs statements and keeps the rows of each.
-async fn rows(connection: &mut PgConnection, sql: String) -> Result<Vec<Vec<PgRow>>, Completed> {
+pub(super) async fn rows(connection: &mut PgConnection, sql: String) -> Result<Vec<Vec<PgRow>>, Completed> {
     let mut done = Vec::new();
     let mut open = Vec::new();
     let mut results = raw_sql(AssertSqlSafe(sql)).fetch_many(connection);

@@ -66,7 +66,7 @@ async fn look_again(
     session: &mut Session,
     reporter: &mut Reporter,
 ) -> Result<Vec<Applied>, Error> {
-    match session.look_again(&place.server.manners).await {
+    match session.look_again().await {
         Err(Error::Database { source, .. }) if source.is_outage() => {
             *session = place.connect(reporter).await?;
             session.applied().await

@@ -80,7 +80,7 @@ pub(super) async fn stamp(
         Extent::Run => Some(RunLock::take(&mut session, &place.server.manners, place.interrupt).await?),
         Extent::Plan => None,
     };
-    let applied = session.look_again(&place.server.manners).await?;
+    let applied = session.look_again().await?;
     let standing = Standing::of(place.history, &applied);
     let to = resolve_revision(target, place.history, &standing).map_err(PlanError::from)?;
     let records = records(&standing, to)?;
@@ -114,7 +114,7 @@ pub(super) async fn resolve(
     let mut session = place.connect(reporter).await?;
     refuse_unwritable(&session)?;
     let lock = RunLock::take(&mut session, &place.server.manners, place.interrupt).await?;
-    let applied = session.look_again(&place.server.manners).await?;
+    let applied = session.look_again().await?;
     let Some(row) = applied.iter().find(|row| !row.success) else {
         return Err(Error::NothingToResolve(
             "no script stands halfway; there is nothing to resolve".to_owned(),
@@ -144,7 +144,7 @@ pub(super) async fn resolve(
     };
     commit(&mut session, &sql).await?;
     reporter.report.recorded = Some(vec![format!("{} ({}) {what}", row.version, row.description)]);
-    let applied = session.look_again(&place.server.manners).await?;
+    let applied = session.look_again().await?;
     reporter.report.current = Some(Standing::of(place.history, &applied).position());
     lock.release(&mut session).await?;
     session.close().await;

@@ -25,7 +25,7 @@ impl Runner<'_> {
             }
         }
         if !prepared.is_session_neutral {
-            self.bookkeep(prepared, message::reset_session(&self.manners)).await?;
+            self.bookkeep(prepared, message::reset_session(&self.session.settings)).await?;
         }
         let done = message::leave_halfway(prepared, &self.table, started.elapsed().as_nanos());
         self.bookkeep(prepared, done).await?;
@@ -70,8 +70,7 @@ impl Runner<'_> {
         if statement.is_concurrent() {
             self.lock.release_sqlx(self.session).await?;
         }
-        let result =
-            self.session.execute(statement.text.to_owned()).await.map_err(|completed| completed.error);
+        let result = self.watched(statement.text.to_owned()).await.map_err(|completed| completed.error);
         if matches!(&result, Err(error) if error.is_outage()) {
             return Ok(result);
         }
@@ -79,7 +78,7 @@ impl Runner<'_> {
             self.lock.take_sqlx(self.session, &self.manners, self.interrupt).await?;
         }
         if statement.is_maintenance() {
-            self.bookkeep(prepared, message::settings(&self.manners)).await?;
+            self.bookkeep(prepared, self.session.settings.clone()).await?;
         }
         Ok(result)
     }
@@ -98,7 +97,7 @@ impl Runner<'_> {
     async fn undo(&mut self, prepared: &Prepared<'_>) -> Result<(), Error> {
         let step = prepared.step;
         let undo = message::undo_halfway(step.migration.version, step.direction, &self.table);
-        self.bookkeep(prepared, format!("{};\n{undo}", message::reset_session(&self.manners))).await
+        self.bookkeep(prepared, format!("{};\n{undo}", message::reset_session(&self.session.settings))).await
     }
 
     fn stopped(

@@ -1,0 +1,69 @@
+//! What makes the server notice that we are gone, so that no session of a dead job holds locks for
+//! hours. Any role may set these; which of them a server has depends on its version and system.
+
+use super::session::rows;
+use super::{DatabaseError, Session};
+
+/// A dead process closes its socket, and the server looks for that every two seconds even while it
+/// works. A dead node closes nothing: after 5 s of silence it is asked, three times in 9 s, and data
+/// it does not acknowledge is waited for 15 s.
+const GUARDS: [(&str, &str); 6] = [
+    ("client_connection_check_interval", "2s"),
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "3"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "15s"),
+    ("idle_in_transaction_session_timeout", "60s"),
+];
+
+impl Session {
+    /// Sets what the server has of these, now and after every reset of the session.
+    ///
+    /// # Errors
+    /// When the connection broke; a server without them is no error.
+    pub(super) async fn guard(&mut self) -> Result<(), DatabaseError> {
+        match rows(&mut self.connection, try_each()).await {
+            Ok(results) => {
+                let names = results.last().into_iter().flatten();
+                let names = names.filter_map(|row| sqlx::Row::try_get::<String, _>(row, 0).ok());
+                let had: Vec<String> = names.collect();
+                let calls = GUARDS
+                    .iter()
+                    .filter(|(name, _)| had.iter().any(|had| had == name))
+                    .map(|(name, value)| format!(", pg_catalog.set_config('{name}', '{value}', false)"));
+                self.settings.extend(calls);
+                Ok(())
+            }
+            Err(failed) if failed.error.is_outage() => Err(failed.error),
+            Err(failed) => {
+                tracing::debug!("the server can't be asked to watch this connection: {}", failed.error);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Each by itself: a server that knows a setting may still refuse it on its system. Then the names
+/// of those that took.
+fn try_each() -> String {
+    let pairs: Vec<_> = GUARDS.iter().map(|(name, value)| format!("('{name}', '{value}')")).collect();
+    let names: Vec<_> = GUARDS.iter().map(|(name, _)| format!("'{name}'")).collect();
+    format!(
+        "DO $run_migrations$
+DECLARE
+  guard record;
+BEGIN
+  FOR guard IN SELECT * FROM (VALUES {}) AS guards (name, value) WHERE name IN (SELECT name FROM pg_settings) LOOP
+    BEGIN
+      PERFORM set_config(guard.name, guard.value, false);
+    EXCEPTION WHEN OTHERS THEN
+      NULL;
+    END;
+  END LOOP;
+END
+$run_migrations$;
+SELECT name FROM pg_settings WHERE name IN ({}) AND source = 'session'",
+        pairs.join(", "),
+        names.join(", "),
+    )
+}

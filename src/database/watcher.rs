@@ -1,0 +1,169 @@
+//! A second connection that looks at the first: what it waits for, whom it keeps waiting, how far
+//! it has come. It needs no privilege, and its absence never fails a run.
+
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row as _};
+use tokio::time::timeout;
+
+use super::DatabaseError;
+use super::connect::{CANCEL_GRACE, authenticate};
+use super::session::rows;
+use crate::config::Server;
+
+/// The second connection.
+pub struct Watcher {
+    connection: PgConnection,
+    pid: i32,
+}
+
+/// What one look saw.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sight {
+    /// The sessions our statement waits for.
+    pub blockers: Vec<Other>,
+    /// How many sessions wait for a lock that we were granted.
+    pub blocked: i64,
+    /// For how long the first of them has waited, in seconds.
+    pub blocked_for: f64,
+    /// What the server says of the progress.
+    pub progress: Option<Progress>,
+}
+
+/// Another session, as far as our role may see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Other {
+    /// Its server process.
+    pub pid: i32,
+    /// Its role.
+    pub role: Option<String>,
+    /// Its application.
+    pub application: Option<String>,
+    /// `active`, `idle in transaction`, …
+    pub state: Option<String>,
+    /// For how long it has been in its transaction, in seconds; else connected.
+    pub since: Option<f64>,
+    /// Its query.
+    pub query: Option<String>,
+}
+
+/// A progress view's row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// Such as `building index: loading tuples in tree`.
+    pub phase: String,
+    /// From 0 to 100, where the phase knows its end.
+    pub percent: Option<f64>,
+}
+
+const BLOCKERS: &str = "\
+SELECT a.pid, nullif(a.usename::text, ''), nullif(a.application_name, ''), a.state,
+       extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start))::float8, nullif(a.query, '')
+  FROM pg_stat_activity a WHERE a.pid = ANY (pg_blocking_pids($PID)) ORDER BY 1";
+
+/// Only while we are not waiting ourselves: then it is our granted locks that they wait for.
+const BLOCKED: &str = "\
+SELECT count(*), coalesce(max(extract(epoch FROM clock_timestamp() - $SINCE)), 0)::float8
+  FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+ WHERE NOT l.granted AND l.pid <> $PID AND $PID = ANY (pg_blocking_pids(l.pid))
+   AND NOT EXISTS (SELECT FROM pg_locks own WHERE own.pid = $PID AND NOT own.granted)";
+
+const PROGRESS: [(u32, &str, &str); 5] = [
+    (
+        120_000,
+        "pg_stat_progress_create_index",
+        "phase, CASE WHEN tuples_total > 0 THEN 100.0 * tuples_done / tuples_total \
+         WHEN blocks_total > 0 THEN 100.0 * blocks_done / blocks_total END",
+    ),
+    (
+        90_600,
+        "pg_stat_progress_vacuum",
+        "'vacuum: ' || phase, CASE WHEN heap_blks_total > 0 THEN 100.0 * heap_blks_scanned / heap_blks_total END",
+    ),
+    (
+        120_000,
+        "pg_stat_progress_cluster",
+        "'rewriting: ' || phase, CASE WHEN heap_blks_total > 0 THEN 100.0 * heap_blks_scanned / heap_blks_total END",
+    ),
+    (
+        130_000,
+        "pg_stat_progress_analyze",
+        "'analyze: ' || phase, CASE WHEN sample_blks_total > 0 THEN 100.0 * sample_blks_scanned / sample_blks_total END",
+    ),
+    (
+        140_000,
+        "pg_stat_progress_copy",
+        "'copying', CASE WHEN bytes_total > 0 THEN 100.0 * bytes_processed / bytes_total END",
+    ),
+];
+
+impl Watcher {
+    /// Connects to watch the session of `pid`.
+    ///
+    /// # Errors
+    /// When there is no second connection to be had in a few seconds.
+    pub async fn connect(server: &Server, pid: i32) -> Result<Self, DatabaseError> {
+        match timeout(CANCEL_GRACE, authenticate(server)).await {
+            Ok(connection) => Ok(Self { connection: connection?, pid }),
+            Err(_) => Err(DatabaseError::Cut("no second connection in time".to_owned())),
+        }
+    }
+
+    /// Looks once, in one round trip.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub async fn look(&mut self) -> Result<Sight, DatabaseError> {
+        let version = self.connection.server_version_num().unwrap_or(0);
+        let since = if version >= 140_000 { "l.waitstart" } else { "a.query_start" };
+        let progress: Vec<_> = PROGRESS
+            .iter()
+            .filter(|(from, ..)| version >= *from)
+            .map(|(_, view, columns)| format!("SELECT {columns} FROM {view} WHERE pid = {}", self.pid))
+            .collect();
+        // A null phase only where the role may not see it, and then it sees no row.
+        let sql = format!("{BLOCKERS};\n{BLOCKED};\n{}", progress.join("\nUNION ALL "))
+            .replace("$PID", &self.pid.to_string())
+            .replace("$SINCE", since);
+        let results = timeout(CANCEL_GRACE, rows(&mut self.connection, sql))
+            .await
+            .map_err(|_| DatabaseError::Cut("the second connection did not answer".to_owned()))?
+            .map_err(|failed| failed.error)?;
+        Ok(sight(&results)?)
+    }
+
+    /// Cancels what the watched session is doing.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub async fn cancel(&mut self) -> Result<(), DatabaseError> {
+        let cancel = format!("SELECT pg_cancel_backend({})", self.pid);
+        rows(&mut self.connection, cancel).await.map(drop).map_err(|failed| failed.error)
+    }
+}
+
+fn sight(results: &[Vec<PgRow>]) -> Result<Sight, sqlx::Error> {
+    let of = |index: usize| results.get(index).map(Vec::as_slice).unwrap_or_default();
+    let mut sight = Sight::default();
+    for row in of(0) {
+        sight.blockers.push(Other {
+            pid: row.try_get(0)?,
+            role: row.try_get(1)?,
+            application: row.try_get(2)?,
+            state: row.try_get(3)?,
+            since: row.try_get(4)?,
+            query: row.try_get(5)?,
+        });
+    }
+    if let Some(row) = of(1).first() {
+        sight.blocked = row.try_get(0)?;
+        sight.blocked_for = row.try_get(1)?;
+    }
+    if let Some(row) = of(2).first() {
+        let percent: Option<String> = row.try_get_unchecked(1)?;
+        sight.progress = Some(Progress {
+            phase: row.try_get::<Option<String>, _>(0)?.unwrap_or_default(),
+            percent: percent.and_then(|text| text.parse().ok()),
+        });
+    }
+    Ok(sight)
+}

@@ -1,0 +1,219 @@
+//! Watching a long statement: what to say of it, and when to give way to the site.
+
+use std::convert::Infallible;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+use crate::config::Server;
+use crate::database::{Other, Progress, Sight, Watcher};
+use crate::log::Format;
+use crate::statement::without_literals;
+
+/// A statement that ends sooner needs no watching.
+const LET_RUN: Duration = Duration::from_secs(1);
+
+/// How often the log gets a line that says the same as before.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// Watches the session of a run, over a connection that is made when it is first needed.
+pub struct Watch<'s> {
+    server: &'s Server,
+    pid: i32,
+    format: Format,
+    watcher: Option<Watcher>,
+    /// Who was last seen in the way of our statement.
+    pub blockers: Option<String>,
+    /// Whether the statement was cancelled because others waited for it too long.
+    pub gave_way: bool,
+}
+
+impl<'s> Watch<'s> {
+    /// Will watch this session.
+    pub fn new(server: &'s Server, pid: i32, format: Format) -> Self {
+        Self { server, pid, format, watcher: None, blockers: None, gave_way: false }
+    }
+
+    /// Forgets what was seen of the statement before.
+    pub fn begin(&mut self) {
+        self.blockers = None;
+        self.gave_way = false;
+    }
+
+    /// Watches until it is dropped.
+    pub async fn forever(&mut self) -> Infallible {
+        let limit = self.server.manners.max_blocking;
+        let every =
+            if limit.is_zero() { LET_RUN } else { LET_RUN.min(limit / 4).max(Duration::from_millis(50)) };
+        let start = Instant::now();
+        let mut line = LiveLine::new(self.format);
+        let mut said: Option<(String, Instant)> = None;
+        loop {
+            tokio::time::sleep(every).await;
+            let Some(sight) = self.look().await else { continue };
+            if !sight.blockers.is_empty() {
+                self.blockers = Some(describe_all(&sight.blockers));
+            }
+            if !limit.is_zero() && sight.blocked_for > limit.as_secs_f64() && !self.gave_way {
+                self.give_way(&sight).await;
+            }
+            let Some(text) = describe(&sight) else { continue };
+            if line.show(&format!("{} s: {text}", start.elapsed().as_secs())) {
+                continue;
+            }
+            let kind = sight_kind(&sight);
+            if said.as_ref().is_none_or(|(before, at)| *before != kind || at.elapsed() >= SAY_EVERY) {
+                tracing::info!("{text}");
+                said = Some((kind, Instant::now()));
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Option<Sight> {
+        if self.watcher.is_none() {
+            match Watcher::connect(self.server, self.pid).await {
+                Ok(watcher) => self.watcher = Some(watcher),
+                Err(error) => tracing::debug!("nobody watches this statement: {error}"),
+            }
+        }
+        match self.watcher.as_mut()?.look().await {
+            Ok(sight) => Some(sight),
+            Err(error) => {
+                tracing::debug!("the watching connection broke: {error}");
+                self.watcher = None;
+                None
+            }
+        }
+    }
+
+    async fn give_way(&mut self, sight: &Sight) {
+        let Some(watcher) = &mut self.watcher else { return };
+        tracing::warn!(
+            "{} for {:.1} s for a lock of this run, longer than MAX_BLOCKING; cancelling",
+            crate::error::counted(
+                usize::try_from(sight.blocked).unwrap_or(1),
+                "session has waited",
+                "sessions have waited"
+            ),
+            sight.blocked_for,
+        );
+        // Set only when the cancelling is under way: its outcome is read from the statement.
+        self.gave_way = watcher.cancel().await.is_ok();
+    }
+}
+
+/// A line that is written over and over on a terminal.
+struct LiveLine {
+    on: bool,
+    shown: bool,
+}
+
+impl LiveLine {
+    fn new(format: Format) -> Self {
+        Self { on: format == Format::Text && io::stderr().is_terminal(), shown: false }
+    }
+
+    /// Whether there is a terminal to show it on.
+    fn show(&mut self, text: &str) -> bool {
+        if self.on {
+            let _ = write!(io::stderr(), "\r\x1b[2K{text}");
+            let _ = io::stderr().flush();
+            self.shown = true;
+        }
+        self.on
+    }
+}
+
+impl Drop for LiveLine {
+    fn drop(&mut self) {
+        if self.shown {
+            let _ = write!(io::stderr(), "\r\x1b[2K");
+        }
+    }
+}
+
+/// What is seen, without the numbers that change all the time.
+fn sight_kind(sight: &Sight) -> String {
+    let pids: Vec<_> = sight.blockers.iter().map(|other| other.pid).collect();
+    let phase = sight.progress.as_ref().map(|progress| progress.phase.as_str()).unwrap_or_default();
+    format!("{pids:?} {} {phase}", sight.blocked > 0)
+}
+
+/// One sentence, or nothing where there is nothing to tell.
+fn describe(sight: &Sight) -> Option<String> {
+    let mut parts = Vec::new();
+    if !sight.blockers.is_empty() {
+        parts.push(format!("waiting for {}", describe_all(&sight.blockers)));
+    }
+    if sight.blocked > 0 {
+        parts.push(format!(
+            "{} waiting for this run, the longest for {:.0} s",
+            sight.blocked, sight.blocked_for
+        ));
+    }
+    if let Some(Progress { phase, percent }) = &sight.progress {
+        parts.push(percent.map_or_else(|| phase.clone(), |percent| format!("{phase}, {percent:.0} %")));
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+fn describe_all(others: &[Other]) -> String {
+    others.iter().map(describe_other).collect::<Vec<_>>().join(" and ")
+}
+
+fn describe_other(other: &Other) -> String {
+    const SHOWN: usize = 80;
+    let mut text = format!("pid {}", other.pid);
+    for (name, value) in [("role", &other.role), ("application", &other.application)] {
+        if let Some(value) = value {
+            text.push_str(&format!(", {name} {value}"));
+        }
+    }
+    if let Some(state) = &other.state {
+        text.push_str(&format!(", {state}"));
+    }
+    if let Some(since) = other.since {
+        text.push_str(&format!(" for {since:.0} s"));
+    }
+    if let Some(query) = &other.query {
+        let short: String = without_literals(query).chars().take(SHOWN).collect();
+        text.push_str(&format!(" ({short})"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_is_seen() {
+        let other = Other {
+            pid: 7,
+            role: Some("site".to_owned()),
+            application: Some("web".to_owned()),
+            state: Some("idle in transaction".to_owned()),
+            since: Some(12.4),
+            query: Some("UPDATE t SET mail = 'a@b.c' WHERE id = 5".to_owned()),
+        };
+        let hidden =
+            Other { role: None, application: None, state: None, since: None, query: None, ..other.clone() };
+        let progress = |percent| Some(Progress { phase: "building index".to_owned(), percent });
+        for (sight, expected) in [
+            (Sight::default(), None),
+            (
+                Sight { blockers: vec![other, hidden], ..Sight::default() },
+                Some(
+                    "waiting for pid 7, role site, application web, idle in transaction for 12 s \
+                     (UPDATE t SET mail = ? WHERE id = ?) and pid 7",
+                ),
+            ),
+            (
+                Sight { blocked: 3, blocked_for: 4.2, progress: progress(Some(41.7)), ..Sight::default() },
+                Some("3 waiting for this run, the longest for 4 s; building index, 42 %"),
+            ),
+            (Sight { progress: progress(None), ..Sight::default() }, Some("building index")),
+        ] {
+            assert_eq!(describe(&sight).as_deref(), expected);
+        }
+    }
+}
