@@ -1,0 +1,144 @@
+//! What is in the way of a connection is named with the address, the reason and what to check.
+
+use std::net::TcpListener;
+
+use crate::support::{Database, Directory, Job, Relay, Server, Setup, until};
+
+const SCRIPTS: &[(&str, &str)] = &[("1_a.up.sql", "CREATE TABLE a ();"), ("1_a.down.sql", "DROP TABLE a;")];
+
+#[test]
+fn an_unknown_database_is_refused_and_not_created() {
+    let setup = Setup::with(SCRIPTS);
+    let Server { host, port, .. } = Server::of_environment();
+    setup.job("upgrade head").env("POSTGRES_DB", "nothing_is_called_so").run().is(
+        8,
+        "",
+        &format!(
+            "error: {host}:{port} refused the connection: database \"nothing_is_called_so\" does not exist (SQLSTATE 3D000); \
+             check POSTGRES_DB; the job creates no database"
+        ),
+    );
+}
+
+#[test]
+fn a_host_that_does_not_resolve_is_unreachable() {
+    let setup = Setup::with(SCRIPTS);
+    let job = setup.job("upgrade head").env("POSTGRES_HOST", "no-such-host.invalid");
+    let outcome = job.env("CONNECT_TIMEOUT", "300ms").run();
+    outcome.fails(3, "error: no connection to the server within 300ms: no-such-host.invalid:");
+    assert!(outcome.stderr.trim_end().ends_with("; nothing was changed"), "{}", outcome.stderr);
+    assert_eq!(outcome.stdout, "");
+}
+
+#[test]
+fn a_closed_port_is_unreachable() {
+    let setup = Setup::with(SCRIPTS);
+    // Free a moment ago, and nothing else asks for it.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let job =
+        setup.job("upgrade head").env("POSTGRES_HOST", "127.0.0.1").env("POSTGRES_PORT", &port.to_string());
+    job.env("CONNECT_TIMEOUT", "200ms").run().is(
+        3,
+        "",
+        &format!(
+            "error: no connection to the server within 200ms: 127.0.0.1:{port}: Connection refused (os error 111); \
+             nothing was changed"
+        ),
+    );
+}
+
+#[test]
+fn a_server_that_accepts_and_never_answers_is_given_up_in_time() {
+    let setup = Setup::with(SCRIPTS);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let job =
+        setup.job("upgrade head").env("POSTGRES_HOST", "127.0.0.1").env("POSTGRES_PORT", &port.to_string());
+    job.env("CONNECT_TIMEOUT", "300ms").run().is(
+        3,
+        "",
+        &format!(
+            "error: no connection to the server within 300ms: 127.0.0.1:{port}: the server did not answer; \
+             nothing was changed"
+        ),
+    );
+}
+
+#[test]
+fn a_server_that_comes_up_late_is_waited_for() {
+    let setup = Setup::with(SCRIPTS);
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let job = setup.job("upgrade head").env("POSTGRES_HOST", "127.0.0.1").without("RUST_LOG");
+    let mut running = job.env("POSTGRES_PORT", &closed.to_string()).start();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(!running.is_over(), "it waits");
+    let _relay = Relay::at(&format!("127.0.0.1:{closed}"));
+    let outcome = running.wait();
+    assert!(outcome.ok().stderr.contains(" INFO waiting for the server at 127.0.0.1:"), "{}", outcome.stderr);
+    assert_eq!(setup.database.versions(), [1]);
+}
+
+#[test]
+fn the_directory_of_a_unix_socket_serves_as_host() {
+    let setup = Setup::with(SCRIPTS);
+    let job = setup.job("upgrade head").env("POSTGRES_HOST", &Server::of_environment().socket);
+    job.run().is(0, "upgrade from base to 1: 1 migration\n  applied  1  a  N ms\ndone: 1 migration in N ms; the database is at 1 (head)", "");
+}
+
+#[test]
+fn a_directory_without_a_socket_is_unreachable() {
+    let directory = Directory::with(SCRIPTS);
+    let job = Job::new("current").within(&directory).env("POSTGRES_HOST", "/nonexistent");
+    let job = job.env("POSTGRES_DB", "app").env("POSTGRES_USER", "owner").env("POSTGRES_PASSWORD", "x");
+    job.env("CONNECT_TIMEOUT", "50ms").run().is(
+        3,
+        "",
+        "error: no connection to the server within 50ms: /nonexistent/.s.PGSQL.5432: \
+         No such file or directory (os error 2); nothing was changed",
+    );
+}
+
+#[test]
+fn a_database_may_be_called_anything() {
+    let database = Database::called(" ü'\"$x-;Z");
+    let directory = Directory::with(SCRIPTS);
+    for (words, versions) in [("upgrade head", &[1][..]), ("downgrade base", &[]), ("upgrade head", &[1])] {
+        Job::new(words).within(&directory).on(&database).run().ok();
+        assert_eq!(database.versions(), versions);
+    }
+}
+
+#[test]
+fn a_connection_limit_that_is_reached_is_waited_out() {
+    let setup = Setup::with(SCRIPTS);
+    let role = setup.database.role("secret");
+    setup.database.execute(&format!("ALTER ROLE \"{}\" CONNECTION LIMIT 0", role.name));
+    let mut running = setup.job("current").role(&role).start();
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert!(!running.is_over());
+    setup.database.execute(&format!("ALTER ROLE \"{}\" CONNECTION LIMIT -1", role.name));
+    running.wait().is(0, "base\n  pending  1  a", "");
+    until("no session is left", || setup.database.sessions() == 0);
+}
+
+/// Whether it was committed depends on when the server notices; that the job tells it right does not.
+#[test]
+fn after_a_cut_the_job_learns_what_became_of_the_migration() {
+    let setup = Setup::with(&[
+        ("1_a.up.sql", "CREATE TABLE a ();\nSELECT pg_sleep(1.5);"),
+        ("2_b.up.sql", "CREATE TABLE b ();"),
+    ]);
+    let relay = Relay::at("127.0.0.1:0");
+    let job = setup.job("upgrade head").env("POSTGRES_HOST", "127.0.0.1");
+    let job = job.env("POSTGRES_PORT", &relay.port.to_string()).start();
+    until("the job sleeps", || setup.database.is_sleeping());
+    relay.cut();
+    let outcome = job.wait();
+    match setup.database.versions().as_slice() {
+        [] => outcome.fails(3, "= state: it was rolled back; the database is at base, as before this run; run again to go on"),
+        [1] => outcome.fails(3, "= state: it was committed all the same; the database is at 1: 1 step of this run committed, 1 not; run again to go on"),
+        others => panic!("{others:?}"),
+    };
+    setup.job("upgrade head").run().ok();
+    assert_eq!(setup.database.versions(), [1, 2]);
+}

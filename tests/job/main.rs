@@ -1,0 +1,30 @@
+//! The job's promises, one module each, kept by the real binary against a real server.
+//!
+//! Run by `cargo xtask test`, which starts the server and names it in the environment.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
+
+mod support;
+
+mod bookkeeping;
+mod configuration;
+mod connection;
+mod downgrade;
+mod drift_and_stamp;
+mod history_and_current;
+mod json;
+mod locks;
+mod no_transaction;
+mod offline_sql;
+mod passwords;
+mod privileges;
+mod resolve;
+mod revisions;
+mod scripts;
+mod session_state;
+mod signals;
+mod sqlx_oracle;
+mod tls;
+mod transactions;
+mod upgrade;
+mod verdict;
+mod website;

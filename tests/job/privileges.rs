@@ -1,0 +1,147 @@
+//! Reading takes SELECT and no more; what is missing for anything else is named as a GRANT.
+
+use crate::support::{Outcome, Role, Setup, quoted};
+
+const SCRIPTS: &[(&str, &str)] =
+    &[("1_a.up.sql", "CREATE TABLE a ();"), ("2_b.up.sql", "CREATE TABLE b ();")];
+
+/// Version 1 is applied; the role may do what the database lets anybody do.
+fn half_way_up() -> (Setup, Role) {
+    let setup = Setup::with(SCRIPTS);
+    setup.job("upgrade 1").run().ok();
+    let role = setup.database.role("secret");
+    (setup, role)
+}
+
+/// Does what the message says.
+fn follow(setup: &Setup, outcome: &Outcome) {
+    let (_, grant) = outcome.stderr.trim_end().split_once("grant it with: ").expect("a GRANT to paste");
+    setup.database.execute(&grant.replace("DATABASE", &setup.database.name));
+}
+
+#[test]
+fn select_is_enough_to_read() {
+    let (setup, role) = half_way_up();
+    setup.database.execute(&format!("GRANT SELECT ON _sqlx_migrations TO {}", quoted(&role.name)));
+    setup.job("current").role(&role).run().is(0, "1\n  pending  2  b", "");
+    setup.job("current --check").role(&role).run().fails(9, "1 migration is pending");
+    setup.job("history").role(&role).run().is(
+        0,
+        "pending      2  b (head)\napplied      1  a (current)  TIME, N ms",
+        "",
+    );
+    setup.job("upgrade head --plan").role(&role).run().ok();
+    let outcome = setup.job("upgrade head").role(&role).run();
+    outcome.is(
+        8,
+        "",
+        "error: role \"DATABASE_role_1\" may not write to \"public\".\"_sqlx_migrations\"; grant it with: \
+         GRANT INSERT, UPDATE, DELETE ON \"public\".\"_sqlx_migrations\" TO \"DATABASE_role_1\"",
+    );
+    follow(&setup, &outcome);
+    // Now it is the script that may not: PostgreSQL 15 keeps the schema public closed.
+    setup.database.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC");
+    setup.job("upgrade head").role(&role).run().fails(5, "permission denied for schema public");
+    setup.database.execute(&format!("GRANT CREATE ON SCHEMA public TO {}", quoted(&role.name)));
+    setup.job("upgrade head").role(&role).run().ok();
+    setup.database.execute("DROP TABLE b");
+}
+
+#[test]
+fn nothing_to_do_takes_no_right_to_write() {
+    let (setup, role) = half_way_up();
+    setup.database.execute(&format!("GRANT SELECT ON _sqlx_migrations TO {}", quoted(&role.name)));
+    setup.job("upgrade 1").role(&role).run().is(0, "nothing to do: the database is at 1", "");
+}
+
+#[test]
+fn a_role_without_select_is_told_what_to_grant() {
+    let (setup, role) = half_way_up();
+    let outcome = setup.job("current").role(&role).run();
+    outcome.fails(8, "may not read \"public\".\"_sqlx_migrations\"; grant it with: GRANT SELECT ON \"public\".\"_sqlx_migrations\" TO ");
+    follow(&setup, &outcome);
+    setup.job("current").role(&role).run().is(0, "1\n  pending  2  b", "");
+}
+
+#[test]
+fn a_role_without_usage_of_the_schema_does_not_take_the_database_for_empty() {
+    let (setup, role) = half_way_up();
+    setup.database.execute(&format!(
+        "CREATE SCHEMA \"S p\"; ALTER TABLE _sqlx_migrations SET SCHEMA \"S p\"; GRANT SELECT ON \"S p\"._sqlx_migrations TO {}",
+        quoted(&role.name)
+    ));
+    for words in ["current", "history", "upgrade head"] {
+        let outcome = setup.job(words).role(&role).run();
+        outcome.fails(8, "where the bookkeeping is; grant it with: GRANT USAGE ON SCHEMA ");
+    }
+    follow(&setup, &setup.job("current").role(&role).run());
+    setup.job("current").role(&role).run().is(0, "1\n  pending  2  b", "");
+}
+
+#[test]
+fn rows_hidden_by_row_level_security_are_not_taken_for_missing() {
+    let (setup, role) = half_way_up();
+    setup.database.execute(&format!(
+        "ALTER TABLE _sqlx_migrations ENABLE ROW LEVEL SECURITY; \
+         GRANT SELECT, INSERT, UPDATE, DELETE ON _sqlx_migrations TO {}",
+        quoted(&role.name)
+    ));
+    for words in ["current", "history", "upgrade head"] {
+        setup
+            .job(words)
+            .role(&role)
+            .run()
+            .fails(8, "error: row-level security hides rows of \"public\".\"_sqlx_migrations\" from role ");
+    }
+}
+
+#[test]
+fn a_role_that_may_not_create_the_bookkeeping_is_told_what_to_grant() {
+    let setup = Setup::with(SCRIPTS);
+    setup.database.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC");
+    let role = setup.database.role("secret");
+    setup.job("current").role(&role).run().ok();
+    let outcome = setup.job("upgrade head").role(&role).run();
+    outcome.is(
+        8,
+        "",
+        "error: role \"DATABASE_role_1\" may not create _sqlx_migrations in schema \"public\"; grant it with: \
+         GRANT CREATE ON SCHEMA \"public\" TO \"DATABASE_role_1\"",
+    );
+    follow(&setup, &outcome);
+    setup.job("upgrade head").role(&role).run().ok();
+    setup.database.execute("DROP TABLE a, b, _sqlx_migrations");
+}
+
+#[test]
+fn a_role_that_may_not_connect_is_told_what_to_grant() {
+    let setup = Setup::with(SCRIPTS);
+    let role = setup.database.role("secret");
+    setup
+        .database
+        .execute(&format!("REVOKE CONNECT ON DATABASE {} FROM PUBLIC", quoted(&setup.database.name)));
+    let outcome = setup.job("current").role(&role).run();
+    outcome.fails(8, "permission denied for database \"DATABASE\" (SQLSTATE 42501)");
+    follow(&setup, &outcome);
+    setup.job("current").role(&role).run().ok();
+    setup.database.execute(&format!(
+        "REVOKE CONNECT ON DATABASE {} FROM {}",
+        quoted(&setup.database.name),
+        quoted(&role.name)
+    ));
+}
+
+#[test]
+fn a_role_whose_transactions_are_read_only_is_told_so() {
+    let (setup, role) = half_way_up();
+    let name = quoted(&role.name);
+    setup.database.execute(&format!(
+        "GRANT ALL ON _sqlx_migrations TO {name}; ALTER ROLE {name} SET default_transaction_read_only = on"
+    ));
+    setup.job("upgrade head").role(&role).run().is(
+        8,
+        "",
+        "error: transactions of role \"DATABASE_role_1\" are read-only here (default_transaction_read_only)",
+    );
+    setup.job("current").role(&role).run().ok();
+}

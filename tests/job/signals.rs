@@ -1,0 +1,139 @@
+//! A signal rolls back what is under way and says so; a run that was killed does not hold up the next.
+
+use std::time::Duration;
+
+use crate::support::{Running, Setup, until};
+
+/// A job that sleeps in its second migration.
+fn asleep(first_line: &str, transaction: &str) -> (Setup, Running) {
+    let setup = Setup::with(&[
+        ("1_a.up.sql", "CREATE TABLE a ();"),
+        ("2_b.up.sql", &format!("{first_line}CREATE TABLE b ();\nSELECT pg_sleep(600);")),
+        ("3_c.up.sql", "CREATE TABLE c ();"),
+    ]);
+    let job = setup.job("upgrade head").env("TRANSACTION", transaction).start();
+    until("the job sleeps", || setup.database.is_sleeping());
+    (setup, job)
+}
+
+#[test]
+fn a_signal_rolls_back_and_leaves_no_session() {
+    for (name, code, words) in [("TERM", 143, "terminated by SIGTERM"), ("INT", 130, "interrupted by SIGINT")]
+    {
+        let (setup, job) = asleep("", "each");
+        job.signal(name);
+        job.wait().is(
+            code,
+            "upgrade from base to 3: 3 migrations\n  applied  1  a  N ms",
+            &format!(
+                " WARN {words}; rolling back
+error: applying 2 (b), statement 2 of 2: {words}
+ --> migrations/2_b.up.sql:2:1
+  |
+2 | SELECT pg_sleep(600);
+  | ^ in the statement that starts here
+  = sqlstate: 57014
+  = state: it was rolled back; the database is at 1: 1 step of this run committed, 2 not"
+            ),
+        );
+        assert_eq!(setup.database.tables("public"), ["_sqlx_migrations", "a"]);
+        until("no session is left", || setup.database.sessions() == 0);
+        setup.directory.write("2_b.up.sql", "CREATE TABLE b ();");
+        setup.job("upgrade head").run().ok();
+    }
+}
+
+#[test]
+fn a_signal_undoes_the_whole_of_a_single_transaction() {
+    let (setup, job) = asleep("", "run");
+    job.signal("TERM");
+    job.wait()
+        .fails(143, "the whole run up to here was rolled back; the database is at base, as before this run");
+    assert_eq!(setup.database.tables("public"), ["_sqlx_migrations"]);
+}
+
+#[test]
+fn a_signal_in_a_script_without_a_transaction_says_that_it_stands_halfway() {
+    let (setup, job) = asleep("-- no-transaction\n", "each");
+    job.signal("TERM");
+    let outcome = job.wait();
+    outcome.fails(6, "= state: the script stands halfway: 1 of its 2 statements ");
+    assert_eq!(setup.database.tables("public"), ["_sqlx_migrations", "a", "b"]);
+    assert!(!setup.database.value::<bool>("SELECT success FROM _sqlx_migrations WHERE version = 2"));
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_an_answer() {
+    let (setup, job) = asleep("", "each");
+    job.signal("INT");
+    job.signal("INT");
+    let outcome = job.wait();
+    outcome.fails(130, "interrupted by SIGINT");
+    setup.database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND application_name = 'run-migrations'",
+    );
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_the_run_lock() {
+    let (setup, holder) = asleep("", "each");
+    let mut waiting = setup.job("upgrade head").start();
+    until("the second job waits for the lock", || setup.database.sessions() == 2);
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(!waiting.is_over());
+    waiting.signal("TERM");
+    let outcome = waiting.wait();
+    outcome.fails(143, "error: terminated by SIGTERM: stopped before the next step; it had waited ");
+    outcome.fails(143, " for the run lock; nothing was changed\n");
+    holder.signal("TERM");
+    assert_eq!(holder.wait().code, Some(143));
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_the_server() {
+    let setup = Setup::with(&[("1_a.up.sql", "SELECT 1;")]);
+    let mut job =
+        setup.job("upgrade head").env("POSTGRES_HOST", "127.0.0.1").env("POSTGRES_PORT", "1").start();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!job.is_over());
+    job.signal("TERM");
+    job.wait().fails(143, "there was no connection yet; nothing was changed");
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_migrations() {
+    let setup = Setup::with(&[("1_a.up.sql", "SELECT 1;")]);
+    let mut job = setup.job("current --wait 10m").start();
+    until("the job has connected", || setup.database.sessions() == 1);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!job.is_over());
+    job.signal("TERM");
+    job.wait().fails(143, "it only waited; nothing was changed");
+}
+
+/// The server must notice by itself that the one it works for is gone.
+#[test]
+fn after_a_kill_the_next_run_succeeds() {
+    let (setup, job) = asleep("", "each");
+    job.signal("KILL");
+    assert_eq!(job.wait().code, None);
+    setup.directory.write("2_b.up.sql", "CREATE TABLE b ();");
+    setup.job("upgrade head").env("RUN_LOCK_TIMEOUT", "60s").run().ok();
+    assert_eq!(setup.database.versions(), [1, 2, 3]);
+}
+
+#[test]
+fn a_server_that_ends_the_session_is_told_from_a_failed_migration() {
+    let (setup, job) = asleep("", "each");
+    setup.database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND application_name = 'run-migrations'",
+    );
+    let outcome = job.wait();
+    outcome.fails(
+        3,
+        "it was rolled back; the database is at 1: 1 step of this run committed, 2 not; run again to go on",
+    );
+    assert_eq!(setup.database.versions(), [1]);
+}
