@@ -4,6 +4,7 @@ mod connect;
 mod error;
 mod guard;
 mod lock;
+mod pooling;
 #[cfg(target_os = "linux")]
 mod relay;
 mod session;
@@ -12,6 +13,7 @@ mod watcher;
 pub use connect::{CANCEL_GRACE, cancel, connect};
 pub use error::{DatabaseError, ServerError};
 pub use lock::{RunLock, unlock_and_lock_again};
+pub use pooling::refuse_transaction_pooling;
 pub use session::{Completed, Facts, Session, Table};
 pub use watcher::{Other, Progress, Sight, Watcher};
 

@@ -93,6 +93,13 @@ impl Place<'_> {
         tracing::debug!("connected to database {} as {}", session.facts.database, session.facts.user);
         Ok(session)
     }
+
+    /// Takes the run lock, where it can be kept and there is leave to write.
+    async fn lock(&self, session: &mut Session) -> Result<RunLock, Error> {
+        refuse_unwritable(session)?;
+        database::refuse_transaction_pooling(session, self.server).await?;
+        RunLock::take(session, &self.server.manners, self.interrupt).await
+    }
 }
 
 async fn change(
@@ -126,8 +133,7 @@ async fn change(
             first?;
         }
     }
-    refuse_unwritable(&session)?;
-    let lock = RunLock::take(&mut session, &place.server.manners, place.interrupt).await?;
+    let lock = place.lock(&mut session).await?;
     let applied = session.look_again().await?;
     let standing = Standing::of(place.history, &applied);
     let plan = decide(place.history, &standing)?;
@@ -244,6 +250,7 @@ async fn learn(place: &Place<'_>, mut failure: Box<Failure>, reporter: &mut Repo
     tracing::warn!("{}; connecting again to learn what became of it", failure.headline());
     let applied = async {
         let mut session = place.connect(reporter).await?;
+        refuse_unwritable(&session)?;
         let lock = RunLock::take(&mut session, &place.server.manners, place.interrupt).await?;
         let applied = session.look_again().await?;
         lock.release(&mut session).await?;

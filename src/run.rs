@@ -105,9 +105,18 @@ impl Attempts {
 }
 
 /// A failed step, and whether it may be tried again.
-struct Stopped {
-    failure: Box<Failure>,
-    may_repeat: bool,
+enum Stopped {
+    /// For good.
+    ForGood(Error),
+    /// Only a lock was missing.
+    NotGranted(Box<Failure>),
+}
+
+impl Stopped {
+    fn of(failure: Failure, may_repeat: bool) -> Self {
+        let failure = Box::new(failure);
+        if may_repeat { Self::NotGranted(failure) } else { Self::ForGood(Error::Step(failure)) }
+    }
 }
 
 impl Runner<'_> {
@@ -142,13 +151,13 @@ impl Runner<'_> {
     ///
     /// # Errors
     /// The failure itself, when it is not to be tried again.
-    async fn pause(
-        &mut self,
-        Stopped { mut failure, may_repeat }: Stopped,
-        attempts: &mut Attempts,
-    ) -> Result<(), Error> {
+    async fn pause(&mut self, stopped: Stopped, attempts: &mut Attempts) -> Result<(), Error> {
+        let mut failure = match stopped {
+            Stopped::ForGood(error) => return Err(error),
+            Stopped::NotGranted(failure) => failure,
+        };
         let pause = jittered(DRAIN);
-        if !may_repeat || !attempts.may_repeat_after(pause, &self.manners) {
+        if !attempts.may_repeat_after(pause, &self.manners) {
             if attempts.count > 1 {
                 let times = counted(attempts.count as usize, "time", "times");
                 failure.state =
@@ -173,6 +182,12 @@ impl Runner<'_> {
     async fn transaction(&mut self, steps: &[Prepared<'_>]) -> Result<(), Stopped> {
         let last = steps.len() - 1;
         for (index, prepared) in steps.iter().enumerate() {
+            if let Some(signal) = self.interrupt.signal() {
+                // Without an answer the end of the session does the same.
+                let _ = self.session.execute("ROLLBACK".to_owned()).await;
+                self.reporter.discarded(prepared);
+                return Err(Stopped::ForGood(Error::Interrupted { signal, state: self.reporter.state() }));
+            }
             let started = Instant::now();
             self.announce(prepared);
             let frame = Frame { begins: index == 0, commits: index == last };
@@ -233,7 +248,7 @@ impl Runner<'_> {
         };
         let may_repeat = outcome == Outcome::NotGranted;
         let failure = self.failure(prepared, culprit, excerpt, error, outcome, state);
-        Stopped { failure: Box::new(failure), may_repeat }
+        Stopped::of(failure, may_repeat)
     }
 
     fn outcome(&self, error: &DatabaseError) -> Outcome {

@@ -155,14 +155,8 @@ impl Session {
     }
 
     /// Runs one query and takes the single value it gives.
-    pub(super) async fn value<T>(&mut self, sql: String) -> Result<T, DatabaseError>
-    where
-        T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
-    {
-        let results = rows(&mut self.connection, sql).await.map_err(|completed| completed.error)?;
-        let row = results.last().and_then(|rows| rows.first());
-        let row = row.ok_or_else(|| DatabaseError::Cut("the server answered nothing".into()))?;
-        row.try_get(0).map_err(DatabaseError::from)
+    pub(super) async fn value<T: Value>(&mut self, sql: String) -> Result<T, DatabaseError> {
+        value(&mut self.connection, sql).await
     }
 
     /// Looks again for the bookkeeping table and reads it, oldest first; empty where there is none.
@@ -239,6 +233,19 @@ impl Session {
     pub async fn close(self) {
         let _ = self.connection.close().await;
     }
+}
+
+/// What a single value can be read as.
+pub(super) trait Value: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> {}
+
+impl<T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>> Value for T {}
+
+/// Runs statements and takes the first value of the last.
+pub(super) async fn value<T: Value>(connection: &mut PgConnection, sql: String) -> Result<T, DatabaseError> {
+    let results = rows(connection, sql).await.map_err(|failed| failed.error)?;
+    let row = results.last().and_then(|rows| rows.first());
+    let row = row.ok_or_else(|| DatabaseError::Cut("the server answered nothing".into()))?;
+    row.try_get(0).map_err(DatabaseError::from)
 }
 
 /// Runs statements and keeps the rows of each.

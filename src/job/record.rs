@@ -1,8 +1,8 @@
 //! `stamp` and `resolve`: they change what is recorded, never what is there.
 
-use super::{Place, bookkeeping, refuse_unwritable};
+use super::{Place, bookkeeping};
 use crate::config::{Extent, Resolution};
-use crate::database::{RunLock, Session, Table};
+use crate::database::{Session, Table};
 use crate::drift;
 use crate::error::{Disagreement, Error};
 use crate::message::{self, halfway_direction};
@@ -73,11 +73,8 @@ pub(super) async fn stamp(
     reporter: &mut Reporter,
 ) -> Result<(), Error> {
     let mut session = place.connect(reporter).await?;
-    if extent == Extent::Run {
-        refuse_unwritable(&session)?;
-    }
     let lock = match extent {
-        Extent::Run => Some(RunLock::take(&mut session, &place.server.manners, place.interrupt).await?),
+        Extent::Run => Some(place.lock(&mut session).await?),
         Extent::Plan => None,
     };
     let applied = session.look_again().await?;
@@ -112,8 +109,7 @@ pub(super) async fn resolve(
     reporter: &mut Reporter,
 ) -> Result<(), Error> {
     let mut session = place.connect(reporter).await?;
-    refuse_unwritable(&session)?;
-    let lock = RunLock::take(&mut session, &place.server.manners, place.interrupt).await?;
+    let lock = place.lock(&mut session).await?;
     let applied = session.look_again().await?;
     let Some(row) = applied.iter().find(|row| !row.success) else {
         return Err(Error::NothingToResolve(

@@ -136,7 +136,7 @@ impl Runner<'_> {
                 None => next,
             });
         }
-        Stopped { failure: Box::new(failure), may_repeat }
+        Stopped::of(failure, may_repeat)
     }
 }
 

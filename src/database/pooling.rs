@@ -1,0 +1,38 @@
+//! A connection pooler in transaction mode gives each transaction another server session, where
+//! session locks and settings mean nothing, and stay behind for whoever comes next.
+
+use tokio::time::timeout;
+
+use super::Session;
+use super::connect::{CANCEL_GRACE, authenticate};
+use super::session::value;
+use crate::config::Server;
+use crate::error::Error;
+
+/// Proves that the session is ours alone: while a second connection is in a transaction, it must
+/// not have our server process, and ours must not have changed. Where there is no second connection
+/// to be had, there is no proof, and the run goes on.
+///
+/// # Errors
+/// [`Error::Refused`] where a pooler is at work.
+pub async fn refuse_transaction_pooling(session: &mut Session, server: &Server) -> Result<(), Error> {
+    let Ok(Ok(mut second)) = timeout(CANCEL_GRACE, authenticate(server)).await else {
+        tracing::debug!("no second connection, so a connection pooler would not be noticed");
+        return Ok(());
+    };
+    let Ok(theirs) = value::<i32>(&mut second, "BEGIN; SELECT pg_backend_pid()".to_owned()).await else {
+        return Ok(());
+    };
+    let failed = |source| Error::Database { doing: "looking for a connection pooler", source };
+    let ours: i32 = session.value("SELECT pg_backend_pid()".to_owned()).await.map_err(failed)?;
+    // Dropping the connection ends its transaction, which did nothing.
+    drop(second);
+    if theirs == session.facts.pid || ours != session.facts.pid {
+        return Err(Error::Refused(format!(
+            "{} is a connection pooler in transaction mode, where no lock can be kept; connect to the server \
+             itself, or to a pool in session mode",
+            server.address
+        )));
+    }
+    Ok(())
+}
