@@ -15,6 +15,7 @@ mod json;
 mod locks;
 mod no_transaction;
 mod offline_sql;
+mod on_a_live_site;
 mod passwords;
 mod privileges;
 mod resolve;

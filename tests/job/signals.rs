@@ -71,15 +71,20 @@ fn a_second_signal_does_not_wait_for_an_answer() {
     outcome.fails(130, "interrupted by SIGINT");
     setup.database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-         WHERE datname = current_database() AND application_name = 'run-migrations'",
+         WHERE datname = current_database() AND application_name LIKE 'run-migrations%'",
     );
 }
 
 #[test]
 fn a_signal_ends_the_wait_for_the_run_lock() {
     let (setup, holder) = asleep("", "each");
-    let mut waiting = setup.job("upgrade head").start();
-    until("the second job waits for the lock", || setup.database.sessions() == 2);
+    let mut waiting = setup.job("upgrade head").env("RUN_MIGRATIONS_VERSION", "second").start();
+    until("the second job has connected", || {
+        setup.database.value(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'run-migrations second %' \
+             AND datname = current_database())",
+        )
+    });
     std::thread::sleep(Duration::from_millis(100));
     assert!(!waiting.is_over());
     waiting.signal("TERM");
@@ -128,7 +133,7 @@ fn a_server_that_ends_the_session_is_told_from_a_failed_migration() {
     let (setup, job) = asleep("", "each");
     setup.database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-         WHERE datname = current_database() AND application_name = 'run-migrations'",
+         WHERE datname = current_database() AND application_name LIKE 'run-migrations%'",
     );
     let outcome = job.wait();
     outcome.fails(

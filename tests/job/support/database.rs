@@ -142,7 +142,7 @@ impl Database {
     pub(crate) fn sessions(&self) -> i64 {
         self.value(
             "SELECT count(*) FROM pg_stat_activity \
-             WHERE datname = current_database() AND application_name = 'run-migrations'",
+             WHERE datname = current_database() AND application_name LIKE 'run-migrations%'",
         )
     }
 
@@ -150,7 +150,7 @@ impl Database {
     pub(crate) fn is_sleeping(&self) -> bool {
         self.value(
             "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
-             AND application_name = 'run-migrations' AND wait_event = 'PgSleep')",
+             AND application_name LIKE 'run-migrations %' AND wait_event = 'PgSleep')",
         )
     }
 

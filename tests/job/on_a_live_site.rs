@@ -1,0 +1,51 @@
+//! A run tells who is in its way, and gives way where others wait for it too long.
+
+use sqlx::raw_sql;
+
+use crate::support::{Setup, until};
+
+const SCRIPTS: &[(&str, &str)] =
+    &[("1_a.up.sql", "CREATE TABLE a ();"), ("2_b.up.sql", "ALTER TABLE a ADD b int;")];
+
+#[test]
+fn who_is_in_the_way_is_named_without_the_values_of_the_query() {
+    let setup = Setup::with(SCRIPTS);
+    setup.job("upgrade 1").run().ok();
+    let mut holder = setup.database.connection();
+    let held = raw_sql("BEGIN; LOCK TABLE a IN ACCESS SHARE MODE; SELECT 'hunter2'").execute(&mut holder);
+    setup.database.block_on(held).unwrap();
+    let outcome = setup.job("upgrade head").env("LOCK_TIMEOUT", "6s").without("RUST_LOG").run();
+    let blocker = "pid N, role postgres, application test, idle in transaction for ";
+    let role: String = setup.database.value("SELECT current_user::text");
+    let blocker = blocker.replace("postgres", &role);
+    outcome.fails(4, &format!(" INFO waiting for {blocker}"));
+    outcome.fails(4, &format!("= next: it waited for {blocker}"));
+    outcome.fails(4, "(BEGIN; LOCK TABLE a IN ACCESS SHARE MODE; SELECT ?); run again when that is over\n");
+    assert!(!outcome.stderr.contains("hunter2"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_step_that_keeps_others_waiting_gives_way_on_request() {
+    let setup = Setup::with(&[SCRIPTS[0], ("2_b.up.sql", "ALTER TABLE a ADD b int;\nSELECT pg_sleep(600);")]);
+    setup.job("upgrade 1").run().ok();
+    let job = setup.job("upgrade head").env("MAX_BLOCKING", "500ms").start();
+    until("the job holds its lock", || setup.database.is_sleeping());
+    // Returns when the job has let go of the table.
+    setup.database.execute("SELECT * FROM a");
+    let outcome = job.wait();
+    outcome.fails(4, " WARN 1 session has waited for ");
+    outcome.fails(4, " for a lock of this run, longer than MAX_BLOCKING; cancelling\n");
+    outcome.fails(4, "= state: it was rolled back; the database is at 1, as before this run\n");
+    outcome.fails(
+        4,
+        "= next: others waited for its locks longer than MAX_BLOCKING (500ms); run again when the site is calm, or split \
+         the migration\n",
+    );
+    assert_eq!(setup.database.versions(), [1]);
+}
+
+#[test]
+fn a_long_step_that_nobody_waits_for_takes_its_time() {
+    let setup = Setup::with(&[("1_a.up.sql", "CREATE TABLE a ();\nSELECT pg_sleep(1.5);")]);
+    setup.job("upgrade head").env("MAX_BLOCKING", "100ms").run().ok();
+}
