@@ -39,6 +39,7 @@ pub(crate) struct Xtask {
 pub(crate) enum Task {
     Lint(tasks::lint::Arguments),
     Test(tasks::test::Arguments),
+    Bench(tasks::bench::Arguments),
     NewMigration(tasks::new_migration::Arguments),
     RunMigrations(tasks::run_migrations::Arguments),
     Database(tasks::database::Arguments),

@@ -10,6 +10,7 @@ mod image;
 mod postgres;
 mod process;
 mod project;
+mod proxy;
 mod python;
 mod settings;
 mod tasks;

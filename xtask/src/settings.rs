@@ -57,6 +57,11 @@ impl Platform {
         }
     }
 
+    /// The one a measurement runs on.
+    pub(crate) fn of_this_machine() -> anyhow::Result<Self> {
+        Self::parse(&format!("linux/{}", if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }))
+    }
+
     /// As Docker writes it.
     pub(crate) fn name(self) -> &'static str {
         match self {

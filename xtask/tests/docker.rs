@@ -1,1 +1,262 @@
-//! What needs a Docker daemon, with the real `xtask` and the real image.
+//! What needs a Docker daemon, with the real `xtask` and the real image: `cargo xtask test --all`.
+
+#![expect(clippy::unwrap_used, reason = "a test that unwraps nothing has failed")]
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// The key of the job's run lock, `RunLock::KEY`.
+const RUN_LOCK: i64 = 0x664d_23dc_b454_22d2;
+
+fn variable(name: &str) -> String {
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set; run this with `cargo xtask test --all`"))
+}
+
+fn xtask(words: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(words.split(' ')).stdin(Stdio::null()).env("NO_COLOR", "1");
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("POSTGRES_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn finished(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let (stdout, stderr) = both(&output);
+    assert!(output.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", output.status);
+    stdout
+}
+
+fn both(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+fn docker(words: &[&str]) -> String {
+    finished(Command::new("docker").args(words))
+}
+
+fn psql(database: &str) -> Command {
+    let mut command = Command::new(PathBuf::from(variable("TEST_POSTGRES_BIN")).join("psql"));
+    command
+        .env("PGHOST", variable("TEST_POSTGRES_HOST"))
+        .env("PGPORT", variable("TEST_POSTGRES_PORT"))
+        .env("PGUSER", variable("TEST_POSTGRES_USER"))
+        .env("PGPASSWORD", variable("TEST_POSTGRES_PASSWORD"))
+        .env("PGDATABASE", database)
+        .args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"]);
+    command
+}
+
+/// A database of the test server, gone at the end.
+struct Database(String);
+
+impl Database {
+    fn new(name: &str) -> Self {
+        let name = format!("docker_{name}_{}", std::process::id());
+        finished(psql("postgres").args(["-c", &format!("CREATE DATABASE {name}")]));
+        Self(name)
+    }
+
+    fn query(&self, sql: &str) -> String {
+        finished(psql(&self.0).args(["-c", sql]))
+    }
+
+    /// The job in a container, on this database.
+    fn job(&self, words: &str, image: &str) -> Command {
+        let mut command = xtask(&format!("run-migrations --in-container {words}"));
+        command
+            .env("IMAGE", image)
+            .env("POSTGRES_HOST", variable("TEST_POSTGRES_HOST"))
+            .env("POSTGRES_PORT", variable("TEST_POSTGRES_PORT"))
+            .env("POSTGRES_USER", variable("TEST_POSTGRES_USER"))
+            .env("POSTGRES_PASSWORD", variable("TEST_POSTGRES_PASSWORD"))
+            .env("POSTGRES_DB", &self.0);
+        command
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let _ = psql("postgres").args(["-c", &format!("DROP DATABASE {} WITH (FORCE)", self.0)]).output();
+    }
+}
+
+/// An image of this test alone, gone at the end.
+struct Image(String);
+
+impl Image {
+    fn of(test: &str) -> Self {
+        Self(format!("run-migrations-test-{test}-{}", std::process::id()))
+    }
+
+    fn build(&self, tag: &str) -> String {
+        finished(xtask(&format!("build-image --tag {tag}")).env("IMAGE", &self.0))
+    }
+
+    fn layers(&self, tag: &str) -> String {
+        docker(&["image", "inspect", "--format", "{{json .RootFS.Layers}}", &format!("{}:{tag}", self.0)])
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        for tag in ["latest", "one", "two"] {
+            let _ = Command::new("docker").args(["image", "rm", &format!("{}:{tag}", self.0)]).output();
+        }
+    }
+}
+
+#[test]
+fn two_builds_of_one_tree_give_the_same_layers() {
+    let image = Image::of("layers");
+    assert_eq!(image.build("one"), format!("{}:one", image.0), "the reference alone is on stdout");
+    image.build("two");
+    let layers = image.layers("one");
+    assert_eq!(layers, image.layers("two"));
+    assert_eq!(layers.matches("sha256:").count(), 2, "{layers}");
+    let config = docker(&[
+        "image",
+        "inspect",
+        "--format",
+        "{{.Config.User}} {{.Os}}/{{.Architecture}}",
+        &format!("{}:one", image.0),
+    ]);
+    assert_eq!(config, "65532:65532 linux/amd64");
+}
+
+#[test]
+fn the_image_migrates_a_database_and_takes_it_back() {
+    let image = Image::of("runs");
+    let database = Database::new("runs");
+    let report = finished(&mut database.job("upgrade head", &image.0));
+    assert!(report.starts_with("upgrade from base to "), "{report}");
+    assert_eq!(database.query("SELECT count(*) > 5 AND bool_and(success) FROM _sqlx_migrations"), "t");
+    let again = finished(&mut database.job("upgrade head", &image.0));
+    assert!(again.contains("nothing to do"), "{again}");
+    finished(&mut database.job("downgrade base", &image.0));
+    assert_eq!(database.query("SELECT count(*) FROM _sqlx_migrations"), "0");
+}
+
+#[test]
+fn the_exit_code_of_the_job_is_that_of_the_task() {
+    let image = Image::of("codes");
+    let database = Database::new("codes");
+    let pending = database.job("current --check", &image.0).output().unwrap();
+    assert_eq!(pending.status.code(), Some(9), "{:?}", both(&pending));
+    let refused = database.job("current", &image.0).env("POSTGRES_PASSWORD", "wrong").output().unwrap();
+    let (_, stderr) = both(&refused);
+    assert_eq!(refused.status.code(), Some(8), "{stderr}");
+    assert!(!stderr.contains("wrong\""), "{stderr}");
+}
+
+#[test]
+fn the_password_does_not_show_in_docker_inspect() {
+    let image = Image::of("secret");
+    let database = Database::new("secret");
+    let holder = Holder::of(&database);
+    let mut job = Job(database
+        .job("upgrade head", &image.0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap());
+    let container = job.container(&image);
+    let shown = docker(&["container", "inspect", &container]);
+    assert!(!shown.contains(&variable("TEST_POSTGRES_PASSWORD")), "{shown}");
+    drop(holder);
+    assert!(job.0.wait().unwrap().success());
+}
+
+#[test]
+fn ctrl_c_stops_the_job_and_leaves_no_container() {
+    let image = Image::of("interrupt");
+    let database = Database::new("interrupt");
+    let _holder = Holder::of(&database);
+    let mut job = Job(database
+        .job("upgrade head", &image.0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap());
+    let container = job.container(&image);
+    job.interrupt();
+    let start = Instant::now();
+    let status = job.0.wait().unwrap();
+    assert_eq!(status.code(), Some(143), "what the job ends with when it is asked to stop");
+    assert!(start.elapsed() < Duration::from_secs(8), "it was stopped, not killed: {:?}", start.elapsed());
+    let left = docker(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &format!("id={container}")]);
+    assert_eq!(left, "");
+    assert_eq!(database.query("SELECT to_regclass('_sqlx_migrations') IS NULL"), "t");
+}
+
+/// A session that holds the run lock of a database, so that a job on it waits.
+struct Holder(Child);
+
+impl Holder {
+    fn of(database: &Database) -> Self {
+        let lock = format!("SELECT pg_advisory_lock({RUN_LOCK})");
+        let mut psql = psql(&database.0);
+        let holder = Self(
+            psql.args(["-c", &lock, "-c", "SELECT pg_sleep(600)"]).stdout(Stdio::null()).spawn().unwrap(),
+        );
+        eventually("the lock is held", || {
+            (database.query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == "1").then_some(())
+        });
+        holder
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A running task.
+struct Job(Child);
+
+impl Job {
+    /// The container of the image, once it waits for the lock.
+    fn container(&mut self, image: &Image) -> String {
+        let container = eventually("the container runs", || {
+            let id =
+                docker(&["ps", "--quiet", "--no-trunc", "--filter", &format!("ancestor={}:latest", image.0)]);
+            (!id.is_empty()).then_some(id)
+        });
+        eventually("the job waits for the lock", || {
+            let log = Command::new("docker").args(["logs", &container]).output().unwrap();
+            both(&log).1.contains("waiting for the run lock").then_some(())
+        });
+        container
+    }
+
+    fn interrupt(&self) {
+        finished(Command::new("kill").args(["-INT", &self.0.id().to_string()]));
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Compiling the image's binary may come first.
+fn eventually<T>(what: &str, attempt: impl Fn() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = attempt() {
+            return found;
+        }
+        assert!(start.elapsed() < Duration::from_secs(600), "it never came about that {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

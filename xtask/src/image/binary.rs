@@ -85,21 +85,26 @@ fn probe(project: &Project, target: &str) -> anyhow::Result<()> {
 
 /// Compiles for an image: the size profile, static, and no path of this machine in it.
 pub(crate) async fn compile(project: &Project, target: &str, platform: Platform) -> anyhow::Result<Vec<u8>> {
-    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), remap(project.root(), ".")];
-    flags.extend(cargo_home().map(|home| remap(&home, "/cargo")));
-    flags
-        .extend(std::env::var_os("CARGO_TARGET_DIR").map(|directory| remap(Path::new(&directory), "target")));
     let path = cargo_build(
         project,
         &["--profile", "job", "--target", target],
-        &[("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))],
+        &[("CARGO_ENCODED_RUSTFLAGS", flags(project))],
     )
     .await?;
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     elf::check_static(&bytes, platform)
         .with_context(|| format!("{} can't go into an image", path.display()))?;
     Ok(bytes)
+}
+
+/// What rustc is told on top of the profile, as CARGO_ENCODED_RUSTFLAGS takes it.
+pub(crate) fn flags(project: &Project) -> String {
+    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), remap(project.root(), ".")];
+    flags.extend(cargo_home().map(|home| remap(&home, "/cargo")));
+    flags
+        .extend(std::env::var_os("CARGO_TARGET_DIR").map(|directory| remap(Path::new(&directory), "target")));
+    flags.join("\u{1f}")
 }
 
 /// Compiles for this machine, as `cargo test` does, so that both share what they build.

@@ -1,5 +1,6 @@
 //! One file for each task, short, to be read from top to bottom.
 
+pub(crate) mod bench;
 pub(crate) mod build_image;
 pub(crate) mod completions;
 pub(crate) mod database;
@@ -19,6 +20,7 @@ pub(crate) async fn run(task: Task) -> anyhow::Result<ExitCode> {
     match task {
         Task::Lint(arguments) => lint::run(&arguments, &project)?,
         Task::Test(arguments) => return test::run(arguments, &project).await,
+        Task::Bench(arguments) => bench::run(&arguments, &project).await?,
         Task::NewMigration(arguments) => new_migration::run(&arguments, &project)?,
         Task::RunMigrations(arguments) => return run_migrations::run(arguments, &project).await,
         Task::Database(arguments) => return database::run(arguments, &project).await,

@@ -25,7 +25,7 @@ pub(crate) struct TestServer {
     certificates: Certificates,
     programs: PathBuf,
     sockets: Scratch,
-    _directory: Scratch,
+    directory: Scratch,
 }
 
 impl TestServer {
@@ -50,11 +50,16 @@ impl TestServer {
         let own = own.each_ref().map(|(name, value)| (*name, value.as_str()));
         let _waiting = ui::waiting("Starting", "a PostgreSQL for this run");
         let throwaway = Throwaway::start(binaries, &directory.path, &[&own, settings].concat())?;
-        Ok(Self { throwaway, certificates, programs, sockets, _directory: directory })
+        Ok(Self { throwaway, certificates, programs, sockets, directory })
     }
 
     pub(crate) fn address(&self) -> &Address {
         self.throwaway.address()
+    }
+
+    /// A place for files that are to go with the server.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory.path
     }
 
     /// A client program of the server's own version.

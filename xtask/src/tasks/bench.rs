@@ -1,0 +1,114 @@
+//! `cargo xtask bench`: the job beside psql, sqlx-cli and Alembic, and every figure beside its target.
+
+mod artifact;
+mod clone;
+mod generated;
+mod measure;
+mod report;
+mod runs;
+mod tools;
+
+use std::os::unix::fs::PermissionsExt;
+
+use anyhow::{Context, bail};
+
+use super::test::server::TestServer;
+use crate::image::binary::{self, Compiler};
+use crate::project::Project;
+use crate::settings::Platform;
+use crate::ui;
+use generated::Generated;
+use report::Report;
+use runs::Bench;
+use tools::{Programs, Tool};
+
+/// Measure the job against its targets and against other tools
+///
+/// Applies the same generated migrations with the job (as it goes into the image), one psql session that sends the same
+/// scripts, and, where they are on PATH, sqlx-cli and Alembic, to a PostgreSQL of its own without fsync. Medians of
+/// interleaved repetitions.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask bench --quick          a first impression, in a minute or two
+  cargo xtask bench                  what the figures in the README were made with
+  cargo xtask bench --fresh-clone    also from a fresh clone to a migrated database, which compiles everything
+  cargo xtask bench --json > bench.json
+
+Environment: PATH, where sqlx and alembic are looked for; CARGO_TARGET_DIR as cargo reads it.")]
+pub(crate) struct Arguments {
+    /// Fewer repetitions, and no 1000 migrations
+    #[arg(long)]
+    quick: bool,
+    /// Print JSON, with every single sample
+    #[arg(long)]
+    json: bool,
+    /// Also time a fresh clone, and an image build after a change to migrations/ alone
+    #[arg(long)]
+    fresh_clone: bool,
+}
+
+pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
+    let platform = Platform::of_this_machine()?;
+    let target = match Compiler::choose(project, platform) {
+        Compiler::Host { target } => target,
+        Compiler::Docker { why } => bail!("the job's image binary can't be compiled here: {why}"),
+    };
+    let job = binary::compile(project, &target, platform).await?;
+    let (quick, fresh_clone, own) = (arguments.quick, arguments.fresh_clone, project.clone());
+    let report = tokio::task::spawn_blocking(move || measure_all(&own, &job, &target, quick, fresh_clone))
+        .await
+        .context("a thread of xtask broke off")??;
+    if arguments.json {
+        ui::result(&serde_json::to_string_pretty(&report).context("the report can't be written")?);
+    } else {
+        ui::result(&report.text());
+    }
+    Ok(())
+}
+
+fn measure_all(
+    project: &Project,
+    job: &[u8],
+    target: &str,
+    quick: bool,
+    fresh_clone: bool,
+) -> anyhow::Result<Report> {
+    let settings = [("max_connections", "50"), ("max_locks_per_transaction", "1024"), ("autovacuum", "off")];
+    let server = TestServer::start(project, &settings)?;
+    let directory = server.directory().join("bench");
+    std::fs::create_dir_all(&directory).context("cannot make a directory for the measurements")?;
+    let programs = Programs { job: directory.join("run-migrations"), psql: server.program("psql") };
+    std::fs::write(&programs.job, job).context("cannot copy the job")?;
+    std::fs::set_permissions(&programs.job, std::fs::Permissions::from_mode(0o755))
+        .context("cannot make the job executable")?;
+    let mut report = Report::default();
+    let (tools, absent) = Tool::ALL.into_iter().partition::<Vec<_>, _>(|tool| programs.of(*tool).is_some());
+    report.absent =
+        absent.iter().map(|tool| format!("{} is not on PATH ({})", tool.name(), tool.how_to_get())).collect();
+    let bench = Bench {
+        server: server.address(),
+        programs,
+        tools,
+        repetitions: if quick { |_| 3 } else { |count| if count >= 1000 { 5 } else { 11 } },
+    };
+    let generate = |count: usize| Generated::write(&directory.join(count.to_string()), count);
+    let sizes: &[usize] = if quick { &[10, 100] } else { &[10, 100, 1000] };
+    for &size in sizes {
+        let _waiting = ui::waiting("Measuring", format!("{size} migrations"));
+        bench.times(&generate(size)?, &mut report)?;
+    }
+    let _waiting = ui::waiting("Measuring", "round trips, memory, planning");
+    bench.round_trips(&generate(10)?, &generate(110)?, &mut report)?;
+    bench.tls(&generate(100)?, &mut report)?;
+    bench.memory(&generate(1000)?, &mut report)?;
+    report.figures.extend(artifact::sizes(project, job)?);
+    report.figures.extend(artifact::planning(project, target)?);
+    if fresh_clone {
+        report.figures.extend(clone::measure(project)?);
+    } else {
+        report.absent.push("a fresh clone was not timed (--fresh-clone)".to_owned());
+    }
+    report.derive();
+    Ok(report)
+}

@@ -1,0 +1,70 @@
+//! The binary, the image made of it, and what planning costs: figures that need no server.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+
+use super::report::{Bound, Figure};
+use crate::image::{binary, context};
+use crate::project::Project;
+use crate::{cargo, process};
+
+/// Sizes of the binary and of the image's two layers as a registry gets them.
+pub(super) fn sizes(project: &Project, binary: &[u8]) -> anyhow::Result<Vec<Figure>> {
+    let megabytes = |bytes: usize| bytes as f64 / 1e6;
+    let license = std::fs::read(project.root().join("LICENSE")).context("cannot read LICENSE")?;
+    let job = context::File { mode: 0o755, ..context::File::new("run-migrations", binary.to_vec()) };
+    let program = context::pack(None, vec![context::File::new("LICENSE", license), job])?;
+    let mut scripts = Vec::new();
+    for entry in std::fs::read_dir(project.migrations()).context("cannot list migrations/")?.flatten() {
+        let bytes =
+            std::fs::read(entry.path()).with_context(|| format!("cannot read {}", entry.path().display()))?;
+        scripts.push(context::File::new(&entry.file_name().to_string_lossy(), bytes));
+    }
+    let compressed = compress(&program)? + compress(&context::pack(Some("migrations"), scripts)?)?;
+    Ok(vec![
+        Figure::new("binary", megabytes(binary.len()), "MB", None),
+        Figure::new("image, compressed", megabytes(compressed), "MB", Some(Bound::AtMost(2.0))),
+    ])
+}
+
+/// With gzip at its usual level, as the docker CLI and most builders push.
+fn compress(bytes: &[u8]) -> anyhow::Result<usize> {
+    let mut child = Command::new("gzip")
+        .args(["-6", "--no-name", "--stdout"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run gzip")?;
+    let mut stdin = child.stdin.take().context("gzip has no stdin")?;
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(bytes));
+        child.wait_with_output().context("cannot wait for gzip")
+    })?;
+    if !output.status.success() {
+        bail!("gzip failed ({})", output.status);
+    }
+    Ok(output.stdout.len())
+}
+
+/// `benches/planning.rs`, with the profile and the flags of the image's binary, so that both share what they compile.
+pub(super) fn planning(project: &Project, target: &str) -> anyhow::Result<Vec<Figure>> {
+    let mut command = cargo::command(project);
+    command
+        .args(["bench", "--quiet", "--package", "run-migrations", "--bench", "planning", "--profile", "job"])
+        .args(["--target", target])
+        .env("CARGO_ENCODED_RUSTFLAGS", binary::flags(project));
+    let printed = process::output(&mut command).context("cannot measure planning")?;
+    let figures = printed.lines().filter_map(|line| {
+        let (name, milliseconds) = line.split_once('\t')?;
+        let bound = name.starts_with("planning").then_some(Bound::AtMost(50.0));
+        Some(Figure::new(
+            format!("10,000 migrations, CPU of {name}"),
+            milliseconds.parse().ok()?,
+            "ms",
+            bound,
+        ))
+    });
+    Ok(figures.collect())
+}
