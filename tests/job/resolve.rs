@@ -88,3 +88,12 @@ fn nothing_to_resolve_is_usage() {
     setup.job("resolve --done --retry").run().fails(2, "resolve: needs one of --done");
     assert_eq!(setup.database.tables("public"), [""; 0]);
 }
+
+#[test]
+fn a_script_that_is_gone_can_be_resolved_all_the_same() {
+    let setup = halfway("up");
+    setup.directory.remove("2_b.up.sql");
+    setup.directory.remove("2_b.down.sql");
+    setup.job("resolve --retry").run().ok();
+    setup.job("current").run().is(0, "1 (head)", "");
+}

@@ -128,3 +128,36 @@ fn settings_of_the_role_do_not_decide_how_a_run_behaves() {
     setup.job("upgrade head").role(&role).run().ok();
     setup.database.execute("DROP TABLE a, _sqlx_migrations");
 }
+
+#[test]
+fn a_temporary_object_under_any_name_does_not_outlive_its_script() {
+    let setup = Setup::with(&[
+        ("1_a.up.sql", "CREATE TABLE pg_temp.t (a int);"),
+        ("2_b.up.sql", "CREATE TABLE pg_temp.t (b int);"),
+        ("3_c.up.sql", "CREATE TABLE t ();"),
+    ]);
+    setup.job("upgrade head").run().ok();
+    assert_eq!(setup.database.tables("public"), ["_sqlx_migrations", "t"]);
+}
+
+/// An old database may still read backslashes in plain strings as escapes.
+#[test]
+fn a_database_with_escapes_in_plain_strings_records_the_same() {
+    let setup = Setup::with(&[
+        ("1_back\\slash.up.sql", "CREATE TABLE a AS SELECT 'x\\';"),
+        (
+            "2_b.up.sql",
+            "-- no-transaction\nCREATE TABLE b AS SELECT 'x\\' AS c; CREATE TABLE c AS SELECT ';' AS d;",
+        ),
+    ]);
+    setup.database.execute(&format!(
+        "ALTER DATABASE {} SET standard_conforming_strings = off",
+        quoted(&setup.database.name)
+    ));
+    setup.job("upgrade head").run().ok();
+    assert_eq!(
+        setup.database.column::<String>("SELECT description FROM _sqlx_migrations ORDER BY version"),
+        ["back\\slash", "b"]
+    );
+    assert!(setup.database.has("c"));
+}

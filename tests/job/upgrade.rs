@@ -159,3 +159,34 @@ fn a_script_that_was_deleted_is_missed() {
         "error: applied, but without a script here: 2 (b); run the image that has the scripts, or bring them back",
     );
 }
+
+#[test]
+fn what_a_script_raises_is_in_the_log() {
+    let setup = Setup::with(&[(
+        "1_a.up.sql",
+        "DROP TABLE IF EXISTS a;\nDO $$ BEGIN RAISE WARNING 'careful'; RAISE NOTICE 'by the way'; END $$;",
+    )]);
+    let outcome = setup.job("upgrade head").without("RUST_LOG").run();
+    for line in ["table \"a\" does not exist, skipping", "by the way"] {
+        assert!(outcome.ok().stderr.contains(&format!(" INFO {line}\n")), "{}", outcome.stderr);
+    }
+    assert!(outcome.stderr.contains(" WARN careful\n"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_reader_that_has_gone_away_does_not_stop_a_migration() {
+    let setup = Setup::with(SCRIPTS);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(setup.job("upgrade head").prints_to(writer).run().stderr, "");
+    assert_eq!(setup.database.versions(), [1, 2, 10]);
+}
+
+#[test]
+fn a_report_that_can_not_be_written_does_not_stop_a_migration() {
+    let setup = Setup::with(SCRIPTS);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let outcome = setup.job("upgrade head").prints_to(full).run();
+    assert!(outcome.stderr.contains("No space left on device"), "{}", outcome.stderr);
+    assert_eq!(setup.database.versions(), [1, 2, 10]);
+}

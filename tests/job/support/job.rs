@@ -75,10 +75,16 @@ impl Job {
         self
     }
 
+    /// Prints its report elsewhere.
+    pub(crate) fn prints_to(mut self, file: impl Into<Stdio>) -> Self {
+        self.command.stdout(file);
+        self
+    }
+
     /// Starts it.
     pub(crate) fn start(mut self) -> Running {
         let mut child = self.command.spawn().unwrap();
-        let stdout = reader(child.stdout.take().unwrap());
+        let stdout = child.stdout.take().map_or_else(|| std::thread::spawn(String::new), reader);
         let stderr = reader(child.stderr.take().unwrap());
         Running { child, stdout: Some(stdout), stderr: Some(stderr), database: self.database }
     }
