@@ -3,6 +3,7 @@
 mod connect;
 mod error;
 mod guard;
+mod leftover;
 mod lock;
 mod pooling;
 #[cfg(target_os = "linux")]
@@ -12,6 +13,7 @@ mod watcher;
 
 pub use connect::{CANCEL_GRACE, cancel, connect};
 pub use error::{DatabaseError, ServerError};
+pub use leftover::Index;
 pub use lock::{RunLock, unlock_and_lock_again};
 pub use pooling::refuse_transaction_pooling;
 pub use session::{Completed, Facts, Session, Table};
@@ -19,6 +21,9 @@ pub use watcher::{Other, Progress, Sight, Watcher};
 
 /// sqlx's bookkeeping table.
 pub const BOOKKEEPING: &str = "_sqlx_migrations";
+
+/// Our own table, which exists while a no-transaction script is under way.
+pub const PROGRESS: &str = "_run_migrations_progress";
 
 /// An identifier in double quotes.
 pub fn quoted_identifier(name: &str) -> String {

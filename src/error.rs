@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::database::DatabaseError;
 use crate::failure::Failure;
 use crate::interrupt::Signal;
+use crate::migration::Version;
 use crate::plan::PlanError;
 
 /// How the process ends; stable, because Kubernetes' `podFailurePolicy` reads it.
@@ -106,12 +107,19 @@ impl fmt::Display for ScriptProblem {
 pub enum Disagreement {
     /// A no-transaction script stopped in the middle.
     #[error(
-        "the no-transaction script of {0} stands halfway: an earlier run began it and did not end it; \
+        "the no-transaction script of {label} stands halfway, and can't go on by itself: {why}; \
          look at the database, bring it to one side, then run \
          `resolve {version} --done` if all of the script is in effect, or \
-         `resolve {version} --retry` if none of it is", version = .0.split(' ').next().unwrap_or_default()
+         `resolve {version} --retry` if none of it is"
     )]
-    Halfway(String),
+    Halfway {
+        /// The migration.
+        version: Version,
+        /// `version (description)`
+        label: String,
+        /// Why a person has to look.
+        why: String,
+    },
     /// Files changed after they were applied.
     #[error(
         "applied migrations were edited:{}\n  put the files back as they were; or, if the database is as \
@@ -221,7 +229,7 @@ impl Error {
         match self {
             Self::Configuration(_) | Self::Scripts(_) | Self::NothingToResolve(_) => ExitCode::Usage,
             Self::Plan(PlanError::Revision(_) | PlanError::WrongWay { .. }) => ExitCode::Usage,
-            Self::Plan(PlanError::Disagreement(Disagreement::Halfway(_))) => ExitCode::Halfway,
+            Self::Plan(PlanError::Disagreement(Disagreement::Halfway { .. })) => ExitCode::Halfway,
             Self::Plan(PlanError::Disagreement(_)) => ExitCode::Disagreement,
             Self::Unreachable { .. } => ExitCode::Unreachable,
             Self::RunLock { .. } => ExitCode::Locked,

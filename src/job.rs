@@ -1,5 +1,6 @@
 //! The straight line of a run: connect, read, plan, lock, read again, run, report.
 
+mod halfway;
 mod look;
 mod record;
 
@@ -17,7 +18,7 @@ use crate::offline;
 use crate::plan::{self, Plan, PlanError};
 use crate::report::{Reporter, text};
 use crate::run::Runner;
-use crate::script::{Prepared, prepare};
+use crate::script::Prepared;
 use crate::standing::{Applied, Standing};
 use crate::watch::Watch;
 
@@ -52,6 +53,7 @@ pub async fn run(
                 Task::Upgrade(target, out_of_order, extent) => {
                     change(
                         &place,
+                        Direction::Up,
                         |history, standing| plan::upgrade(history, standing, target, *out_of_order),
                         *extent,
                         reporter,
@@ -61,6 +63,7 @@ pub async fn run(
                 Task::Downgrade(target, extent) => {
                     change(
                         &place,
+                        Direction::Down,
                         |history, standing| plan::downgrade(history, standing, target),
                         *extent,
                         reporter,
@@ -104,6 +107,7 @@ impl Place<'_> {
 
 async fn change(
     place: &Place<'_>,
+    direction: Direction,
     decide: impl for<'a> Fn(&'a History, &Standing<'a>) -> Result<Plan<'a>, PlanError>,
     extent: Extent,
     reporter: &mut Reporter,
@@ -111,37 +115,48 @@ async fn change(
     let mut session = place.connect(reporter).await?;
     let applied = session.applied().await?;
     refuse_alembic(&mut session).await?;
-    let standing = Standing::of(place.history, &applied);
+    let found = halfway::find(&mut session, place, &applied, direction).await;
+    let (rows, resumed) = match &found {
+        Ok(Some(resumed)) => (resumed.before(&applied), Some(resumed)),
+        _ => (applied, None),
+    };
+    let standing = Standing::of(place.history, &rows);
     let first = decide(place.history, &standing);
     match (&first, extent) {
         (Ok(plan), Extent::Plan) => {
-            let prepared = prepare(&plan.steps)?;
+            let prepared = halfway::prepare(&plan.steps, resumed)?;
             show_plan(plan, &prepared, &session, place, reporter);
             session.close().await;
             return Ok(());
         }
-        (Ok(plan), Extent::Run) if plan.steps.is_empty() => {
+        (Ok(plan), Extent::Run) if plan.steps.is_empty() && resumed.is_none() => {
             finish_idle(plan, reporter);
             session.close().await;
             return Ok(());
         }
         // Scripts that can't be used and revisions that name nothing don't need the lock to be
         // refused; all else may be the middle of somebody else's run.
-        (Ok(plan), Extent::Run) => drop(prepare(&plan.steps)?),
+        (Ok(plan), Extent::Run) => drop(halfway::prepare(&plan.steps, resumed)?),
         (Err(PlanError::Disagreement(_)), Extent::Run) => {}
         (Err(_), _) => {
+            found?;
             first?;
         }
     }
     let lock = place.lock(&mut session).await?;
     let applied = session.look_again().await?;
-    let standing = Standing::of(place.history, &applied);
+    let resumed = halfway::find(&mut session, place, &applied, direction).await?;
+    let rows = resumed.as_ref().map_or_else(|| applied.clone(), |resumed| resumed.before(&applied));
+    let standing = Standing::of(place.history, &rows);
     let plan = decide(place.history, &standing)?;
-    if plan.steps.is_empty() {
+    let prepared = halfway::prepare(&plan.steps, resumed.as_ref())?;
+    if prepared.is_empty() {
         finish_idle(&plan, reporter);
     } else {
-        let prepared = prepare(&plan.steps)?;
         show_heading(&plan, &prepared, &session, place, reporter);
+        if let Some(resumed) = &resumed {
+            resumed.clean_up(&mut session).await?;
+        }
         carry_out(&mut session, &lock, &prepared, place, reporter).await?;
         reporter.show(text::done);
     }

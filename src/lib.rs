@@ -20,6 +20,7 @@ pub mod migration;
 pub mod offline;
 pub mod plan;
 pub mod report;
+pub mod resume;
 pub mod revision;
 pub mod run;
 pub mod script;

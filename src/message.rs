@@ -4,6 +4,8 @@
 //! reports each command that completes, so their number tells which one failed even where the
 //! error has no position.
 
+pub mod halfway;
+
 use std::ops::Range;
 
 use crate::database::{ServerError, Table, quoted_literal, unlock_and_lock_again};
@@ -23,16 +25,6 @@ pub fn create_bookkeeping(name: &str) -> String {
     execution_time BIGINT NOT NULL
 )"
     )
-}
-
-/// The `execution_time` of a row whose script began and did not end tells which way it went: -1,
-/// which sqlx writes too, on the way up, and below that on the way down. Applied twice, this gives
-/// the time there was before.
-pub const HALFWAY_DOWN: &str = "-3 - execution_time";
-
-/// Which way the script of a halfway row went.
-pub fn halfway_direction(execution_time: i64) -> Direction {
-    if execution_time < -1 { Direction::Down } else { Direction::Up }
 }
 
 /// Where a message begins its transaction and where it ends it.
@@ -209,52 +201,6 @@ pub fn rewrite_checksum(migration: &Migration, table: &Table) -> String {
 /// Takes a migration's row away.
 pub fn remove(version: Version, table: &Table) -> String {
     format!("DELETE FROM {} WHERE version = {}", table.qualified(), proven(version))
-}
-
-/// Before the first statement of a no-transaction script: the row that says it stands halfway.
-pub fn enter_halfway(prepared: &Prepared<'_>, table: &Table) -> String {
-    match prepared.step.direction {
-        Direction::Up => insert(prepared.step.migration, table, false, "-1"),
-        Direction::Down => format!(
-            "UPDATE {} SET success = false, execution_time = {HALFWAY_DOWN} WHERE version = {}",
-            table.qualified(),
-            proven(prepared.step.migration.version),
-        ),
-    }
-}
-
-/// After the last statement of a no-transaction script, which took so long.
-pub fn leave_halfway(prepared: &Prepared<'_>, table: &Table, nanoseconds: u128) -> String {
-    match prepared.step.direction {
-        Direction::Up => settle(prepared.step.migration.version, table, Some(nanoseconds)),
-        Direction::Down => remove(prepared.step.migration.version, table),
-    }
-}
-
-/// When nothing of a no-transaction script took effect: as it was before.
-pub fn undo_halfway(version: Version, direction: Direction, table: &Table) -> String {
-    match direction {
-        Direction::Up => remove(version, table),
-        Direction::Down => settle(version, table, None),
-    }
-}
-
-/// When all of a no-transaction script took effect, though nobody saw its end.
-pub fn finish_halfway(version: Version, direction: Direction, table: &Table) -> String {
-    match direction {
-        Direction::Up => settle(version, table, Some(0)),
-        Direction::Down => remove(version, table),
-    }
-}
-
-/// Makes a halfway row one of an applied migration, with a new time or the one it had before.
-fn settle(version: Version, table: &Table, nanoseconds: Option<u128>) -> String {
-    let time = nanoseconds.map_or_else(|| HALFWAY_DOWN.to_owned(), |nanoseconds| nanoseconds.to_string());
-    format!(
-        "UPDATE {} SET success = true, execution_time = {time} WHERE version = {}",
-        table.qualified(),
-        proven(version),
-    )
 }
 
 #[cfg(test)]

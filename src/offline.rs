@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::database::{BOOKKEEPING, RunLock, quoted_literal};
 use crate::error::{Error, counted};
-use crate::message;
+use crate::message::{self, halfway};
 use crate::migration::{Direction, History, Migration};
 use crate::plan::{PlanError, Step};
 use crate::revision::{Offline, Position, Range, resolve};
@@ -197,8 +197,8 @@ fn bookkeeping(prepared: &Prepared<'_>) -> (String, String) {
         }
         (Direction::Down, true) => (String::new(), delete),
         (Direction::Down, false) => {
-            let halfway = message::HALFWAY_DOWN;
-            let set = format!("SET success = false, execution_time = {halfway} WHERE version = {version}");
+            let before = halfway::DOWN;
+            let set = format!("SET success = false, execution_time = {before} WHERE version = {version}");
             (format!("UPDATE {BOOKKEEPING} {set};\n"), delete)
         }
     }

@@ -169,7 +169,11 @@ pub fn downgrade<'a>(
 
 pub(crate) fn refuse_halfway(standing: &Standing<'_>) -> Result<(), Disagreement> {
     match standing.with(Status::Halfway).next() {
-        Some(entry) => Err(Disagreement::Halfway(entry.label())),
+        Some(entry) => Err(Disagreement::Halfway {
+            version: entry.version,
+            label: entry.label(),
+            why: "an earlier run began it and did not end it".to_owned(),
+        }),
         None => Ok(()),
     }
 }

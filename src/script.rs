@@ -18,6 +18,8 @@ pub struct Prepared<'a> {
     pub is_session_neutral: bool,
     /// How many of its statements change the schema: each takes lock slots.
     pub schema_changes: usize,
+    /// The statement to go on with, from 0, where an earlier run began this script.
+    pub resumes_at: Option<usize>,
 }
 
 impl Prepared<'_> {
@@ -49,7 +51,14 @@ pub fn prepare<'a>(steps: &[Step<'a>]) -> Result<Vec<Prepared<'a>>, Error> {
                 let schema_changes =
                     statements.iter().filter(|statement| statement.is_session_neutral()).count();
                 let statements = statements.len();
-                prepared.push(Prepared { step, script, statements, is_session_neutral, schema_changes });
+                prepared.push(Prepared {
+                    step,
+                    script,
+                    statements,
+                    is_session_neutral,
+                    schema_changes,
+                    resumes_at: None,
+                });
             }
             Err(mut found) => problems.append(&mut found),
         }

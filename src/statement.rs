@@ -1,7 +1,9 @@
 //! A script's text as the statements PostgreSQL will see, each with its place.
 
+mod conduct;
 mod lexer;
 
+pub use conduct::{Concurrent, Forbidden};
 use lexer::{Kind, Lexer};
 
 /// One statement of a script, without the white space and comments before it and the semicolon
@@ -26,17 +28,6 @@ pub struct Unterminated {
     pub what: &'static str,
     /// Where it starts, in bytes.
     pub offset: usize,
-}
-
-/// How a statement gets along with the job's own transaction and session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Forbidden {
-    /// Begins or ends a transaction; the job does that itself.
-    TransactionControl,
-    /// Waits for data on the connection, which nobody sends.
-    CopyData,
-    /// A psql command, which only psql understands.
-    PsqlCommand,
 }
 
 /// Splits a script where PostgreSQL would.
@@ -135,62 +126,6 @@ impl<'a> Statement<'a> {
         contains(&self.words, keyword)
     }
 
-    /// Whether the job must refuse it.
-    pub fn forbidden(&self) -> Option<Forbidden> {
-        if self.has_backslash {
-            return Some(Forbidden::PsqlCommand);
-        }
-        if self.starts_with(&["copy"]) && (self.has("stdin") || self.has("stdout")) {
-            return Some(Forbidden::CopyData);
-        }
-        let ends_or_begins = [
-            &["begin"][..],
-            &["start", "transaction"],
-            &["commit"],
-            &["end"],
-            &["abort"],
-            &["rollback"],
-            &["prepare", "transaction"],
-        ];
-        let to_savepoint = self.starts_with(&["rollback"]) && self.has("to");
-        let controls = ends_or_begins.iter().any(|keywords| self.starts_with(keywords)) && !to_savepoint;
-        controls.then_some(Forbidden::TransactionControl)
-    }
-
-    /// A `CONCURRENTLY` form: it waits for other transactions to end, so it must hold no lock
-    /// that such a transaction may wait for.
-    pub fn is_concurrent(&self) -> bool {
-        // REINDEX has it in parentheses as well: REINDEX (CONCURRENTLY) TABLE …
-        let in_options = self.starts_with(&["reindex"]) && contains(&self.nested, "concurrently");
-        let outside = self.starts_with_any(&["create", "drop", "alter", "reindex", "refresh"]);
-        in_options || (outside && self.has("concurrently"))
-    }
-
-    /// Works for long and takes no lock that queues the site: time limits would only waste it.
-    pub fn is_maintenance(&self) -> bool {
-        self.is_concurrent() || self.starts_with(&["vacuum"])
-    }
-
-    /// Whether a failure leaves nothing of it behind. The rest commits in pieces.
-    pub fn is_atomic(&self) -> bool {
-        !self.is_concurrent() && !self.starts_with_any(&["vacuum", "cluster", "reindex", "call", "do"])
-    }
-
-    /// Plain DDL leaves role, settings and session objects as they were, and queues no deferred
-    /// constraint check. Of everything else that isn't known.
-    pub fn is_session_neutral(&self) -> bool {
-        // CREATE TABLE … AS and the like run a query, which may call any function; the body of a
-        // function or view does not run now.
-        let runs_a_query =
-            self.has("as") && !["function", "procedure", "view"].iter().any(|word| self.has(word));
-        let changes_settings = self.has("set_config") || contains(&self.nested, "set_config");
-        self.starts_with_any(&["create", "alter", "drop", "comment", "grant", "revoke"])
-            && !self.has("temp")
-            && !self.has("temporary")
-            && !changes_settings
-            && !runs_a_query
-    }
-
     /// Its first `count` words, for a progress line.
     pub fn summary(&self, count: usize) -> String {
         self.text.split_whitespace().take(count).collect::<Vec<_>>().join(" ")
@@ -248,12 +183,6 @@ mod tests {
         split(script).unwrap().into_iter().map(|statement| statement.text).collect()
     }
 
-    fn only(script: &str) -> Statement<'_> {
-        let statements = split(script).unwrap();
-        assert_eq!(statements.len(), 1, "{script}");
-        statements[0].clone()
-    }
-
     #[test]
     fn splits_where_postgresql_does() {
         for (script, expected) in [
@@ -308,61 +237,6 @@ mod tests {
             ("DO $a$ $b$", "dollar-quoted string", 3),
         ] {
             assert_eq!(split(script), Err(Unterminated { what, offset }), "{script}");
-        }
-    }
-
-    #[test]
-    fn tells_what_the_job_must_refuse() {
-        use Forbidden::{CopyData, PsqlCommand, TransactionControl};
-        for (script, expected) in [
-            ("BEGIN", Some(TransactionControl)),
-            ("begin isolation level serializable", Some(TransactionControl)),
-            ("START TRANSACTION", Some(TransactionControl)),
-            ("COMMIT AND CHAIN", Some(TransactionControl)),
-            ("/* x */ END", Some(TransactionControl)),
-            ("ROLLBACK", Some(TransactionControl)),
-            ("ABORT", Some(TransactionControl)),
-            ("PREPARE TRANSACTION 'x'", Some(TransactionControl)),
-            ("ROLLBACK TO SAVEPOINT a", None),
-            ("ROLLBACK WORK TO a", None),
-            ("SAVEPOINT a", None),
-            ("RELEASE a", None),
-            ("PREPARE x AS SELECT 1", None),
-            ("COPY t FROM STDIN", Some(CopyData)),
-            ("copy t (a, b) from stdin with (format csv)", Some(CopyData)),
-            ("COPY t TO STDOUT", Some(CopyData)),
-            ("COPY t FROM '/tmp/stdin'", None),
-            ("\\i other.sql", Some(PsqlCommand)),
-            ("SELECT 1 \\gset", Some(PsqlCommand)),
-            ("SELECT '\\d'", None),
-        ] {
-            assert_eq!(only(script).forbidden(), expected, "{script}");
-        }
-    }
-
-    #[test]
-    fn tells_how_a_statement_behaves() {
-        for (script, concurrent, atomic, neutral) in [
-            ("CREATE INDEX CONCURRENTLY i ON t (a)", true, false, true),
-            ("DROP INDEX concurrently i", true, false, true),
-            ("REINDEX (VERBOSE, CONCURRENTLY) TABLE t", true, false, false),
-            ("ALTER TABLE t DETACH PARTITION p CONCURRENTLY", true, false, true),
-            ("SELECT 'concurrently'", false, true, false),
-            ("VACUUM t", false, false, false),
-            ("CREATE TABLE t (concurrently int)", false, true, true),
-            ("CREATE TEMP TABLE t ()", false, true, false),
-            ("CREATE TABLE t AS SELECT 1", false, true, false),
-            ("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", false, true, true),
-            ("ALTER TABLE t ALTER a SET NOT NULL", false, true, true),
-            ("SET ROLE x", false, true, false),
-            ("SELECT set_config('a.b', 'c', false)", false, true, false),
-            ("INSERT INTO t VALUES (1)", false, true, false),
-            ("DO $$ $$", false, false, false),
-        ] {
-            let statement = only(script);
-            assert_eq!(statement.is_concurrent(), concurrent, "concurrent: {script}");
-            assert_eq!(statement.is_atomic(), atomic, "atomic: {script}");
-            assert_eq!(statement.is_session_neutral(), neutral, "neutral: {script}");
         }
     }
 

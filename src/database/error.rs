@@ -47,6 +47,17 @@ impl DatabaseError {
         }
     }
 
+    /// The same error, of a query that began so many characters later.
+    pub fn shifted_back(self, characters: usize) -> Self {
+        match self {
+            Self::Server(mut error) => {
+                error.position = error.position.map(|position| position.saturating_sub(characters));
+                Self::Server(error)
+            }
+            other => other,
+        }
+    }
+
     /// Whether the session is over and trying again may help: the way to the server broke, or the
     /// server is starting, stopping or full.
     pub fn is_outage(&self) -> bool {

@@ -5,7 +5,7 @@ use crate::config::{Extent, Resolution};
 use crate::database::{Session, Table};
 use crate::drift;
 use crate::error::{Disagreement, Error};
-use crate::message::{self, halfway_direction};
+use crate::message::{self, halfway};
 use crate::migration::{Direction, Migration, Version};
 use crate::plan::{PlanError, refuse_halfway};
 use crate::report::{Reporter, text};
@@ -127,10 +127,10 @@ pub(super) async fn resolve(
         }
     }
     let table = bookkeeping(&mut session).await?;
-    let direction = halfway_direction(row.execution_time);
+    let direction = halfway::direction(row.execution_time);
     let sql = match resolution {
-        Resolution::Done => message::finish_halfway(row.version, direction, &table),
-        Resolution::Retry => message::undo_halfway(row.version, direction, &table),
+        Resolution::Done => halfway::conclude(row.version, direction, &table),
+        Resolution::Retry => halfway::undo(row.version, direction, &table),
     };
     let what = match (resolution, direction) {
         (Resolution::Done, Direction::Up) => "as applied",
@@ -184,6 +184,6 @@ mod tests {
         assert!(matches!(records(&standing, Position::At(Version(1))), Err(Disagreement::Unknown(_))));
         let halfway = [Applied { success: false, ..row(1) }];
         let standing = Standing::of(&history, &halfway);
-        assert!(matches!(records(&standing, Position::Base), Err(Disagreement::Halfway(_))));
+        assert!(matches!(records(&standing, Position::Base), Err(Disagreement::Halfway { .. })));
     }
 }

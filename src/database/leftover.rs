@@ -1,0 +1,85 @@
+//! What the catalog and the progress table say of a script that stands halfway.
+
+use sqlx::Row as _;
+
+use super::session::rows;
+use super::{DatabaseError, Session, Table, quoted_literal};
+use crate::message::halfway;
+use crate::migration::Checksum;
+use crate::resume::Begun;
+use crate::statement::Concurrent;
+
+/// An index that a concurrent statement makes or leaves behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// Its name with its schema, quoted for SQL.
+    pub name: String,
+    /// Whether queries may use it.
+    pub is_valid: bool,
+    /// Whether another session holds the lock that builds, and vacuums, take.
+    pub is_worked_on: bool,
+}
+
+impl Session {
+    /// The indexes that a concurrent statement is about, as they are now.
+    ///
+    /// # Errors
+    /// When the query failed.
+    pub async fn indexes_of(&mut self, statement: &Concurrent) -> Result<Vec<Index>, DatabaseError> {
+        let which = match statement {
+            Concurrent::Build { name, table } => format!(
+                "i.indrelid = to_regclass({}) AND c.relname = {}",
+                quoted_literal(table),
+                quoted_literal(name)
+            ),
+            Concurrent::Rebuild { relation } => format!(
+                "c.relname ~ '_cc(new|old)[0-9]*$' AND i.indrelid IN (SELECT to_regclass({relation})::oid \
+                 UNION SELECT indrelid FROM pg_index WHERE indexrelid = to_regclass({relation}))",
+                relation = quoted_literal(relation)
+            ),
+        };
+        let sql = format!(
+            "SELECT format('%I.%I', n.nspname, c.relname), i.indisvalid, \
+             EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'relation' AND l.relation = i.indrelid \
+             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+             AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted AND l.pid <> pg_backend_pid()) \
+             FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE {which} ORDER BY 1"
+        );
+        let results = rows(&mut self.connection, sql).await.map_err(|failed| failed.error)?;
+        let index = |row: &sqlx::postgres::PgRow| {
+            Ok(Index { name: row.try_get(0)?, is_valid: row.try_get(1)?, is_worked_on: row.try_get(2)? })
+        };
+        Ok(results.first().into_iter().flatten().map(index).collect::<Result<_, sqlx::Error>>()?)
+    }
+
+    /// The statements that began, in order; none where there is no progress table.
+    ///
+    /// # Errors
+    /// When the query failed.
+    pub async fn progress(&mut self, table: &Table) -> Result<Vec<Begun>, DatabaseError> {
+        let progress = halfway::progress(table);
+        let exists = format!("SELECT to_regclass({}) IS NOT NULL", quoted_literal(&progress));
+        if !self.value::<bool>(exists).await? {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT version, statement, encode(checksum, 'hex'), index_existed, finished_at IS NOT NULL \
+             FROM {progress} ORDER BY statement"
+        );
+        let results = rows(&mut self.connection, sql).await.map_err(|failed| failed.error)?;
+        let begun = |row: &sqlx::postgres::PgRow| {
+            let hex: String = row.try_get(2)?;
+            let statement: i32 = row.try_get(1)?;
+            Ok(Begun {
+                version: crate::migration::Version(row.try_get(0)?),
+                statement: usize::try_from(statement).unwrap_or(usize::MAX),
+                checksum: Checksum::from_hex(&hex)
+                    .ok_or_else(|| sqlx::Error::Protocol(format!("{hex:?} is no checksum")))?,
+                index_existed: row.try_get(3)?,
+                is_finished: row.try_get(4)?,
+            })
+        };
+        Ok(results.first().into_iter().flatten().map(begun).collect::<Result<_, sqlx::Error>>()?)
+    }
+}

@@ -1,0 +1,117 @@
+//! What is recorded while a no-transaction script is under way: in sqlx's table that it stands
+//! halfway, and in a table of ours, which exists only so long, which statements began and ended.
+
+use super::{insert, proven, remove};
+use crate::database::{PROGRESS, Table, quoted_identifier};
+use crate::migration::{Checksum, Direction, Version};
+use crate::script::Prepared;
+
+/// The `execution_time` of a row whose script began and did not end tells which way it went: -1,
+/// which sqlx writes too, on the way up, and below that on the way down. Applied twice, this gives
+/// the time there was before.
+pub const DOWN: &str = "-3 - execution_time";
+
+/// Which way the script of a halfway row went.
+pub fn direction(execution_time: i64) -> Direction {
+    if execution_time < -1 { Direction::Down } else { Direction::Up }
+}
+
+/// The progress table, beside the bookkeeping table.
+pub fn progress(table: &Table) -> String {
+    format!("{}.{}", quoted_identifier(&table.schema), quoted_identifier(PROGRESS))
+}
+
+/// Before the first statement. One message is one transaction.
+pub fn enter(prepared: &Prepared<'_>, table: &Table) -> String {
+    let migration = prepared.step.migration;
+    let row = match prepared.step.direction {
+        Direction::Up => insert(migration, table, false, "-1"),
+        Direction::Down => format!(
+            "UPDATE {} SET success = false, execution_time = {DOWN} WHERE version = {}",
+            table.qualified(),
+            proven(migration.version),
+        ),
+    };
+    let progress = progress(table);
+    format!(
+        "CREATE TABLE IF NOT EXISTS {progress} (
+    version BIGINT NOT NULL,
+    statement INT PRIMARY KEY,
+    checksum BYTEA NOT NULL,
+    index_existed BOOLEAN NOT NULL,
+    started_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    finished_at TIMESTAMPTZ
+);
+DELETE FROM {progress};
+COMMENT ON TABLE {progress} IS
+    'run-migrations: statements of the no-transaction script that is under way; gone when it has ended';
+{row}"
+    )
+}
+
+/// Before a statement that can't share a transaction with its record.
+pub fn start(prepared: &Prepared<'_>, table: &Table, statement: usize, index_existed: bool) -> String {
+    format!(
+        "INSERT INTO {progress} (version, statement, checksum, index_existed) \
+         VALUES ({version}, {statement}, pg_catalog.decode('{checksum}', 'hex'), {index_existed}) \
+         ON CONFLICT (statement) DO UPDATE SET started_at = clock_timestamp()",
+        progress = progress(table),
+        version = proven(prepared.step.migration.version),
+        checksum = Checksum::of(&prepared.script.text),
+    )
+}
+
+/// After it.
+pub fn finish(table: &Table, statement: usize) -> String {
+    format!("UPDATE {} SET finished_at = clock_timestamp() WHERE statement = {statement}", progress(table))
+}
+
+/// When nothing of a statement is left.
+pub fn forget(table: &Table, statement: usize) -> String {
+    format!("DELETE FROM {} WHERE statement = {statement}", progress(table))
+}
+
+/// What goes before a statement that commits together with its record, and after it.
+pub fn around(prepared: &Prepared<'_>, table: &Table, statement: usize) -> (&'static str, String) {
+    let start = start(prepared, table, statement, false);
+    ("BEGIN;\n", format!("\n;\n{start};\n{};\nCOMMIT", finish(table, statement)))
+}
+
+/// After the last statement of a script that took so long.
+pub fn leave(prepared: &Prepared<'_>, table: &Table, nanoseconds: u128) -> String {
+    let version = prepared.step.migration.version;
+    match prepared.step.direction {
+        Direction::Up => settle(version, table, &nanoseconds.to_string()),
+        Direction::Down => take_away(version, table),
+    }
+}
+
+/// When nothing of the script is in effect: as it was before.
+pub fn undo(version: Version, direction: Direction, table: &Table) -> String {
+    match direction {
+        Direction::Up => take_away(version, table),
+        Direction::Down => settle(version, table, DOWN),
+    }
+}
+
+/// When all of the script is in effect, though nobody saw its end.
+pub fn conclude(version: Version, direction: Direction, table: &Table) -> String {
+    match direction {
+        Direction::Up => settle(version, table, "0"),
+        Direction::Down => take_away(version, table),
+    }
+}
+
+/// Makes a halfway row one of an applied migration.
+fn settle(version: Version, table: &Table, execution_time: &str) -> String {
+    format!(
+        "UPDATE {} SET success = true, execution_time = {execution_time} WHERE version = {};\nDROP TABLE IF EXISTS {}",
+        table.qualified(),
+        proven(version),
+        progress(table),
+    )
+}
+
+fn take_away(version: Version, table: &Table) -> String {
+    format!("{};\nDROP TABLE IF EXISTS {}", remove(version, table), progress(table))
+}

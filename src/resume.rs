@@ -1,0 +1,169 @@
+//! Whether a no-transaction script that stopped in the middle can go on by itself.
+//!
+//! Only where that is safe: the script is the one that began, every statement before left the
+//! session alone, and the next one either never began or is the build of a named index, of which
+//! the catalog tells what became.
+
+use crate::database::Index;
+use crate::migration::{Checksum, Version};
+use crate::script::Prepared;
+use crate::statement::{Concurrent, Statement};
+
+/// A statement that began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// The migration.
+    pub version: Version,
+    /// Its place in the script, from 0.
+    pub statement: usize,
+    /// The checksum of the script.
+    pub checksum: Checksum,
+    /// Whether there was an index of the name it builds before.
+    pub index_existed: bool,
+    /// Whether it ended.
+    pub is_finished: bool,
+}
+
+/// How far the record goes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All before this statement ended, and it never began.
+    Next(usize),
+    /// All before this statement ended; of itself it is known only that it began. The catalog tells.
+    Building(usize, Concurrent),
+}
+
+/// Reads the record of a script.
+///
+/// # Errors
+/// Why a person has to look.
+pub fn reach(prepared: &Prepared<'_>, begun: &[Begun]) -> Result<Reach, String> {
+    let statements = prepared.split();
+    let checksum = Checksum::of(&prepared.script.text);
+    let version = prepared.step.migration.version;
+    if begun.iter().any(|row| row.checksum != checksum || row.version != version) {
+        return Err("the script was edited since".to_owned());
+    }
+    if begun.iter().enumerate().any(|(index, row)| row.statement != index) || begun.len() > statements.len() {
+        return Err("the record of its statements has gaps".to_owned());
+    }
+    let next = begun.iter().take_while(|row| row.is_finished).count();
+    let of = statements.len();
+    if let Some(index) = statements.iter().take(next).position(|statement| !statement.leaves_session_alone())
+    {
+        return Err(format!(
+            "{next} of its {of} statements ended, and {} may have set what the rest relies on",
+            name(index, &statements[index])
+        ));
+    }
+    match begun.get(next) {
+        None if begun.is_empty() => Err("nothing is recorded of its statements".to_owned()),
+        None => Ok(Reach::Next(next)),
+        Some(row) => match statements[next].concurrent() {
+            Some(build @ Concurrent::Build { .. }) if !row.index_existed => Ok(Reach::Building(next, build)),
+            _ => Err(format!(
+                "{} began and its end is not recorded: it may or may not be in effect",
+                name(next, &statements[next])
+            )),
+        },
+    }
+}
+
+fn name(index: usize, statement: &Statement<'_>) -> String {
+    format!("statement {} ({})", index + 1, statement.summary(6))
+}
+
+/// What to do about an index that was being built.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Leftover {
+    /// It is there and whole: the statement ended.
+    Whole,
+    /// Nothing is left.
+    None,
+    /// An invalid one, to be dropped first.
+    Drop(String),
+}
+
+/// Tells from the catalog what became of a build.
+///
+/// # Errors
+/// Why a person has to look.
+pub fn leftover(indexes: &[Index]) -> Result<Leftover, String> {
+    match indexes {
+        [] => Ok(Leftover::None),
+        [Index { is_valid: true, .. }] => Ok(Leftover::Whole),
+        [Index { name, is_worked_on: false, .. }] => Ok(Leftover::Drop(name.clone())),
+        [Index { name, .. }, ..] => {
+            Err(format!("another session works on the table of {name}, which is invalid"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::{Direction, History};
+    use crate::plan::Step;
+    use crate::script::prepare;
+
+    const SCRIPT: &str = "-- no-transaction\nCREATE TABLE t (a int);\nVACUUM t;\nCREATE INDEX CONCURRENTLY i ON t (a);\nSET x.y = 1;\nANALYZE t;\n";
+
+    fn begun(rows: &[(usize, bool)]) -> Vec<Begun> {
+        let row = |&(statement, is_finished)| Begun {
+            version: Version(1),
+            statement,
+            checksum: Checksum::of(SCRIPT),
+            index_existed: false,
+            is_finished,
+        };
+        rows.iter().map(row).collect()
+    }
+
+    fn reached(rows: &[Begun]) -> Result<Reach, String> {
+        let mut migration = History::of(&[(1, "x")]).migrations()[0].clone();
+        SCRIPT.clone_into(&mut migration.up.text);
+        let prepared = prepare(&[Step { migration: &migration, direction: Direction::Up }]).unwrap();
+        reach(&prepared[0], rows)
+    }
+
+    #[test]
+    fn goes_on_where_it_is_safe() {
+        let done = |count: usize| (0..count).map(|index| (index, true)).collect::<Vec<_>>();
+        assert_eq!(reached(&begun(&done(1))), Ok(Reach::Next(1)));
+        assert_eq!(reached(&begun(&done(3))), Ok(Reach::Next(3)));
+        let building = begun(&[(0, true), (1, true), (2, false)]);
+        let build = Concurrent::Build { name: "i".to_owned(), table: "t".to_owned() };
+        assert_eq!(reached(&building), Ok(Reach::Building(2, build)));
+    }
+
+    #[test]
+    fn leaves_the_rest_to_a_person() {
+        let existed = |rows: &[(usize, bool)]| {
+            begun(rows).into_iter().map(|row| Begun { index_existed: true, ..row }).collect::<Vec<_>>()
+        };
+        let edited = vec![Begun { checksum: Checksum::of("other"), ..begun(&[(0, true)])[0].clone() }];
+        for (rows, expected) in [
+            (vec![], "nothing is recorded"),
+            (edited, "edited since"),
+            (begun(&[(0, true), (2, true)]), "has gaps"),
+            (begun(&[(0, true), (1, false)]), "statement 2 (VACUUM t) began and its end is not recorded"),
+            (
+                existed(&[(0, true), (1, true), (2, false)]),
+                "statement 3 (CREATE INDEX CONCURRENTLY i ON t) began",
+            ),
+            (begun(&[(0, true), (1, true), (2, true), (3, true)]), "statement 4 (SET x.y = 1) may have set"),
+        ] {
+            let why = reached(&rows).unwrap_err();
+            assert!(why.contains(expected), "{why}");
+        }
+    }
+
+    #[test]
+    fn reads_the_catalog() {
+        let index = |is_valid, is_worked_on| Index { name: "s.i".to_owned(), is_valid, is_worked_on };
+        assert_eq!(leftover(&[]), Ok(Leftover::None));
+        assert_eq!(leftover(&[index(true, true)]), Ok(Leftover::Whole));
+        assert_eq!(leftover(&[index(false, false)]), Ok(Leftover::Drop("s.i".to_owned())));
+        assert!(leftover(&[index(false, true)]).is_err());
+    }
+}
