@@ -34,11 +34,7 @@ impl Resumed {
 
     /// Drops what the statement left that is about to be repeated.
     pub(super) async fn clean_up(&self, session: &mut Session) -> Result<(), Error> {
-        tracing::info!(
-            "going on with statement {} of {}, which an earlier run began",
-            self.at + 1,
-            self.version
-        );
+        tracing::info!("an earlier run began {}; going on with its statement {}", self.version, self.at + 1);
         let Some(index) = &self.leftover else { return Ok(()) };
         let settings = session.settings.clone();
         let limits = crate::message::without_limits();
