@@ -25,8 +25,8 @@ use tools::{Programs, Tool};
 /// Measure the job against its targets and against other tools
 ///
 /// Applies the same generated migrations with the job (as it goes into the image), one psql session that sends the same
-/// scripts, and, where they are on PATH, sqlx-cli and Alembic, to a PostgreSQL of its own without fsync. Medians of
-/// interleaved repetitions.
+/// scripts, and, where they are on PATH, sqlx-cli and Alembic, to a PostgreSQL of its own with the usual durability.
+/// Medians of interleaved repetitions.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -74,7 +74,15 @@ fn measure_all(
     quick: bool,
     fresh_clone: bool,
 ) -> anyhow::Result<Report> {
-    let settings = [("max_connections", "50"), ("max_locks_per_transaction", "1024"), ("autovacuum", "off")];
+    let settings = [
+        // As installed: a commit is on disk when it is acknowledged.
+        ("fsync", "on"),
+        ("full_page_writes", "on"),
+        // 1000 migrations in one transaction hold that many locks.
+        ("max_locks_per_transaction", "1024"),
+        // Would wake up in the middle of a measurement.
+        ("autovacuum", "off"),
+    ];
     let server = TestServer::start(project, &settings)?;
     let directory = server.directory().join("bench");
     std::fs::create_dir_all(&directory).context("cannot make a directory for the measurements")?;

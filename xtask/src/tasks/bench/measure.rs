@@ -23,15 +23,20 @@ pub(super) fn time(command: &mut Command) -> anyhow::Result<f64> {
 /// The most memory a command has had resident, in bytes. The kernel keeps the maximum, so looking often is only needed
 /// to look once near the end. (`ru_maxrss` of a child would begin with our own.)
 pub(super) fn peak_memory(command: &mut Command) -> anyhow::Result<u64> {
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("cannot run the job")?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot run the job")?;
     let mut peak = 0;
     while child.try_wait().context("cannot wait for the job")?.is_none() {
         peak = peak.max(high_water(&child));
         std::thread::sleep(Duration::from_micros(300));
     }
-    if peak == 0 {
-        bail!("/proc does not tell how much memory the job takes");
+    let status = child.wait().context("cannot wait for the job")?;
+    if peak == 0 || !status.success() {
+        bail!("the job's memory can't be measured: it ended with {status}, and /proc said {peak} bytes");
     }
     Ok(peak)
 }

@@ -147,8 +147,8 @@ impl Report {
             .filter(|tool| self.times.iter().any(|time| time.samples.contains_key(tool.name())))
             .collect();
         let mut row = |cells: &[String]| {
-            for (cell, width) in cells.iter().zip([30, 10].into_iter().chain(std::iter::repeat(18))) {
-                let _ = if width == 30 { write!(text, "{cell:<30}") } else { write!(text, "{cell:>width$}") };
+            for (cell, width) in cells.iter().zip([34, 10].into_iter().chain(std::iter::repeat(18))) {
+                let _ = if width == 34 { write!(text, "{cell:<34}") } else { write!(text, "{cell:>width$}") };
             }
             text.push('\n');
         };

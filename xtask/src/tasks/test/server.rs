@@ -35,7 +35,7 @@ impl TestServer {
         sweep(&parent, account);
         let directory = Scratch::make(parent.join(format!("{PREFIX}{}", std::process::id())))?;
         let binaries = binaries(project, &directory.path, account)?;
-        let programs = binaries.program("");
+        let programs = clients(&binaries)?;
         let certificates = certificates::make(&directory.path)?;
         account.own(&certificates.key)?;
         let sockets = sockets(&directory.path)?;
@@ -145,6 +145,19 @@ fn sweep(parent: &Path, account: Account) {
         }
         let _ = fs::remove_dir_all(directory);
     }
+}
+
+/// The directory of psql and pg_dump: that of the server, also where what is on PATH is a link to it, else one of PATH.
+fn clients(binaries: &Binaries) -> anyhow::Result<PathBuf> {
+    let server = binaries.program("initdb");
+    let behind = server.canonicalize().unwrap_or_default();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let own = [&server, &behind].into_iter().filter_map(|program| program.parent()).map(Path::to_owned);
+    own.chain(std::env::split_paths(&path))
+        .find(|directory| ["psql", "pg_dump"].iter().all(|program| directory.join(program).is_file()))
+        .context(
+            "psql and pg_dump are missing; install them (Debian, Ubuntu: apt-get install postgresql-client)",
+        )
 }
 
 /// The newest of the machine, else the wheel's.
