@@ -23,6 +23,7 @@ Environment (an argument wins over COMMAND and REVISION):
   LOCK_RETRIES           how often a step is repeated that was not granted its locks [10]
   LOCK_RETRY_BUDGET      for how long altogether [10m]
   STATEMENT_TIMEOUT      how long one statement may run; 0 = no limit [0]
+  MAX_BLOCKING           how long others may wait for a lock of a step; 0 = no limit [0]
   ALLOW_RELATIVE         true: allow +N and -N inside a cluster, where a pod may run twice [false]
   LOG_FORMAT             text, json or auto: text on a terminal [auto]
   OUTPUT                 text or json [text]
