@@ -194,12 +194,14 @@ pub enum Error {
     #[error(transparent)]
     Step(Box<Failure>),
     /// The connection went, or a query of ours failed.
-    #[error("{doing}: {source}")]
+    #[error("{doing}: {source}{state}")]
     Database {
         /// What was being done.
         doing: &'static str,
         /// What the server or the connection said.
         source: DatabaseError,
+        /// How the database stands, where the run had begun to change it.
+        state: String,
     },
     /// The server refuses what the job needs.
     #[error("{0}")]
@@ -224,6 +226,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// A query of ours that failed before anything was changed.
+    pub fn database(doing: &'static str, source: DatabaseError) -> Self {
+        Self::Database { doing, source, state: String::new() }
+    }
+
     /// The documented code.
     pub fn exit_code(&self) -> ExitCode {
         match self {

@@ -8,7 +8,7 @@ use std::cell::Cell;
 
 use crate::config::{Command, Config, Extent, Server, Task};
 use crate::database::{self, BOOKKEEPING, RunLock, Session, Table, quoted_identifier};
-use crate::error::{Disagreement, Error};
+use crate::error::{Disagreement, Error, ExitCode};
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::log::Format;
@@ -19,7 +19,7 @@ use crate::plan::{self, Plan, PlanError};
 use crate::report::{Reporter, text};
 use crate::run::Runner;
 use crate::script::Prepared;
-use crate::standing::{Applied, Standing};
+use crate::standing::Standing;
 use crate::watch::Watch;
 
 /// The server process that works for us, for whoever wants to cancel what it does.
@@ -252,9 +252,10 @@ async fn bookkeeping(session: &mut Session) -> Result<Table, Error> {
     }
     let schema = session.facts.schema.clone().unwrap_or_default();
     let table = Table::new_in(&schema);
-    session.execute(message::create_bookkeeping(&table.qualified())).await.map_err(|completed| {
-        Error::Database { doing: "creating the bookkeeping table", source: completed.error }
-    })?;
+    session
+        .execute(message::create_bookkeeping(&table.qualified()))
+        .await
+        .map_err(|completed| Error::database("creating the bookkeeping table", completed.error))?;
     tracing::info!("created the bookkeeping table {}", table.qualified());
     Ok(table)
 }
@@ -263,41 +264,46 @@ async fn bookkeeping(session: &mut Session) -> Result<Table, Error> {
 /// session is gone; then the bookkeeping tells.
 async fn learn(place: &Place<'_>, mut failure: Box<Failure>, reporter: &mut Reporter) -> Error {
     tracing::warn!("{}; connecting again to learn what became of it", failure.headline());
-    let applied = async {
-        let mut session = place.connect(reporter).await?;
-        refuse_unwritable(&session)?;
-        let lock = RunLock::take(&mut session, &place.server.manners, place.interrupt).await?;
-        let applied = session.look_again().await?;
-        lock.release(&mut session).await?;
-        session.close().await;
-        Ok::<Vec<Applied>, Error>(applied)
-    };
-    let again = "; run again to go on";
-    match applied.await {
-        Ok(applied) => {
-            let row = applied.iter().find(|row| row.version == failure.version);
-            let is_done = match (failure.direction, row) {
-                (Direction::Up, Some(row)) => row.success,
-                (Direction::Up, None) | (Direction::Down, Some(_)) => false,
-                (Direction::Down, None) => true,
-            };
-            if row.is_some_and(|row| !row.success) {
-                failure.outcome = Outcome::Halfway;
-                failure.state = format!("the script stands halfway; {}", reporter.state());
-            } else if is_done {
-                reporter.turned_out_committed();
-                failure.state = format!("it was committed all the same; {}{again}", reporter.state());
-            } else {
-                failure.state = format!("it was rolled back; {}{again}", reporter.state());
-            }
+    let again = "run again to go on";
+    failure.state = match ask(place, &failure, reporter).await {
+        Ok(Became::Committed) => {
+            reporter.turned_out_committed();
+            format!("it was committed all the same; {}; {again}", reporter.state())
         }
+        Ok(Became::RolledBack) => format!("it was rolled back; {}; {again}", reporter.state()),
+        Ok(Became::Interrupted) => format!("its script stands halfway; {}; {again}", reporter.state()),
         Err(error) => {
-            failure.state = format!(
-                "unknown: it may have been committed or not, and the server does not say ({error}){again}"
-            );
+            if error.exit_code() == ExitCode::Halfway {
+                failure.outcome = Outcome::Halfway;
+            }
+            format!("what became of it is not known ({error}); {again}")
         }
-    }
+    };
     Error::Step(failure)
+}
+
+/// What became of a step whose connection broke.
+enum Became {
+    Committed,
+    RolledBack,
+    /// A no-transaction script, which can go on.
+    Interrupted,
+}
+
+async fn ask(place: &Place<'_>, failure: &Failure, reporter: &mut Reporter) -> Result<Became, Error> {
+    let mut session = place.connect(reporter).await?;
+    refuse_unwritable(&session)?;
+    let lock = RunLock::take(&mut session, &place.server.manners, place.interrupt).await?;
+    let applied = session.look_again().await?;
+    let resumed = halfway::find(&mut session, place, &applied, failure.direction).await?;
+    lock.release(&mut session).await?;
+    session.close().await;
+    if resumed.is_some() {
+        return Ok(Became::Interrupted);
+    }
+    let is_there = applied.iter().any(|row| row.version == failure.version);
+    let was_committed = is_there == (failure.direction == Direction::Up);
+    Ok(if was_committed { Became::Committed } else { Became::RolledBack })
 }
 
 /// A database that Alembic built, and of which our bookkeeping knows nothing.

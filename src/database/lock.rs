@@ -48,7 +48,7 @@ impl RunLock {
         manners: &Manners,
         interrupt: &Interrupt,
     ) -> Result<Self, Error> {
-        let failed = |source| Error::Database { doing: "taking the run lock", source };
+        let failed = |source| Error::database("taking the run lock", source);
         session.guard().await.map_err(failed)?;
         let sqlx = sqlx_key(&session.facts.database);
         let twice = format!(
@@ -96,7 +96,7 @@ impl RunLock {
 
 async fn release(session: &mut Session, key: i64, times: usize) -> Result<(), Error> {
     let unlock = vec![format!("pg_advisory_unlock({key})"); times].join(" AND ");
-    let failed = |source| Error::Database { doing: "releasing the run lock", source };
+    let failed = |source| Error::database("releasing the run lock", source);
     if session.value(format!("SELECT {unlock}")).await.map_err(failed)? {
         Ok(())
     } else {
@@ -119,7 +119,7 @@ async fn poll(
     let mut pause = Duration::from_millis(20);
     let mut said: Option<Instant> = None;
     loop {
-        let failed = |source| Error::Database { doing: "taking the run lock", source };
+        let failed = |source| Error::database("taking the run lock", source);
         if session.value(attempt.to_owned()).await.map_err(failed)? {
             return Ok(());
         }

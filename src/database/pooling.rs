@@ -23,7 +23,7 @@ pub async fn refuse_transaction_pooling(session: &mut Session, server: &Server) 
     let Ok(theirs) = value::<i32>(&mut second, "BEGIN; SELECT pg_backend_pid()".to_owned()).await else {
         return Ok(());
     };
-    let failed = |source| Error::Database { doing: "looking for a connection pooler", source };
+    let failed = |source| Error::database("looking for a connection pooler", source);
     let ours: i32 = session.value("SELECT pg_backend_pid()".to_owned()).await.map_err(failed)?;
     // Dropping the connection ends its transaction, which did nothing.
     drop(second);

@@ -114,7 +114,7 @@ impl Session {
     /// Sets the session up and looks around, in one round trip.
     pub(super) async fn open(mut connection: PgConnection, manners: &Manners) -> Result<Self, Error> {
         let settings = limits(manners);
-        let failed = |source| Error::Database { doing: "looking around on the server", source };
+        let failed = |source| Error::database("looking around on the server", source);
         let sql = format!("{settings};\n{LOOK_AROUND}");
         let results = rows(&mut connection, sql).await.map_err(|completed| failed(completed.error))?;
         let broken = |error| failed(DatabaseError::from(error));
@@ -195,14 +195,14 @@ impl Session {
                 )));
             }
             Err(Completed { error: source, .. }) => {
-                return Err(Error::Database { doing: "reading the bookkeeping", source });
+                return Err(Error::database("reading the bookkeeping", source));
             }
         };
         let rows = results.get(2).map(Vec::as_slice).unwrap_or_default();
         rows.iter()
             .map(applied)
             .collect::<Result<_, _>>()
-            .map_err(|error| Error::Database { doing: "reading the bookkeeping", source: error.into() })
+            .map_err(|error| Error::database("reading the bookkeeping", error.into()))
     }
 
     /// The bookkeeping as it is now, table and rows: others may have made it since.
@@ -210,7 +210,7 @@ impl Session {
     /// # Errors
     /// As [`Session::applied`].
     pub async fn look_again(&mut self) -> Result<Vec<Applied>, Error> {
-        let failed = |source| Error::Database { doing: "looking around on the server", source };
+        let failed = |source| Error::database("looking around on the server", source);
         let sql = LOOK_AROUND.to_owned();
         let results = rows(&mut self.connection, sql).await.map_err(|completed| failed(completed.error))?;
         let tables = results.get(1).map(Vec::as_slice).unwrap_or_default();

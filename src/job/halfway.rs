@@ -39,9 +39,8 @@ impl Resumed {
         let settings = session.settings.clone();
         let limits = crate::message::without_limits();
         for sql in [limits.to_owned(), format!("DROP INDEX CONCURRENTLY IF EXISTS {index}"), settings] {
-            session.execute(sql).await.map_err(|completed| Error::Database {
-                doing: "dropping the invalid index that an earlier run left",
-                source: completed.error,
+            session.execute(sql).await.map_err(|completed| {
+                Error::database("dropping the invalid index that an earlier run left", completed.error)
             })?;
         }
         tracing::info!("dropped {index}, which an earlier run left invalid");
@@ -77,7 +76,7 @@ pub(super) async fn find(
     };
     let prepared = prepare_one(migration, direction)?;
     let Some(table) = session.facts.bookkeeping.clone() else { return Ok(None) };
-    let looking = |source: DatabaseError| Error::Database { doing: "reading how far a script came", source };
+    let looking = |source: DatabaseError| Error::database("reading how far a script came", source);
     let begun = session.progress(&table).await.map_err(looking)?;
     let (at, leftover) = match resume::reach(&prepared, &begun).map_err(halfway)? {
         Reach::Next(next) => (next, None),

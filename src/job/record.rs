@@ -150,9 +150,8 @@ pub(super) async fn resolve(
 }
 
 async fn commit(session: &mut Session, sql: &str) -> Result<(), Error> {
-    session.execute(format!("BEGIN;\n{sql};\nCOMMIT")).await.map_err(|completed| Error::Database {
-        doing: "writing the bookkeeping, of which nothing was changed",
-        source: completed.error,
+    session.execute(format!("BEGIN;\n{sql};\nCOMMIT")).await.map_err(|completed| {
+        Error::database("writing the bookkeeping, of which nothing was changed", completed.error)
     })
 }
 

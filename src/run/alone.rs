@@ -267,7 +267,7 @@ impl Runner<'_> {
 }
 
 fn looking(source: DatabaseError) -> Error {
-    Error::Database { doing: "looking at the indexes of a concurrent build", source }
+    Error::database("looking at the indexes of a concurrent build", source)
 }
 
 fn way_out(part: &Part<'_>) -> String {
