@@ -245,6 +245,9 @@ fn a_script_without_a_transaction_that_lets_go_of_the_run_lock_stands_halfway() 
         "1_a.up.sql",
         "-- no-transaction\nCREATE TABLE a ();\nSELECT pg_advisory_unlock_all();",
     )]);
-    setup.job("upgrade head").run().fails(6, "the run lock was lost");
+    let outcome = setup.job("upgrade head").run();
+    outcome.fails(6, "the run lock was lost");
+    outcome.fails(6, "= state: the script stands halfway");
+    outcome.fails(6, "`resolve 1 --done`");
     assert!(!setup.database.value::<bool>("SELECT success FROM _sqlx_migrations"));
 }

@@ -54,14 +54,11 @@ error: applying 2 (i), statement 2 of 3: could not create unique index \"i\"
   = sqlstate: 23505
   = detail: Key (b)=(1) is duplicated.
   = state: the script stands halfway: 1 of its 3 statements are in effect; the database is at 1: 1 step of this run committed, 2 not
-  = next: bring what the script left behind to one side; then `resolve 2 --done` if all of it is in \
-effect, or `resolve 2 --retry` if none of it is",
+  = next: mend the cause and run again, which goes on with this statement; or bring what the script left behind to one side, \
+         then `resolve 2 --done` if all of it is in effect, or `resolve 2 --retry` if none of it is",
     );
     assert!(!setup.database.value::<bool>("SELECT success FROM _sqlx_migrations WHERE version = 2"));
-    let halfway = "error: the no-transaction script of 2 (i) stands halfway: an earlier run began it and did not end it;";
-    for words in ["upgrade head", "downgrade base", "stamp head", "upgrade head --plan"] {
-        setup.job(words).run().fails(6, halfway);
-    }
+    assert!(!setup.database.has("i"), "an invalid index would reject the site's writes");
     setup.job("history").run().is(
         0,
         "\
@@ -70,6 +67,17 @@ halfway      2  i            TIME
 applied      1  a (current)  TIME, N ms",
         "",
     );
+    setup.job("upgrade head").run().fails(6, "could not create unique index \"i\"");
+    for words in ["downgrade base", "stamp head"] {
+        setup.job(words).run().fails(6, "error: the no-transaction script of 2 (i) stands halfway");
+    }
+    // The cause is mended; what took effect already does not run again.
+    setup.database.execute("DELETE FROM a");
+    setup.job("upgrade head --plan").run().ok();
+    setup.job("upgrade head").run().ok();
+    assert_eq!(setup.database.versions(), [1, 2, 3]);
+    assert_eq!(setup.database.tables("public"), ["_sqlx_migrations", "a", "c"]);
+    assert!(setup.database.value::<bool>("SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass"));
 }
 
 #[test]
@@ -94,15 +102,46 @@ error: applying 2 (b), statement 1 of 2: relation \"a\" already exists
 }
 
 #[test]
-fn a_first_statement_that_may_have_left_something_stands_halfway() {
+fn a_concurrent_index_that_fails_first_leaves_nothing_either() {
     let setup = Setup::with(&[
         TABLE,
         ("2_i.up.sql", "-- no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY i ON a (b);"),
     ]);
-    let outcome = setup.job("upgrade head").run();
-    outcome
+    setup.job("upgrade head").run().fails(5, "= state: nothing of the script took effect;");
+    assert!(!setup.database.has("i"));
+    assert_eq!(setup.database.value::<i64>("SELECT count(*) FROM _sqlx_migrations"), 1);
+}
+
+#[test]
+fn a_first_statement_that_commits_in_pieces_stands_halfway_and_takes_a_person() {
+    let setup = Setup::with(&[TABLE, ("2_p.up.sql", "-- no-transaction\nCALL p();\nCREATE TABLE b ();")]);
+    setup.database.execute(
+        "CREATE PROCEDURE p() LANGUAGE plpgsql AS \
+         $$ BEGIN INSERT INTO a VALUES (2); COMMIT; PERFORM 1 / (SELECT 0); END $$",
+    );
+    setup
+        .job("upgrade head")
+        .run()
         .fails(6, "= state: the script stands halfway: its first statement may have left something behind;");
-    assert!(setup.database.has("i"));
+    for words in ["upgrade head", "upgrade head --plan"] {
+        setup.job(words).run().fails(
+            6,
+            "error: the no-transaction script of 2 (p) stands halfway, and can't go on by itself: ",
+        );
+    }
+    assert_eq!(setup.database.value::<i64>("SELECT count(*) FROM a WHERE b = 2"), 1);
+    setup.database.execute("CREATE TABLE b ()");
+    setup.job("resolve 2 --done").run().ok();
+    setup.job("upgrade head").run().is(0, "nothing to do: the database is at 2 (head)", "");
+    assert_eq!(setup.database.tables("public"), ["_sqlx_migrations", "a", "b"]);
+}
+
+#[test]
+fn a_script_that_was_edited_meanwhile_does_not_go_on() {
+    let setup = Setup::with(&[("1_a.up.sql", "-- no-transaction\nCREATE TABLE a ();\nSELECT none;")]);
+    setup.job("upgrade head").run().fails(6, "column \"none\" does not exist");
+    setup.directory.write("1_a.up.sql", "-- no-transaction\nCREATE TABLE a ();\nSELECT 1;");
+    setup.job("upgrade head").run().fails(6, "can't go on by itself: the script was edited since;");
 }
 
 #[test]
