@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps nothing has failed")]
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -199,15 +200,14 @@ fn ctrl_c_stops_the_job_and_leaves_no_container() {
 struct Holder(Child);
 
 impl Holder {
+    /// The session waits for input: killing psql then ends it at once.
     fn of(database: &Database) -> Self {
-        let lock = format!("SELECT pg_advisory_lock({RUN_LOCK})");
-        let mut psql = psql(&database.0);
-        let holder = Self(
-            psql.args(["-c", &lock, "-c", "SELECT pg_sleep(600)"]).stdout(Stdio::null()).spawn().unwrap(),
-        );
-        eventually("the lock is held", || {
-            (database.query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == "1").then_some(())
-        });
+        let mut child = psql(&database.0).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        writeln!(child.stdin.as_mut().unwrap(), "SELECT pg_advisory_lock({RUN_LOCK});").unwrap();
+        let holder = Self(child);
+        let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted \
+                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        eventually("the lock is held", || (database.query(held) == "1").then_some(()));
         holder
     }
 }
