@@ -53,7 +53,7 @@ pub struct Args {
     pub command: Option<String>,
 
     /// Where to go; for history a range FROM:TO; for resolve the halfway version
-    #[arg(allow_negative_numbers = true)]
+    #[arg(allow_hyphen_values = true)]
     pub revision: Option<String>,
 
     /// upgrade, downgrade, stamp: print the steps and stop

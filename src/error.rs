@@ -151,8 +151,7 @@ pub enum Disagreement {
     },
     /// Two bookkeeping tables.
     #[error(
-        "{ours} exists in several schemas: {}; drop all but the one that tells the truth, or hide the others \
-         from this role", .0.join(", "), ours = crate::database::BOOKKEEPING
+        "{ours} exists in several schemas: {}; drop all but the one that tells the truth", .0.join(", "), ours = crate::database::BOOKKEEPING
     )]
     TwoTables(Vec<String>),
 }
@@ -164,6 +163,9 @@ fn list(items: &[String]) -> String {
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Words on the command line that clap can't make sense of.
+    #[error("{0}")]
+    Usage(String),
     /// Settings are missing or wrong; all of them.
     #[error("{} wrong:{}", counted(.0.len(), "setting is", "settings are"), mistakes(.0))]
     Configuration(Vec<Mistake>),
@@ -183,12 +185,14 @@ pub enum Error {
         reason: String,
     },
     /// The run lock is held by somebody else.
-    #[error("the run lock was not granted within {}: it is held by {holder}; nothing was changed, run again later", seconds(*.after))]
+    #[error("the run lock was not granted within {}: it is held by {holder}; {state}; run again later", seconds(*.after))]
     RunLock {
         /// RUN_LOCK_TIMEOUT.
         after: Duration,
         /// The session that holds it.
         holder: String,
+        /// How the database stands.
+        state: String,
     },
     /// A step of the plan failed.
     #[error(transparent)]
@@ -213,12 +217,14 @@ pub enum Error {
     #[error("{} pending: {}", counted(.0.len(), "migration is", "migrations are"), shortened(.0))]
     Pending(Vec<String>),
     /// A signal ended the run between two steps.
-    #[error("{signal}: stopped before the next step; {state}")]
+    #[error("{signal}; {state}")]
     Interrupted {
         /// Which one.
         signal: Signal,
         /// How the database stands.
         state: String,
+        /// Whether a script stands halfway that can't go on by itself.
+        needs_a_person: bool,
     },
     /// This program is wrong.
     #[error("a defect in this program: {0}; please report it")]
@@ -226,6 +232,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// A signal that found nothing halfway.
+    pub fn interrupted(signal: Signal, state: impl Into<String>) -> Self {
+        Self::Interrupted { signal, state: state.into(), needs_a_person: false }
+    }
+
     /// A query of ours that failed before anything was changed.
     pub fn database(doing: &'static str, source: DatabaseError) -> Self {
         Self::Database { doing, source, state: String::new() }
@@ -234,7 +245,9 @@ impl Error {
     /// The documented code.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Configuration(_) | Self::Scripts(_) | Self::NothingToResolve(_) => ExitCode::Usage,
+            Self::Usage(_) | Self::Configuration(_) | Self::Scripts(_) | Self::NothingToResolve(_) => {
+                ExitCode::Usage
+            }
             Self::Plan(PlanError::Revision(_) | PlanError::WrongWay { .. }) => ExitCode::Usage,
             Self::Plan(PlanError::Disagreement(Disagreement::Halfway { .. })) => ExitCode::Halfway,
             Self::Plan(PlanError::Disagreement(_)) => ExitCode::Disagreement,
@@ -244,6 +257,7 @@ impl Error {
             Self::Database { source, .. } => source.exit_code(),
             Self::Refused(_) => ExitCode::Refused,
             Self::Pending(_) => ExitCode::Pending,
+            Self::Interrupted { needs_a_person: true, .. } => ExitCode::Halfway,
             Self::Interrupted { signal, .. } => signal.exit_code(),
             Self::Defect(_) => ExitCode::Defect,
         }

@@ -109,9 +109,7 @@ impl Failure {
         };
         let reason = match &self.error {
             DatabaseError::Server(error) => error.message.clone(),
-            DatabaseError::Cut(reason) | DatabaseError::Tls(reason) => {
-                format!("the connection broke: {reason}")
-            }
+            other => format!("the connection broke: {other}"),
         };
         let reason = match self.outcome {
             Outcome::Stopped(signal) => signal.to_string(),

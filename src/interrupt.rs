@@ -80,18 +80,26 @@ impl Interrupt {
         }
     }
 
-    /// Waits, unless a signal has come or comes.
+    /// Does something that may be dropped in the middle, unless a signal has come or comes.
     ///
     /// # Errors
     /// The signal.
-    pub async fn sleep(&self, duration: Duration) -> Result<(), Signal> {
+    pub async fn unless<T>(&self, work: impl Future<Output = T>) -> Result<T, Signal> {
         if let Some(signal) = self.signal() {
             return Err(signal);
         }
         let mut own = self.clone();
         tokio::select! {
-            () = tokio::time::sleep(duration) => Ok(()),
+            done = work => Ok(done),
             signal = own.next() => Err(signal),
         }
+    }
+
+    /// Waits, unless a signal has come or comes.
+    ///
+    /// # Errors
+    /// The signal.
+    pub async fn sleep(&self, duration: Duration) -> Result<(), Signal> {
+        self.unless(tokio::time::sleep(duration)).await
     }
 }

@@ -153,6 +153,7 @@ async fn change(
     if prepared.is_empty() {
         finish_idle(&plan, reporter);
     } else {
+        refuse_unrecordable(&session, &prepared)?;
         show_heading(&plan, &prepared, &session, place, reporter);
         if let Some(resumed) = &resumed {
             resumed.clean_up(&mut session).await?;
@@ -242,6 +243,28 @@ async fn carry_out(
             Err(learn(place, failure, reporter).await)
         }
         other => other,
+    }
+}
+
+/// A script without a transaction needs a table beside the bookkeeping, for as long as it runs.
+fn refuse_unrecordable(session: &Session, prepared: &[Prepared<'_>]) -> Result<(), Error> {
+    let Some(table) = session.facts.bookkeeping.as_ref().filter(|table| !table.may_create) else {
+        return Ok(());
+    };
+    match prepared
+        .iter()
+        .find(|prepared| !prepared.script.is_transactional() && prepared.resumes_at.is_none())
+    {
+        None => Ok(()),
+        Some(prepared) => {
+            let schema = quoted_identifier(&table.schema);
+            let user = quoted_identifier(&session.facts.user);
+            Err(Error::Refused(format!(
+                "{} runs without a transaction, and role {user} may not record its progress; grant it with: \
+                 GRANT CREATE ON SCHEMA {schema} TO {user}",
+                prepared.script.path.display()
+            )))
+        }
     }
 }
 

@@ -8,10 +8,11 @@ use run_migrations::config::Environment;
 use run_migrations::supervise;
 
 fn main() -> ExitCode {
-    supervise::report_panics();
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(error) => return supervise::usage(&error),
+    let environment = Environment::of_process();
+    supervise::report_panics(&environment);
+    let code = match Args::try_parse() {
+        Ok(args) => supervise::run(&args, &environment),
+        Err(error) => supervise::usage(&error, &environment),
     };
-    supervise::run(&args, &Environment::of_process()).into()
+    code.into()
 }

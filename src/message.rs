@@ -65,21 +65,26 @@ impl Message {
             sql.push_str(";\n");
             after.push(culprit);
         };
-        if !prepared.is_session_neutral {
+        if !frame.commits && !prepared.is_plain_ddl() {
             for command in CHECK_DEFERRED {
                 add(Culprit::DeferredConstraint, command);
             }
-            for command in RESET_SESSION {
-                add(Culprit::Bookkeeping, command);
-            }
-            add(Culprit::Bookkeeping, settings);
         }
+        for command in RESET_SESSION {
+            add(Culprit::Bookkeeping, command);
+        }
+        add(Culprit::Bookkeeping, settings);
         add(Culprit::Bookkeeping, &record(prepared, table));
         if frame.commits {
             add(Culprit::Commit, "COMMIT");
         }
         let commands_before = usize::from(frame.begins);
         Self { sql, script, commands_before, statements: prepared.statements, after }
+    }
+
+    /// How many commands the server should complete.
+    pub fn commands(&self) -> usize {
+        self.commands_before + self.statements + self.after.len()
     }
 
     /// Which part failed after so many completed commands, and where that stands in the script.
@@ -90,19 +95,30 @@ impl Message {
         error: Option<&ServerError>,
     ) -> (Culprit, Option<Excerpt>) {
         let at = error.and_then(|error| error.position).map(|position| byte_of_char(&self.sql, position));
+        // A syntax error stops the whole message before its first command; where the script breaks
+        // off in the middle, it is found only behind its end.
+        let is_syntax = completed == 0;
         if let Some(at) = at
-            && (self.script.start..self.script.end + 1).contains(&at)
+            && at >= self.script.start
+            && (at < self.script.end || is_syntax)
         {
-            let offset = at - self.script.start;
+            let text = prepared.script.text.trim_end();
+            let offset = (at - self.script.start).min(text.len());
             let statements = prepared.split();
             let number = statements.iter().filter(|statement| statement.offset <= offset).count().max(1);
             let culprit = Culprit::Statement { number, of: self.statements };
-            return (culprit, Some(excerpt(&prepared.script.text, offset, true)));
+            return (culprit, Some(excerpt(text, offset, true)));
         }
         let index = completed.saturating_sub(self.commands_before);
         match index.checked_sub(self.statements) {
             None => blame_statement(prepared, index, None),
-            Some(index) => (self.after.get(index).cloned().unwrap_or(Culprit::Commit), None),
+            Some(index) => match self.after.get(index) {
+                // integrity_constraint_violation
+                Some(Culprit::Commit) if error.is_some_and(|error| error.sqlstate.starts_with("23")) => {
+                    (Culprit::DeferredConstraint, None)
+                }
+                culprit => (culprit.cloned().unwrap_or(Culprit::Commit), None),
+            },
         }
     }
 }
@@ -149,11 +165,18 @@ pub fn reset_session(settings: &str) -> String {
     format!("{};\n{settings}", RESET_SESSION.join(";\n"))
 }
 
-/// Takes the time limits away from the next statements: a concurrent index build waits for every
-/// older transaction and blocks nobody meanwhile.
-pub fn without_limits() -> &'static str {
-    "SET lock_timeout = 0; SET statement_timeout = 0"
-}
+/// Takes the time limits away from the next statement, and remembers them: a concurrent index build
+/// waits for every older transaction and blocks nobody meanwhile.
+pub const WITHOUT_LIMITS: &str = "\
+SELECT pg_catalog.set_config('run_migrations.lock_timeout', pg_catalog.current_setting('lock_timeout'), false), \
+       pg_catalog.set_config('run_migrations.statement_timeout', pg_catalog.current_setting('statement_timeout'), false);
+SET lock_timeout = 0;
+SET statement_timeout = 0";
+
+/// Gives back what [`WITHOUT_LIMITS`] took.
+pub const WITH_LIMITS_AGAIN: &str = "\
+SELECT pg_catalog.set_config('lock_timeout', pg_catalog.current_setting('run_migrations.lock_timeout'), false), \
+       pg_catalog.set_config('statement_timeout', pg_catalog.current_setting('run_migrations.statement_timeout'), false)";
 
 /// The version, if the run lock is still held; an error that says so, if not.
 fn proven(version: impl std::fmt::Display) -> String {
@@ -168,6 +191,16 @@ fn elapsed() -> &'static str {
     "(extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp()) * 1000000000)::bigint"
 }
 
+/// A change of the bookkeeping that must be one of exactly one row: a trigger, a rule or a policy
+/// may make it none, and then nothing would be recorded.
+fn exactly_one(change: &str, version: Version) -> String {
+    format!(
+        "WITH changed AS ({change} RETURNING 1) SELECT CASE count(*) WHEN 1 THEN 1 \
+         ELSE pg_catalog.concat('the bookkeeping of {version} was not written: ', count(*), ' rows changed')::int END \
+         FROM changed"
+    )
+}
+
 /// The bookkeeping of a migration that is done.
 fn record(prepared: &Prepared<'_>, table: &Table) -> String {
     match prepared.step.direction {
@@ -178,29 +211,34 @@ fn record(prepared: &Prepared<'_>, table: &Table) -> String {
 
 /// Gives a migration its row.
 pub fn insert(migration: &Migration, table: &Table, success: bool, execution_time: &str) -> String {
-    format!(
+    let insert = format!(
         "INSERT INTO {} (version, description, success, checksum, execution_time) \
          VALUES ({}, {}, {success}, pg_catalog.decode('{}', 'hex'), {execution_time})",
         table.qualified(),
         proven(migration.version),
         quoted_literal(&migration.description),
         migration.checksum,
-    )
+    );
+    exactly_one(&insert, migration.version)
+}
+
+/// Changes a migration's row.
+pub fn update(version: Version, table: &Table, assignments: &str) -> String {
+    let update =
+        format!("UPDATE {} SET {assignments} WHERE version = {}", table.qualified(), proven(version));
+    exactly_one(&update, version)
 }
 
 /// Records an edited file as the one that was applied.
 pub fn rewrite_checksum(migration: &Migration, table: &Table) -> String {
-    format!(
-        "UPDATE {} SET checksum = pg_catalog.decode('{}', 'hex') WHERE version = {}",
-        table.qualified(),
-        migration.checksum,
-        proven(migration.version),
-    )
+    let checksum = format!("checksum = pg_catalog.decode('{}', 'hex')", migration.checksum);
+    update(migration.version, table, &checksum)
 }
 
 /// Takes a migration's row away.
 pub fn remove(version: Version, table: &Table) -> String {
-    format!("DELETE FROM {} WHERE version = {}", table.qualified(), proven(version))
+    let delete = format!("DELETE FROM {} WHERE version = {}", table.qualified(), proven(version));
+    exactly_one(&delete, version)
 }
 
 #[cfg(test)]
@@ -237,26 +275,25 @@ mod tests {
     }
 
     #[test]
-    fn plain_ddl_is_framed_tightly() {
-        with("CREATE TABLE a () -- end", |_, message| {
+    fn script_and_bookkeeping_are_one_transaction() {
+        with("SET ROLE x -- end", |_, message| {
             let sql = &message.sql;
-            assert!(sql.starts_with(
-                "BEGIN;\nCREATE TABLE a () -- end\n;\nINSERT INTO \"public\".\"_sqlx_migrations\""
-            ));
-            assert!(sql.contains("'it''s'"));
-            assert!(sql.ends_with("COMMIT;\n"));
-            assert!(!sql.contains("RESET"));
+            assert!(sql.starts_with("BEGIN;\nSET ROLE x -- end\n;\nRESET"), "{sql}");
+            let order = ["RESET ROLE", "INSERT INTO \"public\".\"_sqlx_migrations\"", "'it''s'", "COMMIT;\n"];
+            let places: Vec<_> = order.iter().map(|part| sql.find(part).unwrap()).collect();
+            assert!(places.is_sorted(), "{places:?}");
+            assert!(!sql.contains("SAVEPOINT"), "its own commit checks the constraints");
         });
     }
 
     #[test]
-    fn what_may_leave_traces_is_cleaned_up_after() {
-        with("SET ROLE x", |_, message| {
-            let order =
-                ["SET ROLE x", "SET CONSTRAINTS ALL IMMEDIATE", "RESET ROLE", "INSERT INTO", "COMMIT"];
-            let places: Vec<_> = order.iter().map(|part| message.sql.find(part).unwrap()).collect();
-            assert!(places.is_sorted(), "{places:?}");
-        });
+    fn deferred_constraints_are_checked_where_others_follow() {
+        let migration = migration("INSERT INTO t VALUES (1)");
+        let prepared = prepare(&[Step { migration: &migration, direction: Direction::Up }]).unwrap();
+        let frame = Frame { begins: false, commits: false };
+        let message = Message::of(&prepared[0], &Table::new_in("public"), "SELECT 1", frame);
+        assert!(message.sql.starts_with("INSERT INTO t VALUES (1)\n;\nSAVEPOINT"));
+        assert_eq!(message.blame(&prepared[0], 2, Some(&server_error(None))).0, Culprit::DeferredConstraint);
     }
 
     #[test]
@@ -278,10 +315,19 @@ mod tests {
             let (culprit, excerpt) = blame(2);
             assert_eq!(culprit, Culprit::Statement { number: 2, of: 2 });
             assert_eq!(excerpt.unwrap().place.line, 2);
-            assert_eq!(blame(4).0, Culprit::DeferredConstraint);
-            assert_eq!(blame(3 + CHECK_DEFERRED.len()).0, Culprit::Bookkeeping);
-            let all = 1 + 2 + CHECK_DEFERRED.len() + RESET_SESSION.len() + 2;
-            assert_eq!(blame(all).0, Culprit::Commit);
+            assert_eq!(blame(3).0, Culprit::Bookkeeping);
+            assert_eq!(blame(message.commands() - 1).0, Culprit::Commit);
+        });
+    }
+
+    #[test]
+    fn blames_the_last_statement_for_an_end_in_the_middle() {
+        with("SELECT 1;\nSELECT FROM\n", |prepared, message| {
+            let behind = message.sql.find("\n;\nRESET").unwrap() + 2;
+            let (culprit, excerpt) = message.blame(prepared, 0, Some(&server_error(Some(behind))));
+            assert_eq!(culprit, Culprit::Statement { number: 2, of: 2 });
+            let excerpt = excerpt.unwrap();
+            assert_eq!((excerpt.place.line, excerpt.place.column), (2, 12));
         });
     }
 }

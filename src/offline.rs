@@ -60,7 +60,7 @@ fn write(from: Position, to: Position, below: &[&Migration], prepared: &[Prepare
     sql.push_str(SETTINGS);
     sql.push_str(&lock());
     if from == Position::Base {
-        let _ = writeln!(sql, "{};", message::create_bookkeeping(BOOKKEEPING));
+        sql.push_str(&create());
     }
     sql.push_str(&expect(from, below));
     for step in prepared {
@@ -107,6 +107,27 @@ SELECT current_setting('run_migrations.sqlx_key') AS run_migrations_sqlx_key \\g
     )
 }
 
+/// Creates the bookkeeping table, unless there is one that the role does not see.
+fn create() -> String {
+    format!(
+        "DO $run_migrations$
+DECLARE
+  elsewhere text;
+BEGIN
+  SELECT string_agg(format('%I', n.nspname), ', ') INTO elsewhere
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+   WHERE c.relname = '{BOOKKEEPING}' AND NOT pg_table_is_visible(c.oid);
+  IF elsewhere IS NOT NULL THEN
+    RAISE EXCEPTION '{BOOKKEEPING} is in schema %, which is not on the search path of this role', elsewhere;
+  END IF;
+END
+$run_migrations$;
+{};
+",
+        message::create_bookkeeping(BOOKKEEPING)
+    )
+}
+
 /// Stops unless the bookkeeping says exactly what lies below `from`.
 fn expect(from: Position, below: &[&Migration]) -> String {
     let rows: Vec<_> =
@@ -145,11 +166,7 @@ fn one(prepared: &Prepared<'_>) -> String {
         Direction::Down => "taking back",
     };
     let echo = quoted_literal(&format!("{verb} {} ({})", migration.version, migration.description));
-    let after = if prepared.is_session_neutral {
-        String::new()
-    } else {
-        format!("{};\n{SETTINGS}", message::RESET_SESSION.join(";\n"))
-    };
+    let after = format!("{};\n{SETTINGS}", message::RESET_SESSION.join(";\n"));
     let (before, record) = bookkeeping(prepared);
     if prepared.script.is_transactional() {
         format!("\n\\echo {echo}\nBEGIN;\n{}\n;\n{after}{record}COMMIT;\n", prepared.script.text)

@@ -95,6 +95,9 @@ pub struct StepReport {
     pub direction: Direction,
     /// Whether it has a transaction.
     pub transactional: bool,
+    /// The statement it goes on with, from 1, where an earlier run began it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumes_at: Option<usize>,
     /// What became of it.
     pub status: StepStatus,
     /// How long it took.
@@ -256,12 +259,15 @@ pub struct Reporter {
     pub report: Report,
     /// Where text goes.
     pub printer: Printer,
+    /// Set while a no-transaction script is under way: whether a person would have to look if it
+    /// ended now.
+    pub halfway: Option<bool>,
 }
 
 impl Reporter {
     /// Starts with nothing known.
     pub fn new(printer: Printer) -> Self {
-        Self { report: Report::default(), printer }
+        Self { report: Report::default(), printer, halfway: None }
     }
 
     /// Says something odd, now and in the report.
@@ -277,6 +283,7 @@ impl Reporter {
             description: prepared.step.migration.description.clone(),
             direction: prepared.step.direction,
             transactional: prepared.script.is_transactional(),
+            resumes_at: prepared.resumes_at.map(|index| index + 1),
             status: StepStatus::Planned,
             milliseconds: None,
         };

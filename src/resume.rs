@@ -60,7 +60,9 @@ pub fn reach(prepared: &Prepared<'_>, begun: &[Begun]) -> Result<Reach, String> 
         None if begun.is_empty() => Err("nothing is recorded of its statements".to_owned()),
         None => Ok(Reach::Next(next)),
         Some(row) => match statements[next].concurrent() {
-            Some(build @ Concurrent::Build { .. }) if !row.index_existed => Ok(Reach::Building(next, build)),
+            Some(Concurrent::Build { name: Some(name), table }) if !row.index_existed => {
+                Ok(Reach::Building(next, Concurrent::Build { name: Some(name), table }))
+            }
             _ => Err(format!(
                 "{} began and its end is not recorded: it may or may not be in effect",
                 name(next, &statements[next])
@@ -84,16 +86,19 @@ pub enum Leftover {
     Drop(String),
 }
 
-/// Tells from the catalog what became of a build.
+/// Tells from the catalog what became of a build: from the indexes of its table.
 ///
 /// # Errors
 /// Why a person has to look.
-pub fn leftover(indexes: &[Index]) -> Result<Leftover, String> {
-    match indexes {
-        [] => Ok(Leftover::None),
-        [Index { is_valid: true, .. }] => Ok(Leftover::Whole),
-        [Index { name, is_worked_on: false, .. }] => Ok(Leftover::Drop(name.clone())),
-        [Index { name, .. }, ..] => {
+pub fn leftover(build: &Concurrent, indexes: &[Index]) -> Result<Leftover, String> {
+    let Concurrent::Build { name: Some(name), .. } = build else {
+        return Err("the index that was being built has no name".to_owned());
+    };
+    match indexes.iter().find(|index| index.plain_name == *name) {
+        None => Ok(Leftover::None),
+        Some(Index { is_valid: true, .. }) => Ok(Leftover::Whole),
+        Some(Index { name, is_worked_on: false, .. }) => Ok(Leftover::Drop(name.clone())),
+        Some(Index { name, .. }) => {
             Err(format!("another session works on the table of {name}, which is invalid"))
         }
     }
@@ -132,7 +137,7 @@ mod tests {
         assert_eq!(reached(&begun(&done(1))), Ok(Reach::Next(1)));
         assert_eq!(reached(&begun(&done(3))), Ok(Reach::Next(3)));
         let building = begun(&[(0, true), (1, true), (2, false)]);
-        let build = Concurrent::Build { name: "i".to_owned(), table: "t".to_owned() };
+        let build = Concurrent::Build { name: Some("i".to_owned()), table: "t".to_owned() };
         assert_eq!(reached(&building), Ok(Reach::Building(2, build)));
     }
 
@@ -160,10 +165,26 @@ mod tests {
 
     #[test]
     fn reads_the_catalog() {
-        let index = |is_valid, is_worked_on| Index { name: "s.i".to_owned(), is_valid, is_worked_on };
-        assert_eq!(leftover(&[]), Ok(Leftover::None));
-        assert_eq!(leftover(&[index(true, true)]), Ok(Leftover::Whole));
-        assert_eq!(leftover(&[index(false, false)]), Ok(Leftover::Drop("s.i".to_owned())));
-        assert!(leftover(&[index(false, true)]).is_err());
+        let build = Concurrent::Build { name: Some("i".to_owned()), table: "t".to_owned() };
+        let index = |plain_name: &str, is_valid, is_worked_on| Index {
+            oid: 1,
+            plain_name: plain_name.to_owned(),
+            name: format!("s.{plain_name}"),
+            is_valid,
+            is_worked_on,
+        };
+        let other = index("other", false, true);
+        for (own, expected) in [
+            (None, Ok(Leftover::None)),
+            (Some(index("i", true, true)), Ok(Leftover::Whole)),
+            (Some(index("i", false, false)), Ok(Leftover::Drop("s.i".to_owned()))),
+            (
+                Some(index("i", false, true)),
+                Err("another session works on the table of s.i, which is invalid".to_owned()),
+            ),
+        ] {
+            let indexes: Vec<_> = own.into_iter().chain([other.clone()]).collect();
+            assert_eq!(leftover(&build, &indexes), expected);
+        }
     }
 }

@@ -105,7 +105,9 @@ impl FromStr for Revision {
         if let Some(at) = text.rfind(['+', '-']) {
             let (from, offset) = text.split_at(at);
             let (sign, digits) = offset.split_at(1);
-            if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            // 2026-11-05 is no walk of five steps.
+            let is_date = digits.len() > 1 && digits.starts_with('0');
+            if !digits.is_empty() && !is_date && digits.bytes().all(|byte| byte.is_ascii_digit()) {
                 let steps =
                     digits.parse().map_err(|_| format!("{offset} is no number of steps; 1 is the least"))?;
                 let offset = if sign == "+" { Offset::Up(steps) } else { Offset::Down(steps) };

@@ -104,6 +104,13 @@ impl Attempts {
     }
 }
 
+/// What there was to roll back.
+enum RolledBack {
+    Transaction,
+    /// No transaction was open: none had begun, or the script had ended it.
+    Nothing,
+}
+
 /// A failed step, and whether it may be tried again.
 enum Stopped {
     /// For good.
@@ -128,7 +135,7 @@ impl Runner<'_> {
         let transaction = self.manners.transaction;
         for group in groups(steps, transaction, |prepared| prepared.script.is_transactional()) {
             if let Some(signal) = self.interrupt.signal() {
-                return Err(Error::Interrupted { signal, state: self.reporter.state() });
+                return Err(Error::interrupted(signal, self.reporter.state()));
             }
             match group {
                 Group::Together(steps) => self.together(steps).await?,
@@ -172,10 +179,7 @@ impl Runner<'_> {
             attempts.count,
             self.manners.lock_retries,
         );
-        self.interrupt
-            .sleep(pause)
-            .await
-            .map_err(|signal| Error::Interrupted { signal, state: self.reporter.state() })
+        self.interrupt.sleep(pause).await.map_err(|signal| Error::interrupted(signal, self.reporter.state()))
     }
 
     /// One transaction, one message for each migration.
@@ -186,14 +190,22 @@ impl Runner<'_> {
                 // Without an answer the end of the session does the same.
                 let _ = self.session.execute("ROLLBACK".to_owned()).await;
                 self.reporter.discarded(prepared);
-                return Err(Stopped::ForGood(Error::Interrupted { signal, state: self.reporter.state() }));
+                return Err(Stopped::ForGood(Error::interrupted(signal, self.reporter.state())));
             }
             let started = Instant::now();
             self.announce(prepared);
             let frame = Frame { begins: index == 0, commits: index == last };
             let message = Message::of(prepared, &self.table, &self.session.settings, frame);
-            if let Err(completed) = self.watched(message.sql.clone()).await {
-                return Err(self.rolled_back(steps, prepared, &message, completed).await);
+            match self.watched(message.sql.clone()).await {
+                Ok(commands) if commands != message.commands() => tracing::warn!(
+                    "the server counted {commands} commands in {}, not {}: please report this script",
+                    prepared.script.path.display(),
+                    message.commands()
+                ),
+                Ok(_) => {}
+                Err(completed) => {
+                    return Err(self.rolled_back(steps, prepared, &message, frame, completed).await);
+                }
             }
             self.reporter.ran(prepared, started.elapsed());
         }
@@ -202,7 +214,7 @@ impl Runner<'_> {
     }
 
     /// Runs what may take long.
-    async fn watched(&mut self, sql: String) -> Result<(), Completed> {
+    async fn watched(&mut self, sql: String) -> Result<usize, Completed> {
         self.watch.begin();
         tokio::select! {
             result = self.session.execute(sql) => result,
@@ -224,31 +236,63 @@ impl Runner<'_> {
         steps: &[Prepared<'_>],
         prepared: &Prepared<'_>,
         message: &Message,
+        frame: Frame,
         Completed { commands, error }: Completed,
     ) -> Stopped {
         let server_error = match &error {
             DatabaseError::Server(error) => Some(error.as_ref()),
-            DatabaseError::Cut(_) | DatabaseError::Tls(_) => None,
+            _ => None,
         };
         let (culprit, excerpt) = message.blame(prepared, commands, server_error);
         let mut outcome = self.outcome(&error);
-        if outcome != Outcome::Cut
-            && let Err(Completed { error, .. }) = self.session.execute("ROLLBACK".to_owned()).await
-        {
-            tracing::debug!("no rollback was possible: {error}");
-            outcome = Outcome::Cut;
+        if outcome != Outcome::Cut {
+            let ran_before = commands > 0 || !frame.begins;
+            outcome = match self.roll_back().await {
+                Ok(RolledBack::Transaction) => outcome,
+                Ok(RolledBack::Nothing) if !ran_before => outcome,
+                Ok(RolledBack::Nothing) => Outcome::Halfway,
+                Err(error) => {
+                    tracing::debug!("no rollback was possible: {error}");
+                    Outcome::Cut
+                }
+            };
         }
         self.reporter.discarded(prepared);
         let state = match outcome {
             Outcome::Cut => "whether it was committed is not known yet".to_owned(),
+            Outcome::Halfway => format!(
+                "the script ended its transaction by itself: what came before is committed and not recorded; {}",
+                self.reporter.state()
+            ),
             _ if steps.len() > 1 => {
-                format!("the whole run up to here was rolled back; {}", self.reporter.state())
+                format!(
+                    "all {} steps of its transaction were rolled back; {}",
+                    steps.len(),
+                    self.reporter.state()
+                )
             }
             _ => format!("it was rolled back; {}", self.reporter.state()),
         };
         let may_repeat = outcome == Outcome::NotGranted;
         let failure = self.failure(prepared, culprit, excerpt, error, outcome, state);
         Stopped::of(failure, may_repeat)
+    }
+
+    /// Ends the failed transaction, if there is one, and cleans the session for another attempt.
+    async fn roll_back(&mut self) -> Result<RolledBack, DatabaseError> {
+        let of = |failed: Completed| failed.error;
+        let rolled_back = match self.session.execute("SELECT 1".to_owned()).await {
+            // in_failed_sql_transaction
+            Err(Completed { error, .. }) if error.sqlstate() == Some("25P02") => {
+                self.session.execute("ROLLBACK".to_owned()).await.map_err(of)?;
+                RolledBack::Transaction
+            }
+            Ok(_) => RolledBack::Nothing,
+            Err(failed) => return Err(failed.error),
+        };
+        let reset = crate::message::reset_session(&self.session.settings);
+        self.session.execute(reset).await.map_err(of)?;
+        Ok(rolled_back)
     }
 
     fn outcome(&self, error: &DatabaseError) -> Outcome {
@@ -279,7 +323,7 @@ impl Runner<'_> {
                  split the migration",
                 seconds(self.manners.max_blocking)
             )),
-            (Some(blockers), Outcome::NotGranted | Outcome::Halfway) => {
+            (Some(blockers), _) if matches!(error.sqlstate(), Some("55P03" | "40P01")) => {
                 Some(format!("it waited for {blockers}; run again when that is over"))
             }
             _ => advice(&error, &self.manners, prepared.script.is_transactional()),
@@ -305,6 +349,9 @@ fn advice(error: &DatabaseError, manners: &Manners, is_transactional: bool) -> O
     let each = "set TRANSACTION=each, which commits after each migration";
     let text = match error.sqlstate()? {
         // What `message::proven` raises.
+        "22P02" if error.to_string().contains("was not written") => {
+            "the script, or a trigger, rule or policy on the bookkeeping table, is in the way; remove it".to_owned()
+        }
         "22P02" if error.to_string().contains("the run lock was lost") => {
             "the script calls pg_advisory_unlock_all, or a connection pooler in transaction mode stands before the \
              server; remove the call, or connect to the server itself"

@@ -14,8 +14,6 @@ pub struct Prepared<'a> {
     pub script: Script,
     /// How many statements that is.
     pub statements: usize,
-    /// Whether role, settings and session objects are as before when it has run.
-    pub is_session_neutral: bool,
     /// How many of its statements change the schema: each takes lock slots.
     pub schema_changes: usize,
     /// The statement to go on with, from 0, where an earlier run began this script.
@@ -23,6 +21,11 @@ pub struct Prepared<'a> {
 }
 
 impl Prepared<'_> {
+    /// Whether it is nothing but plain DDL, which queues no deferred check.
+    pub fn is_plain_ddl(&self) -> bool {
+        self.schema_changes == self.statements
+    }
+
     /// Its statements, oldest first.
     pub fn split(&self) -> Vec<Statement<'_>> {
         // Splitting worked when the step was prepared, and the text is the same.
@@ -47,18 +50,9 @@ pub fn prepare<'a>(steps: &[Step<'a>]) -> Result<Vec<Prepared<'a>>, Error> {
         };
         match check(&script) {
             Ok(statements) => {
-                let is_session_neutral = statements.iter().all(Statement::is_session_neutral);
-                let schema_changes =
-                    statements.iter().filter(|statement| statement.is_session_neutral()).count();
+                let schema_changes = statements.iter().filter(|statement| statement.is_plain_ddl()).count();
                 let statements = statements.len();
-                prepared.push(Prepared {
-                    step,
-                    script,
-                    statements,
-                    is_session_neutral,
-                    schema_changes,
-                    resumes_at: None,
-                });
+                prepared.push(Prepared { step, script, statements, schema_changes, resumes_at: None });
             }
             Err(mut found) => problems.append(&mut found),
         }
@@ -107,6 +101,11 @@ fn refusal(statement: &Statement<'_>, forbidden: Forbidden) -> String {
         }
         Forbidden::CopyData => {
             format!("has {what:?}: there is no data on the connection to copy; use INSERT … VALUES")
+        }
+        Forbidden::StringSyntax => {
+            format!(
+                "has {what:?}: scripts are read with standard_conforming_strings on; write E'…' for backslashes"
+            )
         }
         Forbidden::PsqlCommand => {
             format!("has {what:?}: a backslash command is psql's, the server knows none")

@@ -40,6 +40,7 @@ pub fn split(script: &str) -> Result<Vec<Statement<'_>>, Unterminated> {
     let mut open: Option<Statement<'_>> = None;
     let mut depth = 0usize;
     let mut body = RoutineBody::default();
+    let mut label = false;
     for token in Lexer::new(script) {
         if token.kind == Kind::Semicolon && depth == 0 && !body.is_open() {
             statements.extend(open.take());
@@ -56,7 +57,9 @@ pub fn split(script: &str) -> Result<Vec<Statement<'_>>, Unterminated> {
             Kind::Word => {
                 let word = &script[token.start..token.end];
                 if depth == 0 {
-                    body.see(word);
+                    if !label {
+                        body.see(word);
+                    }
                     statement.words.push(word);
                 } else {
                     statement.nested.push(word);
@@ -64,6 +67,12 @@ pub fn split(script: &str) -> Result<Vec<Statement<'_>>, Unterminated> {
             }
             Kind::Other | Kind::Semicolon => {}
         }
+        // A keyword behind AS or a dot is a name.
+        let text = &script[token.start..token.end];
+        label = text == "." || (token.kind == Kind::Word && text.eq_ignore_ascii_case("as"));
+    }
+    if let (Some(statement), true) = (&open, body.is_open()) {
+        return Err(Unterminated { what: "BEGIN ATOMIC body", offset: statement.offset });
     }
     statements.extend(open);
     Ok(statements)
@@ -221,6 +230,10 @@ mod tests {
                 &["CREATE TABLE begin_atomic (a int)", "SELECT 1"],
             ),
             ("BEGIN; END; SELECT 1", &["BEGIN", "END", "SELECT 1"]),
+            (
+                "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 AS case, t.end; END; COMMIT",
+                &["CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 AS case, t.end; END", "COMMIT"],
+            ),
             ("SELECT 1;\r\nSELECT 2;\r\n", &["SELECT 1", "SELECT 2"]),
         ] {
             assert_eq!(texts(script), expected, "{script}");
@@ -235,6 +248,11 @@ mod tests {
             ("SELECT E'a\\'", "quoted string", 7),
             ("SELECT 1; /* /* */", "block comment", 10),
             ("DO $a$ $b$", "dollar-quoted string", 3),
+            (
+                "SELECT 1; CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 case; END;",
+                "BEGIN ATOMIC body",
+                10,
+            ),
         ] {
             assert_eq!(split(script), Err(Unterminated { what, offset }), "{script}");
         }

@@ -9,39 +9,59 @@ use crate::cli::Args;
 use crate::config::{self, Command, Config, Environment, LogSettings, Output, port_is_service_link};
 use crate::database;
 use crate::error::{Error, ExitCode};
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, Signal};
 use crate::job::{self, Pid};
-use crate::report::{self, Printer, Reporter};
+use crate::report::{self, Printer, Report, Reporter};
 use crate::{log, verdict};
 
 /// How long a cancelled statement gets to roll back before the connection is simply closed.
 const ROLLBACK_GRACE: Duration = Duration::from_secs(15);
 
-/// Makes a panic exit with the code of a defect: 101 would say nothing to Kubernetes.
-pub fn report_panics() {
+/// Makes a panic exit with the code of a defect, and leaves a verdict: 101 would say nothing to
+/// Kubernetes.
+pub fn report_panics(environment: &Environment) {
     let default = std::panic::take_hook();
+    let environment = environment.clone();
     std::panic::set_hook(Box::new(move |panic| {
         default(panic);
+        let defect = Err(Error::Defect(panic.to_string()));
+        leave_verdict(&environment, &Report::default(), &defect);
         #[expect(clippy::exit, reason = "the process is beyond returning from main")]
         std::process::exit(ExitCode::Defect as i32);
     }));
 }
 
 /// What clap has to say: help goes to stdout and is no error.
-pub fn usage(error: &clap::Error) -> std::process::ExitCode {
+pub fn usage(error: &clap::Error, environment: &Environment) -> ExitCode {
     // A reader that has gone away has seen enough.
     let _ = error.print();
-    let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Done };
-    code.into()
+    if !error.use_stderr() {
+        return ExitCode::Done;
+    }
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let end = Err(Error::Usage(first.trim_start_matches("error: ").to_owned()));
+    Printer::new(output(environment)).document(&Report::default(), &end);
+    leave_verdict(environment, &Report::default(), &end);
+    ExitCode::Usage
+}
+
+fn leave_verdict(environment: &Environment, report: &Report, end: &Result<(), Error>) {
+    let message = end.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    verdict::leave(environment, &report.verdict(end), &message);
+}
+
+/// OUTPUT, read on its own, so that even a wrong configuration is reported as it was asked for.
+fn output(environment: &Environment) -> Output {
+    let wants_json =
+        environment.text("OUTPUT").is_some_and(|output| output.trim().eq_ignore_ascii_case("json"));
+    if wants_json { Output::Json } else { Output::Text }
 }
 
 /// Does everything, and says how it ended.
 pub fn run(args: &Args, environment: &Environment) -> ExitCode {
     let format = log::start(&LogSettings::of(environment));
-    let wants_json =
-        environment.text("OUTPUT").is_some_and(|output| output.trim().eq_ignore_ascii_case("json"));
-    let output = if wants_json { Output::Json } else { Output::Text };
-    let mut reporter = Reporter::new(Printer::new(output));
+    let mut reporter = Reporter::new(Printer::new(output(environment)));
     let end = config::read(args, environment).and_then(|config| {
         if port_is_service_link(environment) {
             reporter.warn("POSTGRES_PORT is a Kubernetes service link; took its port".to_owned());
@@ -59,8 +79,7 @@ pub fn run(args: &Args, environment: &Environment) -> ExitCode {
     if !is_script {
         reporter.printer.document(&reporter.report, &end);
     }
-    let message = end.as_ref().err().map(ToString::to_string).unwrap_or_default();
-    verdict::leave(environment, &reporter.report.verdict(&end), &message);
+    leave_verdict(environment, &reporter.report, &end);
     report::exit_code(&end)
 }
 
@@ -85,8 +104,7 @@ async fn until_done_or_interrupted(
 ) -> Result<(), Error> {
     let pid: Pid = Cell::new(None);
     let observed = interrupt.clone();
-    let job = job::run(config, &observed, reporter, &pid);
-    tokio::pin!(job);
+    let mut job = Box::pin(job::run(config, &observed, reporter, &pid));
     let first = tokio::select! {
         end = &mut job => return end,
         signal = interrupt.next() => signal,
@@ -106,14 +124,28 @@ async fn until_done_or_interrupted(
         std::future::pending::<()>().await;
     };
     let signal = tokio::select! {
-        end = &mut job => return end,
+        end = &mut job => return cancelled(end, first),
         () = cancelling => first,
         () = sleep_until(deadline) => first,
         second = interrupt.next() => second,
     };
+    drop(job);
+    let closed = "the connection was closed without an answer; the server rolls back what was not committed";
     Err(Error::Interrupted {
         signal,
-        state: "the connection was closed without an answer; the server rolls back what was not committed"
-            .to_owned(),
+        state: format!("{closed}; {}", reporter.state()),
+        needs_a_person: reporter.halfway == Some(true),
     })
+}
+
+/// A query of ours that was cancelled because of the signal is no failure of the server's.
+fn cancelled(end: Result<(), Error>, signal: Signal) -> Result<(), Error> {
+    match end {
+        // query_canceled
+        Err(Error::Database { source, state, .. }) if source.sqlstate() == Some("57014") => {
+            let state = if state.is_empty() { "nothing was changed".to_owned() } else { state };
+            Err(Error::interrupted(signal, state.trim_start_matches("; ")))
+        }
+        end => end,
+    }
 }

@@ -12,6 +12,9 @@ use crate::statement::without_literals;
 /// A statement that ends sooner needs no watching.
 const LET_RUN: Duration = Duration::from_secs(1);
 
+/// A server that has no room for a second connection is not asked for one all the time.
+const CONNECT_EVERY: Duration = Duration::from_secs(15);
+
 /// How often the log gets a line that says the same as before.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
@@ -21,6 +24,7 @@ pub struct Watch<'s> {
     pid: i32,
     format: Format,
     watcher: Option<Watcher>,
+    failed: Option<Instant>,
     /// Who was last seen in the way of our statement.
     pub blockers: Option<String>,
     /// Whether the statement was cancelled because others waited for it too long.
@@ -30,7 +34,7 @@ pub struct Watch<'s> {
 impl<'s> Watch<'s> {
     /// Will watch this session.
     pub fn new(server: &'s Server, pid: i32, format: Format) -> Self {
-        Self { server, pid, format, watcher: None, blockers: None, gave_way: false }
+        Self { server, pid, format, watcher: None, failed: None, blockers: None, gave_way: false }
     }
 
     /// Forgets what was seen of the statement before.
@@ -70,9 +74,15 @@ impl<'s> Watch<'s> {
 
     async fn look(&mut self) -> Option<Sight> {
         if self.watcher.is_none() {
+            if self.failed.is_some_and(|failed| failed.elapsed() < CONNECT_EVERY) {
+                return None;
+            }
             match Watcher::connect(self.server, self.pid).await {
                 Ok(watcher) => self.watcher = Some(watcher),
-                Err(error) => tracing::debug!("nobody watches this statement: {error}"),
+                Err(error) => {
+                    tracing::debug!("nobody watches this statement: {error}");
+                    self.failed = Some(Instant::now());
+                }
             }
         }
         match self.watcher.as_mut()?.look().await {
@@ -96,7 +106,8 @@ impl<'s> Watch<'s> {
             ),
             sight.blocked_for,
         );
-        // Set only when the cancelling is under way: its outcome is read from the statement.
+        // Before the cancelling: the statement may end before it is answered.
+        self.gave_way = true;
         self.gave_way = watcher.cancel().await.is_ok();
     }
 }

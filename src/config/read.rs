@@ -204,6 +204,10 @@ impl Reader<'_> {
     }
 
     fn revision(&mut self, text: &str) -> Option<Revision> {
+        if text.starts_with("--") {
+            self.wrong(text, "is no option here; --help lists them");
+            return None;
+        }
         let wrong = |problem: String| format!("{}: {problem}", quoted(text));
         Revision::from_str(text.trim()).map_err(|problem| self.wrong("REVISION", wrong(problem))).ok()
     }
@@ -396,6 +400,14 @@ impl Reader<'_> {
             ("allow", _) => Some(Ssl::Allow),
             ("prefer", _) => Some(Ssl::Prefer),
             ("require", None) => Some(Ssl::Require),
+            // As in libpq: anybody can have a certificate that the system trusts, for another host.
+            ("require" | "verify-ca", Some(Roots::System)) => {
+                self.wrong(
+                    "POSTGRES_SSLROOTCERT",
+                    "is `system`, which proves something only with verify-full",
+                );
+                None
+            }
             // As in libpq: a root certificate that is there is used.
             ("require" | "verify-ca", Some(roots)) => Some(Ssl::VerifyCa(roots)),
             ("verify-full", Some(roots)) => Some(Ssl::VerifyFull(roots)),

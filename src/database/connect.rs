@@ -8,10 +8,10 @@ use sqlx::{ConnectOptions as _, PgConnection};
 
 #[cfg(target_os = "linux")]
 use super::relay;
-use super::{DatabaseError, ServerError, Session};
+use super::{DatabaseError, ServerError, Session, quoted_identifier};
 use crate::config::{Address, Roots, Server, Ssl};
 use crate::error::Error;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, Signal};
 
 /// Connects, sets the session up and looks around. Whatever may pass (the name doesn't resolve
 /// yet, nobody listens, the server is starting or full) is tried again until CONNECT_TIMEOUT.
@@ -31,7 +31,7 @@ pub async fn connect(server: &Server, interrupt: &Interrupt) -> Result<Session, 
             let connection = authenticate(server).await.map_err(Failed::Connecting)?;
             Session::open(connection, &server.manners).await.map_err(Failed::LookingAround)
         };
-        let reason = match within(left, attempt).await {
+        let reason = match interrupt.unless(within(left, attempt)).await.map_err(unconnected)? {
             Some(Ok(session)) => return Ok(session),
             Some(Err(Failed::Connecting(error))) if !error.is_outage() => {
                 return Err(refused(server, &error));
@@ -51,12 +51,13 @@ pub async fn connect(server: &Server, interrupt: &Interrupt) -> Result<Session, 
             tracing::info!("waiting for the server at {reason}");
             said = reason;
         }
-        interrupt.sleep(pause).await.map_err(|signal| Error::Interrupted {
-            signal,
-            state: "there was no connection yet; nothing was changed".to_owned(),
-        })?;
+        interrupt.sleep(pause).await.map_err(unconnected)?;
         pause = (pause * 2).min(Duration::from_secs(2));
     }
+}
+
+fn unconnected(signal: Signal) -> Error {
+    Error::interrupted(signal, "there was no connection yet; nothing was changed")
 }
 
 enum Failed {
@@ -148,6 +149,7 @@ fn refused(server: &Server, error: &DatabaseError) -> Error {
             "the server shows a CA's certificate as its own; give it one that the CA signed".to_owned()
         }
         DatabaseError::Tls(_) => "check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT".to_owned(),
+        DatabaseError::Password => "give the role a password without control characters".to_owned(),
         DatabaseError::Cut(_) => String::new(),
     };
     Error::Refused(format!("{} refused the connection: {error}; {advice}", server.address))
@@ -163,7 +165,11 @@ fn advice(server: &Server, error: &ServerError) -> String {
         "28P01" => "check POSTGRES_USER and POSTGRES_PASSWORD".to_owned(),
         "28000" => "check POSTGRES_USER, POSTGRES_SSLMODE and the server's pg_hba.conf".to_owned(),
         "3D000" => "check POSTGRES_DB; the job creates no database".to_owned(),
-        "42501" => format!("grant it with: GRANT CONNECT ON DATABASE {} TO {}", server.database, server.user),
+        "42501" => format!(
+            "grant it with: GRANT CONNECT ON DATABASE {} TO {}",
+            quoted_identifier(&server.database),
+            quoted_identifier(&server.user)
+        ),
         _ => "nothing was changed".to_owned(),
     }
 }

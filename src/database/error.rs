@@ -16,6 +16,8 @@ pub enum DatabaseError {
     Cut(String),
     /// Encryption could not be agreed on, or the certificate is not trusted.
     Tls(String),
+    /// The password can't be sent.
+    Password,
 }
 
 /// The fields of an `ErrorResponse`:
@@ -43,7 +45,7 @@ impl DatabaseError {
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Server(error) => Some(&error.sqlstate),
-            Self::Cut(_) | Self::Tls(_) => None,
+            Self::Cut(_) | Self::Tls(_) | Self::Password => None,
         }
     }
 
@@ -63,7 +65,7 @@ impl DatabaseError {
     pub fn is_outage(&self) -> bool {
         match self {
             Self::Cut(_) => true,
-            Self::Tls(_) => false,
+            Self::Tls(_) | Self::Password => false,
             Self::Server(error) => {
                 error.sqlstate.starts_with("08")
                     || matches!(
@@ -94,6 +96,10 @@ impl From<sqlx::Error> for DatabaseError {
                 None => Self::Cut(error.to_string()),
             },
             sqlx::Error::Tls(error) => Self::Tls(chain(error.as_ref())),
+            // sqlx's message shows the character, and with it a part of the password.
+            sqlx::Error::Configuration(error) if error.to_string().contains("saslprep password") => {
+                Self::Password
+            }
             sqlx::Error::Configuration(error) => Self::Tls(chain(error.as_ref())),
             sqlx::Error::Io(error) if error.get_ref().is_some_and(is_certificate_problem) => {
                 Self::Tls(error.to_string())
@@ -152,6 +158,9 @@ impl fmt::Display for DatabaseError {
         match self {
             Self::Server(error) => error.fmt(f),
             Self::Cut(reason) | Self::Tls(reason) => f.write_str(reason),
+            Self::Password => f.write_str(
+                "the password holds a character that SASLprep (RFC 4013) prohibits, so that it can't be sent",
+            ),
         }
     }
 }

@@ -7,13 +7,16 @@ use super::{DatabaseError, Session};
 /// A dead process closes its socket, and the server looks for that every two seconds even while it
 /// works. A dead node closes nothing: after 5 s of silence it is asked, three times in 9 s, and data
 /// it does not acknowledge is waited for 15 s.
-const GUARDS: [(&str, &str); 6] = [
+const GUARDS: [(&str, &str); 8] = [
     ("client_connection_check_interval", "2s"),
     ("tcp_keepalives_idle", "5"),
     ("tcp_keepalives_interval", "3"),
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "15s"),
     ("idle_in_transaction_session_timeout", "60s"),
+    // A role's own limits of this kind would end a run while it pauses, or in a long migration.
+    ("idle_session_timeout", "0"),
+    ("transaction_timeout", "0"),
 ];
 
 impl Session {

@@ -12,6 +12,10 @@ use crate::statement::Concurrent;
 /// An index that a concurrent statement makes or leaves behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
+    /// Its number in the catalog.
+    pub oid: u32,
+    /// Its name as the catalog has it.
+    pub plain_name: String,
     /// Its name with its schema, quoted for SQL.
     pub name: String,
     /// Whether queries may use it.
@@ -21,25 +25,23 @@ pub struct Index {
 }
 
 impl Session {
-    /// The indexes that a concurrent statement is about, as they are now.
+    /// The indexes of the table that a concurrent statement is about, as they are now; none where the
+    /// table can't be found by the name in the statement.
     ///
     /// # Errors
     /// When the query failed.
     pub async fn indexes_of(&mut self, statement: &Concurrent) -> Result<Vec<Index>, DatabaseError> {
         let which = match statement {
-            Concurrent::Build { name, table } => format!(
-                "i.indrelid = to_regclass({}) AND c.relname = {}",
-                quoted_literal(table),
-                quoted_literal(name)
-            ),
+            Concurrent::Build { table, .. } => format!("i.indrelid = to_regclass({})", quoted_literal(table)),
             Concurrent::Rebuild { relation } => format!(
-                "c.relname ~ '_cc(new|old)[0-9]*$' AND i.indrelid IN (SELECT to_regclass({relation})::oid \
+                "i.indrelid IN (SELECT to_regclass({relation})::oid \
+                 UNION SELECT reltoastrelid FROM pg_class WHERE oid = to_regclass({relation}) \
                  UNION SELECT indrelid FROM pg_index WHERE indexrelid = to_regclass({relation}))",
                 relation = quoted_literal(relation)
             ),
         };
         let sql = format!(
-            "SELECT format('%I.%I', n.nspname, c.relname), i.indisvalid, \
+            "SELECT c.oid, c.relname::text, format('%I.%I', n.nspname, c.relname), i.indisvalid, \
              EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'relation' AND l.relation = i.indrelid \
              AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
              AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted AND l.pid <> pg_backend_pid()) \
@@ -48,9 +50,24 @@ impl Session {
         );
         let results = rows(&mut self.connection, sql).await.map_err(|failed| failed.error)?;
         let index = |row: &sqlx::postgres::PgRow| {
-            Ok(Index { name: row.try_get(0)?, is_valid: row.try_get(1)?, is_worked_on: row.try_get(2)? })
+            Ok(Index {
+                oid: row.try_get::<sqlx::postgres::types::Oid, _>(0)?.0,
+                plain_name: row.try_get(1)?,
+                name: row.try_get(2)?,
+                is_valid: row.try_get(3)?,
+                is_worked_on: row.try_get(4)?,
+            })
         };
         Ok(results.first().into_iter().flatten().map(index).collect::<Result<_, sqlx::Error>>()?)
+    }
+
+    /// Whether the table of a concurrent statement can be found by the name in the statement.
+    ///
+    /// # Errors
+    /// When the query failed.
+    pub async fn table_is_there(&mut self, statement: &Concurrent) -> Result<bool, DatabaseError> {
+        let (Concurrent::Build { table: name, .. } | Concurrent::Rebuild { relation: name }) = statement;
+        self.value(format!("SELECT to_regclass({}) IS NOT NULL", quoted_literal(name))).await
     }
 
     /// The statements that began, in order; none where there is no progress table.

@@ -128,14 +128,20 @@ async fn poll(
         if out_of_time || said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
             let holder = holder(session, key).await.map_err(failed)?;
             if out_of_time {
-                return Err(Error::RunLock { after: manners.run_lock_timeout, holder });
+                return Err(Error::RunLock {
+                    after: manners.run_lock_timeout,
+                    holder,
+                    state: "nothing was changed".to_owned(),
+                });
             }
             tracing::info!("waiting for the run lock, which is held by {holder}");
             said = Some(Instant::now());
         }
-        interrupt.sleep(pause).await.map_err(|signal| Error::Interrupted {
-            signal,
-            state: format!("it had waited {} for the run lock; nothing was changed", whole_seconds(waited)),
+        interrupt.sleep(pause).await.map_err(|signal| {
+            Error::interrupted(
+                signal,
+                format!("it had waited {} for the run lock; nothing was changed", whole_seconds(waited)),
+            )
         })?;
         pause = (pause * 2).min(Duration::from_millis(500));
     }

@@ -55,6 +55,8 @@ pub struct Table {
     may_select: bool,
     /// Whether the role may insert, update and delete.
     pub may_write: bool,
+    /// Whether the role may create tables beside it.
+    pub may_create: bool,
 }
 
 impl Table {
@@ -66,6 +68,7 @@ impl Table {
             may_use_schema: true,
             may_select: true,
             may_write: true,
+            may_create: true,
         }
     }
 
@@ -85,11 +88,13 @@ pub struct Completed {
 }
 
 /// Sent before anything else. What a role or database sets for itself must not apply: a limit
-/// there would make a run depend on who runs it.
+/// there would make a run depend on who runs it, and another reading of backslashes would put the
+/// ends of statements elsewhere.
 fn limits(manners: &Manners) -> String {
     format!(
         "SELECT pg_catalog.set_config('lock_timeout', '{}', false), \
          pg_catalog.set_config('statement_timeout', '{}', false), \
+         pg_catalog.set_config('standard_conforming_strings', 'on', false), \
          CASE WHEN pg_catalog.current_setting('synchronous_commit') IN ('off', 'local') \
          THEN pg_catalog.set_config('synchronous_commit', 'on', false) END",
         manners.lock_timeout.as_millis(),
@@ -104,7 +109,8 @@ SELECT current_database()::text, current_schema()::text, current_user::text, pg_
        current_setting('max_locks_per_transaction')::bigint
          * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint);
 SELECT n.nspname::text, c.relname::text, has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(c.oid, 'SELECT'),
-       has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE')
+       has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'),
+       has_schema_privilege(n.oid, 'CREATE')
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relname IN ('_sqlx_migrations', 'alembic_version') AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
    AND NOT pg_is_other_temp_schema(n.oid)
@@ -137,18 +143,18 @@ impl Session {
         Ok(Self { connection, settings, facts })
     }
 
-    /// Runs statements for their effect.
+    /// Runs statements for their effect, and says how many commands that were.
     ///
     /// # Errors
     /// What stopped them, and after how many.
-    pub async fn execute(&mut self, sql: String) -> Result<(), Completed> {
+    pub async fn execute(&mut self, sql: String) -> Result<usize, Completed> {
         let mut commands = 0;
         let mut results = raw_sql(AssertSqlSafe(sql)).fetch_many(&mut self.connection);
         loop {
             match results.try_next().await {
                 Ok(Some(Either::Left(_))) => commands += 1,
                 Ok(Some(Either::Right(_))) => {}
-                Ok(None) => return Ok(()),
+                Ok(None) => return Ok(commands),
                 Err(error) => return Err(Completed { commands, error: error.into() }),
             }
         }
@@ -165,12 +171,12 @@ impl Session {
     /// [`Error::Refused`] where the role may not read it, or sees only some of its rows.
     pub async fn applied(&mut self) -> Result<Vec<Applied>, Error> {
         let Some(table) = self.facts.bookkeeping.clone() else { return Ok(Vec::new()) };
-        let user = &self.facts.user;
+        let user = quoted_identifier(&self.facts.user);
         if !table.may_use_schema {
             return Err(Error::Refused(format!(
                 "role {user} may not use schema {schema}, where the bookkeeping is; grant it with: \
                  GRANT USAGE ON SCHEMA {schema} TO {user}",
-                schema = table.schema
+                schema = quoted_identifier(&table.schema)
             )));
         }
         if !table.may_select {
@@ -285,6 +291,7 @@ fn table(row: &PgRow) -> Result<Table, sqlx::Error> {
         may_use_schema: row.try_get(2)?,
         may_select: row.try_get(3)?,
         may_write: row.try_get(4)?,
+        may_create: row.try_get(5)?,
     })
 }
 

@@ -36,9 +36,11 @@ impl Resumed {
     pub(super) async fn clean_up(&self, session: &mut Session) -> Result<(), Error> {
         tracing::info!("an earlier run began {}; going on with its statement {}", self.version, self.at + 1);
         let Some(index) = &self.leftover else { return Ok(()) };
-        let settings = session.settings.clone();
-        let limits = crate::message::without_limits();
-        for sql in [limits.to_owned(), format!("DROP INDEX CONCURRENTLY IF EXISTS {index}"), settings] {
+        for sql in [
+            crate::message::WITHOUT_LIMITS.to_owned(),
+            format!("DROP INDEX CONCURRENTLY IF EXISTS {index}"),
+            crate::message::WITH_LIMITS_AGAIN.to_owned(),
+        ] {
             session.execute(sql).await.map_err(|completed| {
                 Error::database("dropping the invalid index that an earlier run left", completed.error)
             })?;
@@ -67,7 +69,7 @@ pub(super) async fn find(
     };
     if halfway::direction(row.execution_time) != direction {
         let command = if direction == Direction::Up { "downgrade" } else { "upgrade" };
-        return Err(halfway(format!("it was begun by a {command}, which can go on with it")).into());
+        return Err(halfway(format!("{command} began it, and can go on with it")).into());
     }
     let migration = match place.history.find(version) {
         Some(migration) if migration.checksum == row.checksum => migration,
@@ -77,12 +79,18 @@ pub(super) async fn find(
     let prepared = prepare_one(migration, direction)?;
     let Some(table) = session.facts.bookkeeping.clone() else { return Ok(None) };
     let looking = |source: DatabaseError| Error::database("reading how far a script came", source);
-    let begun = session.progress(&table).await.map_err(looking)?;
+    let begun = match session.progress(&table).await {
+        // The table belongs to the role that began the script.
+        Err(error) if error.sqlstate() == Some("42501") => {
+            return Err(halfway(format!("how far it came can't be read: {error}")).into());
+        }
+        begun => begun.map_err(looking)?,
+    };
     let (at, leftover) = match resume::reach(&prepared, &begun).map_err(halfway)? {
         Reach::Next(next) => (next, None),
         Reach::Building(next, build) => {
             let indexes = session.indexes_of(&build).await.map_err(looking)?;
-            match resume::leftover(&indexes).map_err(halfway)? {
+            match resume::leftover(&build, &indexes).map_err(halfway)? {
                 Leftover::Whole => (next + 1, None),
                 Leftover::None => (next, None),
                 Leftover::Drop(index) => (next, Some(index)),

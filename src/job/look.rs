@@ -29,10 +29,11 @@ pub(super) async fn current(place: &Place<'_>, check: Check, reporter: &mut Repo
             tracing::info!("waiting for {} pending migrations", pending.len());
             said = Some(pending.len());
         }
-        place.interrupt.sleep(LOOK_EVERY).await.map_err(|signal| Error::Interrupted {
-            signal,
-            state: "it only waited; nothing was changed".to_owned(),
-        })?;
+        place
+            .interrupt
+            .sleep(LOOK_EVERY)
+            .await
+            .map_err(|signal| Error::interrupted(signal, "it only waited; nothing was changed".to_owned()))?;
         applied = look_again(place, &mut session, reporter).await?;
     }
     if check == Check::Show {

@@ -150,9 +150,18 @@ pub(super) async fn resolve(
 }
 
 async fn commit(session: &mut Session, sql: &str) -> Result<(), Error> {
-    session.execute(format!("BEGIN;\n{sql};\nCOMMIT")).await.map_err(|completed| {
-        Error::database("writing the bookkeeping, of which nothing was changed", completed.error)
-    })
+    match session.execute(format!("BEGIN;\n{sql};\nCOMMIT")).await {
+        Ok(_) => Ok(()),
+        Err(completed) => {
+            let state = if completed.error.is_outage() {
+                "; whether it was written is not known, `history` tells"
+            } else {
+                "; nothing was changed"
+            };
+            let source = completed.error;
+            Err(Error::Database { doing: "writing the bookkeeping", source, state: state.to_owned() })
+        }
+    }
 }
 
 #[cfg(test)]

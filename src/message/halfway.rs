@@ -1,8 +1,8 @@
 //! What is recorded while a no-transaction script is under way: in sqlx's table that it stands
 //! halfway, and in a table of ours, which exists only so long, which statements began and ended.
 
-use super::{insert, proven, remove};
-use crate::database::{PROGRESS, Table, quoted_identifier};
+use super::{insert, proven, remove, update};
+use crate::database::{PROGRESS, Table, quoted_identifier, quoted_literal};
 use crate::migration::{Checksum, Direction, Version};
 use crate::script::Prepared;
 
@@ -26,11 +26,10 @@ pub fn enter(prepared: &Prepared<'_>, table: &Table) -> String {
     let migration = prepared.step.migration;
     let row = match prepared.step.direction {
         Direction::Up => insert(migration, table, false, "-1"),
-        Direction::Down => format!(
-            "UPDATE {} SET success = false, execution_time = {DOWN} WHERE version = {}",
-            table.qualified(),
-            proven(migration.version),
-        ),
+        Direction::Down => {
+            let assignments = format!("success = false, execution_time = {DOWN}");
+            update(migration.version, table, &assignments)
+        }
     };
     let progress = progress(table);
     format!(
@@ -71,10 +70,11 @@ pub fn forget(table: &Table, statement: usize) -> String {
     format!("DELETE FROM {} WHERE statement = {statement}", progress(table))
 }
 
-/// What goes before a statement that commits together with its record, and after it.
-pub fn around(prepared: &Prepared<'_>, table: &Table, statement: usize) -> (&'static str, String) {
+/// What goes before a statement that commits together with its record, what goes after it, and how
+/// many commands come between the two of its transaction.
+pub fn around(prepared: &Prepared<'_>, table: &Table, statement: usize) -> (&'static str, String, usize) {
     let start = start(prepared, table, statement, false);
-    ("BEGIN;\n", format!("\n;\n{start};\n{};\nCOMMIT", finish(table, statement)))
+    ("BEGIN;\n", format!("\n;\n{start};\n{};\nCOMMIT", finish(table, statement)), 2)
 }
 
 /// After the last statement of a script that took so long.
@@ -104,14 +104,28 @@ pub fn conclude(version: Version, direction: Direction, table: &Table) -> String
 
 /// Makes a halfway row one of an applied migration.
 fn settle(version: Version, table: &Table, execution_time: &str) -> String {
-    format!(
-        "UPDATE {} SET success = true, execution_time = {execution_time} WHERE version = {};\nDROP TABLE IF EXISTS {}",
-        table.qualified(),
-        proven(version),
-        progress(table),
-    )
+    let assignments = format!("success = true, execution_time = {execution_time}");
+    format!("{};\n{}", update(version, table, &assignments), drop_progress(table))
 }
 
 fn take_away(version: Version, table: &Table) -> String {
-    format!("{};\nDROP TABLE IF EXISTS {}", remove(version, table), progress(table))
+    format!("{};\n{}", remove(version, table), drop_progress(table))
+}
+
+/// A table that another role made can't be dropped, and then does no harm but its own rows.
+fn drop_progress(table: &Table) -> String {
+    format!(
+        "DO $run_migrations$
+BEGIN
+  IF to_regclass({name}) IS NOT NULL THEN
+    DROP TABLE {progress};
+  END IF;
+EXCEPTION WHEN insufficient_privilege THEN
+  RAISE WARNING '{message}';
+END
+$run_migrations$",
+        name = quoted_literal(&progress(table)),
+        progress = progress(table),
+        message = "the progress table belongs to another role; drop it before the next no-transaction script",
+    )
 }

@@ -71,7 +71,10 @@ pub fn plan(report: &Report, transaction: Transaction) -> String {
                 line(last, "then commit");
             }
             Group::Together([]) => {}
-            Group::Alone(step) => line(step, "without a transaction, statement by statement"),
+            Group::Alone(step) => match step.resumes_at {
+                Some(number) => line(step, &format!("without a transaction, from statement {number} on")),
+                None => line(step, "without a transaction, statement by statement"),
+            },
         }
     }
     if is_divided {
@@ -187,6 +190,7 @@ mod tests {
             description: format!("step {index}"),
             direction: Direction::Up,
             transactional,
+            resumes_at: None,
             status: StepStatus::Planned,
             milliseconds: None,
         };

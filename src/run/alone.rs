@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::{Attempts, Runner, Stopped};
 use crate::database::{Completed, DatabaseError};
-use crate::error::Error;
+use crate::error::{Disagreement, Error};
 use crate::failure::{Culprit, Outcome};
 use crate::message::{self, halfway};
 use crate::script::Prepared;
@@ -33,76 +33,87 @@ struct Failed {
     is_gone: bool,
 }
 
-/// Why a script ended at a statement.
-struct Ended {
-    error: Error,
-    /// Whether nothing of the statement is left.
-    is_gone: bool,
-}
-
-impl From<Error> for Ended {
-    fn from(error: Error) -> Self {
-        Self { error, is_gone: false }
-    }
-}
-
 impl Part<'_> {
-    /// What is in effect when this statement is not.
-    fn state(&self, is_gone: bool) -> String {
-        let of = self.prepared.statements;
-        match self.index {
-            0 if is_gone => "nothing of the script took effect".to_owned(),
-            0 => "the script stands halfway: its first statement may have left something behind".to_owned(),
-            done => format!("the script stands halfway: {done} of its {of} statements are in effect"),
+    fn standing(&self, is_gone: bool) -> Standing {
+        match (self.index, is_gone) {
+            (0, true) => Standing::Untouched,
+            (done, is_gone) => Standing::Halfway { done, may_go_on: self.is_clear && is_gone },
         }
     }
+}
+
+/// How a script stands when its run ends early.
+#[derive(Clone, Copy)]
+enum Standing {
+    /// Nothing of it is in effect.
+    Untouched,
+    /// So many of its statements are in effect.
+    Halfway {
+        done: usize,
+        /// Whether a later run can go on by itself.
+        may_go_on: bool,
+    },
 }
 
 impl Runner<'_> {
     pub(super) async fn alone(&mut self, prepared: &Prepared<'_>) -> Result<(), Error> {
         let started = Instant::now();
         self.announce(prepared);
+        let statements = prepared.split();
         let first = prepared.resumes_at.unwrap_or(0);
         if prepared.resumes_at.is_none() {
-            self.bookkeep(prepared, halfway::enter(prepared, &self.table)).await?;
+            self.enter(prepared).await?;
         }
-        let statements = prepared.split();
         for (index, statement) in statements.iter().enumerate().skip(first) {
             let is_clear = statements[..index].iter().all(Statement::leaves_session_alone);
             let part = Part { prepared, index, statement, is_clear };
-            if let Err(Ended { error, is_gone }) = self.until_granted(&part).await {
-                if is_gone && index == 0 {
-                    self.undo(prepared).await?;
-                }
-                return Err(error);
-            }
+            self.reporter.halfway = Some(index > 0 && !is_clear);
+            self.until_granted(&part).await?;
         }
-        if !prepared.is_session_neutral {
-            self.bookkeep(prepared, message::reset_session(&self.session.settings)).await?;
+        let done = Standing::Halfway { done: statements.len(), may_go_on: true };
+        let reset = message::reset_session(&self.session.settings);
+        let leave = halfway::leave(prepared, &self.table, started.elapsed().as_nanos());
+        for sql in [reset, leave] {
+            self.ours(prepared, done, sql).await?;
         }
-        let done = halfway::leave(prepared, &self.table, started.elapsed().as_nanos());
-        self.bookkeep(prepared, done).await?;
+        self.reporter.halfway = None;
         self.reporter.ran(prepared, started.elapsed());
         self.reporter.committed();
         Ok(())
     }
 
-    /// Runs one statement, again and again as long as it only lacks a lock.
-    async fn until_granted(&mut self, part: &Part<'_>) -> Result<(), Ended> {
+    /// Records that the script is under way. Until then nothing stands halfway.
+    async fn enter(&mut self, prepared: &Prepared<'_>) -> Result<(), Error> {
         let mut attempts = Attempts::begin();
         loop {
+            attempts.next();
+            let enter = halfway::enter(prepared, &self.table);
+            let Err(Completed { error, .. }) = self.session.execute(enter).await else { return Ok(()) };
+            self.reporter.failed(prepared);
+            let outcome = self.outcome(&error);
+            let state = format!("nothing of the script was run; {}", self.reporter.state());
+            let failure = self.failure(prepared, Culprit::Bookkeeping, None, error, outcome, state);
+            let stopped = Stopped::of(failure, outcome == Outcome::NotGranted);
+            self.pause(stopped, &mut attempts).await?;
+        }
+    }
+
+    /// Runs one statement, again and again as long as it only lacks a lock.
+    async fn until_granted(&mut self, part: &Part<'_>) -> Result<(), Error> {
+        let mut attempts = Attempts::begin();
+        loop {
+            let untouched = part.standing(true);
             if let Some(signal) = self.interrupt.signal() {
-                let state = format!("{}; {}", part.state(true), self.reporter.state());
-                return Err(Ended { error: Error::Interrupted { signal, state }, is_gone: true });
+                return Err(self
+                    .ended(part.prepared, untouched, Error::interrupted(signal, String::new()))
+                    .await);
             }
             attempts.next();
-            match self.send(part).await? {
-                Ok(()) => return Ok(()),
-                Err(failed) => {
-                    let is_gone = failed.is_gone;
-                    let stopped = self.stopped(part, failed);
-                    self.pause(stopped, &mut attempts).await.map_err(|error| Ended { error, is_gone })?;
-                }
+            let Err(failed) = self.send(part).await? else { return Ok(()) };
+            let standing = part.standing(failed.is_gone);
+            let stopped = self.stopped(part, failed);
+            if let Err(error) = self.pause(stopped, &mut attempts).await {
+                return Err(self.ended(part.prepared, standing, error).await);
             }
         }
     }
@@ -111,134 +122,203 @@ impl Runner<'_> {
     async fn send(&mut self, part: &Part<'_>) -> Result<Result<(), Failed>, Error> {
         let Part { prepared, index, statement, is_clear } = *part;
         if is_clear && statement.can_join_a_transaction() && statement.leaves_session_alone() {
-            let (before, after) = halfway::around(prepared, &self.table, index);
-            return self.joined(part, before, &after).await;
+            return self.joined(part).await;
         }
+        let untouched = part.standing(true);
         let target = statement.concurrent();
         let mut before = Vec::new();
         if let Some(target) = &target {
-            before = self.session.indexes_of(target).await.map_err(looking)?;
+            before = match self.session.indexes_of(target).await {
+                Ok(before) => before,
+                Err(source) => return Err(self.ended(prepared, untouched, looking(source)).await),
+            };
         }
         if is_clear {
-            self.bookkeep(prepared, halfway::start(prepared, &self.table, index, !before.is_empty())).await?;
+            let existed = target.as_ref().is_some_and(|target| target.is_among(&before));
+            self.ours(prepared, untouched, halfway::start(prepared, &self.table, index, existed)).await?;
         }
-        match self.by_itself(part).await? {
-            Ok(()) => {
-                if is_clear && statement.leaves_session_alone() {
-                    self.bookkeep(prepared, halfway::finish(&self.table, index)).await?;
-                }
-                Ok(Ok(()))
-            }
-            Err(error) if error.is_outage() => Ok(Err(Failed { error, is_gone: false })),
-            Err(error) => {
-                let mut is_gone = statement.is_atomic();
-                if let Some(target) = &target {
-                    let after = self.session.indexes_of(target).await.map_err(looking)?;
-                    let invalid = after
-                        .iter()
-                        .filter(|index| !index.is_valid && !before.iter().any(|old| old.name == index.name));
-                    is_gone =
-                        self.drop_all(prepared, invalid.map(|index| index.name.as_str()).collect()).await?;
-                }
-                if is_gone && is_clear {
-                    self.bookkeep(prepared, halfway::forget(&self.table, index)).await?;
-                }
-                Ok(Err(Failed { error, is_gone }))
-            }
+        if statement.is_maintenance() {
+            self.ours(prepared, untouched, message::WITHOUT_LIMITS.to_owned()).await?;
         }
-    }
-
-    /// A statement and its record: both or neither.
-    async fn joined(
-        &mut self,
-        part: &Part<'_>,
-        before: &str,
-        after: &str,
-    ) -> Result<Result<(), Failed>, Error> {
-        let Err(Completed { commands, error }) =
-            self.watched(format!("{before}{}{after}", part.statement.text)).await
-        else {
-            return Ok(Ok(()));
+        if statement.is_concurrent()
+            && let Err(error) = self.lock.release_sqlx(self.session).await
+        {
+            return Err(self.ended(prepared, untouched, error).await);
+        }
+        let result = self.watched(statement.text.to_owned()).await;
+        let result = match result {
+            Ok(_) => Ok(()),
+            Err(Completed { error, .. }) if error.is_outage() => {
+                return Ok(Err(Failed { error, is_gone: false }));
+            }
+            Err(Completed { error, .. }) => Err(error),
         };
-        if error.is_outage() {
-            return Ok(Err(Failed { error, is_gone: false }));
-        }
-        self.bookkeep(part.prepared, "ROLLBACK".to_owned()).await?;
-        // BEGIN is the first command, the statement the second; the rest is ours.
-        if commands > 1 {
-            return Err(self.ours_failed(part.prepared, error));
-        }
-        Ok(Err(Failed { error: error.shifted_back(before.chars().count()), is_gone: true }))
-    }
-
-    /// A statement that can't share a transaction.
-    async fn by_itself(&mut self, part: &Part<'_>) -> Result<Result<(), DatabaseError>, Error> {
-        let Part { prepared, statement, .. } = *part;
+        let (standing, result) = match result {
+            Ok(()) => {
+                let standing = Standing::Halfway { done: index + 1, may_go_on: is_clear };
+                if is_clear && statement.leaves_session_alone() {
+                    self.ours(prepared, standing, halfway::finish(&self.table, index)).await?;
+                }
+                (standing, Ok(()))
+            }
+            Err(error) => {
+                let is_gone = match &target {
+                    Some(target) => self.clear_away(part, target, &before).await?,
+                    None => statement.is_atomic(),
+                };
+                if is_gone && is_clear {
+                    self.ours(prepared, untouched, halfway::forget(&self.table, index)).await?;
+                }
+                (part.standing(is_gone), Err(Failed { error, is_gone }))
+            }
+        };
         if statement.is_maintenance() {
-            self.bookkeep(prepared, message::without_limits().to_owned()).await?;
+            self.ours(prepared, standing, message::WITH_LIMITS_AGAIN.to_owned()).await?;
         }
         if statement.is_concurrent() {
-            self.lock.release_sqlx(self.session).await?;
-        }
-        let result = self.watched(statement.text.to_owned()).await.map_err(|completed| completed.error);
-        if matches!(&result, Err(error) if error.is_outage()) {
-            return Ok(result);
-        }
-        if statement.is_concurrent() {
-            self.lock.take_sqlx(self.session, &self.manners, self.interrupt).await?;
-        }
-        if statement.is_maintenance() {
-            self.bookkeep(prepared, self.session.settings.clone()).await?;
+            // Whatever the statement itself had to say matters more than that somebody else came.
+            match (self.lock.take_sqlx(self.session, &self.manners, self.interrupt).await, &result) {
+                (Err(error), Ok(())) => return Err(self.ended(prepared, standing, error).await),
+                (Err(_), Err(_)) | (Ok(()), _) => {}
+            }
         }
         Ok(result)
     }
 
+    /// A statement and its record: both or neither.
+    async fn joined(&mut self, part: &Part<'_>) -> Result<Result<(), Failed>, Error> {
+        let (before, after, commands_of_ours) = halfway::around(part.prepared, &self.table, part.index);
+        let sql = format!("{before}{}{after}", part.statement.text);
+        let Err(Completed { commands, error }) = self.watched(sql).await else { return Ok(Ok(())) };
+        if error.is_outage() {
+            return Ok(Err(Failed { error, is_gone: false }));
+        }
+        let untouched = part.standing(true);
+        if commands > 0 {
+            self.ours(part.prepared, untouched, "ROLLBACK".to_owned()).await?;
+        }
+        // BEGIN is the first command and the statement the second; a deferred constraint of the
+        // statement fails in the commit, after all of ours.
+        let is_ours = commands > 1 && commands < 2 + commands_of_ours;
+        if is_ours {
+            return Err(self.ours_failed(part.prepared, untouched, error).await);
+        }
+        Ok(Err(Failed { error: error.shifted_back(before.chars().count()), is_gone: true }))
+    }
+
     /// Drops what a failed build left: an invalid unique index rejects the site's writes. Says
     /// whether nothing is left.
-    async fn drop_all(&mut self, prepared: &Prepared<'_>, indexes: Vec<&str>) -> Result<bool, Error> {
-        let mut is_gone = true;
-        for index in indexes {
-            self.bookkeep(prepared, DROP_LIMIT.to_owned()).await?;
-            let dropped = self.session.execute(format!("DROP INDEX CONCURRENTLY IF EXISTS {index}")).await;
-            match dropped {
-                Ok(()) => tracing::info!("dropped {index}, which the failed build left invalid"),
+    async fn clear_away(
+        &mut self,
+        part: &Part<'_>,
+        target: &crate::statement::Concurrent,
+        before: &[crate::database::Index],
+    ) -> Result<bool, Error> {
+        let prepared = part.prepared;
+        let standing = part.standing(false);
+        let after = match self.session.indexes_of(target).await {
+            Ok(after) => after,
+            Err(source) => return Err(self.ended(prepared, standing, looking(source)).await),
+        };
+        // Without the table nothing can be told.
+        let mut is_gone = self.session.table_is_there(target).await.unwrap_or(false);
+        let invalid =
+            after.iter().filter(|index| !index.is_valid && !before.iter().any(|old| old.oid == index.oid));
+        for index in invalid {
+            self.ours(prepared, standing, DROP_LIMIT.to_owned()).await?;
+            match self.session.execute(format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name)).await {
+                Ok(_) => tracing::info!("dropped {}, which the failed build left invalid", index.name),
                 Err(Completed { error, .. }) => {
-                    tracing::warn!("{index} is invalid and could not be dropped: {error}");
+                    tracing::warn!("{} is invalid and could not be dropped: {error}", index.name);
                     is_gone = false;
                 }
             }
-            self.bookkeep(prepared, self.session.settings.clone()).await?;
         }
         Ok(is_gone)
     }
 
-    /// A query of ours around the script.
-    async fn bookkeep(&mut self, prepared: &Prepared<'_>, sql: String) -> Result<(), Error> {
+    /// A query of ours around the script, which so far stands so.
+    async fn ours(&mut self, prepared: &Prepared<'_>, standing: Standing, sql: String) -> Result<(), Error> {
         match self.session.execute(sql).await {
-            Ok(()) => Ok(()),
-            Err(Completed { error, .. }) => Err(self.ours_failed(prepared, error)),
+            Ok(_) => Ok(()),
+            Err(Completed { error, .. }) => Err(self.ours_failed(prepared, standing, error).await),
         }
     }
 
-    fn ours_failed(&mut self, prepared: &Prepared<'_>, error: DatabaseError) -> Error {
+    async fn ours_failed(
+        &mut self,
+        prepared: &Prepared<'_>,
+        standing: Standing,
+        error: DatabaseError,
+    ) -> Error {
         let outcome = if error.is_outage() { Outcome::Cut } else { Outcome::Halfway };
         self.reporter.failed(prepared);
-        let state = self.reporter.state();
-        Error::Step(Box::new(self.failure(prepared, Culprit::Bookkeeping, None, error, outcome, state)))
+        let failure = self.failure(prepared, Culprit::Bookkeeping, None, error, outcome, String::new());
+        self.ended(prepared, standing, Error::Step(Box::new(failure))).await
     }
 
-    /// Nothing took effect, so nothing stands halfway.
-    async fn undo(&mut self, prepared: &Prepared<'_>) -> Result<(), Error> {
-        let step = prepared.step;
-        let undo = halfway::undo(step.migration.version, step.direction, &self.table);
-        self.bookkeep(prepared, format!("{};\n{undo}", message::reset_session(&self.session.settings))).await
+    /// Gives the end of a script its true state: takes back its record where nothing is in effect,
+    /// says what is where something is, and whether a person has to look.
+    async fn ended(&mut self, prepared: &Prepared<'_>, standing: Standing, error: Error) -> Error {
+        if matches!(&error, Error::Step(failure) if failure.outcome == Outcome::Cut) {
+            return error;
+        }
+        self.reporter.failed(prepared);
+        let migration = prepared.step.migration;
+        let of = prepared.statements;
+        let script = match standing {
+            Standing::Untouched if prepared.resumes_at.is_none() => {
+                let reset = message::reset_session(&self.session.settings);
+                let undo = halfway::undo(migration.version, prepared.step.direction, &self.table);
+                match self.session.execute(format!("{reset};\n{undo}")).await {
+                    Ok(_) => {
+                        self.reporter.halfway = None;
+                        "nothing of the script took effect".to_owned()
+                    }
+                    Err(Completed { error, .. }) => format!(
+                        "nothing of the script took effect, but it is still recorded as halfway ({error})"
+                    ),
+                }
+            }
+            Standing::Untouched => "nothing of the script took effect".to_owned(),
+            Standing::Halfway { done: 0, .. } => {
+                "the script stands halfway: its first statement may have left something behind".to_owned()
+            }
+            Standing::Halfway { done, .. } => {
+                format!("the script stands halfway: {done} of its {of} statements are in effect")
+            }
+        };
+        let state = format!("{script}; {}", self.reporter.state());
+        let may_go_on = match standing {
+            Standing::Untouched => true,
+            Standing::Halfway { may_go_on, .. } => may_go_on,
+        };
+        match error {
+            Error::Interrupted { signal, .. } => {
+                Error::Interrupted { signal, state, needs_a_person: !may_go_on }
+            }
+            Error::Step(mut failure) => {
+                failure.state = state;
+                Error::Step(failure)
+            }
+            Error::Database { doing, source, .. } if may_go_on => {
+                Error::Database { doing, source, state: format!("; {state}") }
+            }
+            Error::RunLock { after, holder, .. } if may_go_on => Error::RunLock { after, holder, state },
+            other => Disagreement::Halfway {
+                version: migration.version,
+                label: format!("{} ({})", migration.version, migration.description),
+                why: format!("{script}, and then: {other}"),
+            }
+            .into(),
+        }
     }
 
     fn stopped(&mut self, part: &Part<'_>, Failed { error, is_gone }: Failed) -> Stopped {
         let Part { prepared, index, is_clear, .. } = *part;
         let server_error = match &error {
             DatabaseError::Server(error) => Some(error.as_ref()),
-            DatabaseError::Cut(_) | DatabaseError::Tls(_) => None,
+            _ => None,
         };
         let (culprit, excerpt) = message::blame_statement(prepared, index, server_error);
         let met = self.outcome(&error);
@@ -247,14 +327,11 @@ impl Runner<'_> {
             Outcome::Cut => Outcome::Cut,
             nothing_done if index == 0 && is_gone => nothing_done,
             // A later run goes on here, so it is worth another one.
-            passing @ (Outcome::NotGranted | Outcome::Stopped(_)) if is_clear => passing,
+            passing @ (Outcome::NotGranted | Outcome::Stopped(_)) if is_clear && is_gone => passing,
             _ => Outcome::Halfway,
         };
         self.reporter.failed(prepared);
-        let state = match outcome {
-            Outcome::Cut => "whether the statement took effect is not known".to_owned(),
-            _ => format!("{}; {}", part.state(is_gone), self.reporter.state()),
-        };
+        let state = "whether the statement took effect is not known".to_owned();
         let mut failure = self.failure(prepared, culprit, excerpt, error, outcome, state);
         if outcome == Outcome::Halfway {
             failure.advice = Some(match failure.advice.take() {

@@ -1,5 +1,7 @@
 //! How a statement gets along with the job's transaction and session, told from its words.
 
+use crate::database::Index;
+
 use super::lexer::{Kind, Lexer, Token};
 use super::{Statement, contains};
 
@@ -12,6 +14,8 @@ pub enum Forbidden {
     CopyData,
     /// A psql command, which only psql understands.
     PsqlCommand,
+    /// Changes what a backslash in a string means, and with it where statements end.
+    StringSyntax,
 }
 
 /// A concurrent statement that can leave an invalid index behind.
@@ -19,8 +23,8 @@ pub enum Forbidden {
 pub enum Concurrent {
     /// `CREATE INDEX CONCURRENTLY name ON table`.
     Build {
-        /// The index's name, as the catalog has it.
-        name: String,
+        /// The index's name, as the catalog has it; `None` where PostgreSQL chooses one.
+        name: Option<String>,
         /// Its table, as written.
         table: String,
     },
@@ -31,6 +35,16 @@ pub enum Concurrent {
     },
 }
 
+impl Concurrent {
+    /// Whether an index of the name it builds is one of these. Where the name isn't known, it may be.
+    pub fn is_among(&self, indexes: &[Index]) -> bool {
+        match self {
+            Self::Build { name: Some(name), .. } => indexes.iter().any(|index| index.plain_name == *name),
+            Self::Build { name: None, .. } | Self::Rebuild { .. } => true,
+        }
+    }
+}
+
 impl Statement<'_> {
     /// Whether the job must refuse it.
     pub fn forbidden(&self) -> Option<Forbidden> {
@@ -39,6 +53,10 @@ impl Statement<'_> {
         }
         if self.starts_with(&["copy"]) && (self.has("stdin") || self.has("stdout")) {
             return Some(Forbidden::CopyData);
+        }
+        let changes_session = self.starts_with_any(&["set", "select", "reset"]);
+        if changes_session && self.text.to_ascii_lowercase().contains("standard_conforming_strings") {
+            return Some(Forbidden::StringSyntax);
         }
         let ends_or_begins = [
             &["begin"][..],
@@ -73,18 +91,17 @@ impl Statement<'_> {
         !self.is_concurrent() && !self.starts_with_any(&["vacuum", "cluster", "reindex", "call", "do"])
     }
 
-    /// Plain DDL leaves role, settings and session objects as they were, and queues no deferred
-    /// constraint check. Of everything else that isn't known.
-    pub fn is_session_neutral(&self) -> bool {
+    /// Plain DDL: it queues no deferred check, takes lock slots, and, as far as its words tell, leaves
+    /// the session alone.
+    pub fn is_plain_ddl(&self) -> bool {
         // CREATE TABLE … AS and the like run a query, which may call any function; the body of a
         // function or view does not run now.
         let runs_a_query =
             self.has("as") && !["function", "procedure", "view"].iter().any(|word| self.has(word));
-        let changes_settings = self.has("set_config") || contains(&self.nested, "set_config");
+        let lingers = ["temp", "temporary", "pg_temp"].iter().any(|word| self.has(word));
         self.starts_with_any(&["create", "alter", "drop", "comment", "grant", "revoke"])
-            && !self.has("temp")
-            && !self.has("temporary")
-            && !changes_settings
+            && !lingers
+            && !self.text.to_ascii_lowercase().contains("set_config")
             && !runs_a_query
     }
 
@@ -95,7 +112,7 @@ impl Statement<'_> {
             ["insert", "update", "delete", "merge", "analyze", "vacuum", "reindex", "refresh", "truncate"];
         let lasting = ["set_config", "pg_advisory_lock", "pg_try_advisory_lock", "pg_advisory_lock_shared"];
         let calls = |name: &&str| self.has(name) || contains(&self.nested, name);
-        self.is_session_neutral() || (self.starts_with_any(&plain) && !lasting.iter().any(calls))
+        self.is_plain_ddl() || (self.starts_with_any(&plain) && !lasting.iter().any(calls))
     }
 
     /// Whether it can share a transaction with a record of itself.
@@ -138,19 +155,19 @@ impl Statement<'_> {
         let after = tokens.iter().position(|token| is(token, "concurrently"))? + 1;
         let on = after + tokens[after..].iter().position(|token| is(token, "on"))?;
         // IF NOT EXISTS, and nothing else, may stand before the name.
-        let name = tokens[after..on].last().filter(|token| !is(token, "exists"))?;
+        let name = tokens[after..on].last().filter(|token| !is(token, "exists")).map(text);
         let table = tokens[on + 1..].iter().filter(|token| !is(token, "only"));
         let table = table.take_while(|token| token.kind != Kind::Open && !is(token, "using"));
-        Some(Concurrent::Build { name: unquoted(text(name)), table: table.map(text).collect() })
+        Some(Concurrent::Build { name: name.and_then(unquoted), table: table.map(text).collect() })
     }
 }
 
-/// An identifier as the catalog has it.
-fn unquoted(identifier: &str) -> String {
-    match identifier.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(inner) => inner.replace("\"\"", "\""),
-        None => identifier.to_lowercase(),
+/// An identifier as the catalog has it; `None` for one written with Unicode escapes.
+fn unquoted(identifier: &str) -> Option<String> {
+    if let Some(inner) = identifier.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        return Some(inner.replace("\"\"", "\""));
     }
+    (!identifier.contains('"')).then(|| identifier.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -166,7 +183,7 @@ mod tests {
 
     #[test]
     fn tells_what_the_job_must_refuse() {
-        use Forbidden::{CopyData, PsqlCommand, TransactionControl};
+        use Forbidden::{CopyData, PsqlCommand, StringSyntax, TransactionControl};
         for (script, expected) in [
             ("BEGIN", Some(TransactionControl)),
             ("begin isolation level serializable", Some(TransactionControl)),
@@ -185,6 +202,8 @@ mod tests {
             ("copy t (a, b) from stdin with (format csv)", Some(CopyData)),
             ("COPY t TO STDOUT", Some(CopyData)),
             ("COPY t FROM '/tmp/stdin'", None),
+            ("SET standard_conforming_strings = off", Some(StringSyntax)),
+            ("SELECT set_config('standard_conforming_strings', 'off', true)", Some(StringSyntax)),
             ("\\i other.sql", Some(PsqlCommand)),
             ("SELECT 1 \\gset", Some(PsqlCommand)),
             ("SELECT '\\d'", None),
@@ -195,7 +214,7 @@ mod tests {
 
     #[test]
     fn tells_how_a_statement_behaves() {
-        for (script, concurrent, atomic, neutral) in [
+        for (script, concurrent, atomic, plain) in [
             ("CREATE INDEX CONCURRENTLY i ON t (a)", true, false, true),
             ("DROP INDEX concurrently i", true, false, true),
             ("REINDEX (VERBOSE, CONCURRENTLY) TABLE t", true, false, false),
@@ -215,14 +234,16 @@ mod tests {
             let statement = only(script);
             assert_eq!(statement.is_concurrent(), concurrent, "concurrent: {script}");
             assert_eq!(statement.is_atomic(), atomic, "atomic: {script}");
-            assert_eq!(statement.is_session_neutral(), neutral, "neutral: {script}");
+            assert_eq!(statement.is_plain_ddl(), plain, "plain: {script}");
         }
     }
 
     #[test]
     fn finds_what_is_built() {
-        let build =
-            |name: &str, table: &str| Some(Concurrent::Build { name: name.into(), table: table.into() });
+        let build = |name: &str, table: &str| {
+            let name = (!name.is_empty()).then(|| name.to_owned());
+            Some(Concurrent::Build { name, table: table.into() })
+        };
         let rebuild = |relation: &str| Some(Concurrent::Rebuild { relation: relation.into() });
         for (script, expected) in [
             ("CREATE INDEX CONCURRENTLY i ON t (a)", build("i", "t")),
@@ -231,7 +252,9 @@ mod tests {
                 build("i", "s.t"),
             ),
             ("CREATE INDEX CONCURRENTLY \"My \"\"I\" ON \"S\".\"T\" (a)", build("My \"I", "\"S\".\"T\"")),
-            ("CREATE INDEX CONCURRENTLY ON t (a)", None),
+            ("CREATE INDEX CONCURRENTLY ON t (a)", build("", "t")),
+            ("CREATE INDEX CONCURRENTLY ÄI ON t (a)", build("Äi", "t")),
+            ("CREATE INDEX CONCURRENTLY U&\"\\0069\" ON t (a)", build("", "t")),
             ("CREATE INDEX i ON t (a)", None),
             ("DROP INDEX CONCURRENTLY i", None),
             ("REINDEX INDEX CONCURRENTLY s.i", rebuild("s.i")),
