@@ -167,7 +167,7 @@ fn the_password_does_not_show_in_docker_inspect() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap());
-    let container = job.container(&image);
+    let container = job.container(&database);
     let shown = docker(&["container", "inspect", &container]);
     assert!(!shown.contains(&variable("TEST_POSTGRES_PASSWORD")), "{shown}");
     drop(holder);
@@ -185,7 +185,7 @@ fn ctrl_c_stops_the_job_and_leaves_no_container() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap());
-    let container = job.container(&image);
+    let container = job.container(&database);
     job.interrupt();
     let start = Instant::now();
     let status = job.0.wait().unwrap();
@@ -223,12 +223,21 @@ impl Drop for Holder {
 struct Job(Child);
 
 impl Job {
-    /// The container of the image, once it waits for the lock.
-    fn container(&mut self, image: &Image) -> String {
+    /// The container of the job on this database, once it waits for the lock. The images of all tests are the same one
+    /// to Docker, so the image does not tell.
+    fn container(&mut self, database: &Database) -> String {
+        let ours = format!("POSTGRES_DB={}", database.0);
         let container = eventually("the container runs", || {
-            let id =
-                docker(&["ps", "--quiet", "--no-trunc", "--filter", &format!("ancestor={}:latest", image.0)]);
-            (!id.is_empty()).then_some(id)
+            let ids = docker(&["ps", "--quiet", "--no-trunc"]);
+            // One of another test may be gone by now.
+            let environment = |id: &str| {
+                let shown =
+                    Command::new("docker").args(["inspect", "--format", "{{.Config.Env}}", id]).output();
+                both(&shown.unwrap()).0
+            };
+            ids.lines()
+                .find(|id| environment(id).split([' ', '[', ']']).any(|pair| pair == ours))
+                .map(str::to_owned)
         });
         eventually("the job waits for the lock", || {
             let log = Command::new("docker").args(["logs", &container]).output().unwrap();
