@@ -151,7 +151,7 @@ pub enum Disagreement {
     },
     /// Two bookkeeping tables.
     #[error(
-        "{ours} exists in several schemas: {}; drop all but the one that tells the truth", .0.join(", "), ours = crate::database::BOOKKEEPING
+        "{ours} exists in several schemas: {}; drop all but the one that tells the truth, or hide the others from this role", .0.join(", "), ours = crate::database::BOOKKEEPING
     )]
     TwoTables(Vec<String>),
 }

@@ -178,11 +178,16 @@ pub const WITH_LIMITS_AGAIN: &str = "\
 SELECT pg_catalog.set_config('lock_timeout', pg_catalog.current_setting('run_migrations.lock_timeout'), false), \
        pg_catalog.set_config('statement_timeout', pg_catalog.current_setting('run_migrations.statement_timeout'), false)";
 
+/// What our queries raise, by casting it to a number: SQL has no RAISE.
+pub const LOCK_LOST: &str = "the run lock was lost by process ";
+/// The same, for a change of the bookkeeping that changed nothing.
+pub const NOT_WRITTEN: &str = "the bookkeeping was not written for version ";
+
 /// The version, if the run lock is still held; an error that says so, if not.
 fn proven(version: impl std::fmt::Display) -> String {
     format!(
         "(SELECT CASE WHEN {} THEN {version} \
-         ELSE pg_catalog.concat('the run lock was lost by process ', pg_catalog.pg_backend_pid())::bigint END)",
+         ELSE pg_catalog.concat('{LOCK_LOST}', pg_catalog.pg_backend_pid())::bigint END)",
         unlock_and_lock_again()
     )
 }
@@ -196,7 +201,7 @@ fn elapsed() -> &'static str {
 fn exactly_one(change: &str, version: Version) -> String {
     format!(
         "WITH changed AS ({change} RETURNING 1) SELECT CASE count(*) WHEN 1 THEN 1 \
-         ELSE pg_catalog.concat('the bookkeeping of {version} was not written: ', count(*), ' rows changed')::int END \
+         ELSE pg_catalog.concat('{NOT_WRITTEN}{version}: ', count(*), ' rows changed')::int END \
          FROM changed"
     )
 }

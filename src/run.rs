@@ -9,7 +9,7 @@ use crate::database::{Completed, DatabaseError, RunLock, Session, Table};
 use crate::error::{Error, counted, seconds};
 use crate::failure::{Culprit, Excerpt, Failure, Outcome};
 use crate::interrupt::Interrupt;
-use crate::message::{Frame, Message};
+use crate::message::{Frame, LOCK_LOST, Message, NOT_WRITTEN};
 use crate::migration::Direction;
 use crate::report::Reporter;
 use crate::revision::Position;
@@ -349,10 +349,10 @@ fn advice(error: &DatabaseError, manners: &Manners, is_transactional: bool) -> O
     let each = "set TRANSACTION=each, which commits after each migration";
     let text = match error.sqlstate()? {
         // What `message::proven` raises.
-        "22P02" if error.to_string().contains("was not written") => {
+        "22P02" if error.to_string().contains(NOT_WRITTEN) => {
             "the script, or a trigger, rule or policy on the bookkeeping table, is in the way; remove it".to_owned()
         }
-        "22P02" if error.to_string().contains("the run lock was lost") => {
+        "22P02" if error.to_string().contains(LOCK_LOST) => {
             "the script calls pg_advisory_unlock_all, or a connection pooler in transaction mode stands before the \
              server; remove the call, or connect to the server itself"
                 .to_owned()

@@ -6,6 +6,7 @@ use std::fmt;
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 
 use crate::error::ExitCode;
+use crate::message::{LOCK_LOST, NOT_WRITTEN};
 
 /// A failed query or connection.
 #[derive(Debug)]
@@ -113,6 +114,13 @@ impl From<sqlx::Error> for DatabaseError {
     }
 }
 
+/// Our own queries raise an error by casting a sentence to a number.
+fn raised_by_us(message: &str) -> Option<&str> {
+    let (_, sentence) = message.strip_prefix("invalid input syntax for type ")?.split_once(": \"")?;
+    let is_ours = [LOCK_LOST, NOT_WRITTEN].iter().any(|start| sentence.starts_with(start));
+    sentence.strip_suffix('"').filter(|_| is_ours)
+}
+
 /// rustls reports what it thinks of a certificate as an I/O error.
 fn is_certificate_problem(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     let text = error.to_string();
@@ -143,7 +151,7 @@ impl From<&PgDatabaseError> for ServerError {
         };
         Self {
             sqlstate: error.code().to_owned(),
-            message: error.message().to_owned(),
+            message: raised_by_us(error.message()).unwrap_or(error.message()).to_owned(),
             detail: owned(error.detail()),
             hint: owned(error.hint()),
             context: owned(error.r#where()),

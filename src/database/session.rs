@@ -127,19 +127,11 @@ impl Session {
         let [_, about, tables] = results.as_slice() else {
             return Err(failed(DatabaseError::Cut("the server did not answer each of three queries".into())));
         };
-        let mut ours = Vec::new();
-        let mut alembic = None;
-        for row in tables {
-            let table = table(row).map_err(broken)?;
-            if table.name == BOOKKEEPING { ours.push(table) } else { alembic = Some(table) }
-        }
-        if ours.len() > 1 {
-            let names = ours.into_iter().map(|table| format!("{}.{}", table.schema, table.name)).collect();
-            return Err(Disagreement::TwoTables(names).into());
-        }
+        let (bookkeeping, alembic) =
+            choose(tables.iter().map(table).collect::<Result<_, _>>().map_err(broken)?)?;
         let about =
             about.first().ok_or_else(|| failed(DatabaseError::Cut("the server answered nothing".into())))?;
-        let facts = facts(about, ours.pop(), alembic).map_err(broken)?;
+        let facts = facts(about, bookkeeping, alembic).map_err(broken)?;
         Ok(Self { connection, settings, facts })
     }
 
@@ -220,9 +212,10 @@ impl Session {
         let sql = LOOK_AROUND.to_owned();
         let results = rows(&mut self.connection, sql).await.map_err(|completed| failed(completed.error))?;
         let tables = results.get(1).map(Vec::as_slice).unwrap_or_default();
-        let tables: Vec<Table> =
-            tables.iter().map(table).collect::<Result<_, _>>().map_err(|error| failed(error.into()))?;
-        self.facts.bookkeeping = tables.into_iter().find(|table| table.name == BOOKKEEPING);
+        let (bookkeeping, _) = choose(
+            tables.iter().map(table).collect::<Result<_, _>>().map_err(|error| failed(error.into()))?,
+        )?;
+        self.facts.bookkeeping = bookkeeping;
         self.applied().await
     }
 
@@ -267,6 +260,21 @@ pub(super) async fn rows(connection: &mut PgConnection, sql: String) -> Result<V
             Err(error) => return Err(Completed { commands: done.len(), error: error.into() }),
         }
     }
+}
+
+/// The bookkeeping table and Alembic's, among all tables called so.
+fn choose(tables: Vec<Table>) -> Result<(Option<Table>, Option<Table>), Disagreement> {
+    let (mut ours, theirs): (Vec<_>, Vec<_>) =
+        tables.into_iter().partition(|table| table.name == BOOKKEEPING);
+    // A role that can't use a schema is not bothered by what is in there.
+    if ours.iter().any(|table| table.may_use_schema) {
+        ours.retain(|table| table.may_use_schema);
+    }
+    if ours.len() > 1 {
+        let names = ours.into_iter().map(|table| format!("{}.{}", table.schema, table.name)).collect();
+        return Err(Disagreement::TwoTables(names));
+    }
+    Ok((ours.pop(), theirs.into_iter().next()))
 }
 
 fn facts(row: &PgRow, bookkeeping: Option<Table>, alembic: Option<Table>) -> Result<Facts, sqlx::Error> {

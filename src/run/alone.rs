@@ -9,6 +9,7 @@ use crate::database::{Completed, DatabaseError};
 use crate::error::{Disagreement, Error};
 use crate::failure::{Culprit, Outcome};
 use crate::message::{self, halfway};
+use crate::migration::Version;
 use crate::script::Prepared;
 use crate::statement::Statement;
 
@@ -299,6 +300,13 @@ impl Runner<'_> {
             }
             Error::Step(mut failure) => {
                 failure.state = state;
+                if failure.outcome == Outcome::Halfway {
+                    let ways = ways_out(migration.version, may_go_on);
+                    failure.advice = Some(match failure.advice {
+                        Some(advice) => format!("{advice}\n{ways}"),
+                        None => ways,
+                    });
+                }
                 Error::Step(failure)
             }
             Error::Database { doing, source, .. } if may_go_on => {
@@ -332,13 +340,7 @@ impl Runner<'_> {
         };
         self.reporter.failed(prepared);
         let state = "whether the statement took effect is not known".to_owned();
-        let mut failure = self.failure(prepared, culprit, excerpt, error, outcome, state);
-        if outcome == Outcome::Halfway {
-            failure.advice = Some(match failure.advice.take() {
-                Some(advice) => format!("{advice}\n{}", way_out(part)),
-                None => way_out(part),
-            });
-        }
+        let failure = self.failure(prepared, culprit, excerpt, error, outcome, state);
         Stopped::of(failure, may_repeat)
     }
 }
@@ -347,13 +349,9 @@ fn looking(source: DatabaseError) -> Error {
     Error::database("looking at the indexes of a concurrent build", source)
 }
 
-fn way_out(part: &Part<'_>) -> String {
-    let version = part.prepared.step.migration.version;
-    let on = if part.is_clear {
-        "mend the cause and run again, which goes on with this statement; or "
-    } else {
-        ""
-    };
+fn ways_out(version: Version, may_go_on: bool) -> String {
+    let on =
+        if may_go_on { "mend the cause and run again, which goes on with this statement; or " } else { "" };
     format!(
         "{on}bring what the script left behind to one side, then `resolve {version} --done` if all of it is in effect, \
          or `resolve {version} --retry` if none of it is"

@@ -54,8 +54,11 @@ impl Statement<'_> {
         if self.starts_with(&["copy"]) && (self.has("stdin") || self.has("stdout")) {
             return Some(Forbidden::CopyData);
         }
-        let changes_session = self.starts_with_any(&["set", "select", "reset"]);
-        if changes_session && self.text.to_ascii_lowercase().contains("standard_conforming_strings") {
+        let sets = self.starts_with_any(&["set", "select", "reset"]);
+        // What pg_dump writes says on, as it is anyway.
+        let to_on = self.starts_with(&["set"])
+            && self.words.last().is_some_and(|word| word.eq_ignore_ascii_case("on"));
+        if sets && !to_on && self.text.to_ascii_lowercase().contains("standard_conforming_strings") {
             return Some(Forbidden::StringSyntax);
         }
         let ends_or_begins = [
@@ -202,6 +205,7 @@ mod tests {
             ("copy t (a, b) from stdin with (format csv)", Some(CopyData)),
             ("COPY t TO STDOUT", Some(CopyData)),
             ("COPY t FROM '/tmp/stdin'", None),
+            ("SET standard_conforming_strings = on", None),
             ("SET standard_conforming_strings = off", Some(StringSyntax)),
             ("SELECT set_config('standard_conforming_strings', 'off', true)", Some(StringSyntax)),
             ("\\i other.sql", Some(PsqlCommand)),

@@ -118,7 +118,7 @@ fn a_run_lock_held_by_another_job_is_given_up_in_time_with_its_holder() {
     let outcome = setup.job("upgrade head").env("RUN_LOCK_TIMEOUT", "200ms").without("RUST_LOG").run();
     outcome.fails(4, "error: the run lock was not granted within 200ms: it is held by pid N, role ");
     outcome.fails(4, ", application run-migrations dev ");
-    outcome.fails(4, "; nothing was changed, run again later\n");
+    outcome.fails(4, "; nothing was changed; run again later\n");
     outcome.fails(4, " INFO waiting for the run lock, which is held by pid N, role ");
     // Who only looks waits for nobody.
     setup.job("current").run().is(0, "base\n  pending  1  a", "");

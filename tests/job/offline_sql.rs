@@ -44,7 +44,7 @@ fn ok(done: &Psql) {
 fn psql_ends_where_the_job_does() {
     let mut scripts = TRICKY.to_vec();
     scripts.extend([
-        ("20_path.up.sql", "CREATE SCHEMA s; SET search_path = s; CREATE TABLE here (); SET standard_conforming_strings = off;"),
+        ("20_path.up.sql", "CREATE SCHEMA s; SET search_path = s; CREATE TABLE here (); SET standard_conforming_strings = on;"),
         ("21_after.up.sql", "CREATE TABLE there ();"),
         ("22_role.up.sql", "SET ROLE pg_read_all_data;\n-- no more"),
         ("23_variables.up.sql", "CREATE TABLE v AS SELECT (ARRAY[1,2,3])[1:2] AS a, ':USER' AS b, '`id`' AS c;"),

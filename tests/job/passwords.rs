@@ -32,14 +32,21 @@ fn a_password_of_any_characters_logs_in() {
     }
 }
 
-/// SASLprep forbids control characters and whatever Unicode 3.2 did not have; libpq then takes the
-/// password as it is, and so does the server.
+/// SASLprep forbids control characters and whatever Unicode 3.2 did not have. libpq then sends the
+/// password as it is, which sqlx does not: there is no way in, but a clear word, and no part of the
+/// password in it.
 #[test]
-fn a_password_that_saslprep_forbids_logs_in_all_the_same() {
+fn a_password_that_saslprep_forbids_is_refused_and_not_shown() {
     let setup = Setup::with(SCRIPTS);
-    for password in ["tab\tinside", "line\nbreak", "trailing newline\n", "\n", "key 🗝"] {
+    for password in ["tab\tinside", "line\nbreak", "trailing newline\n", "key 🗝"] {
         let role = setup.database.role(password);
-        setup.job("current").role(&role).run().is(0, "base\n  pending  1  a", "");
+        let outcome = setup.job("current").role(&role).run();
+        outcome.fails(8, "the password holds a character that SASLprep (RFC 4013) prohibits");
+        assert!(
+            !outcome.stderr.contains("trailing newline") && !outcome.stderr.contains('🗝'),
+            "{}",
+            outcome.stderr
+        );
     }
 }
 
@@ -83,7 +90,7 @@ fn a_wrong_password_is_refused_and_not_shown() {
     let outcome = setup.job("current").role(&role).env("POSTGRES_PASSWORD", "hunter2").run();
     outcome.fails(8, "refused the connection: password authentication failed for user \"DATABASE_role_1\" (SQLSTATE 28P01); check POSTGRES_USER and POSTGRES_PASSWORD\n");
     assert!(!outcome.stderr.contains("hunter2"), "{}", outcome.stderr);
-    let outcome = setup.job("current").role(&role).env("POSTGRES_PASSWORD", "right\n").run();
+    let outcome = setup.job("current").role(&role).env("POSTGRES_PASSWORD", "right ").run();
     outcome.fails(8, "; the password begins or ends with white space, perhaps a newline too many");
     let debug = setup.job("current").role(&role).env("RUST_LOG", "trace").run();
     assert!(!debug.ok().stderr.contains("right"), "{}", debug.stderr);

@@ -16,7 +16,7 @@ fn half_way_up() -> (Setup, Role) {
 /// Does what the message says.
 fn follow(setup: &Setup, outcome: &Outcome) {
     let (_, grant) = outcome.stderr.trim_end().split_once("grant it with: ").expect("a GRANT to paste");
-    setup.database.execute(&grant.replace("DATABASE", &setup.database.name));
+    setup.database.execute(&grant.replace("\"DATABASE", &format!("\"{}", setup.database.name)));
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn settings_temporary_tables_and_cursors_do_not_outlive_their_script() {
         (
             "1_a.up.sql",
             "SET work_mem = '1234kB'; SET lock_timeout = '1h'; SET statement_timeout = '1h';\n\
-             SET standard_conforming_strings = off; SET datestyle = 'German';\n\
+             SET standard_conforming_strings = on; SET datestyle = 'German';\n\
              CREATE TEMPORARY TABLE t (); PREPARE p AS SELECT 1; LISTEN l;\n\
              DECLARE c CURSOR WITH HOLD FOR SELECT 1; SELECT lastval() FROM (SELECT nextval('s')) x;",
         ),

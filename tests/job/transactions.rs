@@ -19,7 +19,7 @@ error: applying 3 (c): division by zero
 1 | SELECT 1 / 0;
   | ^ in the statement that starts here
   = sqlstate: 22012
-  = state: the whole run up to here was rolled back; the database is at base, as before this run",
+  = state: all 3 steps of its transaction were rolled back; the database is at base, as before this run",
     );
     assert_eq!(setup.database.tables("public"), ["_sqlx_migrations"]);
     assert_eq!(setup.database.versions(), [0; 0]);
@@ -37,7 +37,7 @@ fn a_script_without_a_transaction_divides_a_run() {
         ("4_d.up.sql", "SELECT 1 / 0;"),
     ]);
     let outcome = setup.job("upgrade head").env("TRANSACTION", "run").run();
-    outcome.fails(5, "the whole run up to here was rolled back; the database is at 2: 2 steps of this run committed, 2 not");
+    outcome.fails(5, "all 2 steps of its transaction were rolled back; the database is at 2: 2 steps of this run committed, 2 not");
     assert_eq!(setup.database.versions(), [1, 2]);
     assert_eq!(setup.database.tables("public"), ["_sqlx_migrations", "a"]);
 }
@@ -72,7 +72,8 @@ fn a_deferred_constraint_that_fails_at_commit_has_its_owner() {
         ("3_c.up.sql", "CREATE TABLE c ();"),
     ]);
     let state_each = "it was rolled back; the database is at 1: 1 step of this run committed, 2 not";
-    let state_run = "the whole run up to here was rolled back; the database is at base, as before this run";
+    let state_run =
+        "all 3 steps of its transaction were rolled back; the database is at base, as before this run";
     // In one transaction for all it must still be the second script's.
     for (transaction, state) in [("run", state_run), ("each", state_each)] {
         let outcome = setup.job("upgrade head").env("TRANSACTION", transaction).run();
@@ -131,7 +132,7 @@ error: applying 3 (c): unsafe use of new value \"better\" of enum type mood
   |                       ^
   = sqlstate: 55P04
   = hint: New enum values must be committed before they can be used.
-  = state: the whole run up to here was rolled back; the database is at 1, as before this run
+  = state: all 2 steps of its transaction were rolled back; the database is at 1, as before this run
   = next: a new enum value can be used only after a commit; set TRANSACTION=each, which commits after each migration",
     );
     setup
