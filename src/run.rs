@@ -246,7 +246,9 @@ impl Runner<'_> {
         let (culprit, excerpt) = message.blame(prepared, commands, server_error);
         let mut outcome = self.outcome(&error);
         if outcome != Outcome::Cut {
-            let ran_before = commands > 0 || !frame.begins;
+            // A commit that fails rolls back, and then there is no transaction either.
+            let at_commit = frame.commits && commands + 1 == message.commands();
+            let ran_before = !at_commit && (commands > 0 || !frame.begins);
             outcome = match self.roll_back().await {
                 Ok(RolledBack::Transaction) => outcome,
                 Ok(RolledBack::Nothing) if !ran_before => outcome,
