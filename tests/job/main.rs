@@ -11,6 +11,7 @@ mod connection;
 mod downgrade;
 mod drift_and_stamp;
 mod history_and_current;
+mod honesty;
 mod json;
 mod locks;
 mod no_transaction;
