@@ -14,6 +14,7 @@ use anyhow::{Context, bail};
 
 use super::test::server::TestServer;
 use crate::image::binary::{self, Compiler};
+use crate::process::Signals;
 use crate::project::Project;
 use crate::settings::Platform;
 use crate::ui;
@@ -56,9 +57,18 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
     };
     let job = binary::compile(project, &target, platform).await?;
     let (quick, fresh_clone, own) = (arguments.quick, arguments.fresh_clone, project.clone());
-    let report = tokio::task::spawn_blocking(move || measure_all(&own, &job, &target, quick, fresh_clone))
-        .await
-        .context("a thread of xtask broke off")??;
+    // From here on there is a server to stop, also when we are interrupted.
+    let mut signals = Signals::listen()?;
+    let mut work = tokio::task::spawn_blocking(move || measure_all(&own, &job, &target, quick, fresh_clone));
+    let ended = tokio::select! {
+        ended = &mut work => ended,
+        _ = signals.next() => {
+            measure::interrupt();
+            let _ = work.await;
+            bail!("interrupted; the server of the measurement is stopped and removed");
+        }
+    };
+    let report = ended.context("a thread of xtask broke off")??;
     if arguments.json {
         ui::result(&serde_json::to_string_pretty(&report).context("the report can't be written")?);
     } else {

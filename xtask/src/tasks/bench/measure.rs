@@ -1,12 +1,23 @@
 //! Running a command for its time, its memory, and nothing else.
 
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// No further command is begun: the measurement fails, and what it has started is taken down on the way out.
+pub(super) fn interrupt() {
+    INTERRUPTED.store(true, Ordering::Relaxed);
+}
+
 /// Wall time in milliseconds. A command that fails has nothing to say about time.
 pub(super) fn time(command: &mut Command) -> anyhow::Result<f64> {
+    if INTERRUPTED.load(Ordering::Relaxed) {
+        bail!("interrupted");
+    }
     let start = Instant::now();
     let output = command
         .stdin(Stdio::null())
