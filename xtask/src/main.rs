@@ -6,6 +6,7 @@
 mod cargo;
 mod cli;
 mod docker;
+mod faults;
 mod image;
 mod postgres;
 mod process;

@@ -228,6 +228,11 @@ impl Throwaway {
     pub(crate) fn address(&self) -> &Address {
         &self.address
     }
+
+    /// The cluster itself, for who wants to stop it in between.
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
 }
 
 impl Drop for Throwaway {

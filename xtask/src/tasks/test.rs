@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
+use crate::faults::{self, Campaign};
 use crate::process::Signals;
 use crate::project::Project;
 use crate::{cargo, ui};
@@ -26,6 +27,8 @@ Examples:
   cargo xtask test                    what needs no Docker
   cargo xtask test revision           the tests with `revision` in their name
   cargo xtask test --all --install    everything, on a machine that may lack some of it (Debian, Ubuntu)
+  cargo xtask test --faults           the fault campaign: some minutes, a table at the end
+  cargo xtask test --faults --only kill:run
 
 Environment: CARGO_TARGET_DIR, RUST_BACKTRACE and RUST_TEST_THREADS as cargo and the tests read them; with --all
 DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_TLS_VERIFY and XDG_RUNTIME_DIR as the docker CLI does. The tests get
@@ -37,6 +40,18 @@ pub(crate) struct Arguments {
     /// First install what is missing with apt-get (and sudo)
     #[arg(long)]
     install: bool,
+    /// Run the fault campaign instead: the job is killed, cut off and crowded out at every moment there is
+    #[arg(long, conflicts_with_all = ["all", "filters"])]
+    faults: bool,
+    /// --faults: which of the moments are tried
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "faults")]
+    seed: u64,
+    /// --faults: all moments, not a sample
+    #[arg(long, requires = "faults")]
+    long: bool,
+    /// --faults: only a part, as KIND[:SCENARIO[:MOMENT[:SERVER]]]
+    #[arg(long, value_name = "PART", default_value = "", hide_default_value = true, requires = "faults")]
+    only: faults::Only,
     /// Only tests with one of these words in their name
     #[arg(value_name = "FILTER")]
     filters: Vec<String>,
@@ -45,6 +60,10 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Result<ExitCode> {
     let scope = if arguments.all { Scope::All } else { Scope::Usual };
     meet(Needs::find(scope).await, arguments.install, scope).await?;
+    if arguments.faults {
+        let Arguments { seed, long, only, .. } = arguments;
+        return faults::run(Campaign { seed, long, only }, project).await;
+    }
     // From here on there is something to clean up.
     let mut signals = Signals::listen()?;
     let own = project.clone();

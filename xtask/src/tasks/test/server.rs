@@ -85,11 +85,24 @@ impl TestServer {
 
 /// A directory that is removed when dropped. Its owner's account alone may list it, everyone may pass through.
 #[derive(Debug)]
-struct Scratch {
+pub(crate) struct Scratch {
     path: PathBuf,
 }
 
 impl Scratch {
+    /// One of several below the usual place, which a later run removes should this one be killed.
+    pub(crate) fn numbered(project: &Project, account: Account, number: usize) -> anyhow::Result<Self> {
+        let parent = parent(project, account)?;
+        if number == 0 {
+            sweep(&parent, account);
+        }
+        Self::make(parent.join(format!("{PREFIX}{}-{number}", std::process::id())))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn make(path: PathBuf) -> anyhow::Result<Self> {
         fs::DirBuilder::new()
             .mode(0o711)
@@ -133,8 +146,8 @@ fn sockets(directory: &Path) -> anyhow::Result<Scratch> {
 fn sweep(parent: &Path, account: Account) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let owner =
-            name.strip_prefix(PREFIX).and_then(|id| id.parse().ok()).and_then(rustix::process::Pid::from_raw);
+        let id = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        let owner = id.and_then(|id| id.parse().ok()).and_then(rustix::process::Pid::from_raw);
         let Some(owner) = owner else { continue };
         if rustix::process::test_kill_process(owner) != Err(rustix::io::Errno::SRCH) {
             continue;
@@ -148,7 +161,7 @@ fn sweep(parent: &Path, account: Account) {
 }
 
 /// The directory of psql and pg_dump: that of the server, also where what is on PATH is a link to it, else one of PATH.
-fn clients(binaries: &Binaries) -> anyhow::Result<PathBuf> {
+pub(crate) fn clients(binaries: &Binaries) -> anyhow::Result<PathBuf> {
     let server = binaries.program("initdb");
     let behind = server.canonicalize().unwrap_or_default();
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -1,0 +1,278 @@
+//! One injection: a database, a run that meets the fault, an undisturbed run, and the check.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rustix::process::Signal;
+
+use super::check::{self, Content};
+use super::job::{Ended, LOCK_TIMEOUT, Program, Running};
+use super::kind::Kind;
+use super::moment::{Moment, Seen, scattered};
+use super::proxy::{Proxy, Way};
+use super::scenario::{Halts, Scenario};
+use super::server::Server;
+
+/// A scenario on a server: where its runs begin, how they go and what they leave without faults.
+#[derive(Debug)]
+pub(super) struct Stage<'a> {
+    pub(super) server: &'a Server,
+    pub(super) program: &'a Program,
+    pub(super) scenario: &'a Scenario,
+    template: String,
+    pub(super) seen: Vec<Seen>,
+    reference: Content,
+}
+
+/// What an injection came to.
+#[derive(Debug, Default)]
+pub(super) struct Finding {
+    /// Whether the run got as far as the moment.
+    pub(super) reached: bool,
+    pub(super) runs: usize,
+    pub(super) violations: Vec<String>,
+}
+
+/// Longer than any run takes, the timeouts among it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const DELAY: Duration = Duration::from_millis(200);
+
+impl<'a> Stage<'a> {
+    /// Makes the database the runs begin with, and lets one run go without faults.
+    pub(super) fn set(
+        server: &'a Server,
+        program: &'a Program,
+        scenario: &'a Scenario,
+    ) -> anyhow::Result<Self> {
+        let template = format!("template {}", scenario.name);
+        server.copy("template0", &template)?;
+        let mut stage = Self {
+            server,
+            program,
+            scenario,
+            template,
+            seen: Vec::new(),
+            reference: Content::of(server, "template1")?,
+        };
+        for words in scenario.before {
+            let ended = stage.undisturbed(&stage.template, words)?;
+            if ended.code() != 0 {
+                bail!("{} can't even begin: {}", scenario.name, ended.words());
+            }
+        }
+        let database = format!("reference {}", scenario.name);
+        server.copy(&stage.template, &database)?;
+        let proxy = Proxy::start(server.socket(), None, Duration::ZERO)?;
+        let mut command = program.command(scenario, server, proxy.port(), &database);
+        command.args(scenario.words);
+        let ended = Running::start(command)?.end(PATIENCE)?.context("a run without faults has no end")?;
+        if ended.code() != 0 {
+            bail!("{} fails without any fault: {}", scenario.name, ended.words());
+        }
+        stage.seen = proxy.seen();
+        stage.reference = Content::of(server, &database)?;
+        let violations = check::violations(server, &database, scenario, &stage.reference)?;
+        if !violations.is_empty() {
+            bail!("{} without any fault: {}", scenario.name, violations.join("; "));
+        }
+        Ok(stage)
+    }
+
+    fn undisturbed(&self, database: &str, words: &[&str]) -> anyhow::Result<Ended> {
+        let port = self.server.socket().port();
+        let mut command = self.program.command(self.scenario, self.server, port, database);
+        command.args(words);
+        Running::start(command)?.end(PATIENCE)?.context("a run without faults has no end")
+    }
+
+    /// Lets a run meet the fault and looks what comes of it.
+    pub(super) fn disturb(
+        &self,
+        database: &str,
+        kind: Kind,
+        moment: Moment,
+        seed: u64,
+    ) -> anyhow::Result<Finding> {
+        self.server.copy(&self.template, database)?;
+        let mut finding = Finding { runs: 1, ..Finding::default() };
+        self.meet(database, kind, moment, seed, &mut finding)?;
+        self.complete(database, &mut finding)?;
+        if finding.violations.is_empty() {
+            finding.violations = check::violations(self.server, database, self.scenario, &self.reference)?;
+        }
+        self.server.drop_database(database)?;
+        Ok(finding)
+    }
+
+    fn meet(
+        &self,
+        database: &str,
+        kind: Kind,
+        moment: Moment,
+        seed: u64,
+        finding: &mut Finding,
+    ) -> anyhow::Result<()> {
+        let (at, delay) = if kind == Kind::Delay { (None, DELAY) } else { (Some(moment), Duration::ZERO) };
+        let proxy = Proxy::start(self.server.socket(), at, delay)?;
+        let mut command = self.program.command(self.scenario, self.server, proxy.port(), database);
+        command.args(self.scenario.words);
+        let mut job = Running::start(command)?;
+        finding.reached = kind == Kind::Delay;
+        while !finding.reached && !job.is_over()? {
+            let Some(answer) = proxy.held(Duration::from_millis(5)) else { continue };
+            finding.reached = true;
+            if let Moment::After(_) = moment {
+                std::thread::sleep(pause(seed));
+            }
+            let way = self.strike(database, kind, moment, &job)?;
+            answer.send(way).context("the relay is gone")?;
+            follow(kind, &job);
+        }
+        let start = Instant::now();
+        let Some(ended) = job.end(PATIENCE)? else {
+            finding.violations.push(format!("the run did not end within {} s", PATIENCE.as_secs()));
+            return Ok(());
+        };
+        if !kind.allows(self.scenario, ended.code()) {
+            finding.violations.push(format!(
+                "the run ended with exit code {} after {:.1} s: {}",
+                ended.code(),
+                start.elapsed().as_secs_f64(),
+                ended.words()
+            ));
+        }
+        self.believe(database, &ended, finding)
+    }
+
+    /// The fault itself, while everything is held.
+    fn strike(&self, database: &str, kind: Kind, moment: Moment, job: &Running) -> anyhow::Result<Way> {
+        let lost = match moment {
+            Moment::Before(_) => Way::Cut,
+            Moment::After(_) => Way::On,
+        };
+        Ok(match kind {
+            Kind::Kill => {
+                job.signal(Signal::KILL);
+                lost
+            }
+            Kind::Term => {
+                job.signal(Signal::TERM);
+                Way::On
+            }
+            Kind::Stop | Kind::StopAndKill => {
+                job.signal(Signal::STOP);
+                Way::On
+            }
+            Kind::Terminate => {
+                self.server.sql(
+                    database,
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() \
+                     AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
+                )?;
+                Way::On
+            }
+            Kind::Cut => Way::Cut,
+            Kind::Reset => Way::Reset,
+            Kind::Silent => Way::Silent,
+            Kind::Delay => Way::On,
+        })
+    }
+
+    /// What a run says of the database must be so.
+    fn believe(&self, database: &str, ended: &Ended, finding: &mut Finding) -> anyhow::Result<()> {
+        let Some(claim) = ended.claim() else { return Ok(()) };
+        if ended.stderr.contains("is not known") || ended.stderr.contains("without an answer") {
+            return Ok(());
+        }
+        let table = self.server.sql(database, "SELECT to_regclass('_sqlx_migrations') IS NOT NULL")?;
+        let applied = match table.as_str() {
+            "t" => self.server.sql(database, "SELECT max(version) FROM _sqlx_migrations WHERE success")?,
+            _ => String::new(),
+        };
+        let applied = if applied.is_empty() { "base".to_owned() } else { applied };
+        let claim = claim.as_str().map_or_else(|| claim.to_string(), str::to_owned);
+        if claim != applied {
+            finding.violations.push(format!(
+                "the run said that the database is at {claim}, and it is at {applied} (exit code {}: {})",
+                ended.code(),
+                ended.words()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Undisturbed runs, and the way out where one names it, until nothing is left to do.
+    fn complete(&self, database: &str, finding: &mut Finding) -> anyhow::Result<()> {
+        for _ in 0..4 {
+            finding.runs += 1;
+            let ended = self.undisturbed(database, self.scenario.words)?;
+            match (ended.code(), self.scenario.halts) {
+                (0, _) => return Ok(()),
+                (6, Halts::Until { repair }) => {
+                    let Some(words) = way_out(&ended.stderr) else {
+                        finding.violations.push(format!("exit code 6 names no way out: {}", ended.words()));
+                        return Ok(());
+                    };
+                    self.server.sql(database, repair).context("the repair failed")?;
+                    finding.runs += 1;
+                    let words: Vec<_> = words.split(' ').collect();
+                    let resolved = self.undisturbed(database, &words)?;
+                    if resolved.code() != 0 {
+                        finding.violations.push(format!("the way out leads nowhere: {}", resolved.words()));
+                        return Ok(());
+                    }
+                }
+                (code, _) => {
+                    finding
+                        .violations
+                        .push(format!("the undisturbed run ended with exit code {code}: {}", ended.words()));
+                    return Ok(());
+                }
+            }
+        }
+        finding.violations.push("four undisturbed runs came to no end".to_owned());
+        Ok(())
+    }
+}
+
+/// For how long the server works until the fault comes.
+fn pause(seed: u64) -> Duration {
+    let steps = [0, 1, 5, 20, 60];
+    let step = scattered(seed) as usize % steps.len();
+    Duration::from_millis(steps.get(step).copied().unwrap_or_default())
+}
+
+/// What comes after the fault, when messages pass again.
+fn follow(kind: Kind, job: &Running) {
+    match kind {
+        Kind::Stop => {
+            std::thread::sleep(LOCK_TIMEOUT * 3);
+            job.signal(Signal::CONT);
+        }
+        Kind::StopAndKill => {
+            std::thread::sleep(LOCK_TIMEOUT * 3);
+            job.signal(Signal::KILL);
+        }
+        Kind::Silent => {
+            std::thread::sleep(LOCK_TIMEOUT);
+            job.signal(Signal::TERM);
+        }
+        _ => {}
+    }
+}
+
+/// The command in `… run `resolve 2 --done` if …`.
+fn way_out(stderr: &str) -> Option<&str> {
+    stderr.split('`').find(|words| words.starts_with("resolve ") && words.ends_with(" --done"))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_way_out_is_read() {
+        let said = "error: …; then run `resolve 2 --done` if all of the script is in effect, or `resolve 2 --retry` if";
+        assert_eq!(super::way_out(said), Some("resolve 2 --done"));
+        assert_eq!(super::way_out("error: nothing"), None);
+    }
+}

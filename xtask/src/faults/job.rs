@@ -1,0 +1,155 @@
+//! The job as it is run here: the real binary, nothing of our environment, limits that keep a campaign short.
+
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::scenario::Scenario;
+use super::server::Server;
+
+/// LOCK_TIMEOUT.
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Where the binary and the scripts of each scenario are.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub(super) binary: PathBuf,
+    pub(super) scripts: PathBuf,
+}
+
+impl Program {
+    /// Writes the scripts of every scenario.
+    pub(super) fn new(binary: PathBuf, directory: &Path, scenarios: &[&Scenario]) -> anyhow::Result<Self> {
+        let scripts = directory.join("scripts");
+        for scenario in scenarios {
+            let directory = scripts.join(scenario.name);
+            std::fs::create_dir_all(&directory)
+                .with_context(|| format!("cannot make {}", directory.display()))?;
+            for (name, text) in scenario.files {
+                std::fs::write(directory.join(name), text).with_context(|| format!("cannot write {name}"))?;
+            }
+        }
+        Ok(Self { binary, scripts })
+    }
+
+    /// A run on a database, over a port of the loopback.
+    pub(super) fn command(&self, scenario: &Scenario, server: &Server, port: u16, database: &str) -> Command {
+        let address = server.throwaway.address();
+        let mut command = Command::new(&self.binary);
+        command
+            .env_clear()
+            .env("POSTGRES_HOST", "127.0.0.1")
+            .env("POSTGRES_PORT", port.to_string())
+            .env("POSTGRES_DB", database)
+            .env("POSTGRES_USER", &address.user)
+            .env("POSTGRES_PASSWORD", address.password.expose())
+            .env("POSTGRES_SSLMODE", "disable")
+            .env("MIGRATIONS_DIR", self.scripts.join(scenario.name))
+            .env("TRANSACTION", scenario.transaction)
+            .env("CONNECT_TIMEOUT", "8s")
+            .env("RUN_LOCK_TIMEOUT", "20s")
+            .env("LOCK_TIMEOUT", "1s")
+            .env("LOCK_RETRIES", "2")
+            .env("LOG_FORMAT", "text")
+            .env("OUTPUT", "json")
+            .current_dir(&self.scripts);
+        command
+    }
+}
+
+/// A run under way; killed when dropped.
+#[derive(Debug)]
+pub(super) struct Running {
+    child: Child,
+    streams: Option<[JoinHandle<String>; 2]>,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub(super) struct Ended {
+    status: ExitStatus,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+}
+
+impl Running {
+    pub(super) fn start(mut command: Command) -> anyhow::Result<Self> {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot run the job")?;
+        let stdout = reader(child.stdout.take().context("the job has no stdout")?);
+        let stderr = reader(child.stderr.take().context("the job has no stderr")?);
+        Ok(Self { child, streams: Some([stdout, stderr]) })
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        // It has ended in the meantime if this fails.
+        let pid = Pid::from_raw(self.child.id().cast_signed());
+        let _ = pid.map(|pid| kill_process(pid, signal));
+    }
+
+    pub(super) fn is_over(&mut self) -> anyhow::Result<bool> {
+        Ok(self.child.try_wait().context("cannot wait for the job")?.is_some())
+    }
+
+    /// Waits for its end; `None` when it does not come in time.
+    pub(super) fn end(mut self, patience: Duration) -> anyhow::Result<Option<Ended>> {
+        let start = Instant::now();
+        while start.elapsed() < patience {
+            if let Some(status) = self.child.try_wait().context("cannot wait for the job")? {
+                let [stdout, stderr] = self.streams.take().context("a job ends once")?.map(|reader| {
+                    reader.join().unwrap_or_else(|_| "the thread that read this broke off".to_owned())
+                });
+                return Ok(Some(Ended { status, stdout, stderr }));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(None)
+    }
+}
+
+fn reader(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What came until then is what there is.
+        let _ = from.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            // It may end in this very moment.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+impl Ended {
+    /// The exit code; as a shell counts where it was a signal.
+    pub(super) fn code(&self) -> i32 {
+        self.status.code().or_else(|| self.status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
+    }
+
+    /// Where the run says the database is now.
+    pub(super) fn claim(&self) -> Option<serde_json::Value> {
+        serde_json::from_str::<serde_json::Value>(&self.stdout).ok()?.get("current").cloned()
+    }
+
+    /// The last lines of the log.
+    pub(super) fn words(&self) -> String {
+        let lines: Vec<_> = self.stderr.lines().rev().take(12).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n      ")
+    }
+}

@@ -1,0 +1,113 @@
+//! The kinds of fault: at which moments each is worth a try, and how the job may end at it.
+
+use super::moment::{self, Moment, Seen};
+use super::scenario::{Halts, Scenario};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// SIGKILL to the job.
+    Kill,
+    /// SIGTERM to the job.
+    Term,
+    /// SIGSTOP to the job, and SIGCONT when its time limits are over.
+    Stop,
+    /// SIGSTOP to the job, and SIGKILL when its time limits are over.
+    StopAndKill,
+    /// `pg_terminate_backend` on every session of the job.
+    Terminate,
+    /// Every connection is closed.
+    Cut,
+    /// Every connection is reset while a commit is under way.
+    Reset,
+    /// Nothing passes on the connections there are; after a while, SIGTERM.
+    Silent,
+    /// Whatever either side says takes 200 ms to arrive.
+    Delay,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 9] = [
+        Self::Kill,
+        Self::Cut,
+        Self::Terminate,
+        Self::Term,
+        Self::Reset,
+        Self::Stop,
+        Self::StopAndKill,
+        Self::Silent,
+        Self::Delay,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Term => "term",
+            Self::Stop => "stop",
+            Self::StopAndKill => "stop-and-kill",
+            Self::Terminate => "terminate",
+            Self::Cut => "cut",
+            Self::Reset => "reset",
+            Self::Silent => "silent",
+            Self::Delay => "delay",
+        }
+    }
+
+    pub(super) fn describe(self) -> &'static str {
+        match self {
+            Self::Kill => "SIGKILL",
+            Self::Term => "SIGTERM",
+            Self::Stop => "SIGSTOP for longer than the timeouts, SIGCONT",
+            Self::StopAndKill => "SIGSTOP for longer than the timeouts, SIGKILL",
+            Self::Terminate => "pg_terminate_backend",
+            Self::Cut => "connection cut",
+            Self::Reset => "connection reset during COMMIT",
+            Self::Silent => "connection black-holed, then SIGTERM",
+            Self::Delay => "200 ms of delay each way",
+        }
+    }
+
+    /// Every moment of a run at which this may come; one without meaning where it lasts for the whole run.
+    pub(super) fn moments(self, seen: &[Seen]) -> Vec<Moment> {
+        match self {
+            Self::Reset => moment::of_commits(seen),
+            Self::Delay => vec![Moment::Before(0)],
+            _ => moment::all(seen),
+        }
+    }
+
+    /// How many of them are tried of each scenario on each server.
+    pub(super) fn quota(self, extent: Extent) -> usize {
+        match (self, extent) {
+            (Self::Kill | Self::Cut, Extent::Bounded) => 6,
+            (Self::Terminate | Self::Term, Extent::Bounded) => 4,
+            (Self::Reset, Extent::Bounded) => 3,
+            (_, Extent::Bounded) => 1,
+            (Self::Kill | Self::Cut | Self::Terminate | Self::Term | Self::Reset, Extent::Long) => usize::MAX,
+            (Self::Stop | Self::StopAndKill, Extent::Long) => 12,
+            (Self::Silent, Extent::Long) => 6,
+            (Self::Delay, Extent::Long) => 1,
+        }
+    }
+
+    /// The exit codes with which the job may end, 137 where the fault was its end.
+    pub(super) fn allows(self, scenario: &Scenario, code: i32) -> bool {
+        let may_halt = matches!(scenario.halts, Halts::Until { .. });
+        match (self, code) {
+            (_, 0) => true,
+            (Self::Kill | Self::StopAndKill, code) => code == 137,
+            (Self::Term, code) => code == 143 || (may_halt && code == 6),
+            (Self::Silent, code) => code == 143,
+            (Self::Terminate | Self::Cut | Self::Reset | Self::Stop, code) => {
+                code == 3 || (may_halt && code == 6)
+            }
+            (Self::Delay, _) => false,
+        }
+    }
+}
+
+/// How much is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    Bounded,
+    Long,
+}

@@ -1,0 +1,101 @@
+//! A server of the campaign, and what is asked of it with PostgreSQL's own client programs.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::Context;
+
+use crate::postgres::account::Account;
+use crate::postgres::binaries::{Binaries, Version};
+use crate::postgres::cluster::Throwaway;
+use crate::process;
+use crate::project::Project;
+use crate::tasks::test::server::{Scratch, clients};
+
+/// A running server; stopped and removed when dropped, in the order of the fields.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) throwaway: Throwaway,
+    binaries: Binaries,
+    programs: PathBuf,
+    directory: Scratch,
+}
+
+/// No session of the server's own may come between.
+const QUIET: &[(&str, &str)] = &[("autovacuum", "off"), ("max_connections", "60")];
+
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
+
+/// A directory that goes with the campaign.
+pub(super) fn scratch(project: &Project) -> anyhow::Result<Scratch> {
+    Scratch::numbered(project, Account::choose(), NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+impl Server {
+    pub(super) fn start(
+        project: &Project,
+        binaries: &Binaries,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let directory = scratch(project)?;
+        let throwaway = Throwaway::start(binaries.clone(), directory.path(), &[QUIET, settings].concat())?;
+        Ok(Self { throwaway, binaries: binaries.clone(), programs: clients(binaries)?, directory })
+    }
+
+    pub(super) fn version(&self) -> Version {
+        self.binaries.version()
+    }
+
+    pub(super) fn socket(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.throwaway.address().port).into()
+    }
+
+    pub(super) fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    /// A client program that is let in.
+    pub(super) fn client(&self, program: &str, database: &str) -> Command {
+        let address = self.throwaway.address();
+        let mut command = Command::new(self.programs.join(program));
+        command
+            .env_clear()
+            .env("PGHOST", &address.host)
+            .env("PGPORT", address.port.to_string())
+            .env("PGUSER", &address.user)
+            .env("PGPASSWORD", address.password.expose())
+            .env("PGDATABASE", database)
+            .env("PGAPPNAME", "campaign")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs SQL; the rows as lines, the columns separated by `|`.
+    pub(super) fn sql(&self, database: &str, sql: &str) -> anyhow::Result<String> {
+        let mut psql = self.client("psql", database);
+        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql]);
+        process::output(&mut psql).map(|text| text.trim_end().to_owned())
+    }
+
+    /// A new database like another one.
+    pub(super) fn copy(&self, template: &str, name: &str) -> anyhow::Result<()> {
+        self.sql("postgres", &format!("CREATE DATABASE \"{name}\" TEMPLATE \"{template}\""))
+            .map(drop)
+            .with_context(|| format!("cannot make the database {name}"))
+    }
+
+    pub(super) fn drop_database(&self, name: &str) -> anyhow::Result<()> {
+        self.sql("postgres", &format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)"))
+            .map(drop)
+            .with_context(|| format!("cannot drop the database {name}"))
+    }
+
+    /// The schema as pg_dump writes it, without what differs from dump to dump.
+    pub(super) fn schema(&self, database: &str) -> anyhow::Result<String> {
+        let text = process::output(self.client("pg_dump", database).arg("--schema-only"))?;
+        let is_random = |line: &&str| line.starts_with("\\restrict") || line.starts_with("\\unrestrict");
+        Ok(text.lines().filter(|line| !is_random(line)).collect::<Vec<_>>().join("\n"))
+    }
+}

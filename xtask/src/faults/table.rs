@@ -1,0 +1,82 @@
+//! What a campaign found, as a table.
+
+use std::fmt::Write as _;
+
+use super::kind::Kind;
+
+/// A kind of fault, counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) fault: &'static str,
+    /// Moments there are.
+    pub(super) moments: usize,
+    /// Faults that came.
+    pub(super) tried: usize,
+    /// Runs of the job, those after the faults among them.
+    pub(super) runs: usize,
+    pub(super) violations: usize,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    rows: Vec<Row>,
+}
+
+impl Table {
+    pub(super) fn row(&mut self, kind: Kind) -> &mut Row {
+        let fault = kind.describe();
+        let index = self.rows.iter().position(|row| row.fault == fault).unwrap_or_else(|| {
+            self.rows.push(Row { fault, ..Row::default() });
+            self.rows.len() - 1
+        });
+        &mut self.rows[index]
+    }
+
+    pub(super) fn total(&self) -> Row {
+        self.rows.iter().fold(Row { fault: "together", ..Row::default() }, |sum, row| Row {
+            fault: sum.fault,
+            moments: sum.moments + row.moments,
+            tried: sum.tried + row.tried,
+            runs: sum.runs + row.runs,
+            violations: sum.violations + row.violations,
+        })
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut text =
+            format!("{:<48}{:>9}{:>9}{:>9}{:>12}", "fault", "moments", "tried", "runs", "violations");
+        for row in self.rows.iter().chain([&self.total()]) {
+            let Row { fault, moments, tried, runs, violations } = row;
+            let _ = write!(text, "\n{fault:<48}{moments:>9}{tried:>9}{runs:>9}{violations:>12}");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_add_up() {
+        let mut table = Table::default();
+        for kind in [Kind::Kill, Kind::Cut, Kind::Kill] {
+            let row = table.row(kind);
+            row.moments = 10;
+            row.tried += 1;
+            row.runs += 2;
+        }
+        table.row(Kind::Cut).violations += 1;
+        let lines: Vec<_> =
+            table.text().lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(
+            lines,
+            [
+                "fault moments tried runs violations",
+                "SIGKILL 10 2 4 0",
+                "connection cut 10 1 2 1",
+                "together 20 3 6 1"
+            ]
+        );
+    }
+}
