@@ -1,22 +1,25 @@
 //! One injection: a database, a run that meets the fault, an undisturbed run, and the check.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use rustix::process::Signal;
 
 use super::check::{self, Content};
-use super::job::{Ended, LOCK_TIMEOUT, Program, Running};
+use super::job::{Ended, Program, Running};
 use super::kind::Kind;
-use super::moment::{Moment, Seen, scattered};
-use super::proxy::{Proxy, Way};
+use super::moment::{Moment, Seen};
+use super::proxy::Proxy;
 use super::scenario::{Halts, Scenario};
 use super::server::Server;
+use super::strike::Strike;
 
 /// A scenario on a server: where its runs begin, how they go and what they leave without faults.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Stage<'a> {
-    pub(super) server: &'a Server,
+    pub(super) server: Arc<Server>,
+    /// Which waits for it, where the fault wants one.
+    pub(super) standby: Option<Arc<Server>>,
     pub(super) program: &'a Program,
     pub(super) scenario: &'a Scenario,
     template: String,
@@ -36,19 +39,25 @@ pub(super) struct Finding {
 /// Longer than any run takes, the timeouts among it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A migration that stands halfway on its way down is still there.
+const APPLIED: &str = "SELECT max(version) FROM _sqlx_migrations WHERE success OR execution_time < -1";
+
+const HALFWAY: &str = "SELECT count(*) FROM _sqlx_migrations WHERE NOT success";
+
 const DELAY: Duration = Duration::from_millis(200);
 
 impl<'a> Stage<'a> {
     /// Makes the database the runs begin with, and lets one run go without faults.
     pub(super) fn set(
-        server: &'a Server,
+        server: &Arc<Server>,
         program: &'a Program,
         scenario: &'a Scenario,
     ) -> anyhow::Result<Self> {
         let template = format!("template {}", scenario.name);
         server.copy("template0", &template)?;
         let mut stage = Self {
-            server,
+            server: Arc::clone(server),
+            standby: None,
             program,
             scenario,
             template,
@@ -79,9 +88,14 @@ impl<'a> Stage<'a> {
         Ok(stage)
     }
 
+    /// The same on other servers, which hold the same.
+    pub(super) fn moved(&self, server: &Arc<Server>, standby: Option<&Arc<Server>>) -> Self {
+        Self { server: Arc::clone(server), standby: standby.map(Arc::clone), ..self.clone() }
+    }
+
     fn undisturbed(&self, database: &str, words: &[&str]) -> anyhow::Result<Ended> {
         let port = self.server.socket().port();
-        let mut command = self.program.command(self.scenario, self.server, port, database);
+        let mut command = self.program.command(self.scenario, &self.server, port, database);
         command.args(words);
         Running::start(command)?.end(PATIENCE)?.context("a run without faults has no end")
     }
@@ -97,11 +111,15 @@ impl<'a> Stage<'a> {
         self.server.copy(&self.template, database)?;
         let mut finding = Finding { runs: 1, ..Finding::default() };
         self.meet(database, kind, moment, seed, &mut finding)?;
-        self.complete(database, &mut finding)?;
+        let after = match &self.standby {
+            Some(standby) if kind == Kind::Promotion && finding.reached => &self.moved(standby, None),
+            _ => self,
+        };
+        after.complete(database, &mut finding)?;
         if finding.violations.is_empty() {
-            finding.violations = check::violations(self.server, database, self.scenario, &self.reference)?;
+            finding.violations = check::violations(&after.server, database, self.scenario, &self.reference)?;
         }
-        self.server.drop_database(database)?;
+        after.server.drop_database(database)?;
         Ok(finding)
     }
 
@@ -115,19 +133,17 @@ impl<'a> Stage<'a> {
     ) -> anyhow::Result<()> {
         let (at, delay) = if kind == Kind::Delay { (None, DELAY) } else { (Some(moment), Duration::ZERO) };
         let proxy = Proxy::start(self.server.socket(), at, delay)?;
-        let mut command = self.program.command(self.scenario, self.server, proxy.port(), database);
+        let mut command = self.program.command(self.scenario, &self.server, proxy.port(), database);
         command.args(self.scenario.words);
         let mut job = Running::start(command)?;
         finding.reached = kind == Kind::Delay;
+        let mut strike = Strike::new(self, database, kind, moment, seed);
         while !finding.reached && !job.is_over()? {
             let Some(answer) = proxy.held(Duration::from_millis(5)) else { continue };
             finding.reached = true;
-            if let Moment::After(_) = moment {
-                std::thread::sleep(pause(seed));
-            }
-            let way = self.strike(database, kind, moment, &job)?;
+            let way = strike.fall(&job, &proxy)?;
             answer.send(way).context("the relay is gone")?;
-            follow(kind, &job);
+            strike.follow(&job, &proxy)?;
         }
         let start = Instant::now();
         let Some(ended) = job.end(PATIENCE)? else {
@@ -142,64 +158,11 @@ impl<'a> Stage<'a> {
                 ended.words()
             ));
         }
-        self.believe(database, &ended, finding)
-    }
-
-    /// The fault itself, while everything is held.
-    fn strike(&self, database: &str, kind: Kind, moment: Moment, job: &Running) -> anyhow::Result<Way> {
-        let lost = match moment {
-            Moment::Before(_) => Way::Cut,
-            Moment::After(_) => Way::On,
+        let teller = match &self.standby {
+            Some(standby) if kind == Kind::Promotion && finding.reached => standby,
+            _ => &self.server,
         };
-        Ok(match kind {
-            Kind::Kill => {
-                job.signal(Signal::KILL);
-                lost
-            }
-            Kind::Term => {
-                job.signal(Signal::TERM);
-                Way::On
-            }
-            Kind::Stop | Kind::StopAndKill => {
-                job.signal(Signal::STOP);
-                Way::On
-            }
-            Kind::Terminate => {
-                self.server.sql(
-                    database,
-                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() \
-                     AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
-                )?;
-                Way::On
-            }
-            Kind::Cut => Way::Cut,
-            Kind::Reset => Way::Reset,
-            Kind::Silent => Way::Silent,
-            Kind::Delay => Way::On,
-        })
-    }
-
-    /// What a run says of the database must be so.
-    fn believe(&self, database: &str, ended: &Ended, finding: &mut Finding) -> anyhow::Result<()> {
-        let Some(claim) = ended.claim() else { return Ok(()) };
-        if ended.stderr.contains("is not known") || ended.stderr.contains("without an answer") {
-            return Ok(());
-        }
-        let table = self.server.sql(database, "SELECT to_regclass('_sqlx_migrations') IS NOT NULL")?;
-        let applied = match table.as_str() {
-            "t" => self.server.sql(database, "SELECT max(version) FROM _sqlx_migrations WHERE success")?,
-            _ => String::new(),
-        };
-        let applied = if applied.is_empty() { "base".to_owned() } else { applied };
-        let claim = claim.as_str().map_or_else(|| claim.to_string(), str::to_owned);
-        if claim != applied {
-            finding.violations.push(format!(
-                "the run said that the database is at {claim}, and it is at {applied} (exit code {}: {})",
-                ended.code(),
-                ended.words()
-            ));
-        }
-        Ok(())
+        believe(teller, database, &ended, finding)
     }
 
     /// Undisturbed runs, and the way out where one names it, until nothing is left to do.
@@ -236,30 +199,32 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// For how long the server works until the fault comes.
-fn pause(seed: u64) -> Duration {
-    let steps = [0, 1, 5, 20, 60];
-    let step = scattered(seed) as usize % steps.len();
-    Duration::from_millis(steps.get(step).copied().unwrap_or_default())
-}
-
-/// What comes after the fault, when messages pass again.
-fn follow(kind: Kind, job: &Running) {
-    match kind {
-        Kind::Stop => {
-            std::thread::sleep(LOCK_TIMEOUT * 3);
-            job.signal(Signal::CONT);
-        }
-        Kind::StopAndKill => {
-            std::thread::sleep(LOCK_TIMEOUT * 3);
-            job.signal(Signal::KILL);
-        }
-        Kind::Silent => {
-            std::thread::sleep(LOCK_TIMEOUT);
-            job.signal(Signal::TERM);
-        }
-        _ => {}
+/// What a run says of the database must be so.
+fn believe(server: &Server, database: &str, ended: &Ended, finding: &mut Finding) -> anyhow::Result<()> {
+    let says = |words: &&str| ended.stderr.contains(*words);
+    let Some(claim) = ended.claim() else { return Ok(()) };
+    if ["is not known", "without an answer"].iter().any(&says) {
+        return Ok(());
     }
+    let table = server.sql(database, "SELECT to_regclass('_sqlx_migrations') IS NOT NULL")?;
+    let applied = match table.as_str() {
+        "t" => server.sql(database, APPLIED)?,
+        _ => String::new(),
+    };
+    let applied = if applied.is_empty() { "base".to_owned() } else { applied };
+    let halfway = table == "t" && server.sql(database, HALFWAY)? != "0";
+    if ended.code() == 3 && halfway && !["halfway", "is not known"].iter().any(&says) {
+        finding.violations.push(format!("exit code 3 hides that a script stands halfway: {}", ended.words()));
+    }
+    let claim = claim.as_str().map_or_else(|| claim.to_string(), str::to_owned);
+    if claim != applied {
+        finding.violations.push(format!(
+            "the run said that the database is at {claim}, and it is at {applied} (exit code {}: {})",
+            ended.code(),
+            ended.words()
+        ));
+    }
+    Ok(())
 }
 
 /// The command in `… run `resolve 2 --done` if …`.

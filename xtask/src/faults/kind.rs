@@ -2,6 +2,7 @@
 
 use super::moment::{self, Moment, Seen};
 use super::scenario::{Halts, Scenario};
+use super::server::Ground;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -23,10 +24,22 @@ pub(super) enum Kind {
     Silent,
     /// Whatever either side says takes 200 ms to arrive.
     Delay,
+    /// The server is stopped as usual, and started again.
+    RestartFast,
+    /// The server is stopped without leave-taking, and started again.
+    RestartImmediate,
+    /// The server's disk fills up, and has room again.
+    DiskFull,
+    /// Others take every connection the server has left, and go.
+    NoConnections,
+    /// The server dies; its synchronous standby takes its place, under the same address.
+    Promotion,
+    /// The synchronous standby is away, so that commits wait; the job is cut off from them; they land later.
+    LateCommit,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Kill,
         Self::Cut,
         Self::Terminate,
@@ -36,6 +49,12 @@ impl Kind {
         Self::StopAndKill,
         Self::Silent,
         Self::Delay,
+        Self::RestartFast,
+        Self::RestartImmediate,
+        Self::DiskFull,
+        Self::NoConnections,
+        Self::Promotion,
+        Self::LateCommit,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -49,6 +68,12 @@ impl Kind {
             Self::Reset => "reset",
             Self::Silent => "silent",
             Self::Delay => "delay",
+            Self::RestartFast => "restart-fast",
+            Self::RestartImmediate => "restart-immediate",
+            Self::DiskFull => "disk-full",
+            Self::NoConnections => "no-connections",
+            Self::Promotion => "promotion",
+            Self::LateCommit => "late-commit",
         }
     }
 
@@ -63,13 +88,35 @@ impl Kind {
             Self::Reset => "connection reset during COMMIT",
             Self::Silent => "connection black-holed, then SIGTERM",
             Self::Delay => "200 ms of delay each way",
+            Self::RestartFast => "server restarted, fast",
+            Self::RestartImmediate => "server restarted, immediate",
+            Self::DiskFull => "disk full",
+            Self::NoConnections => "out of connections",
+            Self::Promotion => "synchronous standby promoted",
+            Self::LateCommit => "cut off while a commit waits for its standby",
         }
+    }
+
+    /// What it wants of its server; nothing where it can share one with others.
+    pub(super) fn ground(self) -> Option<Ground> {
+        match self {
+            Self::RestartFast | Self::RestartImmediate | Self::Promotion | Self::LateCommit => {
+                Some(Ground::Roomy)
+            }
+            Self::DiskFull => Some(Ground::SmallDisk),
+            Self::NoConnections => Some(Ground::FewConnections),
+            _ => None,
+        }
+    }
+
+    pub(super) fn wants_standby(self) -> bool {
+        matches!(self, Self::Promotion | Self::LateCommit)
     }
 
     /// Every moment of a run at which this may come; one without meaning where it lasts for the whole run.
     pub(super) fn moments(self, seen: &[Seen]) -> Vec<Moment> {
         match self {
-            Self::Reset => moment::of_commits(seen),
+            Self::Reset | Self::LateCommit => moment::of_commits(seen),
             Self::Delay => vec![Moment::Before(0)],
             _ => moment::all(seen),
         }
@@ -81,11 +128,15 @@ impl Kind {
             (Self::Kill | Self::Cut, Extent::Bounded) => 6,
             (Self::Terminate | Self::Term, Extent::Bounded) => 4,
             (Self::Reset, Extent::Bounded) => 3,
+            (Self::RestartFast | Self::RestartImmediate | Self::DiskFull, Extent::Bounded) => 2,
+            (Self::NoConnections | Self::Promotion | Self::LateCommit, Extent::Bounded) => 2,
             (_, Extent::Bounded) => 1,
             (Self::Kill | Self::Cut | Self::Terminate | Self::Term | Self::Reset, Extent::Long) => usize::MAX,
             (Self::Stop | Self::StopAndKill, Extent::Long) => 12,
             (Self::Silent, Extent::Long) => 6,
             (Self::Delay, Extent::Long) => 1,
+            (Self::RestartFast | Self::RestartImmediate | Self::DiskFull, Extent::Long) => 20,
+            (Self::NoConnections | Self::Promotion | Self::LateCommit, Extent::Long) => 12,
         }
     }
 
@@ -100,7 +151,13 @@ impl Kind {
             (Self::Terminate | Self::Cut | Self::Reset | Self::Stop, code) => {
                 code == 3 || (may_halt && code == 6)
             }
-            (Self::Delay, _) => false,
+            (Self::RestartFast | Self::RestartImmediate | Self::Promotion | Self::LateCommit, code) => {
+                code == 3 || (may_halt && code == 6)
+            }
+            // Without room a migration fails, a server may fall, and a script stands where it is to go on.
+            (Self::DiskFull, code) => [3, 5, 6, 8].contains(&code),
+            // It waits, for longer than the others stay.
+            (Self::Delay | Self::NoConnections, _) => false,
         }
     }
 }

@@ -30,12 +30,13 @@ pub(super) enum Way {
 pub(super) struct Proxy {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
+    /// The server. Beside the state, so that it can be changed while everything is held.
+    server: Arc<Mutex<SocketAddr>>,
     held: Receiver<Sender<Way>>,
 }
 
 #[derive(Debug)]
 struct State {
-    server: SocketAddr,
     moment: Option<Moment>,
     report: Sender<Sender<Way>>,
     /// How long every change of speaker takes.
@@ -62,19 +63,20 @@ impl Proxy {
         let address = listener.local_addr().context("a free port has no number")?;
         let (report, held) = channel();
         let (seen, links) = (Vec::new(), Vec::new());
-        let state = State { server, moment, report, delay, seen, made: 0, links, closed: false };
+        let state = State { moment, report, delay, seen, made: 0, links, closed: false };
         let state = Arc::new(Mutex::new(state));
-        let shared = Arc::clone(&state);
+        let server = Arc::new(Mutex::new(server));
+        let (shared, target) = (Arc::clone(&state), Arc::clone(&server));
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 if lock(&shared).closed {
                     break;
                 }
                 // A client that can't be served sees its connection closed.
-                let _ = serve(client, &shared);
+                let _ = serve(client, &target, &shared);
             }
         });
-        Ok(Self { address, state, held })
+        Ok(Self { address, state, server, held })
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -84,6 +86,16 @@ impl Proxy {
     /// Where to say how to go on, when the moment has come; `None` while it has not.
     pub(super) fn held(&self, patience: Duration) -> Option<Sender<Way>> {
         self.held.recv_timeout(patience).ok()
+    }
+
+    /// Later connections go to another server.
+    pub(super) fn retarget(&self, server: SocketAddr) {
+        *lock(&self.server) = server;
+    }
+
+    /// Closes every connection. Not while everything is held: then this is what to answer.
+    pub(super) fn cut(&self) {
+        lock(&self.state).end_all(Way::Cut);
     }
 
     /// The messages so far.
@@ -156,8 +168,8 @@ impl Link {
     }
 }
 
-fn serve(client: TcpStream, state: &Arc<Mutex<State>>) -> io::Result<()> {
-    let address = lock(state).server;
+fn serve(client: TcpStream, server: &Mutex<SocketAddr>, state: &Arc<Mutex<State>>) -> io::Result<()> {
+    let address = *lock(server);
     let server = TcpStream::connect(address)?;
     // A relay must not add delays of its own.
     client.set_nodelay(true)?;

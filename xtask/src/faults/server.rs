@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
 
+use super::disk::Disk;
 use crate::postgres::account::Account;
 use crate::postgres::binaries::{Binaries, Version};
 use crate::postgres::cluster::Throwaway;
@@ -20,11 +21,24 @@ pub(super) struct Server {
     pub(super) throwaway: Throwaway,
     binaries: Binaries,
     programs: PathBuf,
-    directory: Scratch,
+    /// Keeps the data, where they are on a disk of their own.
+    disk: Option<Disk>,
+    _directory: Scratch,
 }
 
 /// No session of the server's own may come between.
 const QUIET: &[(&str, &str)] = &[("autovacuum", "off"), ("max_connections", "60")];
+
+/// Little is written ahead.
+const SMALL: &[(&str, &str)] = &[("min_wal_size", "32MB"), ("max_wal_size", "48MB")];
+
+/// What a server stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ground {
+    Roomy,
+    FewConnections,
+    SmallDisk,
+}
 
 static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
@@ -34,14 +48,32 @@ pub(super) fn scratch(project: &Project) -> anyhow::Result<Scratch> {
 }
 
 impl Server {
-    pub(super) fn start(
-        project: &Project,
-        binaries: &Binaries,
-        settings: &[(&str, &str)],
-    ) -> anyhow::Result<Self> {
+    pub(super) fn start(project: &Project, binaries: &Binaries, ground: Ground) -> anyhow::Result<Self> {
         let directory = scratch(project)?;
+        let (disk, settings) = match ground {
+            Ground::Roomy => (None, [].as_slice()),
+            Ground::FewConnections => (None, [("max_connections", "12")].as_slice()),
+            Ground::SmallDisk => (Some(Disk::mount(directory.path())?), SMALL),
+        };
         let throwaway = Throwaway::start(binaries.clone(), directory.path(), &[QUIET, settings].concat())?;
-        Ok(Self { throwaway, binaries: binaries.clone(), programs: clients(binaries)?, directory })
+        let programs = clients(binaries)?;
+        Ok(Self { throwaway, binaries: binaries.clone(), programs, disk, _directory: directory })
+    }
+
+    /// A standby that this server waits for at every commit.
+    pub(super) fn standby(&self, project: &Project) -> anyhow::Result<Self> {
+        let directory = scratch(project)?;
+        let throwaway = self.throwaway.standby(&self.programs.join("pg_basebackup"), directory.path())?;
+        // Not before the copy: the standby must not wait for one in its turn when it is promoted.
+        self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'")?;
+        self.sql("postgres", "SELECT pg_reload_conf()")?;
+        let (binaries, programs) = (self.binaries.clone(), self.programs.clone());
+        Ok(Self { throwaway, binaries, programs, disk: None, _directory: directory })
+    }
+
+    /// The disk, where it is one of its own.
+    pub(super) fn disk(&self) -> Option<&Disk> {
+        self.disk.as_ref()
     }
 
     pub(super) fn version(&self) -> Version {
@@ -50,10 +82,6 @@ impl Server {
 
     pub(super) fn socket(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.throwaway.address().port).into()
-    }
-
-    pub(super) fn directory(&self) -> &std::path::Path {
-        self.directory.path()
     }
 
     /// A client program that is let in.

@@ -143,6 +143,18 @@ impl Cluster {
             .context("PostgreSQL did not stop")
     }
 
+    /// Makes a standby a primary.
+    pub(crate) fn promote(&self) -> anyhow::Result<()> {
+        process::output(self.pg_ctl("promote").args(["--wait", "--timeout=60"]))
+            .map(drop)
+            .context("the standby was not promoted")
+    }
+
+    /// Whether no server runs on it.
+    pub(crate) fn is_down(&self) -> bool {
+        running(&self.data).is_none()
+    }
+
     fn pg_ctl(&self, verb: &str) -> Command {
         let mut command = self.account.command(&self.binaries.program("pg_ctl"));
         command.arg(verb).arg("--pgdata").arg(&self.data);
@@ -202,6 +214,7 @@ pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 pub(crate) struct Throwaway {
     cluster: Cluster,
     address: Address,
+    settings: Vec<(String, String)>,
 }
 
 impl Throwaway {
@@ -219,10 +232,45 @@ impl Throwaway {
         let address = Address::loopback(free_port(None)?, Password::random().context("no random numbers")?);
         let cluster = Cluster::new(binaries, account, directory);
         cluster.make(&address)?;
-        let throwaway = Self { cluster, address };
         let careless = [("fsync", "off"), ("full_page_writes", "off")];
-        throwaway.cluster.start(throwaway.address.port, &[&careless, settings].concat())?;
+        let settings = careless.iter().chain(settings);
+        let settings = settings.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let throwaway = Self { cluster, address, settings };
+        throwaway.start_again()?;
         Ok(throwaway)
+    }
+
+    /// Starts it where it was stopped, on the same port.
+    pub(crate) fn start_again(&self) -> anyhow::Result<()> {
+        let settings: Vec<_> =
+            self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.cluster.start(self.address.port, &settings)
+    }
+
+    /// A standby below another directory, with the same settings, copied with pg_basebackup; it follows as long as this
+    /// one runs.
+    pub(crate) fn standby(&self, pg_basebackup: &Path, directory: &Path) -> anyhow::Result<Self> {
+        let Cluster { binaries, account, .. } = self.cluster.clone();
+        let cluster = Cluster::new(binaries, account, directory);
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&cluster.data)
+            .with_context(|| format!("cannot make {}", cluster.data.display()))?;
+        account.own(&cluster.data)?;
+        let port = self.address.port.to_string();
+        process::output(
+            account
+                .command(pg_basebackup)
+                .env("PGPASSWORD", self.address.password.expose())
+                .args(["--host", &self.address.host, "--port", &port, "--username", &self.address.user])
+                .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--pgdata"])
+                .arg(&cluster.data),
+        )
+        .context("cannot copy the primary")?;
+        let address = Address { port: free_port(None)?, ..self.address.clone() };
+        let standby = Self { cluster, address, settings: self.settings.clone() };
+        standby.start_again()?;
+        Ok(standby)
     }
 
     pub(crate) fn address(&self) -> &Address {

