@@ -7,6 +7,7 @@
 pub mod halfway;
 
 use std::ops::Range;
+use std::time::Duration;
 
 use crate::database::{ServerError, Table, quoted_literal, unlock_and_lock_again};
 use crate::failure::{Culprit, Excerpt, byte_of_char, excerpt};
@@ -27,15 +28,6 @@ pub fn create_bookkeeping(name: &str) -> String {
     )
 }
 
-/// Where a message begins its transaction and where it ends it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Frame {
-    /// First of its transaction.
-    pub begins: bool,
-    /// Last of its transaction.
-    pub commits: bool,
-}
-
 /// One simple query that holds a whole migration.
 #[derive(Debug)]
 pub struct Message {
@@ -48,10 +40,10 @@ pub struct Message {
 }
 
 impl Message {
-    /// A transactional migration with its bookkeeping.
-    pub fn of(prepared: &Prepared<'_>, table: &Table, settings: &str, frame: Frame) -> Self {
+    /// A transactional migration, with `record`, the bookkeeping of its transaction, before the commit.
+    pub fn of(prepared: &Prepared<'_>, settings: &[String], begins: bool, record: Option<String>) -> Self {
         let mut sql = String::with_capacity(prepared.script.text.len() + 1024);
-        if frame.begins {
+        if begins {
             sql.push_str("BEGIN;\n");
         }
         let start = sql.len();
@@ -65,7 +57,7 @@ impl Message {
             sql.push_str(";\n");
             after.push(culprit);
         };
-        if !frame.commits && !prepared.is_plain_ddl() {
+        if record.is_none() && !prepared.is_plain_ddl() {
             for command in CHECK_DEFERRED {
                 add(Culprit::DeferredConstraint, command);
             }
@@ -73,12 +65,14 @@ impl Message {
         for command in RESET_SESSION {
             add(Culprit::Bookkeeping, command);
         }
-        add(Culprit::Bookkeeping, settings);
-        add(Culprit::Bookkeeping, &record(prepared, table));
-        if frame.commits {
+        for command in settings {
+            add(Culprit::Bookkeeping, command);
+        }
+        if let Some(record) = record {
+            add(Culprit::Bookkeeping, &record);
             add(Culprit::Commit, "COMMIT");
         }
-        let commands_before = usize::from(frame.begins);
+        let commands_before = usize::from(begins);
         Self { sql, script, commands_before, statements: prepared.statements, after }
     }
 
@@ -161,8 +155,8 @@ pub const RESET_SESSION: [&str; 8] = [
 ];
 
 /// Brings the session back to how it was before a script.
-pub fn reset_session(settings: &str) -> String {
-    format!("{};\n{settings}", RESET_SESSION.join(";\n"))
+pub fn reset_session(settings: &[String]) -> String {
+    format!("{};\n{}", RESET_SESSION.join(";\n"), settings.join(";\n"))
 }
 
 /// Takes the time limits away from the next statement, and remembers them: a concurrent index build
@@ -196,42 +190,64 @@ fn elapsed() -> &'static str {
     "(extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp()) * 1000000000)::bigint"
 }
 
-/// A change of the bookkeeping that must be one of exactly one row: a trigger, a rule or a policy
-/// may make it none, and then nothing would be recorded.
-fn exactly_one(change: &str, version: Version) -> String {
+/// A change of the bookkeeping that must be one of so many rows: a trigger, a rule or a policy may
+/// make it fewer, and then something would not be recorded.
+fn exactly(rows: usize, change: &str, version: Version) -> String {
     format!(
-        "WITH changed AS ({change} RETURNING 1) SELECT CASE count(*) WHEN 1 THEN 1 \
-         ELSE pg_catalog.concat('{NOT_WRITTEN}{version}: ', count(*), ' rows changed')::int END \
+        "WITH changed AS ({change} RETURNING 1) SELECT CASE count(*) WHEN {rows} THEN 1 \
+         ELSE pg_catalog.concat('{NOT_WRITTEN}{version}: ', count(*), ' rows changed, not {rows}')::int END \
          FROM changed"
     )
 }
 
-/// The bookkeeping of a migration that is done.
-fn record(prepared: &Prepared<'_>, table: &Table) -> String {
-    match prepared.step.direction {
-        Direction::Up => insert(prepared.step.migration, table, true, elapsed()),
-        Direction::Down => remove(prepared.step.migration.version, table),
+/// The bookkeeping of a transaction: its migrations, which go one way, and how long each took; the
+/// last one, in whose message this goes, is not over yet.
+pub fn record(steps: &[Prepared<'_>], took: &[Duration], table: &Table) -> String {
+    let Some((last, before)) = steps.split_last() else { return String::new() };
+    let version = last.step.migration.version;
+    if last.step.direction == Direction::Down {
+        let before: String = before.iter().map(|step| format!(", {}", step.step.migration.version)).collect();
+        let delete =
+            format!("DELETE FROM {} WHERE version IN ({}{before})", table.qualified(), proven(version));
+        return exactly(steps.len(), &delete, version);
     }
+    // One proof is enough for all.
+    let mut rows = row(last.step.migration, &proven(version), true, elapsed());
+    for (step, took) in before.iter().zip(took) {
+        let migration = step.step.migration;
+        let nanoseconds = took.as_nanos().to_string();
+        rows.push_str(", ");
+        rows.push_str(&row(migration, &migration.version.to_string(), true, &nanoseconds));
+    }
+    exactly(steps.len(), &insert_rows(table, &rows), version)
+}
+
+fn insert_rows(table: &Table, rows: &str) -> String {
+    format!(
+        "INSERT INTO {} (version, description, success, checksum, execution_time) VALUES {rows}",
+        table.qualified()
+    )
+}
+
+fn row(migration: &Migration, version: &str, success: bool, execution_time: &str) -> String {
+    format!(
+        "({version}, {}, {success}, pg_catalog.decode('{}', 'hex'), {execution_time})",
+        quoted_literal(&migration.description),
+        migration.checksum,
+    )
 }
 
 /// Gives a migration its row.
 pub fn insert(migration: &Migration, table: &Table, success: bool, execution_time: &str) -> String {
-    let insert = format!(
-        "INSERT INTO {} (version, description, success, checksum, execution_time) \
-         VALUES ({}, {}, {success}, pg_catalog.decode('{}', 'hex'), {execution_time})",
-        table.qualified(),
-        proven(migration.version),
-        quoted_literal(&migration.description),
-        migration.checksum,
-    );
-    exactly_one(&insert, migration.version)
+    let row = row(migration, &proven(migration.version), success, execution_time);
+    exactly(1, &insert_rows(table, &row), migration.version)
 }
 
 /// Changes a migration's row.
 pub fn update(version: Version, table: &Table, assignments: &str) -> String {
     let update =
         format!("UPDATE {} SET {assignments} WHERE version = {}", table.qualified(), proven(version));
-    exactly_one(&update, version)
+    exactly(1, &update, version)
 }
 
 /// Records an edited file as the one that was applied.
@@ -243,7 +259,7 @@ pub fn rewrite_checksum(migration: &Migration, table: &Table) -> String {
 /// Takes a migration's row away.
 pub fn remove(version: Version, table: &Table) -> String {
     let delete = format!("DELETE FROM {} WHERE version = {}", table.qualified(), proven(version));
-    exactly_one(&delete, version)
+    exactly(1, &delete, version)
 }
 
 #[cfg(test)]
@@ -262,8 +278,8 @@ mod tests {
     fn with<T>(text: &str, check: impl Fn(&Prepared<'_>, &Message) -> T) -> T {
         let migration = migration(text);
         let prepared = prepare(&[Step { migration: &migration, direction: Direction::Up }]).unwrap();
-        let frame = Frame { begins: true, commits: true };
-        let message = Message::of(&prepared[0], &Table::new_in("public"), "SELECT 1", frame);
+        let record = record(&prepared, &[], &Table::new_in("public"));
+        let message = Message::of(&prepared[0], &["SELECT 1".to_owned()], true, Some(record));
         check(&prepared[0], &message)
     }
 
@@ -295,8 +311,7 @@ mod tests {
     fn deferred_constraints_are_checked_where_others_follow() {
         let migration = migration("INSERT INTO t VALUES (1)");
         let prepared = prepare(&[Step { migration: &migration, direction: Direction::Up }]).unwrap();
-        let frame = Frame { begins: false, commits: false };
-        let message = Message::of(&prepared[0], &Table::new_in("public"), "SELECT 1", frame);
+        let message = Message::of(&prepared[0], &["SELECT 1".to_owned()], false, None);
         assert!(message.sql.starts_with("INSERT INTO t VALUES (1)\n;\nSAVEPOINT"));
         assert_eq!(message.blame(&prepared[0], 2, Some(&server_error(None))).0, Culprit::DeferredConstraint);
     }

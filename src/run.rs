@@ -9,7 +9,7 @@ use crate::database::{Completed, DatabaseError, RunLock, Session, Table};
 use crate::error::{Error, counted, seconds};
 use crate::failure::{Culprit, Excerpt, Failure, Outcome};
 use crate::interrupt::Interrupt;
-use crate::message::{Frame, LOCK_LOST, Message, NOT_WRITTEN};
+use crate::message::{self, LOCK_LOST, Message, NOT_WRITTEN};
 use crate::migration::Direction;
 use crate::report::Reporter;
 use crate::revision::Position;
@@ -104,6 +104,13 @@ impl Attempts {
     }
 }
 
+/// Where a message stands in its transaction.
+#[derive(Clone, Copy)]
+struct Frame {
+    begins: bool,
+    commits: bool,
+}
+
 /// What there was to roll back.
 enum RolledBack {
     Transaction,
@@ -185,6 +192,7 @@ impl Runner<'_> {
     /// One transaction, one message for each migration.
     async fn transaction(&mut self, steps: &[Prepared<'_>]) -> Result<(), Stopped> {
         let last = steps.len() - 1;
+        let mut took = Vec::with_capacity(steps.len());
         for (index, prepared) in steps.iter().enumerate() {
             if let Some(signal) = self.interrupt.signal() {
                 // Without an answer the end of the session does the same.
@@ -194,8 +202,9 @@ impl Runner<'_> {
             }
             let started = Instant::now();
             self.announce(prepared);
-            let frame = Frame { begins: index == 0, commits: index == last };
-            let message = Message::of(prepared, &self.table, &self.session.settings, frame);
+            let record = (index == last).then(|| message::record(steps, &took, &self.table));
+            let frame = Frame { begins: index == 0, commits: record.is_some() };
+            let message = Message::of(prepared, &self.session.settings, frame.begins, record);
             match self.watched(message.sql.clone()).await {
                 Ok(commands) if commands != message.commands() => tracing::warn!(
                     "the server counted {commands} commands in {}, not {}: please report this script",
@@ -207,6 +216,7 @@ impl Runner<'_> {
                     return Err(self.rolled_back(steps, prepared, &message, frame, completed).await);
                 }
             }
+            took.push(started.elapsed());
             self.reporter.ran(prepared, started.elapsed());
         }
         self.reporter.committed();
@@ -292,7 +302,7 @@ impl Runner<'_> {
             Ok(_) => RolledBack::Nothing,
             Err(failed) => return Err(failed.error),
         };
-        let reset = crate::message::reset_session(&self.session.settings);
+        let reset = message::reset_session(&self.session.settings);
         self.session.execute(reset).await.map_err(of)?;
         Ok(rolled_back)
     }

@@ -30,19 +30,21 @@ impl Session {
                 let names = results.last().into_iter().flatten();
                 let names = names.filter_map(|row| sqlx::Row::try_get::<String, _>(row, 0).ok());
                 let had: Vec<String> = names.collect();
-                let calls = GUARDS
-                    .iter()
-                    .filter(|(name, _)| had.iter().any(|had| had == name))
-                    .map(|(name, value)| format!(", pg_catalog.set_config('{name}', '{value}', false)"));
-                self.settings.extend(calls);
-                Ok(())
+                let had = |name: &str| had.iter().any(|had| had == name);
+                let guards = GUARDS.iter().filter(|(name, _)| had(name));
+                self.settings.extend(guards.map(|(name, value)| format!("SET {name} = '{value}'")));
             }
-            Err(failed) if failed.error.is_outage() => Err(failed.error),
+            Err(failed) if failed.error.is_outage() => return Err(failed.error),
             Err(failed) => {
                 tracing::debug!("the server can't be asked to watch this connection: {}", failed.error);
-                Ok(())
             }
         }
+        if self.facts.commits_lazily {
+            let command = "SET synchronous_commit = on".to_owned();
+            self.settings.push(command.clone());
+            self.execute(command).await.map_err(|failed| failed.error)?;
+        }
+        Ok(())
     }
 }
 

@@ -13,8 +13,8 @@ use crate::standing::Applied;
 /// A connection, set up and looked around.
 pub struct Session {
     pub(super) connection: PgConnection,
-    /// The query that sets the session up, to be run again whenever it was reset.
-    pub settings: String,
+    /// The commands that set the session up, to be run again whenever it was reset.
+    pub settings: Vec<String>,
     /// What is known of the server and the role.
     pub facts: Facts,
 }
@@ -36,6 +36,8 @@ pub struct Facts {
     pub is_read_only: bool,
     /// Whether the role may create tables in `schema`.
     pub may_create: bool,
+    /// Whether a commit is reported before it is safe on disk.
+    pub commits_lazily: bool,
     /// How many object locks the server can hold altogether.
     pub lock_slots: i64,
     /// The bookkeeping table, if there is one.
@@ -87,25 +89,22 @@ pub struct Completed {
     pub error: DatabaseError,
 }
 
-/// Sent before anything else. What a role or database sets for itself must not apply: a limit
-/// there would make a run depend on who runs it, and another reading of backslashes would put the
-/// ends of statements elsewhere.
-fn limits(manners: &Manners) -> String {
-    format!(
-        "SELECT pg_catalog.set_config('lock_timeout', '{}', false), \
-         pg_catalog.set_config('statement_timeout', '{}', false), \
-         pg_catalog.set_config('standard_conforming_strings', 'on', false), \
-         CASE WHEN pg_catalog.current_setting('synchronous_commit') IN ('off', 'local') \
-         THEN pg_catalog.set_config('synchronous_commit', 'on', false) END",
-        manners.lock_timeout.as_millis(),
-        manners.statement_timeout.as_millis(),
-    )
+/// Sent before anything else, and after every reset. What a role or database sets for itself must
+/// not apply: a limit there would make a run depend on who runs it, and another reading of
+/// backslashes would put the ends of statements elsewhere.
+fn limits(manners: &Manners) -> Vec<String> {
+    vec![
+        format!("SET lock_timeout = {}", manners.lock_timeout.as_millis()),
+        format!("SET statement_timeout = {}", manners.statement_timeout.as_millis()),
+        "SET standard_conforming_strings = on".to_owned(),
+    ]
 }
 
 const LOOK_AROUND: &str = "\
 SELECT current_database()::text, current_schema()::text, current_user::text, pg_backend_pid(), pg_is_in_recovery(),
        current_setting('transaction_read_only')::bool,
        coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
+       current_setting('synchronous_commit') IN ('off', 'local'),
        current_setting('max_locks_per_transaction')::bigint
          * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint);
 SELECT n.nspname::text, c.relname::text, has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(c.oid, 'SELECT'),
@@ -121,11 +120,11 @@ impl Session {
     pub(super) async fn open(mut connection: PgConnection, manners: &Manners) -> Result<Self, Error> {
         let settings = limits(manners);
         let failed = |source| Error::database("looking around on the server", source);
-        let sql = format!("{settings};\n{LOOK_AROUND}");
+        let sql = format!("{};\n{LOOK_AROUND}", settings.join(";\n"));
         let results = rows(&mut connection, sql).await.map_err(|completed| failed(completed.error))?;
         let broken = |error| failed(DatabaseError::from(error));
-        let [_, about, tables] = results.as_slice() else {
-            return Err(failed(DatabaseError::Cut("the server did not answer each of three queries".into())));
+        let [.., about, tables] = results.as_slice() else {
+            return Err(failed(DatabaseError::Cut("the server did not answer each query".into())));
         };
         let (bookkeeping, alembic) =
             choose(tables.iter().map(table).collect::<Result<_, _>>().map_err(broken)?)?;
@@ -286,7 +285,8 @@ fn facts(row: &PgRow, bookkeeping: Option<Table>, alembic: Option<Table>) -> Res
         is_standby: row.try_get(4)?,
         is_read_only: row.try_get(5)?,
         may_create: row.try_get(6)?,
-        lock_slots: row.try_get(7)?,
+        commits_lazily: row.try_get(7)?,
+        lock_slots: row.try_get(8)?,
         bookkeeping,
         alembic,
     })

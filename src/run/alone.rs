@@ -261,7 +261,16 @@ impl Runner<'_> {
     /// Gives the end of a script its true state: takes back its record where nothing is in effect,
     /// says what is where something is, and whether a person has to look.
     async fn ended(&mut self, prepared: &Prepared<'_>, standing: Standing, error: Error) -> Error {
+        let error = match error {
+            Error::Database { source, .. } if source.is_outage() => {
+                let failure =
+                    self.failure(prepared, Culprit::Bookkeeping, None, source, Outcome::Cut, String::new());
+                Error::Step(Box::new(failure))
+            }
+            other => other,
+        };
         if matches!(&error, Error::Step(failure) if failure.outcome == Outcome::Cut) {
+            self.reporter.failed(prepared);
             return error;
         }
         self.reporter.failed(prepared);
