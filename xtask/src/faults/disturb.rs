@@ -1,5 +1,6 @@
 //! One injection: a database, a run that meets the fault, an undisturbed run, and the check.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use super::proxy::Proxy;
 use super::scenario::{Halts, Scenario};
 use super::server::Server;
 use super::strike::Strike;
+use super::{live, together};
 
 /// A scenario on a server: where its runs begin, how they go and what they leave without faults.
 #[derive(Debug, Clone)]
@@ -34,10 +36,12 @@ pub(super) struct Finding {
     pub(super) reached: bool,
     pub(super) runs: usize,
     pub(super) violations: Vec<String>,
+    /// How long a visitor waited, where there were any.
+    pub(super) longest_wait: Duration,
 }
 
 /// Longer than any run takes, the timeouts among it.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A migration that stands halfway on its way down is still there.
 const APPLIED: &str = "SELECT max(version) FROM _sqlx_migrations WHERE success OR execution_time < -1";
@@ -73,8 +77,7 @@ impl<'a> Stage<'a> {
         let database = format!("reference {}", scenario.name);
         server.copy(&stage.template, &database)?;
         let proxy = Proxy::start(server.socket(), None, Duration::ZERO)?;
-        let mut command = program.command(scenario, server, proxy.port(), &database);
-        command.args(scenario.words);
+        let command = stage.command(&database, proxy.port(), scenario.words);
         let ended = Running::start(command)?.end(PATIENCE)?.context("a run without faults has no end")?;
         if ended.code() != 0 {
             bail!("{} fails without any fault: {}", scenario.name, ended.words());
@@ -93,10 +96,15 @@ impl<'a> Stage<'a> {
         Self { server: Arc::clone(server), standby: standby.map(Arc::clone), ..self.clone() }
     }
 
-    fn undisturbed(&self, database: &str, words: &[&str]) -> anyhow::Result<Ended> {
-        let port = self.server.socket().port();
+    /// The job on a database of this scenario.
+    pub(super) fn command(&self, database: &str, port: u16, words: &[&str]) -> Command {
         let mut command = self.program.command(self.scenario, &self.server, port, database);
         command.args(words);
+        command
+    }
+
+    fn undisturbed(&self, database: &str, words: &[&str]) -> anyhow::Result<Ended> {
+        let command = self.command(database, self.server.socket().port(), words);
         Running::start(command)?.end(PATIENCE)?.context("a run without faults has no end")
     }
 
@@ -110,7 +118,11 @@ impl<'a> Stage<'a> {
     ) -> anyhow::Result<Finding> {
         self.server.copy(&self.template, database)?;
         let mut finding = Finding { runs: 1, ..Finding::default() };
-        self.meet(database, kind, moment, seed, &mut finding)?;
+        match kind {
+            Kind::Together => together::run(self, database, seed, &mut finding)?,
+            Kind::Reader | Kind::Dump | Kind::Writer => live::run(self, database, kind, seed, &mut finding)?,
+            _ => self.meet(database, kind, moment, seed, &mut finding)?,
+        }
         let after = match &self.standby {
             Some(standby) if kind == Kind::Promotion && finding.reached => &self.moved(standby, None),
             _ => self,
@@ -133,8 +145,7 @@ impl<'a> Stage<'a> {
     ) -> anyhow::Result<()> {
         let (at, delay) = if kind == Kind::Delay { (None, DELAY) } else { (Some(moment), Duration::ZERO) };
         let proxy = Proxy::start(self.server.socket(), at, delay)?;
-        let mut command = self.program.command(self.scenario, &self.server, proxy.port(), database);
-        command.args(self.scenario.words);
+        let command = self.command(database, proxy.port(), self.scenario.words);
         let mut job = Running::start(command)?;
         finding.reached = kind == Kind::Delay;
         let mut strike = Strike::new(self, database, kind, moment, seed);

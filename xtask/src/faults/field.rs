@@ -96,7 +96,10 @@ impl<'a> Field<'a> {
             let _waiting = ui::waiting("Rehearsing", format!("on PostgreSQL {}", binaries.version()));
             let server = Arc::new(Server::start(self.project, binaries, Ground::Roomy)?);
             for scenario in scenarios {
-                stages.push(Stage::set(&server, self.program, scenario)?);
+                let is_live = scenario.visitors_wait.is_some();
+                if kinds.iter().any(|kind| kind.is_live() == is_live) {
+                    stages.push(Stage::set(&server, self.program, scenario)?);
+                }
             }
         }
         let mut injections = VecDeque::new();
@@ -157,7 +160,7 @@ impl<'a> Field<'a> {
         let ground = kind.ground().unwrap_or(Ground::Roomy);
         let mut server = Arc::new(Server::start(self.project, binaries, ground)?);
         let mut stages = Vec::new();
-        for scenario in scenarios {
+        for scenario in scenarios.iter().filter(|scenario| scenario.visitors_wait.is_none()) {
             stages.push(Stage::set(&server, self.program, scenario)?);
         }
         let mut standby = match kind.wants_standby() {
@@ -184,6 +187,9 @@ impl<'a> Field<'a> {
     }
 
     fn injections<'s>(&self, kind: Kind, stage: &'s Stage<'a>) -> Vec<Injection<'s>> {
+        if kind.is_live() != stage.scenario.visitors_wait.is_some() {
+            return Vec::new();
+        }
         let moments = kind.moments(&stage.seen);
         lock(&self.table).row(kind).moments += moments.len();
         let chosen = match self.only.moment() {
@@ -207,6 +213,7 @@ impl<'a> Field<'a> {
         let row = table.row(kind);
         row.tried += usize::from(finding.reached);
         row.runs += finding.runs;
+        row.longest_wait = row.longest_wait.max(finding.longest_wait);
         row.violations += usize::from(!finding.violations.is_empty());
         drop(table);
         if !finding.violations.is_empty() {

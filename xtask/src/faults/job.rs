@@ -10,11 +10,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::scenario::Scenario;
+use super::scenario::{Promise, Scenario};
 use super::server::Server;
 
 /// LOCK_TIMEOUT.
-pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// MAX_BLOCKING, where it is set.
+pub(super) const MAX_BLOCKING: Duration = Duration::from_millis(1500);
 
 /// Where the binary and the scripts of each scenario are.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ pub(super) struct Program {
 
 impl Program {
     /// Writes the scripts of every scenario.
-    pub(super) fn new(binary: PathBuf, directory: &Path, scenarios: &[&Scenario]) -> anyhow::Result<Self> {
+    pub(super) fn new(binary: &Path, directory: &Path, scenarios: &[&Scenario]) -> anyhow::Result<Self> {
         let scripts = directory.join("scripts");
         for scenario in scenarios {
             let directory = scripts.join(scenario.name);
@@ -35,7 +38,10 @@ impl Program {
                 std::fs::write(directory.join(name), text).with_context(|| format!("cannot write {name}"))?;
             }
         }
-        Ok(Self { binary, scripts })
+        // Whoever compiles meanwhile does not change what is tried.
+        let own = directory.join("run-migrations");
+        std::fs::copy(binary, &own).with_context(|| format!("cannot copy {}", binary.display()))?;
+        Ok(Self { binary: own, scripts })
     }
 
     /// A run on a database, over a port of the loopback.
@@ -54,13 +60,23 @@ impl Program {
             .env("TRANSACTION", scenario.transaction)
             .env("CONNECT_TIMEOUT", "8s")
             .env("RUN_LOCK_TIMEOUT", "20s")
-            .env("LOCK_TIMEOUT", "1s")
+            .env("LOCK_TIMEOUT", duration(LOCK_TIMEOUT))
             .env("LOCK_RETRIES", "2")
             .env("LOG_FORMAT", "text")
             .env("OUTPUT", "json")
             .current_dir(&self.scripts);
+        if scenario.visitors_wait.is_some() {
+            command.env("LOCK_RETRIES", "1");
+        }
+        if scenario.visitors_wait == Some(Promise::MaxBlocking) {
+            command.env("MAX_BLOCKING", duration(MAX_BLOCKING));
+        }
         command
     }
+}
+
+fn duration(duration: Duration) -> String {
+    format!("{}ms", duration.as_millis())
 }
 
 /// A run under way; killed when dropped.

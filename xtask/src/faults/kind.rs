@@ -1,7 +1,7 @@
 //! The kinds of fault: at which moments each is worth a try, and how the job may end at it.
 
 use super::moment::{self, Moment, Seen};
-use super::scenario::{Halts, Scenario};
+use super::scenario::Scenario;
 use super::server::Ground;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +36,18 @@ pub(super) enum Kind {
     Promotion,
     /// The synchronous standby is away, so that commits wait; the job is cut off from them; they land later.
     LateCommit,
+    /// Two to eight jobs at once.
+    Together,
+    /// Somebody reads the table for long.
+    Reader,
+    /// pg_dump is at work.
+    Dump,
+    /// Somebody has changed a row and does not commit.
+    Writer,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::Kill,
         Self::Cut,
         Self::Terminate,
@@ -55,6 +63,10 @@ impl Kind {
         Self::NoConnections,
         Self::Promotion,
         Self::LateCommit,
+        Self::Together,
+        Self::Reader,
+        Self::Dump,
+        Self::Writer,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -74,6 +86,10 @@ impl Kind {
             Self::NoConnections => "no-connections",
             Self::Promotion => "promotion",
             Self::LateCommit => "late-commit",
+            Self::Together => "together",
+            Self::Reader => "reader",
+            Self::Dump => "dump",
+            Self::Writer => "writer",
         }
     }
 
@@ -94,6 +110,10 @@ impl Kind {
             Self::NoConnections => "out of connections",
             Self::Promotion => "synchronous standby promoted",
             Self::LateCommit => "cut off while a commit waits for its standby",
+            Self::Together => "two to eight jobs at once",
+            Self::Reader => "a long-running reader, others wait",
+            Self::Dump => "pg_dump, others wait",
+            Self::Writer => "an idle-in-transaction writer, others wait",
         }
     }
 
@@ -109,6 +129,11 @@ impl Kind {
         }
     }
 
+    /// Whether it is about a site that goes on.
+    pub(super) fn is_live(self) -> bool {
+        matches!(self, Self::Reader | Self::Dump | Self::Writer)
+    }
+
     pub(super) fn wants_standby(self) -> bool {
         matches!(self, Self::Promotion | Self::LateCommit)
     }
@@ -118,6 +143,9 @@ impl Kind {
         match self {
             Self::Reset | Self::LateCommit => moment::of_commits(seen),
             Self::Delay => vec![Moment::Before(0)],
+            // Rounds.
+            Self::Together => (1..=17).map(Moment::Before).collect(),
+            Self::Reader | Self::Dump | Self::Writer => (1..=4).map(Moment::Before).collect(),
             _ => moment::all(seen),
         }
     }
@@ -131,6 +159,7 @@ impl Kind {
             (Self::RestartFast | Self::RestartImmediate | Self::DiskFull, Extent::Bounded) => 2,
             (Self::NoConnections | Self::Promotion | Self::LateCommit, Extent::Bounded) => 2,
             (_, Extent::Bounded) => 1,
+            (Self::Together | Self::Reader | Self::Dump | Self::Writer, Extent::Long) => usize::MAX,
             (Self::Kill | Self::Cut | Self::Terminate | Self::Term | Self::Reset, Extent::Long) => usize::MAX,
             (Self::Stop | Self::StopAndKill, Extent::Long) => 12,
             (Self::Silent, Extent::Long) => 6,
@@ -142,7 +171,7 @@ impl Kind {
 
     /// The exit codes with which the job may end, 137 where the fault was its end.
     pub(super) fn allows(self, scenario: &Scenario, code: i32) -> bool {
-        let may_halt = matches!(scenario.halts, Halts::Until { .. });
+        let may_halt = scenario.may_halt();
         match (self, code) {
             (_, 0) => true,
             (Self::Kill | Self::StopAndKill, code) => code == 137,
@@ -158,6 +187,7 @@ impl Kind {
             (Self::DiskFull, code) => [3, 5, 6, 8].contains(&code),
             // It waits, for longer than the others stay.
             (Self::Delay | Self::NoConnections, _) => false,
+            (Self::Together | Self::Reader | Self::Dump | Self::Writer, _) => false,
         }
     }
 }

@@ -9,13 +9,16 @@ mod disturb;
 mod field;
 mod job;
 mod kind;
+mod live;
 mod moment;
 mod only;
 mod proxy;
 mod scenario;
 mod server;
+mod session;
 mod strike;
 mod table;
+mod together;
 mod wire;
 
 use std::path::PathBuf;
@@ -72,8 +75,8 @@ impl Campaign {
     fn run(&self, project: &Project, binary: PathBuf, stop: &AtomicBool) -> anyhow::Result<Table> {
         let home = server::scratch(project)?;
         let scenarios: Vec<&Scenario> =
-            scenario::ALL.iter().filter(|scenario| self.only.wants_scenario(scenario.name)).collect();
-        let program = Program::new(binary, home.path(), &scenarios)?;
+            scenario::all().filter(|scenario| self.only.wants_scenario(scenario.name)).collect();
+        let program = Program::new(&binary, home.path(), &scenarios)?;
         let extent = if self.long { Extent::Long } else { Extent::Bounded };
         let all = field::binaries(project, home.path(), &self.only)?;
         let field = Field::new(project, &program, self.seed, extent, &self.only, stop);

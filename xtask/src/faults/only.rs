@@ -34,8 +34,8 @@ impl FromStr for Only {
             }
         }
         if let Some(name) = parts.next().filter(|name| !name.is_empty()) {
-            if !scenario::ALL.iter().any(|scenario| scenario.name == name) {
-                let all = names(scenario::ALL.iter().map(|scenario| scenario.name));
+            if !scenario::all().any(|scenario| scenario.name == name) {
+                let all = names(scenario::all().map(|scenario| scenario.name));
                 bail!("no scenario is called {name:?}; there are {all}");
             }
             only.scenario = Some(name.to_owned());

@@ -1,5 +1,9 @@
 //! The migrations that the job is disturbed at. Every statement leaves a trace if it takes effect twice, or not at all.
 
+use std::time::Duration;
+
+use super::job::{LOCK_TIMEOUT, MAX_BLOCKING};
+
 /// What a run does.
 #[derive(Debug)]
 pub(super) struct Scenario {
@@ -12,6 +16,8 @@ pub(super) struct Scenario {
     /// The run that is disturbed.
     pub(super) words: &'static [&'static str],
     pub(super) halts: Halts,
+    /// How long the visitors of a site may wait while this is applied; nothing where there is no site.
+    pub(super) visitors_wait: Option<Promise>,
 }
 
 /// Whether a script may stand halfway in a way that takes a person.
@@ -21,6 +27,26 @@ pub(super) enum Halts {
     Never,
     /// It may ask for `resolve`; what the person does first to bring the script to its end, wherever it stands.
     Until { repair: &'static str },
+}
+
+/// What bounds the time that the visitors of a site wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Promise {
+    /// One statement that only changes the catalog waits for its lock, and is done when it has it.
+    LockTimeout,
+    /// Whatever holds locks for longer gives way.
+    MaxBlocking,
+}
+
+impl Promise {
+    /// With a second for all that takes time by itself.
+    pub(super) fn limit(self) -> Duration {
+        Duration::from_secs(1)
+            + match self {
+                Self::LockTimeout => LOCK_TIMEOUT,
+                Self::MaxBlocking => MAX_BLOCKING,
+            }
+    }
 }
 
 const ACCOUNTS: (&str, &str) = (
@@ -132,7 +158,7 @@ INSERT INTO audit SELECT 'upkeep' WHERE NOT EXISTS (SELECT FROM audit WHERE what
 
 const UP: &[&str] = &["upgrade", "head"];
 
-pub(super) const ALL: &[Scenario] = &[
+const ALL: &[Scenario] = &[
     Scenario {
         name: "each",
         transaction: "each",
@@ -140,6 +166,7 @@ pub(super) const ALL: &[Scenario] = &[
         before: &[],
         words: UP,
         halts: Halts::Never,
+        visitors_wait: None,
     },
     Scenario {
         name: "run",
@@ -148,6 +175,7 @@ pub(super) const ALL: &[Scenario] = &[
         before: &[],
         words: UP,
         halts: Halts::Never,
+        visitors_wait: None,
     },
     Scenario {
         name: "no-transaction",
@@ -156,6 +184,7 @@ pub(super) const ALL: &[Scenario] = &[
         before: &[],
         words: UP,
         halts: Halts::Never,
+        visitors_wait: None,
     },
     Scenario {
         name: "each-down",
@@ -164,6 +193,7 @@ pub(super) const ALL: &[Scenario] = &[
         before: &[UP],
         words: &["downgrade", "1"],
         halts: Halts::Never,
+        visitors_wait: None,
     },
     Scenario {
         name: "no-transaction-down",
@@ -172,6 +202,7 @@ pub(super) const ALL: &[Scenario] = &[
         before: &[UP],
         words: &["downgrade", "1"],
         halts: Halts::Until { repair: NO_MAILS },
+        visitors_wait: None,
     },
     Scenario {
         name: "upkeep",
@@ -180,10 +211,74 @@ pub(super) const ALL: &[Scenario] = &[
         before: &[&["upgrade", "1"]],
         words: UP,
         halts: Halts::Until { repair: UPKEEP },
+        visitors_wait: None,
     },
 ];
 
+const SITE: (&str, &str) = (
+    "1_site.up.sql",
+    "CREATE TABLE account (name text PRIMARY KEY, balance numeric NOT NULL DEFAULT 0, about text);
+INSERT INTO account SELECT 'name ' || n, 0, repeat('about ', 20) FROM generate_series(1, 5000) AS n;
+CREATE TABLE audit (what text NOT NULL);
+",
+);
+
+/// The migrations of a site that goes on meanwhile: one quick statement; more than one; one that holds its locks for
+/// longer than anybody is to wait.
+const LIVE: &[Scenario] = &[
+    Scenario {
+        name: "quick",
+        transaction: "each",
+        files: &[SITE, ("2_note.up.sql", "ALTER TABLE account ADD COLUMN note text;")],
+        before: &[&["upgrade", "1"]],
+        words: UP,
+        halts: Halts::Never,
+        visitors_wait: Some(Promise::LockTimeout),
+    },
+    Scenario {
+        name: "several",
+        transaction: "each",
+        files: &[
+            SITE,
+            (
+                "2_notes.up.sql",
+                "ALTER TABLE audit ADD COLUMN note text;
+ALTER TABLE account ADD COLUMN note text;
+SELECT pg_sleep(0.3);
+INSERT INTO audit VALUES ('notes');",
+            ),
+        ],
+        before: &[&["upgrade", "1"]],
+        words: UP,
+        halts: Halts::Never,
+        visitors_wait: Some(Promise::MaxBlocking),
+    },
+    Scenario {
+        name: "slow",
+        transaction: "run",
+        files: &[
+            SITE,
+            ("2_note.up.sql", "ALTER TABLE account ADD COLUMN note text;"),
+            ("3_rest.up.sql", "SELECT pg_sleep(4);\nINSERT INTO audit VALUES ('rest');"),
+        ],
+        before: &[&["upgrade", "1"]],
+        words: UP,
+        halts: Halts::Never,
+        visitors_wait: Some(Promise::MaxBlocking),
+    },
+];
+
+/// Those with a site and those without.
+pub(super) fn all() -> impl Iterator<Item = &'static Scenario> {
+    ALL.iter().chain(LIVE)
+}
+
 impl Scenario {
+    /// Whether it may take a person.
+    pub(super) fn may_halt(&self) -> bool {
+        matches!(self.halts, Halts::Until { .. })
+    }
+
     /// The up scripts that are applied when all has been done, as `(version, description, text)`.
     pub(super) fn applied_at_the_end(&self) -> Vec<(i64, String, &'static str)> {
         let down = self.words.first() == Some(&"downgrade");
@@ -208,7 +303,7 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let mut names: Vec<_> = ALL.iter().map(|scenario| scenario.name).collect();
+        let mut names: Vec<_> = all().map(|scenario| scenario.name).collect();
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
     }

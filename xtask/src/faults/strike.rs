@@ -64,7 +64,8 @@ impl<'s> Strike<'s> {
             Kind::Cut => return Ok(Way::Cut),
             Kind::Reset => return Ok(Way::Reset),
             Kind::Silent => return Ok(Way::Silent),
-            Kind::Delay => {}
+            // These are not about one run and its messages.
+            Kind::Delay | Kind::Together | Kind::Reader | Kind::Dump | Kind::Writer => {}
             Kind::RestartFast => server.throwaway.cluster().stop(Stop::Fast)?,
             Kind::RestartImmediate => server.throwaway.cluster().stop(Stop::Immediate)?,
             Kind::DiskFull => server.disk().context("the server has no disk of its own")?.fill()?,

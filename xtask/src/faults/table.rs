@@ -1,6 +1,7 @@
 //! What a campaign found, as a table.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::kind::Kind;
 
@@ -15,6 +16,8 @@ pub(super) struct Row {
     /// Runs of the job, those after the faults among them.
     pub(super) runs: usize,
     pub(super) violations: usize,
+    /// How long anybody waited, where somebody looked.
+    pub(super) longest_wait: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +42,7 @@ impl Table {
             tried: sum.tried + row.tried,
             runs: sum.runs + row.runs,
             violations: sum.violations + row.violations,
+            ..sum
         })
     }
 
@@ -46,8 +50,11 @@ impl Table {
         let mut text =
             format!("{:<48}{:>9}{:>9}{:>9}{:>12}", "fault", "moments", "tried", "runs", "violations");
         for row in self.rows.iter().chain([&self.total()]) {
-            let Row { fault, moments, tried, runs, violations } = row;
+            let Row { fault, moments, tried, runs, violations, longest_wait } = row;
             let _ = write!(text, "\n{fault:<48}{moments:>9}{tried:>9}{runs:>9}{violations:>12}");
+            if !longest_wait.is_zero() {
+                let _ = write!(text, "   waited at most {:.1} s", longest_wait.as_secs_f64());
+            }
         }
         text
     }
@@ -67,13 +74,14 @@ mod tests {
             row.runs += 2;
         }
         table.row(Kind::Cut).violations += 1;
+        table.row(Kind::Kill).longest_wait = Duration::from_millis(1460);
         let lines: Vec<_> =
             table.text().lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(
             lines,
             [
                 "fault moments tried runs violations",
-                "SIGKILL 10 2 4 0",
+                "SIGKILL 10 2 4 0 waited at most 1.5 s",
                 "connection cut 10 1 2 1",
                 "together 20 3 6 1"
             ]

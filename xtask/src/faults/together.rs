@@ -1,0 +1,52 @@
+//! Several jobs at once on one database: each migration is applied once, whoever does it, and nobody fails.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::disturb::{Finding, PATIENCE, Stage};
+use super::job::Running;
+use super::moment::scattered;
+
+/// Two to eight; in every other round one of them is killed on the way.
+pub(super) fn run(stage: &Stage<'_>, database: &str, seed: u64, finding: &mut Finding) -> anyhow::Result<()> {
+    let luck = scattered(seed);
+    let jobs = 2 + luck as usize % 7;
+    let killed = (luck % 2 == 1).then_some(Duration::from_millis(luck / 7 % 600));
+    let mut running = Vec::new();
+    for _ in 0..jobs {
+        running.push(Running::start(stage.command(
+            database,
+            stage.server.socket().port(),
+            stage.scenario.words,
+        ))?);
+    }
+    finding.reached = true;
+    finding.runs = jobs;
+    let start = Instant::now();
+    if let (Some(after), Some(first)) = (killed, running.first()) {
+        std::thread::sleep(after);
+        first.signal(Signal::KILL);
+    }
+    for (index, job) in running.into_iter().enumerate() {
+        let Some(ended) = job.end(PATIENCE)? else {
+            finding
+                .violations
+                .push(format!("one of {jobs} jobs did not end within {} s", PATIENCE.as_secs()));
+            continue;
+        };
+        let was_killed = index == 0 && killed.is_some() && ended.code() == 137;
+        // Whoever comes after one that was killed may find a script that takes a person.
+        let may_halt = killed.is_some() && ended.code() == 6 && stage.scenario.may_halt();
+        if ended.code() != 0 && !was_killed && !may_halt {
+            finding.violations.push(format!(
+                "job {} of {jobs} ended with exit code {} after {:.1} s: {}",
+                index + 1,
+                ended.code(),
+                start.elapsed().as_secs_f64(),
+                ended.words()
+            ));
+        }
+    }
+    Ok(())
+}
