@@ -33,11 +33,12 @@ pub enum Reach {
     Building(usize, Concurrent),
 }
 
-/// Reads the record of a script.
+/// Reads the record of a script; `None` is a script that sqlx's own tools began.
 ///
 /// # Errors
 /// Why a person has to look.
-pub fn reach(prepared: &Prepared<'_>, begun: &[Begun]) -> Result<Reach, String> {
+pub fn reach(prepared: &Prepared<'_>, begun: Option<&[Begun]>) -> Result<Reach, String> {
+    let Some(begun) = begun else { return Err("nothing is recorded of its statements".to_owned()) };
     let statements = prepared.split();
     let checksum = Checksum::of(&prepared.script.text);
     let version = prepared.step.migration.version;
@@ -57,7 +58,6 @@ pub fn reach(prepared: &Prepared<'_>, begun: &[Begun]) -> Result<Reach, String> 
         ));
     }
     match begun.get(next) {
-        None if begun.is_empty() => Err("nothing is recorded of its statements".to_owned()),
         None => Ok(Reach::Next(next)),
         Some(row) => match statements[next].concurrent() {
             Some(Concurrent::Build { name: Some(name), table }) if !row.index_existed => {
@@ -125,6 +125,10 @@ mod tests {
     }
 
     fn reached(rows: &[Begun]) -> Result<Reach, String> {
+        recorded(Some(rows))
+    }
+
+    fn recorded(rows: Option<&[Begun]>) -> Result<Reach, String> {
         let mut migration = History::of(&[(1, "x")]).migrations()[0].clone();
         SCRIPT.clone_into(&mut migration.up.text);
         let prepared = prepare(&[Step { migration: &migration, direction: Direction::Up }]).unwrap();
@@ -134,6 +138,7 @@ mod tests {
     #[test]
     fn goes_on_where_it_is_safe() {
         let done = |count: usize| (0..count).map(|index| (index, true)).collect::<Vec<_>>();
+        assert_eq!(reached(&begun(&done(0))), Ok(Reach::Next(0)), "it is recorded before it is sent");
         assert_eq!(reached(&begun(&done(1))), Ok(Reach::Next(1)));
         assert_eq!(reached(&begun(&done(3))), Ok(Reach::Next(3)));
         let building = begun(&[(0, true), (1, true), (2, false)]);
@@ -147,8 +152,8 @@ mod tests {
             begun(rows).into_iter().map(|row| Begun { index_existed: true, ..row }).collect::<Vec<_>>()
         };
         let edited = vec![Begun { checksum: Checksum::of("other"), ..begun(&[(0, true)])[0].clone() }];
+        assert_eq!(recorded(None).unwrap_err(), "nothing is recorded of its statements");
         for (rows, expected) in [
-            (vec![], "nothing is recorded"),
             (edited, "edited since"),
             (begun(&[(0, true), (2, true)]), "has gaps"),
             (begun(&[(0, true), (1, false)]), "statement 2 (VACUUM t) began and its end is not recorded"),

@@ -82,6 +82,8 @@ impl DatabaseError {
     pub fn exit_code(&self) -> ExitCode {
         match (self.is_outage(), self.sqlstate()) {
             (true, _) => ExitCode::Unreachable,
+            // insufficient_resources: the disk or the memory may have room again
+            (_, Some(sqlstate)) if sqlstate.starts_with("53") => ExitCode::Unreachable,
             // lock_not_available, deadlock_detected
             (_, Some("55P03" | "40P01")) => ExitCode::Locked,
             _ => ExitCode::Refused,

@@ -70,15 +70,15 @@ impl Session {
         self.value(format!("SELECT to_regclass({}) IS NOT NULL", quoted_literal(name))).await
     }
 
-    /// The statements that began, in order; none where there is no progress table.
+    /// The statements that began, in order; `None` where there is no progress table.
     ///
     /// # Errors
     /// When the query failed.
-    pub async fn progress(&mut self, table: &Table) -> Result<Vec<Begun>, DatabaseError> {
+    pub async fn progress(&mut self, table: &Table) -> Result<Option<Vec<Begun>>, DatabaseError> {
         let progress = halfway::progress(table);
         let exists = format!("SELECT to_regclass({}) IS NOT NULL", quoted_literal(&progress));
         if !self.value::<bool>(exists).await? {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let sql = format!(
             "SELECT version, statement, encode(checksum, 'hex'), index_existed, finished_at IS NOT NULL \
@@ -97,6 +97,7 @@ impl Session {
                 is_finished: row.try_get(4)?,
             })
         };
-        Ok(results.first().into_iter().flatten().map(begun).collect::<Result<_, sqlx::Error>>()?)
+        let begun = results.first().into_iter().flatten().map(begun).collect::<Result<_, sqlx::Error>>()?;
+        Ok(Some(begun))
     }
 }

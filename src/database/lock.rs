@@ -84,13 +84,18 @@ impl RunLock {
         release(session, self.sqlx, 1).await
     }
 
-    /// Lets go of both.
+    /// Lets go of both. A session that is gone has let go of them already.
     ///
     /// # Errors
     /// When one of them is no longer held.
     pub async fn release(self, session: &mut Session) -> Result<(), Error> {
-        release(session, self.sqlx, 1).await?;
-        release(session, OURS, 2).await
+        for (key, times) in [(self.sqlx, 1), (OURS, 2)] {
+            match release(session, key, times).await {
+                Err(Error::Database { source, .. }) if source.is_outage() => return Ok(()),
+                other => other?,
+            }
+        }
+        Ok(())
     }
 }
 

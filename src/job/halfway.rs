@@ -86,7 +86,7 @@ pub(super) async fn find(
         }
         begun => begun.map_err(looking)?,
     };
-    let (at, leftover) = match resume::reach(&prepared, &begun).map_err(halfway)? {
+    let (at, leftover) = match resume::reach(&prepared, begun.as_deref()).map_err(halfway)? {
         Reach::Next(next) => (next, None),
         Reach::Building(next, build) => {
             let indexes = session.indexes_of(&build).await.map_err(looking)?;
