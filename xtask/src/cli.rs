@@ -44,6 +44,10 @@ pub(crate) enum Task {
     RunMigrations(tasks::run_migrations::Arguments),
     Database(tasks::database::Arguments),
     BuildImage(tasks::build_image::Arguments),
+    EcrLogin(tasks::ecr_login::Arguments),
+    EcrLogout(tasks::ecr_logout::Arguments),
+    PushImage(tasks::push_image::Arguments),
+    Images(tasks::images::Arguments),
     Completions(tasks::completions::Arguments),
 }
 

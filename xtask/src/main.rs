@@ -1,11 +1,13 @@
 //! `cargo xtask`: everything a person or a CI job does with this repository, as one program.
 //!
 //! `cli` is what can be typed, `tasks` has one file for each task, and the modules beside it each know one outside
-//! system (`docker`, `postgres`) or one pure subject (`image`).
+//! system (`docker`, `ecr`, `postgres`) or one pure subject (`image`).
 
 mod cargo;
 mod cli;
 mod docker;
+#[cfg(feature = "ecr")]
+mod ecr;
 mod faults;
 mod image;
 mod postgres;
@@ -13,6 +15,8 @@ mod process;
 mod project;
 mod proxy;
 mod python;
+#[cfg(feature = "ecr")]
+mod secret;
 mod settings;
 mod tasks;
 mod ui;

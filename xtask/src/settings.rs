@@ -1,5 +1,8 @@
 //! Settings that hold for more than one run: flag, environment, `xtask/release.yaml`, default, the first that is set.
 
+#[cfg_attr(not(feature = "ecr"), expect(dead_code, reason = "for the tasks of the build with the feature"))]
+pub(crate) mod ecr;
+
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
@@ -31,6 +34,7 @@ struct File {
     image: Option<String>,
     platform: Option<String>,
     postgres_image: Option<String>,
+    ecr: Option<ecr::EcrFile>,
 }
 
 /// What the tasks run on.
@@ -87,26 +91,47 @@ impl Platform {
     }
 }
 
+impl File {
+    fn read(project: &Project) -> anyhow::Result<Self> {
+        match std::fs::read_to_string(project.root().join("xtask/release.yaml")) {
+            Ok(text) => Self::parse(&text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).context("cannot read xtask/release.yaml"),
+        }
+    }
+
+    /// `None` is what a file of nothing but comments holds. serde_yaml's message names line and column.
+    fn parse(yaml: &str) -> anyhow::Result<Self> {
+        let file = serde_yaml::from_str::<Option<Self>>(yaml).context("xtask/release.yaml is not valid")?;
+        Ok(file.unwrap_or_default())
+    }
+}
+
 impl Settings {
     pub(crate) fn read(
         image: &ImageFlags,
         postgres: &PostgresFlags,
         project: &Project,
     ) -> anyhow::Result<Self> {
-        let path = project.root().join("xtask/release.yaml");
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error).context("cannot read xtask/release.yaml"),
-        };
-        Self::resolve(image, postgres, &text)
+        Self::resolve(image, postgres, File::read(project)?)
     }
 
-    fn resolve(image: &ImageFlags, postgres: &PostgresFlags, yaml: &str) -> anyhow::Result<Self> {
-        // `None` is what a file of nothing but comments holds. serde_yaml's message names line and column.
-        let file = serde_yaml::from_str::<Option<File>>(yaml)
-            .context("xtask/release.yaml is not valid")?
-            .unwrap_or_default();
+    /// With those of the registry.
+    #[cfg(feature = "ecr")]
+    pub(crate) fn read_with_ecr(
+        image: &ImageFlags,
+        registry: &ecr::EcrFlags,
+        project: &Project,
+    ) -> anyhow::Result<(Self, ecr::EcrSettings)> {
+        let mut file = File::read(project)?;
+        let own = file.ecr.take().unwrap_or_default();
+        let settings = Self::resolve(image, &PostgresFlags::default(), file)?;
+        let older_region = std::env::var("AWS_DEFAULT_REGION").ok();
+        let registry = ecr::resolve(registry, older_region, own, &settings.image)?;
+        Ok((settings, registry))
+    }
+
+    fn resolve(image: &ImageFlags, postgres: &PostgresFlags, file: File) -> anyhow::Result<Self> {
         let first = |flag: &Option<String>, file: Option<String>, default: &str| {
             let set = |value: &String| !value.is_empty();
             flag.clone().filter(set).or(file.filter(set)).unwrap_or_else(|| default.to_owned())
@@ -139,8 +164,9 @@ mod tests {
             (flags(""), "image: site/migrations\n", "site/migrations"),
             (flags("localhost:5000/other"), "image: site/migrations\n", "localhost:5000/other"),
         ] {
+            let file = File::parse(yaml).unwrap();
             assert_eq!(
-                Settings::resolve(&flags, &PostgresFlags::default(), yaml).unwrap().image,
+                Settings::resolve(&flags, &PostgresFlags::default(), file).unwrap().image,
                 image,
                 "{yaml}"
             );
@@ -152,7 +178,7 @@ mod tests {
         for (yaml, message) in [
             (
                 "image: a\nplatfrom: linux/amd64\n",
-                "unknown field `platfrom`, expected one of `image`, `platform`, `postgres_image` at line 2 column 1",
+                "unknown field `platfrom`, expected one of `image`, `platform`, `postgres_image`, `ecr` at line 2 column 1",
             ),
             ("image: [a]\n", "image: invalid type: sequence, expected a string at line 1 column 8"),
             (
@@ -164,8 +190,9 @@ mod tests {
                 "image \"a:latest\" must be a name without tag or digest, such as run-migrations; the tag is set by --tag",
             ),
         ] {
-            let error =
-                Settings::resolve(&ImageFlags::default(), &PostgresFlags::default(), yaml).unwrap_err();
+            let error = File::parse(yaml)
+                .and_then(|file| Settings::resolve(&ImageFlags::default(), &PostgresFlags::default(), file))
+                .unwrap_err();
             assert_eq!(error.root_cause().to_string(), message);
         }
     }

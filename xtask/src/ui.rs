@@ -1,5 +1,8 @@
 //! What the user sees: results on stdout; steps, notes and errors on stderr, in cargo's own shape.
 
+#[cfg(feature = "ecr")]
+pub(crate) mod layers;
+
 use std::io::IsTerminal;
 use std::time::Duration;
 

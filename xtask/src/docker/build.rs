@@ -179,7 +179,7 @@ fn classic(output: &str) -> Frame {
 }
 
 /// The daemon's own words out of an error body.
-fn message(body: &[u8]) -> String {
+pub(super) fn message(body: &[u8]) -> String {
     serde_json::from_slice::<Value>(body)
         .ok()
         .and_then(|value| value["message"].as_str().map(str::to_owned))

@@ -52,6 +52,19 @@ impl Docker {
         })
     }
 
+    /// What an image is now, here or, where it is not here yet, in its registry.
+    #[cfg(feature = "ecr")]
+    pub(crate) async fn digest_of(&self, image: &str) -> anyhow::Result<String> {
+        if let Ok(inspected) = self.api.inspect_image(image).await {
+            let digest = inspected.repo_digests.and_then(|digests| digests.into_iter().next());
+            return digest.or(inspected.id).context("an image without an ID");
+        }
+        let found = self.api.inspect_registry_image(image, None).await;
+        let found = found
+            .with_context(|| format!("{image} is not here, and its registry does not tell its digest"))?;
+        found.descriptor.digest.with_context(|| format!("the registry of {image} names no digest"))
+    }
+
     /// One file out of an image that is never run.
     pub(crate) async fn file_of(&self, image: &str, platform: &str, path: &str) -> anyhow::Result<Vec<u8>> {
         // A container needs a command, even one that never starts.

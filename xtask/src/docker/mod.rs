@@ -6,6 +6,10 @@ mod buildkit;
 mod endpoint;
 mod http;
 pub(crate) mod image;
+#[cfg(feature = "ecr")]
+pub(crate) mod login;
+#[cfg(feature = "ecr")]
+pub(crate) mod push;
 pub(crate) mod run;
 
 use std::time::Duration;

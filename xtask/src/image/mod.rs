@@ -1,6 +1,16 @@
-//! What an image is made of. Nothing in here talks to Docker.
+//! What an image is made of and what it is called. Nothing in here talks to Docker.
 
 pub(crate) mod binary;
 pub(crate) mod context;
+#[cfg_attr(not(feature = "ecr"), expect(dead_code, reason = "for the tasks of the build with the feature"))]
+pub(crate) mod ecr_host;
 mod elf;
+#[cfg(feature = "ecr")]
+pub(crate) mod identity;
+#[cfg(feature = "ecr")]
+pub(crate) mod inputs;
+#[cfg(feature = "ecr")]
+pub(crate) mod manifest;
+#[cfg_attr(not(feature = "ecr"), expect(dead_code, reason = "for the tasks of the build with the feature"))]
+pub(crate) mod name;
 pub(crate) mod provenance;

@@ -7,6 +7,7 @@ use crate::docker::build::Build;
 use crate::docker::image::Description;
 use crate::image::binary::{self, Compiler};
 use crate::image::context;
+use crate::image::name::Tag;
 use crate::image::provenance::Provenance;
 use crate::project::Project;
 use crate::settings::{ImageFlags, PostgresFlags, Settings};
@@ -41,7 +42,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
     let settings = Settings::read(&arguments.flags, &PostgresFlags::default(), project)?;
-    let reference = format!("{}:{}", settings.image, checked_tag(&arguments.tag)?);
+    let reference = format!("{}:{}", settings.image, Tag::parse(&arguments.tag)?);
     let docker = Docker::connect().await;
     if arguments.dry_run {
         let how = match Compiler::choose(project, settings.platform) {
@@ -104,7 +105,7 @@ pub(crate) async fn build(
     Ok(image)
 }
 
-fn summarize(reference: &str, image: &Description) {
+pub(crate) fn summarize(reference: &str, image: &Description) {
     ui::done("Built", format!("{reference}, {} in {} layers", ui::size(image.size), image.layers.len()));
     for (layer, content) in image.layers.iter().zip(["binary", "migrations"]) {
         ui::note(content, format!("{} {:>8}", short(&layer.digest), ui::size(layer.size)));
@@ -115,30 +116,4 @@ fn summarize(reference: &str, image: &Description) {
 /// Enough of a digest to compare by eye.
 fn short(digest: &str) -> &str {
     digest.get(..19).unwrap_or(digest)
-}
-
-fn checked_tag(tag: &str) -> anyhow::Result<&str> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    if tag.is_empty() || tag.len() > 128 || tag.starts_with(['.', '-']) || !tag.chars().all(allowed) {
-        bail!("tag {tag:?} is not one; use up to 128 letters, digits, _, . and -, not starting with . or -");
-    }
-    Ok(tag)
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn tags_are_checked() {
-        for (tag, good) in [
-            ("latest", true),
-            ("v1.2.0_a-b", true),
-            ("", false),
-            (".a", false),
-            ("-a", false),
-            ("a/b", false),
-            ("a:b", false),
-        ] {
-            assert_eq!(super::checked_tag(tag).is_ok(), good, "{tag}");
-        }
-    }
 }

@@ -4,10 +4,18 @@ pub(crate) mod bench;
 pub(crate) mod build_image;
 pub(crate) mod completions;
 pub(crate) mod database;
+#[cfg(feature = "ecr")]
+mod ecr_access;
+pub(crate) mod ecr_login;
+pub(crate) mod ecr_logout;
+pub(crate) mod images;
 pub(crate) mod lint;
 pub(crate) mod new_migration;
+pub(crate) mod push_image;
 pub(crate) mod run_migrations;
 pub(crate) mod test;
+#[cfg(not(feature = "ecr"))]
+mod with_ecr;
 
 use std::process::ExitCode;
 
@@ -25,6 +33,18 @@ pub(crate) async fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::RunMigrations(arguments) => return run_migrations::run(arguments, &project).await,
         Task::Database(arguments) => return database::run(arguments, &project).await,
         Task::BuildImage(arguments) => build_image::run(&arguments, &project).await?,
+        #[cfg(feature = "ecr")]
+        Task::EcrLogin(arguments) => ecr_login::run(&arguments, &project).await?,
+        #[cfg(feature = "ecr")]
+        Task::EcrLogout(arguments) => ecr_logout::run(&arguments, &project).await?,
+        #[cfg(feature = "ecr")]
+        Task::PushImage(arguments) => push_image::run(&arguments, &project).await?,
+        #[cfg(feature = "ecr")]
+        Task::Images(arguments) => images::run(&arguments, &project).await?,
+        #[cfg(not(feature = "ecr"))]
+        Task::EcrLogin(_) | Task::EcrLogout(_) | Task::PushImage(_) | Task::Images(_) => {
+            return with_ecr::run_again(&project);
+        }
         Task::Completions(arguments) => completions::run(&arguments)?,
     }
     Ok(ExitCode::SUCCESS)

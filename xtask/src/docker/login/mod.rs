@@ -1,0 +1,128 @@
+//! What `docker login` keeps: credentials by registry, where docker itself would look for them.
+
+pub(crate) mod credentials;
+mod document;
+mod file;
+mod helper;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::image::name::Registry;
+use credentials::Credentials;
+use document::{Document, Keeper};
+use helper::Helper;
+
+/// The store of one user.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    path: PathBuf,
+    /// The content of `DOCKER_AUTH_CONFIG`, which docker prefers to the file.
+    overriding: Option<String>,
+}
+
+/// Where credentials went, or came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    Helper {
+        program: String,
+    },
+    /// The file, in which a secret is readable for whoever reads the file.
+    File {
+        path: PathBuf,
+    },
+    /// Nowhere: docker asks AWS's own helper, which asks ECR each time.
+    NotNeeded {
+        program: String,
+    },
+}
+
+impl Store {
+    pub(crate) fn of_this_user() -> anyhow::Result<Self> {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let directory = set("DOCKER_CONFIG")
+            .map(PathBuf::from)
+            .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".docker")))
+            .context("neither DOCKER_CONFIG nor HOME says where docker's config.json is")?;
+        Ok(Self { path: directory.join("config.json"), overriding: set("DOCKER_AUTH_CONFIG") })
+    }
+
+    /// The file that decides where credentials go.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    /// Puts credentials where docker would put them.
+    pub(crate) fn put(&self, registry: &Registry, credentials: &Credentials) -> anyhow::Result<Place> {
+        let mut document = file::read(&self.path)?;
+        match document.keeper(registry) {
+            Keeper::Helper(name) if Helper(&name).is_awss_own() => {
+                Ok(Place::NotNeeded { program: program(&name) })
+            }
+            Keeper::Helper(name) => {
+                Helper(&name).store(registry, credentials)?;
+                document.mark(registry);
+                file::write(&self.path, &document)?;
+                Ok(Place::Helper { program: program(&name) })
+            }
+            Keeper::File => {
+                document.put(registry, credentials);
+                file::write(&self.path, &document)?;
+                Ok(Place::File { path: self.path.clone() })
+            }
+        }
+    }
+
+    /// What docker would send to the registry.
+    pub(crate) fn find(&self, registry: &Registry) -> anyhow::Result<Option<Credentials>> {
+        if let Some(found) = self.overridden(registry)? {
+            return Ok(Some(found));
+        }
+        let document = file::read(&self.path)?;
+        match document.keeper(registry) {
+            Keeper::Helper(name) => Helper(&name).find(registry),
+            Keeper::File => document.find(registry),
+        }
+    }
+
+    /// Whether the environment has something that docker prefers to what is stored.
+    pub(crate) fn overridden(&self, registry: &Registry) -> anyhow::Result<Option<Credentials>> {
+        let Some(text) = &self.overriding else { return Ok(None) };
+        Document::parse(text)
+            .and_then(|document| document.find(registry))
+            .context("DOCKER_AUTH_CONFIG is not usable")
+    }
+
+    /// Takes credentials out; the places where there were some.
+    pub(crate) fn take(&self, registry: &Registry) -> anyhow::Result<Vec<Place>> {
+        let mut document = file::read(&self.path)?;
+        let mut places = Vec::new();
+        if let Keeper::Helper(name) = document.keeper(registry)
+            && !Helper(&name).is_awss_own()
+            && Helper(&name).erase(registry)?
+        {
+            places.push(Place::Helper { program: program(&name) });
+        }
+        if document.take(registry) {
+            file::write(&self.path, &document)?;
+            if places.is_empty() {
+                places.push(Place::File { path: self.path.clone() });
+            }
+        }
+        Ok(places)
+    }
+}
+
+fn program(name: &str) -> String {
+    format!("docker-credential-{name}")
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Helper { program } | Self::NotNeeded { program } => f.write_str(program),
+            Self::File { path } => write!(f, "{}", path.display()),
+        }
+    }
+}

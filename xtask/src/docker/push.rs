@@ -1,0 +1,293 @@
+//! Pushing an image: the daemon uploads, what it says comes back layer by layer, and the digest is in what it says.
+
+use std::fmt;
+
+use anyhow::Context;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use serde_json::Value;
+
+use super::login::credentials::Credentials;
+use super::{Docker, http};
+use crate::image::name::{Digest, Name, Tag};
+
+/// What one frame of the stream means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// So many bytes of a layer have gone up; of how many is not always known.
+    Pushing {
+        layer: String,
+        done: u64,
+        total: u64,
+    },
+    Pushed {
+        layer: String,
+    },
+    /// The registry has the layer, or took it from another repository.
+    Exists {
+        layer: String,
+    },
+    /// The daemon tries a layer again by itself.
+    Retrying {
+        layer: String,
+    },
+    Digest(Digest),
+    Error(String),
+    Nothing,
+}
+
+/// Why a push did not succeed, as far as it matters for what comes next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) kind: Kind,
+    pub(crate) said: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The token is missing, wrong or expired: another one may do.
+    Authentication,
+    /// The repository is not there.
+    NoRepository,
+    /// ECR ends the connection like this when a repository is missing, but it may be an accident too.
+    Ended,
+    /// The tag is taken and may not be moved.
+    Immutable,
+    /// It may pass: the server's fault, too many requests, a cut connection.
+    Passing,
+    /// It will not: forbidden, malformed, too big.
+    Lasting,
+}
+
+impl Docker {
+    /// Gives an image a name in a registry.
+    pub(crate) async fn tag(&self, image: &str, name: &Name, tag: &Tag) -> anyhow::Result<()> {
+        let repository = name.to_string();
+        let options = bollard::query_parameters::TagImageOptionsBuilder::new()
+            .repo(&repository)
+            .tag(tag.as_str())
+            .build();
+        self.api
+            .tag_image(image, Some(options))
+            .await
+            .with_context(|| format!("cannot tag the image as {}", name.tagged(tag)))
+    }
+
+    /// Takes a name away again; the image stays if it has another.
+    pub(crate) async fn untag(&self, name: &Name, tag: &Tag) -> anyhow::Result<()> {
+        let reference = name.tagged(tag);
+        self.api
+            .remove_image(&reference, None::<bollard::query_parameters::RemoveImageOptions>, None)
+            .await
+            .map(drop)
+            .with_context(|| format!("cannot take the name {reference} away"))
+    }
+
+    /// Pushes a tag. The outer error is the daemon's, the inner one the registry's.
+    pub(crate) async fn push(
+        &self,
+        name: &Name,
+        tag: &Tag,
+        credentials: &Credentials,
+        mut event: impl FnMut(&Event),
+    ) -> anyhow::Result<Result<Digest, Failure>> {
+        // Without a tag the daemon would push all of them.
+        let query = http::query(&[("tag", tag.as_str())]);
+        let mut header = hyper::header::HeaderValue::from_str(credentials.header(&name.registry).expose())
+            .ok()
+            .context("the credentials do not fit into a header")?;
+        header.set_sensitive(true);
+        let request = hyper::Request::post(format!("/images/{name}/push?{query}"))
+            .header("host", "docker")
+            .header("x-registry-auth", header)
+            .body(Full::new(Bytes::new()))
+            .context("the push request is not valid")?;
+        let response = http::send(&self.endpoint, request).await?;
+        if !response.status().is_success() {
+            let status = response.status();
+            let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes);
+            let said = format!("{status}: {}", super::build::message(&body.unwrap_or_default()));
+            return Ok(Err(Failure { kind: Kind::Lasting, said }));
+        }
+        let (mut digest, mut error) = (None, None);
+        // To its end, also past an error: the daemon gives up a push whose client has gone away.
+        let read = http::lines(response.into_body(), |line| {
+            let found = parse(line);
+            event(&found);
+            match found {
+                Event::Digest(found) => digest = Some(found),
+                Event::Error(said) => error = Some(said),
+                _ => {}
+            }
+            Ok(())
+        })
+        .await;
+        Ok(match (error, digest) {
+            (Some(said), _) => Err(Failure { kind: classify(&said), said }),
+            (None, Some(digest)) => Ok(digest),
+            (None, None) => Err(Failure {
+                kind: Kind::Passing,
+                said: read.err().map_or_else(
+                    || "the daemon ended the push without naming a digest".to_owned(),
+                    |error| format!("{error:#}"),
+                ),
+            }),
+        })
+    }
+}
+
+fn parse(line: &[u8]) -> Event {
+    let Ok(value) = serde_json::from_slice::<Value>(line) else { return Event::Nothing };
+    // An error may come with a message, or with nothing but `error`.
+    if let Some(error) = value["errorDetail"]["message"].as_str().or(value["error"].as_str()) {
+        return Event::Error(error.trim().to_owned());
+    }
+    if let Some(digest) = value["aux"]["Digest"].as_str().and_then(|digest| Digest::parse(digest).ok()) {
+        return Event::Digest(digest);
+    }
+    let status = value["status"].as_str().unwrap_or_default();
+    let Some(layer) = value["id"].as_str().map(str::to_owned) else {
+        // `TAG: digest: sha256:… size: 735`
+        let digest = status.split_once("digest: ").and_then(|(_, rest)| rest.split(' ').next());
+        return digest.and_then(|digest| Digest::parse(digest).ok()).map_or(Event::Nothing, Event::Digest);
+    };
+    match status {
+        "Pushing" => Event::Pushing {
+            layer,
+            done: value["progressDetail"]["current"].as_u64().unwrap_or_default(),
+            total: value["progressDetail"]["total"].as_u64().unwrap_or_default(),
+        },
+        "Pushed" => Event::Pushed { layer },
+        "Layer already exists" => Event::Exists { layer },
+        status if status.starts_with("Mounted from") => Event::Exists { layer },
+        status if status.starts_with("Retrying") => Event::Retrying { layer },
+        _ => Event::Nothing,
+    }
+}
+
+/// What an error is, by its words: the daemon has no code for it.
+fn classify(said: &str) -> Kind {
+    let said = said.to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if has(&["immutable", "tag invalid"]) {
+        Kind::Immutable
+    } else if has(&[
+        "authorization token has expired",
+        "no basic auth credentials",
+        "not authorized: authentication",
+        "authentication required",
+        "unauthorized",
+        "incorrect username or password",
+    ]) {
+        Kind::Authentication
+    } else if has(&[
+        "name unknown",
+        "repository name not known",
+        "does not exist in the registry",
+        "404 not found",
+    ]) {
+        Kind::NoRepository
+    } else if has(&["toomanyrequests", "too many requests", "rate exceeded", "throttl"])
+        || has(&["http status: 5", "internal server error", "bad gateway", "service unavailable"])
+        || has(&[
+            "gateway time",
+            "connection reset",
+            "broken pipe",
+            "connection refused",
+            "timeout",
+            "timed out",
+        ])
+        || has(&[
+            "unexpected eof",
+            "use of closed network connection",
+            "tls handshake",
+            "no such host",
+            "temporary",
+        ])
+    {
+        Kind::Passing
+    } else if said == "eof" || said.ends_with(": eof") {
+        Kind::Ended
+    } else {
+        Kind::Lasting
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_told_apart() {
+        let hex = "ab".repeat(32);
+        let digest = || Event::Digest(Digest::parse(&format!("sha256:{hex}")).unwrap());
+        let layer = || "5f70bf18a086".to_owned();
+        for (line, expected) in [
+            (r#"{"status":"The push refers to repository [127.0.0.1:1/a]"}"#.to_owned(), Event::Nothing),
+            (r#"{"status":"Preparing","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), Event::Nothing),
+            (
+                r#"{"status":"Pushing","progressDetail":{"current":512,"total":1024},"progress":"[=>]","id":"5f70bf18a086"}"#.to_owned(),
+                Event::Pushing { layer: layer(), done: 512, total: 1024 },
+            ),
+            (r#"{"status":"Pushed","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), Event::Pushed { layer: layer() }),
+            (r#"{"status":"Layer already exists","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), Event::Exists { layer: layer() }),
+            (r#"{"status":"Mounted from a/b","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), Event::Exists { layer: layer() }),
+            (r#"{"status":"Retrying in 5 seconds","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), Event::Retrying { layer: layer() }),
+            (format!(r#"{{"status":"v1: digest: sha256:{hex} size: 735"}}"#), digest()),
+            (format!(r#"{{"progressDetail":{{}},"aux":{{"Tag":"v1","Digest":"sha256:{hex}","Size":735}}}}"#), digest()),
+            // an error alone, without errorDetail, is what bollard would take for a success
+            (r#"{"error":"EOF"}"#.to_owned(), Event::Error("EOF".to_owned())),
+            (r#"{"errorDetail":{"message":"denied: no"},"error":"denied: no"}"#.to_owned(), Event::Error("denied: no".to_owned())),
+            ("".to_owned(), Event::Nothing),
+            ("not json".to_owned(), Event::Nothing),
+        ] {
+            assert_eq!(parse(line.as_bytes()), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn errors_are_told_apart() {
+        for (said, kind) in [
+            (
+                "denied: Your authorization token has expired. Reauthenticate and try again.",
+                Kind::Authentication,
+            ),
+            ("no basic auth credentials", Kind::Authentication),
+            ("unauthorized: authentication required", Kind::Authentication),
+            (
+                "name unknown: The repository with name 'a' does not exist in the registry with id '1'",
+                Kind::NoRepository,
+            ),
+            ("name unknown: repository name not known to registry: a", Kind::NoRepository),
+            ("EOF", Kind::Ended),
+            ("Put \"https://h/v2/a/manifests/v1\": EOF", Kind::Ended),
+            (
+                "tag invalid: The image tag 'v1' already exists in the 'a' repository and cannot be overwritten because the tag is immutable.",
+                Kind::Immutable,
+            ),
+            ("toomanyrequests: Rate exceeded", Kind::Passing),
+            ("received unexpected HTTP status: 500 Internal Server Error", Kind::Passing),
+            ("received unexpected HTTP status: 503 Service Unavailable", Kind::Passing),
+            ("write tcp 1->2: write: connection reset by peer", Kind::Passing),
+            ("Patch \"http://h/v2\": unexpected EOF", Kind::Passing),
+            ("net/http: TLS handshake timeout", Kind::Passing),
+            (
+                "denied: User: arn:aws:iam::1:user/a is not authorized to perform: ecr:InitiateLayerUpload",
+                Kind::Lasting,
+            ),
+            ("manifest invalid: layers missing", Kind::Lasting),
+            (
+                "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+                Kind::Lasting,
+            ),
+        ] {
+            assert_eq!(classify(said), kind, "{said}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Amazon ECR: one client for its API and its registry. What is to be done with it is decided elsewhere.
+
+mod error;
+pub(crate) mod http;
+pub(crate) mod images;
+pub(crate) mod lifecycle;
+pub(crate) mod repository;
+mod retries;
+mod sources;
+pub(crate) mod verify;
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail};
+use aws_config::BehaviorVersion;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_ecr::config::{ProvideCredentials as _, Region};
+
+use crate::docker::login::credentials::Credentials;
+use crate::image::ecr_host::{self, Account, EcrHost, Endpoint};
+use crate::image::name::Name;
+use crate::settings::ecr::EcrSettings;
+use crate::ui;
+use error::explain;
+use http::Http;
+use retries::SaysSo;
+use sources::Sources;
+
+/// A registry we have credentials for.
+#[derive(Debug)]
+pub(crate) struct Ecr {
+    api: aws_sdk_ecr::Client,
+    pub(crate) http: Http,
+    pub(crate) name: Name,
+    pub(crate) account: Account,
+    pub(crate) region: String,
+}
+
+/// What `GetAuthorizationToken` gives.
+#[derive(Debug)]
+pub(crate) struct Token {
+    pub(crate) credentials: Credentials,
+    pub(crate) expires: Option<SystemTime>,
+}
+
+impl Ecr {
+    /// Finds credentials, and the account where it was not given.
+    pub(crate) async fn connect(settings: &EcrSettings) -> anyhow::Result<Self> {
+        let _waiting = ui::quietly_waiting("AWS credentials");
+        let trust = http::trust()?;
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http::client(&trust))
+            .retry_config(
+                RetryConfig::standard().with_max_attempts(5).with_max_backoff(Duration::from_secs(10)),
+            )
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(Duration::from_secs(10))
+                    .operation_attempt_timeout(Duration::from_secs(60))
+                    .build(),
+            );
+        let host = settings.registry.as_ref().and_then(EcrHost::read);
+        let region = host.as_ref().map(|host| host.region.clone()).or_else(|| settings.region.clone());
+        if let Some(region) = &region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(profile) = &settings.profile {
+            loader = loader.profile_name(profile);
+        }
+        let config = loader.load().await;
+        let region = match config.region() {
+            Some(region) => region.as_ref().to_owned(),
+            None => bail!(
+                "no region is set; use --region, AWS_REGION, the profile, or `region` under `ecr` in xtask/release.yaml"
+            ),
+        };
+        ecr_host::check_region(&region)?;
+        let sources = Sources::read(settings.profile.as_deref());
+        let provider =
+            config.credentials_provider().context("no source of AWS credentials is compiled in")?;
+        if let Err(error) = provider.provide_credentials().await {
+            bail!(
+                "no AWS credentials: {} (tried in this order: {}); {}",
+                error::chain(&error),
+                sources.tried(),
+                sources.advice()
+            );
+        }
+        let account = match host.as_ref().map(|host| &host.account).or(settings.account.as_ref()) {
+            Some(account) => account.clone(),
+            None => account(&config).await?,
+        };
+        let registry = match &settings.registry {
+            Some(registry) => registry.clone(),
+            None => EcrHost { account: account.clone(), region: region.clone(), endpoint: Endpoint::Usual }
+                .registry()?,
+        };
+        let api = aws_sdk_ecr::config::Builder::from(&config).interceptor(SaysSo).build();
+        Ok(Self {
+            api: aws_sdk_ecr::Client::from_conf(api),
+            http: Http::new(&trust),
+            name: Name { registry, repository: settings.repository.clone() },
+            account,
+            region,
+        })
+    }
+
+    /// A new token for the registry.
+    pub(crate) async fn token(&self) -> anyhow::Result<Token> {
+        let answer = self.api.get_authorization_token().send().await;
+        let answer = answer.map_err(|error| explain("ECR gave no token", &error))?;
+        let data = answer.authorization_data().first().context("ECR answered without a token")?;
+        let token = data.authorization_token().context("ECR answered without a token")?;
+        let credentials = Credentials::decode(token).context("the token from ECR is not understood")?;
+        Ok(Token {
+            credentials,
+            expires: data.expires_at().and_then(|time| SystemTime::try_from(*time).ok()),
+        })
+    }
+}
+
+/// The account the credentials belong to.
+async fn account(config: &aws_config::SdkConfig) -> anyhow::Result<Account> {
+    let api = aws_sdk_sts::config::Builder::from(config).interceptor(SaysSo).build();
+    let answer = aws_sdk_sts::Client::from_conf(api).get_caller_identity().send().await;
+    let what = "STS did not say which account this is (use --account, or `account` under `ecr` in xtask/release.yaml)";
+    let answer = answer.map_err(|error| explain(what, &error))?;
+    Account::parse(answer.account().context("STS answered without an account")?)
+}

@@ -1,0 +1,93 @@
+//! `cargo xtask push-image`: the image, in ECR, proved to be there; built once, promoted ever after.
+
+#[cfg(feature = "ecr")]
+mod attempt;
+#[cfg(feature = "ecr")]
+mod outcome;
+#[cfg(feature = "ecr")]
+mod release;
+#[cfg(feature = "ecr")]
+mod source;
+
+use crate::settings::ImageFlags;
+use crate::settings::ecr::EcrFlags;
+
+/// Build the image, push it to ECR, and prove that ECR holds it
+///
+/// Prints `repository@sha256:…` alone on stdout. An image that was built from the same inputs before is promoted: it
+/// gets the tag, nothing is built or uploaded, so what was tested is what is released, bit for bit. Needs no earlier
+/// login.
+#[derive(Debug, clap::Args)]
+#[cfg_attr(not(feature = "ecr"), expect(dead_code, reason = "read by the build with the feature"))]
+#[command(after_help = "\
+Examples:
+  cargo xtask push-image                                 as latest
+  cargo xtask push-image --tag v1.2.3 --tag latest       a release
+  cargo xtask push-image --create-repository             the first one
+  docker pull \"$(cargo xtask push-image --tag v1.2.3)\"
+
+Environment: as `cargo xtask build-image --help` and `cargo xtask ecr-login --help` have it.
+
+Settings of the repository stand under `ecr` in xtask/release.yaml.")]
+pub(crate) struct Arguments {
+    /// Tag in ECR; may be given more than once
+    #[arg(long = "tag", value_name = "TAG", default_value = "latest")]
+    tags: Vec<String>,
+    /// Create the repository if it is missing
+    #[arg(long)]
+    create_repository: bool,
+    /// Push although not everything is committed; such an image is never promoted
+    #[arg(long)]
+    allow_dirty: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// Say what would be pushed, ask nobody, change nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    image: ImageFlags,
+    #[command(flatten)]
+    ecr: EcrFlags,
+}
+
+#[cfg(feature = "ecr")]
+pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project) -> anyhow::Result<()> {
+    use anyhow::Context;
+
+    use crate::ecr::Ecr;
+    use crate::image::name::Tag;
+    use crate::settings::Settings;
+    use crate::ui;
+    use release::Release;
+    use source::Source;
+
+    let mut tags = Vec::new();
+    for tag in &arguments.tags {
+        let tag = Tag::parse(tag)?;
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    let (settings, mut registry) = Settings::read_with_ecr(&arguments.image, &arguments.ecr, project)?;
+    registry.create |= arguments.create_repository;
+    let source = Source::read(project, &settings, arguments.allow_dirty).await?;
+    if arguments.dry_run {
+        let place = registry.registry_without_asking();
+        let place = place.map_or_else(|| "the registry of the account".to_owned(), |host| host.to_string());
+        let tags: Vec<_> = tags.iter().map(Tag::as_str).collect();
+        let what = format!("{} to {place}/{} as {}", settings.image, registry.repository, tags.join(", "));
+        ui::note("Would push", format!("{what}; {source}"));
+        return Ok(());
+    }
+    let ecr = Ecr::connect(&registry).await?;
+    let release = Release { project, settings: &settings, registry: &registry, ecr: &ecr, source: &source };
+    let outcome = release.run(&tags).await?;
+    outcome.summarize();
+    ui::result(&if arguments.json {
+        serde_json::to_string_pretty(&outcome).context("the result can't be written")?
+    } else {
+        outcome.reference
+    });
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! What came of it, for people and as JSON.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::ecr::images::Tagged;
+use crate::ecr::verify::PinnedImage;
+use crate::image::name::Tag;
+use crate::ui;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Outcome {
+    pub(super) reference: String,
+    pub(super) digest: String,
+    pub(super) media_type: String,
+    pub(super) platform: &'static str,
+    /// Bytes of config and layers in the registry.
+    pub(super) size: u64,
+    pub(super) commit: Option<String>,
+    pub(super) identity: Option<String>,
+    pub(super) action: Action,
+    pub(super) tags: Vec<TagOutcome>,
+    /// Milliseconds of the upload with its verification; of a promotion, of all of it.
+    pub(super) milliseconds: u64,
+}
+
+/// How the image came to be in ECR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub(super) enum Action {
+    Pushed {
+        #[serde(rename = "layersPushed")]
+        pushed: usize,
+        #[serde(rename = "layersInRegistry")]
+        existing: usize,
+    },
+    /// It was there under its identity.
+    Promoted,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TagOutcome {
+    pub(super) tag: String,
+    pub(super) status: Status,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub(super) enum Status {
+    Added,
+    AlreadyThere,
+    Moved { from: String },
+}
+
+impl Outcome {
+    pub(super) fn new(
+        image: &PinnedImage,
+        identity: Option<&Tag>,
+        action: Action,
+        tags: Vec<TagOutcome>,
+        took: Duration,
+    ) -> Self {
+        Self {
+            reference: image.reference(),
+            digest: image.manifest().digest.as_str().to_owned(),
+            media_type: image.manifest().media_type.clone(),
+            platform: image.platform().name(),
+            size: image.size(),
+            commit: image.commit().map(str::to_owned),
+            identity: identity.map(|tag| tag.as_str().to_owned()),
+            action,
+            tags,
+            milliseconds: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    pub(super) fn summarize(&self) {
+        let seconds = self.milliseconds as f64 / 1000.0;
+        match self.action {
+            Action::Pushed { pushed, existing } => {
+                let layers = format!("{pushed} layers uploaded, {existing} already in the registry");
+                ui::done("Pushed", format!("{layers}, {} in all, {seconds:.1} s", ui::size(self.size)));
+            }
+            Action::Promoted => {
+                ui::done("Promoted", format!("the image built from these inputs before, in {seconds:.1} s"));
+            }
+        }
+        for TagOutcome { tag, status } in &self.tags {
+            match status {
+                Status::Added => ui::note("tag", tag),
+                Status::AlreadyThere => ui::note("tag", format!("{tag}, already there")),
+                Status::Moved { from } => ui::note("tag", format!("{tag}, which named {from} before")),
+            }
+        }
+        if let Some(commit) = &self.commit {
+            ui::note("commit", commit);
+        }
+        if let Some(identity) = &self.identity {
+            ui::note("identity", identity);
+        }
+        ui::done("Verified", format!("ECR holds {} for {}", self.digest, self.platform));
+    }
+}
+
+impl Status {
+    /// None where the tag names another image for good.
+    pub(super) fn of(tagged: Tagged) -> Option<Self> {
+        match tagged {
+            Tagged::Added => Some(Self::Added),
+            Tagged::AlreadyThere => Some(Self::AlreadyThere),
+            Tagged::Moved { from } => Some(Self::Moved { from: from.as_str().to_owned() }),
+            Tagged::Taken { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_is_what_scripts_rely_on() {
+        let outcome = Outcome {
+            reference: "r@sha256:a".to_owned(),
+            digest: "sha256:a".to_owned(),
+            media_type: "m".to_owned(),
+            platform: "linux/amd64",
+            size: 5,
+            commit: None,
+            identity: Some("inputs-1".to_owned()),
+            action: Action::Pushed { pushed: 2, existing: 0 },
+            tags: vec![
+                TagOutcome { tag: "v1".to_owned(), status: Status::Added },
+                TagOutcome {
+                    tag: "latest".to_owned(),
+                    status: Status::Moved { from: "sha256:b".to_owned() },
+                },
+            ],
+            milliseconds: 7,
+        };
+        assert_eq!(
+            serde_json::to_value(&outcome).unwrap(),
+            serde_json::json!({
+                "reference": "r@sha256:a",
+                "digest": "sha256:a",
+                "mediaType": "m",
+                "platform": "linux/amd64",
+                "size": 5,
+                "commit": null,
+                "identity": "inputs-1",
+                "action": {"kind": "pushed", "layersPushed": 2, "layersInRegistry": 0},
+                "tags": [
+                    {"tag": "v1", "status": {"kind": "added"}},
+                    {"tag": "latest", "status": {"kind": "moved", "from": "sha256:b"}},
+                ],
+                "milliseconds": 7,
+            })
+        );
+    }
+}

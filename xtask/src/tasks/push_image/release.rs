@@ -1,0 +1,146 @@
+//! The steps of a release, in the only order their types allow: look, build and push if ECR does not hold the image,
+//! verify, tag, verify the tags.
+
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+
+use super::attempt::{self, Upload};
+use super::outcome::{Action, Outcome, Status, TagOutcome};
+use super::source::Source;
+use crate::docker::Docker;
+use crate::docker::image::Description;
+use crate::docker::login::credentials::Credentials;
+use crate::ecr::Ecr;
+use crate::ecr::images::{Found, Tagged};
+use crate::ecr::verify::PinnedImage;
+use crate::image::name::{Digest, Tag};
+use crate::project::Project;
+use crate::settings::Settings;
+use crate::settings::ecr::EcrSettings;
+use crate::tasks::{build_image, ecr_access};
+use crate::ui;
+
+/// What a release is made of.
+#[derive(Debug)]
+pub(super) struct Release<'a> {
+    pub(super) project: &'a Project,
+    pub(super) settings: &'a Settings,
+    pub(super) registry: &'a EcrSettings,
+    pub(super) ecr: &'a Ecr,
+    pub(super) source: &'a Source,
+}
+
+/// An image in ECR, and how it came there.
+struct Held {
+    image: PinnedImage,
+    action: Action,
+    since: Instant,
+}
+
+impl Release<'_> {
+    pub(super) async fn run(&self, tags: &[Tag]) -> anyhow::Result<Outcome> {
+        let start = Instant::now();
+        let identity = match self.source {
+            Source::Committed(identity) => Some(identity.tag()?),
+            Source::Loose { .. } => None,
+        };
+        let held = match &identity {
+            Some(identity) => self.held(identity).await?,
+            None => {
+                self.held(&Tag::parse("latest")?).await?;
+                None
+            }
+        };
+        let mut credentials = ecr_access::credentials(self.ecr).await?;
+        let Held { image, action, since } = match held {
+            Some(digest) => {
+                let image = self.ecr.verify(&digest, self.settings.platform, &credentials).await?;
+                Held { image, action: Action::Promoted, since: start }
+            }
+            None => self.push(identity.as_ref(), &mut credentials).await?,
+        };
+        let mut outcomes = Vec::new();
+        for tag in tags {
+            outcomes.push(self.tag(&image, tag).await?);
+        }
+        Ok(Outcome::new(&image, identity.as_ref(), action, outcomes, since.elapsed()))
+    }
+
+    /// The image under a tag. Where the repository is missing it is created, or the release ends here.
+    async fn held(&self, tag: &Tag) -> anyhow::Result<Option<Digest>> {
+        match self.ecr.by_tag(tag).await? {
+            Found::Image(manifest) => Ok(Some(manifest.digest)),
+            Found::NoImage => Ok(None),
+            Found::NoRepository if self.registry.create => {
+                self.ecr.create_repository(&self.registry.creation).await?;
+                ui::done("Created", format!("the repository {}", self.ecr.name));
+                Ok(None)
+            }
+            Found::NoRepository => Err(attempt::no_repository(self.ecr)),
+        }
+    }
+
+    /// Builds, and pushes under the identity; without one, under a tag made of the image's own ID.
+    async fn push(&self, identity: Option<&Tag>, credentials: &mut Credentials) -> anyhow::Result<Held> {
+        let docker = Docker::connect().await.context("no image can be built without Docker")?;
+        let reference = format!("{}:latest", self.settings.image);
+        let built = build_image::build(self.project, self.settings, &docker, &reference).await?;
+        build_image::summarize(&reference, &built);
+        let tag = match identity {
+            Some(identity) => identity.clone(),
+            None => loose_tag(&built)?,
+        };
+        let since = Instant::now();
+        // Somebody may have pushed the same inputs while this was being built.
+        let upload = match self.held(&tag).await? {
+            Some(_) => Upload::Taken,
+            None => self.upload(&docker, &built, &tag, credentials).await?,
+        };
+        let (digest, action) = match upload {
+            Upload::Done { digest, pushed, existing } => (digest, Action::Pushed { pushed, existing }),
+            Upload::Taken => match self.ecr.by_tag(&tag).await? {
+                Found::Image(manifest) => (manifest.digest, Action::Promoted),
+                _ => bail!("ECR says that {tag} is taken, but not by what; try again"),
+            },
+        };
+        let image = self.ecr.verify(&digest, self.settings.platform, credentials).await?;
+        self.ecr.verify_tag(&tag, &image).await?;
+        Ok(Held { image, action, since })
+    }
+
+    async fn upload(
+        &self,
+        docker: &Docker,
+        built: &Description,
+        tag: &Tag,
+        credentials: &mut Credentials,
+    ) -> anyhow::Result<Upload> {
+        docker.tag(&built.id, &self.ecr.name, tag).await?;
+        let upload = attempt::push(docker, self.ecr, built, tag, credentials).await;
+        // The name was for the push alone; one left behind does no harm.
+        if let Err(error) = docker.untag(&self.ecr.name, tag).await {
+            ui::warning(format!("{error:#}"));
+        }
+        upload
+    }
+
+    async fn tag(&self, image: &PinnedImage, tag: &Tag) -> anyhow::Result<TagOutcome> {
+        let tagged = self.ecr.tag(image.manifest(), tag).await?;
+        if let Tagged::Taken { by } = &tagged {
+            bail!(
+                "{tag} names another image in {} and is immutable: it stays {by}, this is {}; a new release needs a new tag",
+                self.ecr.name,
+                image.manifest().digest
+            );
+        }
+        self.ecr.verify_tag(tag, image).await?;
+        let status = Status::of(tagged).context("a tag that is taken")?;
+        Ok(TagOutcome { tag: tag.as_str().to_owned(), status })
+    }
+}
+
+fn loose_tag(built: &Description) -> anyhow::Result<Tag> {
+    let id = built.id.trim_start_matches("sha256:");
+    Tag::parse(&format!("dirty-{}", id.get(..20).unwrap_or(id)))
+}

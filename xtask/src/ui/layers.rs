@@ -1,0 +1,91 @@
+//! The layers of an image on their way to a registry: a bar for each on a terminal, a line for each elsewhere.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::docker::image::Layer;
+use crate::docker::push::Event;
+use crate::ui;
+
+/// What is known of the layers so far.
+pub(crate) struct Layers {
+    /// By the daemon's short name: what is in it, and how much that is before compression.
+    known: BTreeMap<String, (&'static str, u64)>,
+    bars: BTreeMap<String, ProgressBar>,
+    all: Option<MultiProgress>,
+    pushed: usize,
+    existing: usize,
+}
+
+impl Layers {
+    pub(crate) fn new(layers: &[Layer]) -> Self {
+        let short = |digest: &str| digest.trim_start_matches("sha256:").chars().take(12).collect::<String>();
+        let contents = ["binary", "migrations"].into_iter().chain(std::iter::repeat("layer"));
+        let known =
+            layers.iter().zip(contents).map(|(layer, content)| (short(&layer.digest), (content, layer.size)));
+        Self {
+            known: known.collect(),
+            bars: BTreeMap::new(),
+            all: std::io::stderr().is_terminal().then(MultiProgress::new),
+            pushed: 0,
+            existing: 0,
+        }
+    }
+
+    /// How many layers went up, and how many were there.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.pushed, self.existing)
+    }
+
+    pub(crate) fn show(&mut self, event: &Event) {
+        match event {
+            Event::Pushing { layer, done, total } => self.advance(layer, *done, *total),
+            Event::Pushed { layer } => {
+                self.pushed += 1;
+                self.end("Pushed", layer);
+            }
+            Event::Exists { layer } => {
+                self.existing += 1;
+                self.end("In registry", layer);
+            }
+            Event::Retrying { layer } => self.end("Again", layer),
+            Event::Digest(_) | Event::Error(_) | Event::Nothing => {}
+        }
+    }
+
+    fn advance(&mut self, layer: &str, done: u64, total: u64) {
+        let Some(all) = &self.all else { return };
+        let (name, size) = self.known.get(layer).copied().unwrap_or(("layer", total));
+        let bar = self.bars.entry(layer.to_owned()).or_insert_with(|| {
+            let bar = ProgressBar::new(size.max(total)).with_message(name);
+            let template = "     Pushing {msg:<10} [{bar:24.cyan}] {bytes:>9} of {total_bytes}";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            all.add(bar)
+        });
+        bar.set_position(done);
+    }
+
+    fn end(&mut self, verb: &str, layer: &str) {
+        if let Some(bar) = self.bars.remove(layer) {
+            bar.finish_and_clear();
+        }
+        let (name, size) = self.known.get(layer).copied().unwrap_or(("layer", 0));
+        let line = || ui::done(verb, format!("{name:<10} {layer} {:>8}", ui::size(size)));
+        match &self.all {
+            Some(all) => all.suspend(line),
+            None => line(),
+        }
+    }
+}
+
+impl Drop for Layers {
+    fn drop(&mut self) {
+        for bar in self.bars.values() {
+            bar.finish_and_clear();
+        }
+    }
+}
