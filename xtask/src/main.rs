@@ -10,6 +10,8 @@ mod docker;
 mod ecr;
 mod faults;
 mod image;
+#[cfg(feature = "ecr")]
+mod log;
 mod postgres;
 mod process;
 mod project;

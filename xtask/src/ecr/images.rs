@@ -63,7 +63,7 @@ impl Ecr {
             .await;
         let answer = match answer {
             Ok(answer) => answer,
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_repository_not_found_exception()) => {
+            Err(error) if error.as_service_error().is_some_and(aws_sdk_ecr::operation::batch_get_image::BatchGetImageError::is_repository_not_found_exception) => {
                 return Ok(Found::NoRepository);
             }
             Err(error) => return Err(explain(&format!("cannot ask ECR for {what}"), &error)),
@@ -96,10 +96,10 @@ impl Ecr {
             return Ok(before.map_or(Tagged::Added, |from| Tagged::Moved { from }));
         };
         let known = error.as_service_error();
-        if known.is_some_and(|e| e.is_image_already_exists_exception()) {
+        if known.is_some_and(aws_sdk_ecr::operation::put_image::PutImageError::is_image_already_exists_exception) {
             return Ok(Tagged::AlreadyThere);
         }
-        if known.is_some_and(|e| e.is_image_tag_already_exists_exception()) {
+        if known.is_some_and(aws_sdk_ecr::operation::put_image::PutImageError::is_image_tag_already_exists_exception) {
             // Somebody may have been faster with the very same image.
             return match self.by_tag(tag).await? {
                 Found::Image(held) if held.digest == manifest.digest => Ok(Tagged::AlreadyThere),
@@ -125,7 +125,7 @@ impl Ecr {
             let detail = match detail {
                 Ok(detail) => detail,
                 Err(error)
-                    if error.as_service_error().is_some_and(|e| e.is_repository_not_found_exception()) =>
+                    if error.as_service_error().is_some_and(aws_sdk_ecr::operation::describe_images::DescribeImagesError::is_repository_not_found_exception) =>
                 {
                     return Ok(None);
                 }

@@ -45,7 +45,7 @@ impl Ecr {
             Ok(_) => {}
             // Somebody else was faster; it is theirs, with their options.
             Err(error)
-                if error.as_service_error().is_some_and(|e| e.is_repository_already_exists_exception()) =>
+                if error.as_service_error().is_some_and(aws_sdk_ecr::operation::create_repository::CreateRepositoryError::is_repository_already_exists_exception) =>
             {
                 return Ok(());
             }

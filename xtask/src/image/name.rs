@@ -131,11 +131,6 @@ impl Digest {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// Enough of it to compare by eye.
-    pub(crate) fn short(&self) -> &str {
-        self.0.get(..19).unwrap_or(&self.0)
-    }
 }
 
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {

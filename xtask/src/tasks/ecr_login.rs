@@ -73,7 +73,7 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
             ui::done("Nothing", format!("to store: docker has {program} ask ECR for a token each time"));
         }
         Place::Helper { program } => {
-            ui::done("Logged in", format!("to {registry} {until}, stored by {program}"))
+            ui::done("Logged in", format!("to {registry} {until}, stored by {program}"));
         }
         Place::File { path } => {
             ui::done("Logged in", format!("to {registry} {until}, stored in {}", path.display()));

@@ -20,11 +20,17 @@ mod with_ecr;
 use std::process::ExitCode;
 
 use crate::cli::Task;
+#[cfg(feature = "ecr")]
+use crate::log;
 use crate::project::Project;
 
 /// Runs one task. A task that hands on another program's exit code returns it; every other one succeeds or fails.
 pub(crate) async fn run(task: Task) -> anyhow::Result<ExitCode> {
     let project = Project::find()?;
+    #[cfg(feature = "ecr")]
+    if matches!(task, Task::EcrLogin(_) | Task::EcrLogout(_) | Task::PushImage(_) | Task::Images(_)) {
+        log::start();
+    }
     match task {
         Task::Lint(arguments) => lint::run(&arguments, &project)?,
         Task::Test(arguments) => return test::run(arguments, &project).await,

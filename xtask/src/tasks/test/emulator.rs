@@ -1,0 +1,81 @@
+//! The emulator of ECR, STS and a registry behind them, for one test run or measurement; gone at the end.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::project::Project;
+use crate::{python, ui};
+
+const REQUIREMENTS: [&str; 2] = ["hypercorn==0.18.0", "ministack==1.5.33"];
+
+/// Listens on a free port of the loopback, where Docker pushes without TLS.
+#[derive(Debug)]
+pub(crate) struct Emulator {
+    address: String,
+    python: PathBuf,
+    process: Child,
+}
+
+impl Emulator {
+    pub(crate) fn start(project: &Project) -> anyhow::Result<Self> {
+        let python = python::environment(project, "ministack", &REQUIREMENTS)?.join("bin/python");
+        let _waiting = ui::waiting("Starting", "an emulator of ECR for this run");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free on 127.0.0.1")?;
+        let port = listener.local_addr().context("a free port has no number")?.port();
+        drop(listener);
+        let address = format!("127.0.0.1:{port}");
+        let process = Command::new(&python)
+            .args(["-m", "hypercorn", "--bind", &address, "front:app"])
+            .current_dir(project.root().join("xtask/tests/ecr/support"))
+            .envs([
+                ("BIND_HOST", "127.0.0.1"),
+                ("GATEWAY_PORT", &port.to_string()),
+                ("IOT_MTLS_ENABLED", "0"),
+                ("MINISTACK_REGION", "eu-west-1"),
+                ("MINISTACK_ACCOUNT_ID", "123456789012"),
+                ("PYTHONDONTWRITEBYTECODE", "1"),
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("cannot start the emulator")?;
+        let mut emulator = Self { address, python, process };
+        emulator.wait()?;
+        Ok(emulator)
+    }
+
+    fn wait(&mut self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        while std::net::TcpStream::connect(&self.address).is_err() {
+            if let Some(status) = self.process.try_wait().context("cannot wait for the emulator")? {
+                bail!("the emulator of ECR did not start ({status})");
+            }
+            if start.elapsed() > Duration::from_secs(60) {
+                bail!("the emulator of ECR did not start within a minute");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What the tests read.
+    pub(crate) fn environment(&self) -> [(&'static str, String); 2] {
+        [("TEST_ECR", self.address.clone()), ("TEST_ECR_PYTHON", self.python.display().to_string())]
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

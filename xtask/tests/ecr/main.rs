@@ -1,0 +1,11 @@
+//! The tasks of ECR with the real `xtask` against the emulator; no Docker daemon is needed: `cargo xtask test`.
+
+#![expect(clippy::unwrap_used, reason = "a test that unwraps nothing has failed")]
+
+mod credentials;
+mod helpers;
+mod images;
+mod login;
+mod promotion;
+mod secrets;
+mod support;

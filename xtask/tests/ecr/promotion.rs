@@ -1,0 +1,146 @@
+//! `push-image` where ECR holds the image already: it gets a tag, and no Docker is needed for that.
+
+use std::process::Command;
+
+use crate::support::emulator::{Repository, address};
+use crate::support::proxy::{Fault, Proxy, Rule, Server};
+use crate::support::snapshot::Snapshot;
+use crate::support::{Scratch, run, xtask};
+
+const JSON: &str = "application/x-amz-json-1.1";
+
+fn push(
+    words: &str,
+    registry: &str,
+    scratch: &Scratch,
+    snapshot: &Snapshot,
+    repository: &Repository,
+) -> Command {
+    let mut command = xtask(&format!("push-image {words}"), registry, scratch);
+    // a promotion that wants a daemon fails
+    command
+        .envs(snapshot.environment())
+        .env("ECR_REPOSITORY", &repository.0)
+        .env("DOCKER_HOST", "unix:///nowhere");
+    command
+}
+
+#[test]
+fn the_very_same_manifest_gets_the_tag() {
+    let (scratch, snapshot) = (Scratch::new(), Snapshot::take());
+    let repository = Repository::created("promoted", "MUTABLE");
+    let digest = repository.image(&snapshot.identity(&scratch), "linux/amd64", b"one");
+    let proxy = Proxy::start(Server::Tcp(address()), vec![]);
+    let out = run(&mut push("--tag v1.2.3 --tag latest", &proxy.address, &scratch, &snapshot, &repository))
+        .succeeded();
+    assert_eq!(
+        out.stdout,
+        format!("{}/{}@{digest}\n", proxy.address, repository.0),
+        "the reference alone is on stdout"
+    );
+    let out = out.said(&["Promoted", "v1.2.3", "latest", "Verified", &digest]);
+    assert!(!out.stderr.contains("already there"), "{}", out.stderr);
+    assert_eq!(
+        [repository.digest("v1.2.3"), repository.digest("latest")],
+        [Some(digest.clone()), Some(digest.clone())]
+    );
+    let uploads =
+        proxy.seen().iter().filter(|line| !line.starts_with("GET") && line.contains("/v2/")).count();
+    assert_eq!(uploads, 0, "nothing is uploaded: {:?}", proxy.seen());
+    // the same again
+    let out = run(&mut push("--tag v1.2.3 --json", &address(), &scratch, &snapshot, &repository)).succeeded();
+    let json: serde_json::Value = serde_json::from_str(&out.stdout).unwrap();
+    assert_eq!(json["action"]["kind"], "promoted");
+    assert_eq!(json["tags"], serde_json::json!([{"tag": "v1.2.3", "status": {"kind": "alreadyThere"}}]));
+    assert_eq!(json["digest"], *digest);
+    assert_eq!(json["platform"], "linux/amd64");
+}
+
+#[test]
+fn a_tag_that_names_another_image_is_moved_or_refused() {
+    let (scratch, snapshot) = (Scratch::new(), Snapshot::take());
+    for mutability in ["MUTABLE", "IMMUTABLE"] {
+        let repository = Repository::created(&format!("moved-{}", mutability.to_lowercase()), mutability);
+        let other = repository.image("v1", "linux/amd64", b"other");
+        let digest = repository.image(&snapshot.identity(&scratch), "linux/amd64", b"one");
+        let out = run(&mut push("--tag v1", &address(), &scratch, &snapshot, &repository));
+        if mutability == "MUTABLE" {
+            out.succeeded().said(&[&format!("v1, which named {other} before")]);
+            assert_eq!(repository.digest("v1"), Some(digest));
+        } else {
+            out.failed(&["is immutable", &other, &digest]);
+            assert_eq!(repository.digest("v1"), Some(other));
+            // the same content under an immutable tag again is a success
+            for said in ["v2", "v2, already there"] {
+                run(&mut push("--tag v2", &address(), &scratch, &snapshot, &repository))
+                    .succeeded()
+                    .said(&[said]);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_committed_is_not_pushed() {
+    let (scratch, snapshot) = (Scratch::new(), Snapshot::take());
+    let repository = Repository::created("dirty", "MUTABLE");
+    snapshot.forget("README.md");
+    run(&mut push("", &address(), &scratch, &snapshot, &repository)).failed(&[
+        "nothing is pushed: not everything is committed",
+        "README.md",
+        "--allow-dirty",
+    ]);
+    let mut command = push("", &address(), &scratch, &snapshot, &repository);
+    run(command.env("GIT_DIR", scratch.path())).failed(&["git does not say what is committed"]);
+    // asked for, the next thing it needs is Docker
+    run(&mut push("--allow-dirty", &address(), &scratch, &snapshot, &repository))
+        .failed(&["no image can be built without Docker"]);
+}
+
+#[test]
+fn an_image_for_another_platform_is_refused() {
+    let (scratch, snapshot) = (Scratch::new(), Snapshot::take());
+    let repository = Repository::created("platform", "MUTABLE");
+    repository.image(&snapshot.identity(&scratch), "linux/arm64", b"one");
+    run(&mut push("--tag v1", &address(), &scratch, &snapshot, &repository))
+        .failed(&["the image in ECR is for linux/arm64, not for linux/amd64"]);
+    assert_eq!(repository.digest("v1"), None, "nothing is tagged that was not verified");
+}
+
+#[test]
+fn a_digest_that_ecr_does_not_confirm_is_an_error() {
+    let (scratch, snapshot) = (Scratch::new(), Snapshot::take());
+    let repository = Repository::created("unconfirmed", "MUTABLE");
+    let digest = repository.image(&snapshot.identity(&scratch), "linux/amd64", b"one");
+    let nothing =
+        Fault::Answer { status: 200, kind: JSON, body: r#"{"images": [], "failures": []}"#.to_owned() };
+    let rule = Rule { holding: "\"imageDigest\":\"sha256:", times: 99, fault: nothing };
+    let proxy = Proxy::start(Server::Tcp(address()), vec![rule]);
+    run(&mut push("--tag v1", &proxy.address, &scratch, &snapshot, &repository))
+        .failed(&["ECR does not confirm the push", &digest]);
+    assert_eq!(repository.digest("v1"), None);
+}
+
+#[test]
+fn a_manifest_that_is_not_its_digest_is_an_error() {
+    let (scratch, snapshot) = (Scratch::new(), Snapshot::take());
+    let repository = Repository::created("changed", "MUTABLE");
+    let digest = repository.image(&snapshot.identity(&scratch), "linux/amd64", b"one");
+    let body = serde_json::json!({"images": [{
+        "imageId": {"imageDigest": digest}, "imageManifest": "{}",
+        "imageManifestMediaType": "application/vnd.docker.distribution.manifest.v2+json",
+    }]});
+    let changed = Fault::Answer { status: 200, kind: JSON, body: body.to_string() };
+    let rule = Rule { holding: "BatchGetImage", times: 99, fault: changed };
+    let proxy = Proxy::start(Server::Tcp(address()), vec![rule]);
+    run(&mut push("", &proxy.address, &scratch, &snapshot, &repository))
+        .failed(&[&format!("what ECR holds as {digest} has the digest sha256:44136fa3")]);
+}
+
+#[test]
+fn what_is_asked_of_a_tag_is_checked_before_anything_else() {
+    let (scratch, snapshot) = (Scratch::new(), Snapshot::take());
+    let repository = Repository::named("never");
+    run(&mut push("--tag a/b", "127.0.0.1:9", &scratch, &snapshot, &repository))
+        .failed(&["tag \"a/b\" is not one"]);
+}

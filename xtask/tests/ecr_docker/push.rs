@@ -1,0 +1,92 @@
+//! What a push does when nothing goes wrong.
+
+use serde_json::{Value, json};
+
+use crate::support::emulator::{Repository, address, api};
+use crate::support::proxy::{Proxy, Server};
+use crate::support::{PASSWORD, run};
+use crate::{Push, docker};
+
+#[test]
+fn the_first_push_uploads_and_the_second_only_tags() {
+    let push = Push::to(Repository::named("first"));
+    let proxy = Proxy::start(Server::Tcp(address()), vec![]);
+    run(&mut push.command("", &proxy.address)).failed(&[
+        "there is no repository",
+        &push.repository.0,
+        "--create-repository",
+    ]);
+    let first = run(&mut push.command("--create-repository --json", &proxy.address)).succeeded();
+    let first = first.said(&["Created the repository", "Pushed binary", "Pushed migrations", "Verified"]);
+    let result: Value = serde_json::from_str(&first.stdout).unwrap();
+    assert_eq!(result["action"], json!({"kind": "pushed", "layersPushed": 2, "layersInRegistry": 0}));
+    assert_eq!(result["tags"], json!([{"tag": "latest", "status": {"kind": "added"}}]));
+    assert_eq!(result["platform"], "linux/amd64");
+    let uploaded = proxy.uploaded();
+    assert!(uploaded > 1_000_000, "the layers went through here: {uploaded}");
+    let digest = result["digest"].as_str().unwrap();
+    assert_eq!(push.repository.digest("latest").as_deref(), Some(digest));
+    assert_eq!(push.repository.digest(&push.identity()).as_deref(), Some(digest));
+    // no name of the registry is left in the local Docker
+    let names = docker(&["image", "ls", "--format", "{{.Repository}}"]);
+    assert!(!names.contains(&push.repository.0), "{names}");
+    let second = run(&mut push.command("--tag v1.0.0", &proxy.address)).succeeded().said(&["Promoted"]);
+    assert_eq!(second.stdout, format!("{}/{}@{digest}\n", proxy.address, push.repository.0));
+    assert_eq!(proxy.uploaded(), uploaded, "nothing was uploaded again");
+    // what was pinned is what a daemon gets
+    docker(&["login", "--username", "AWS", "--password", PASSWORD, &address()]);
+    let reference = format!("{}/{}@{digest}", address(), push.repository.0);
+    docker(&["pull", "--quiet", &reference]);
+    let help = docker(&["run", "--rm", &reference, "--help"]);
+    assert!(help.contains("run-migrations"), "{help}");
+    docker(&["image", "rm", &reference]);
+    docker(&["logout", &address()]);
+}
+
+#[test]
+fn a_new_repository_is_one_for_releases() {
+    let push = Push::to(Repository::named("made"));
+    run(&mut push.command("--create-repository", &address())).succeeded();
+    let made = api("DescribeRepositories", json!({"repositoryNames": [push.repository.0]}));
+    let made = &made["repositories"][0];
+    assert_eq!(made["imageTagMutability"], "IMMUTABLE_WITH_EXCLUSION");
+    assert_eq!(made["imageScanningConfiguration"], json!({"scanOnPush": true}));
+    assert_eq!(made["encryptionConfiguration"], json!({"encryptionType": "AES256"}));
+    let policy = api("GetLifecyclePolicy", json!({"repositoryName": push.repository.0}));
+    let policy: Value = serde_json::from_str(policy["lifecyclePolicyText"].as_str().unwrap()).unwrap();
+    assert_eq!(policy["rules"][0]["selection"]["tagPatternList"], json!(["v*"]));
+}
+
+#[test]
+fn what_is_not_committed_has_no_identity() {
+    let push = Push::to(Repository::created("loose", "MUTABLE"));
+    push.snapshot.forget("README.md");
+    let out = run(&mut push.command("--allow-dirty --json", &address())).succeeded();
+    let result: Value = serde_json::from_str(&out.stdout).unwrap();
+    assert_eq!(result["identity"], Value::Null);
+    assert_eq!(push.repository.digest("latest").as_deref(), result["digest"].as_str());
+    let listed = api("ListImages", json!({"repositoryName": push.repository.0}));
+    assert!(!listed.to_string().contains("inputs-"), "{listed}");
+}
+
+#[test]
+fn the_first_image_under_an_identity_wins() {
+    let push = Push::to(Repository::created("wins", "IMMUTABLE"));
+    let digest = push.repository.image(&push.identity(), "linux/amd64", b"somebody else's build");
+    let out = run(&mut push.command("--tag v1", &address())).succeeded().said(&["Promoted"]);
+    assert!(out.stdout.ends_with(&format!("@{digest}\n")), "{}", out.stdout);
+}
+
+#[test]
+fn stored_credentials_are_used_as_long_as_they_work() {
+    let push = Push::to(Repository::created("stored", "MUTABLE"));
+    let proxy = Proxy::start(Server::Tcp(address()), vec![]);
+    let logins = || proxy.seen().iter().filter(|line| line.starts_with("GET /v2/ ")).count();
+    let entry = |auth: &str| format!(r#"{{"auths": {{"{}": {{"auth": "{auth}"}}}}}}"#, proxy.address);
+    // AWS:old, which the registry does not take
+    push.scratch.write("config.json", &entry("QVdTOm9sZA=="));
+    run(&mut push.command("", &proxy.address)).succeeded();
+    assert!(logins() > 0);
+    push.scratch.write("config.json", &entry("QVdTOm1pbmlzdGFjay1hdXRoLXRva2Vu"));
+    run(&mut push.command("--tag v2", &proxy.address)).succeeded();
+}
