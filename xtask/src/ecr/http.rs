@@ -96,7 +96,10 @@ impl Http {
             let status = response.status().as_u16();
             if let (301 | 302 | 303 | 307 | 308, Some(place)) = (status, response.headers().get("location")) {
                 let own = format!("{}://{registry}/", scheme(registry));
-                url = if place.starts_with('/') { format!("{own}{}", &place[1..]) } else { place.to_owned() };
+                url = match place.strip_prefix('/') {
+                    Some(path) => format!("{own}{path}"),
+                    None => place.to_owned(),
+                };
                 credentials = credentials.filter(|_| url.starts_with(&own));
                 continue;
             }

@@ -96,10 +96,14 @@ impl Ecr {
             return Ok(before.map_or(Tagged::Added, |from| Tagged::Moved { from }));
         };
         let known = error.as_service_error();
-        if known.is_some_and(aws_sdk_ecr::operation::put_image::PutImageError::is_image_already_exists_exception) {
+        if known
+            .is_some_and(aws_sdk_ecr::operation::put_image::PutImageError::is_image_already_exists_exception)
+        {
             return Ok(Tagged::AlreadyThere);
         }
-        if known.is_some_and(aws_sdk_ecr::operation::put_image::PutImageError::is_image_tag_already_exists_exception) {
+        if known.is_some_and(
+            aws_sdk_ecr::operation::put_image::PutImageError::is_image_tag_already_exists_exception,
+        ) {
             // Somebody may have been faster with the very same image.
             return match self.by_tag(tag).await? {
                 Found::Image(held) if held.digest == manifest.digest => Ok(Tagged::AlreadyThere),

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: a PostgreSQL of its own, every test, one line that counts them.
 
 mod certificates;
+pub(crate) mod emulator;
 mod needs;
 pub(crate) mod server;
 mod suite;
@@ -13,6 +14,7 @@ use crate::faults::{self, Campaign};
 use crate::process::Signals;
 use crate::project::Project;
 use crate::{cargo, ui};
+use emulator::Emulator;
 use needs::{Needs, Scope};
 use server::TestServer;
 use suite::{End, Tally};
@@ -32,7 +34,7 @@ Examples:
 
 Environment: CARGO_TARGET_DIR, RUST_BACKTRACE and RUST_TEST_THREADS as cargo and the tests read them; with --all
 DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_TLS_VERIFY and XDG_RUNTIME_DIR as the docker CLI does. The tests get
-TEST_POSTGRES_HOST, _PORT, _USER, _PASSWORD, _SOCKET_DIR, _CA and _BIN from here.")]
+TEST_POSTGRES_HOST, _PORT, _USER, _PASSWORD, _SOCKET_DIR, _CA and _BIN, TEST_ECR and TEST_ECR_PYTHON from here.")]
 pub(crate) struct Arguments {
     /// Also run the tests that need a Docker daemon
     #[arg(long)]
@@ -70,31 +72,40 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     let server = tokio::task::spawn_blocking(move || TestServer::start(&own, server::FOR_TESTS))
         .await
         .context("a thread of xtask broke off")??;
-    let mut suites = vec![vec!["test", "--workspace", "--locked", "--no-fail-fast"]];
-    if scope == Scope::All {
-        suites.push(vec!["test", "--workspace", "--locked", "--no-fail-fast", "--test", "docker"]);
+    let emulator = Emulator::start(project);
+    if let (Scope::All, Err(error)) = (scope, &emulator) {
+        bail!("the tests of ECR can't run: {error:#}");
     }
+    let is_root = rustix::process::geteuid().is_root();
+    let suites = suites(scope, emulator.is_ok());
     let mut tally = Tally::default();
     let mut all_well = true;
     for words in suites {
         let mut command = cargo::command(project);
-        command.args(words).envs(server.environment()).arg("--").args(&arguments.filters);
+        command.args(words).envs(server.environment());
+        command.envs(emulator.iter().flat_map(Emulator::environment));
+        command.arg("--").args(&arguments.filters);
+        if !is_root {
+            command.args(["--skip", "host_name"]);
+        }
         match suite::run(command, &mut signals, &mut tally).await? {
             End::Passed => {}
             End::Failed => all_well = false,
             End::Interrupted(code) => {
-                drop(server);
+                drop((server, emulator));
                 ui::result(&format!("interrupted; {tally} until then"));
                 return Ok(ExitCode::from(code));
             }
         }
     }
     drop(server);
+    if let Err(error) = emulator {
+        ui::note("Left out", format!("the tests of ECR: {error:#}"));
+    }
     if scope == Scope::Usual {
-        ui::note(
-            "Left out",
-            "the tests that need a Docker daemon (xtask/tests/docker.rs): `cargo xtask test --all`",
-        );
+        ui::note("Left out", "the tests that need a Docker daemon: `cargo xtask test --all`");
+    } else if !is_root {
+        ui::note("Left out", "the test that needs root, with ECR's own host name on port 443");
     }
     if tally.ignored > 0 {
         ui::note("Left out", format!("{} tests marked #[ignore]", tally.ignored));
@@ -104,6 +115,21 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     }
     ui::result(&tally.to_string());
     Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The runs of `cargo test`. All of them have the same features, so that nothing is compiled twice.
+fn suites(scope: Scope, with_ecr: bool) -> Vec<Vec<&'static str>> {
+    let mut usual = vec!["test", "--workspace", "--locked", "--no-fail-fast"];
+    if with_ecr {
+        usual.extend(["--features", "xtask/ecr"]);
+    }
+    match scope {
+        Scope::Usual => vec![usual],
+        Scope::All => {
+            let docker = [usual.as_slice(), &["--test", "docker", "--test", "ecr_docker"]].concat();
+            vec![usual, docker]
+        }
+    }
 }
 
 /// Everything that is needed is there, or is installed now, or nothing is run.

@@ -60,7 +60,12 @@ pub(super) fn all(tree: &Tree, mode: Mode) -> Vec<Check> {
     vec![
         cargo("rustfmt", "Rust code", if fix { &["fmt", "--all"] } else { &["fmt", "--all", "--check"] }),
         cargo("clippy", "Rust code, Cargo.lock up to date", &clippy(&["--all-targets"], mode)),
-        cargo("clippy (docker)", "the tests that need Docker", &clippy(&["--test", "docker"], mode)),
+        cargo("clippy (ecr)", "xtask with AWS", &clippy(&["--features", "xtask/ecr", "--all-targets"], mode)),
+        cargo(
+            "clippy (docker)",
+            "the tests that need Docker",
+            &clippy(&["--features", "xtask/ecr", "--test", "docker", "--test", "ecr_docker"], mode),
+        ),
         tool("squawk", &[], "SQL scripts", tree.matching(is_script), false),
         tool("actionlint", &["-shellcheck=", "-pyflakes="], "workflows", workflows.clone(), false),
         tool(
@@ -98,8 +103,8 @@ pub(super) fn all(tree: &Tree, mode: Mode) -> Vec<Check> {
     ]
 }
 
-/// The tests that need Docker are no part of `--all-targets`. Both runs select the same packages, hence the same features,
-/// so that nothing is compiled twice.
+/// The tests that need Docker are no part of `--all-targets`. All runs select the same packages, and two the same
+/// features, so that little is compiled twice.
 fn clippy<'a>(targets: &[&'a str], mode: Mode) -> Vec<&'a str> {
     let repair: &[&str] = match mode {
         Mode::Fix => &["--fix", "--allow-dirty", "--allow-staged"],

@@ -63,10 +63,6 @@ impl Emulator {
         Ok(())
     }
 
-    pub(crate) fn address(&self) -> &str {
-        &self.address
-    }
-
     /// What the tests read.
     pub(crate) fn environment(&self) -> [(&'static str, String); 2] {
         [("TEST_ECR", self.address.clone()), ("TEST_ECR_PYTHON", self.python.display().to_string())]
