@@ -2,7 +2,6 @@
 
 pub(crate) mod binary;
 pub(crate) mod context;
-#[cfg_attr(not(feature = "ecr"), expect(dead_code, reason = "for the tasks of the build with the feature"))]
 pub(crate) mod ecr_host;
 mod elf;
 #[cfg(feature = "ecr")]

@@ -8,7 +8,6 @@ use crate::settings::ecr::EcrFlags;
 /// 12 hours), tries it on the registry, and stores it with docker's credential helper, or in its config.json. A push
 /// with `cargo xtask push-image` does not need this.
 #[derive(Debug, clap::Args)]
-#[cfg_attr(not(feature = "ecr"), expect(dead_code, reason = "read by the build with the feature"))]
 #[command(after_help = "\
 Examples:
   cargo xtask ecr-login

@@ -4,7 +4,6 @@ use crate::settings::ecr::EcrFlags;
 
 /// Take the ECR token out of where Docker looks for it
 #[derive(Debug, clap::Args)]
-#[cfg_attr(not(feature = "ecr"), expect(dead_code, reason = "read by the build with the feature"))]
 #[command(after_help = "\
 Examples:
   cargo xtask ecr-logout

@@ -4,7 +4,6 @@ use crate::settings::ecr::EcrFlags;
 
 /// List what the repository in ECR holds, the newest first
 #[derive(Debug, clap::Args)]
-#[cfg_attr(not(feature = "ecr"), expect(dead_code, reason = "read by the build with the feature"))]
 #[command(after_help = "\
 Examples:
   cargo xtask images

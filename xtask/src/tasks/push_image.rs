@@ -18,7 +18,6 @@ use crate::settings::ecr::EcrFlags;
 /// gets the tag, nothing is built or uploaded, so what was tested is what is released, bit for bit. Needs no earlier
 /// login.
 #[derive(Debug, clap::Args)]
-#[cfg_attr(not(feature = "ecr"), expect(dead_code, reason = "read by the build with the feature"))]
 #[command(after_help = "\
 Examples:
   cargo xtask push-image                                 as latest
