@@ -92,19 +92,21 @@ impl<'a> Field<'a> {
         kinds: &[Kind],
     ) -> anyhow::Result<()> {
         let mut stages = Vec::new();
-        for binaries in all {
+        for (binaries, first) in all.iter().zip(0..) {
             let _waiting = ui::waiting("Rehearsing", format!("on PostgreSQL {}", binaries.version()));
             let server = Arc::new(Server::start(self.project, binaries, Ground::Roomy)?);
-            for scenario in scenarios {
+            for (scenario, turn) in scenarios.iter().zip(first..) {
                 let is_live = scenario.visitors_wait.is_some();
                 if kinds.iter().any(|kind| kind.is_live() == is_live) {
-                    stages.push(Stage::set(&server, self.program, scenario)?);
+                    stages.push((turn, Stage::set(&server, self.program, scenario)?));
                 }
             }
         }
         let mut injections = VecDeque::new();
         for kind in kinds {
-            for stage in &stages {
+            // What takes long is tried of each scenario on one of two servers.
+            let half = kind.is_slow() && self.extent == Extent::Bounded && *self.only == Only::default();
+            for (_, stage) in stages.iter().filter(|(turn, _)| !half || turn % 2 == 0) {
                 injections.extend(self.injections(*kind, stage));
             }
         }

@@ -36,6 +36,8 @@ pub(super) enum Kind {
     Promotion,
     /// The synchronous standby is away, so that commits wait; the job is cut off from them; they land later.
     LateCommit,
+    /// A concurrent build waits for somebody's transaction; then one of the faults above.
+    Building,
     /// Two to eight jobs at once.
     Together,
     /// Somebody reads the table for long.
@@ -47,7 +49,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::Kill,
         Self::Cut,
         Self::Terminate,
@@ -63,6 +65,7 @@ impl Kind {
         Self::NoConnections,
         Self::Promotion,
         Self::LateCommit,
+        Self::Building,
         Self::Together,
         Self::Reader,
         Self::Dump,
@@ -86,6 +89,7 @@ impl Kind {
             Self::NoConnections => "no-connections",
             Self::Promotion => "promotion",
             Self::LateCommit => "late-commit",
+            Self::Building => "building",
             Self::Together => "together",
             Self::Reader => "reader",
             Self::Dump => "dump",
@@ -110,6 +114,7 @@ impl Kind {
             Self::NoConnections => "out of connections",
             Self::Promotion => "synchronous standby promoted",
             Self::LateCommit => "cut off while a commit waits for its standby",
+            Self::Building => "SIGKILL, SIGTERM, cut, terminate in a long build",
             Self::Together => "two to eight jobs at once",
             Self::Reader => "a long-running reader, others wait",
             Self::Dump => "pg_dump, others wait",
@@ -129,6 +134,12 @@ impl Kind {
         }
     }
 
+    /// Whether it takes so long that a bounded campaign tries it on one server alone.
+    pub(super) fn is_slow(self) -> bool {
+        matches!(self, Self::Silent | Self::Delay | Self::Stop | Self::StopAndKill | Self::Building)
+            || self.is_live()
+    }
+
     /// Whether it is about a site that goes on.
     pub(super) fn is_live(self) -> bool {
         matches!(self, Self::Reader | Self::Dump | Self::Writer)
@@ -143,6 +154,7 @@ impl Kind {
         match self {
             Self::Reset | Self::LateCommit => moment::of_commits(seen),
             Self::Delay => vec![Moment::Before(0)],
+            Self::Building => moment::of_builds(seen),
             // Rounds.
             Self::Together => (1..=17).map(Moment::Before).collect(),
             Self::Reader | Self::Dump | Self::Writer => (1..=4).map(Moment::Before).collect(),
@@ -153,13 +165,12 @@ impl Kind {
     /// How many of them are tried of each scenario on each server.
     pub(super) fn quota(self, extent: Extent) -> usize {
         match (self, extent) {
-            (Self::Kill | Self::Cut, Extent::Bounded) => 6,
-            (Self::Terminate | Self::Term, Extent::Bounded) => 4,
-            (Self::Reset, Extent::Bounded) => 3,
-            (Self::RestartFast | Self::RestartImmediate | Self::DiskFull, Extent::Bounded) => 2,
-            (Self::NoConnections | Self::Promotion | Self::LateCommit, Extent::Bounded) => 2,
+            (Self::Kill | Self::Cut, Extent::Bounded) => 4,
+            (Self::Terminate | Self::Term, Extent::Bounded) => 3,
+            (Self::Reset, Extent::Bounded) => 2,
             (_, Extent::Bounded) => 1,
-            (Self::Together | Self::Reader | Self::Dump | Self::Writer, Extent::Long) => usize::MAX,
+            (Self::Building | Self::Together, Extent::Long) => usize::MAX,
+            (Self::Reader | Self::Dump | Self::Writer, Extent::Long) => usize::MAX,
             (Self::Kill | Self::Cut | Self::Terminate | Self::Term | Self::Reset, Extent::Long) => usize::MAX,
             (Self::Stop | Self::StopAndKill, Extent::Long) => 12,
             (Self::Silent, Extent::Long) => 6,
@@ -176,6 +187,7 @@ impl Kind {
             (_, 0) => true,
             (Self::Kill | Self::StopAndKill, code) => code == 137,
             (Self::Term, code) => code == 143 || (may_halt && code == 6),
+            (Self::Building, code) => [3, 137, 143].contains(&code) || (may_halt && code == 6),
             (Self::Silent, code) => code == 143,
             (Self::Terminate | Self::Cut | Self::Reset | Self::Stop, code) => {
                 code == 3 || (may_halt && code == 6)

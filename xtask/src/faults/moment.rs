@@ -45,6 +45,8 @@ pub(super) struct Seen {
     pub(super) tag: Option<u8>,
     /// A query that commits.
     pub(super) commits: bool,
+    /// A query that builds or drops an index while others work on the table.
+    pub(super) concurrent: bool,
 }
 
 /// Every moment of a run that is worth a try. After an answer of the server nobody works before the next message, so
@@ -84,6 +86,12 @@ pub(super) fn of_commits(seen: &[Seen]) -> Vec<Moment> {
     moments
 }
 
+/// The moments at which an index begins to be built or dropped while others work on the table.
+pub(super) fn of_builds(seen: &[Seen]) -> Vec<Moment> {
+    let builds = seen.iter().zip(1..).filter(|(message, _)| message.concurrent);
+    builds.map(|(_, number)| Moment::Before(number)).collect()
+}
+
 /// At most so many, spread over all of them; which ones depends on the seed.
 pub(super) fn spread(moments: &[Moment], most: usize, seed: u64) -> Vec<Moment> {
     if moments.len() <= most {
@@ -115,6 +123,7 @@ mod tests {
             speaker: if word.starts_with('<') { Speaker::Server } else { Speaker::Client },
             tag: word.bytes().last(),
             commits: word.starts_with('!'),
+            concurrent: word.starts_with('^'),
         };
         text.split_whitespace().map(message).collect()
     }
@@ -128,6 +137,7 @@ mod tests {
         let run = seen(">p <S <S <S <Z >Q <C <Z !Q <C <C <Z >X");
         assert_eq!(words(&all(&run)), "1 1+ 2 5 6 6+ 7 8 9 9+ 10 11 12 13 13+");
         assert_eq!(words(&of_commits(&run)), "9 9+ 10 11 12");
+        assert_eq!(words(&of_builds(&seen(">p <Z ^Q <C <Z ^Q"))), "3 6");
     }
 
     #[test]

@@ -208,8 +208,8 @@ fn copy(state: &Mutex<State>, link: &Link, speaker: Speaker) -> io::Result<()> {
         if *lock(&link.end) != Way::On {
             break;
         }
-        let (tag, commits) = (message.tag, message.commits());
-        state.seen.push(Seen { link: link.number, speaker, tag, commits });
+        let (tag, commits, concurrent) = (message.tag, message.commits(), message.is_concurrent());
+        state.seen.push(Seen { link: link.number, speaker, tag, commits, concurrent });
         let number = state.seen.len();
         if state.moment == Some(Moment::Before(number)) && state.hold() != Way::On {
             break;

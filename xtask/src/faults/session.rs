@@ -34,11 +34,21 @@ impl Session {
         Ok(Self { child, questions, answers })
     }
 
+    /// Runs a statement, and waits for no answer.
+    pub(super) fn tell(&mut self, sql: &str) -> anyhow::Result<()> {
+        self.say(&format!("{sql};"))
+    }
+
+    fn say(&mut self, line: &str) -> anyhow::Result<()> {
+        let said = writeln!(self.questions, "{line}").and_then(|()| self.questions.flush());
+        said.context("psql takes no more questions")
+    }
+
     /// Runs a statement; how long that took.
     pub(super) fn ask(&mut self, sql: &str) -> anyhow::Result<Duration> {
         let start = Instant::now();
-        writeln!(self.questions, "{sql};\n\\echo '{END}'").context("psql takes no more questions")?;
-        self.questions.flush().context("psql takes no more questions")?;
+        self.tell(sql)?;
+        self.say(&format!("\\echo '{END}'"))?;
         let mut line = String::new();
         while line.trim_end() != END {
             line.clear();

@@ -12,6 +12,7 @@ use super::kind::Kind;
 use super::moment::{Moment, scattered};
 use super::proxy::{Proxy, Way};
 use super::server::Server;
+use super::session::Session;
 use crate::postgres::cluster::Stop;
 
 /// A fault that is to come to a run.
@@ -24,12 +25,14 @@ pub(super) struct Strike<'s> {
     /// Chooses what the moment leaves open.
     pub(super) seed: u64,
     crowd: Vec<Child>,
+    /// Whom a build waits for.
+    bystander: Option<Session>,
 }
 
-/// Every session of the job, and the one that builds nothing but looks on.
+/// Every session of the job.
 const TERMINATE: &str = "
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+WHERE datname = current_database() AND application_name <> 'campaign' AND backend_type = 'client backend'";
 
 impl<'s> Strike<'s> {
     pub(super) fn new(
@@ -39,7 +42,7 @@ impl<'s> Strike<'s> {
         moment: Moment,
         seed: u64,
     ) -> Self {
-        Self { stage, database, kind, moment, seed, crowd: Vec::new() }
+        Self { stage, database, kind, moment, seed, crowd: Vec::new(), bystander: None }
     }
 
     /// While everything is held. Says how the messages go on.
@@ -64,6 +67,14 @@ impl<'s> Strike<'s> {
             Kind::Cut => return Ok(Way::Cut),
             Kind::Reset => return Ok(Way::Reset),
             Kind::Silent => return Ok(Way::Silent),
+            Kind::Building => {
+                let mut session = Session::open(server, self.database)?;
+                session.ask("BEGIN")?;
+                session.ask("LOCK TABLE account IN ROW EXCLUSIVE MODE")?;
+                // It goes to its end, also when psql does not.
+                session.tell("SELECT pg_sleep(4)")?;
+                self.bystander = Some(session);
+            }
             // These are not about one run and its messages.
             Kind::Delay | Kind::Together | Kind::Reader | Kind::Dump | Kind::Writer => {}
             Kind::RestartFast => server.throwaway.cluster().stop(Stop::Fast)?,
@@ -115,6 +126,15 @@ impl<'s> Strike<'s> {
                 proxy.cut();
                 std::thread::sleep(Duration::from_millis(self.one_of(&[0, 500, 2000])));
                 self.standby()?.throwaway.start_again()?;
+            }
+            Kind::Building => {
+                std::thread::sleep(Duration::from_millis(self.one_of(&[100, 500, 2500])));
+                match scattered(self.seed ^ 1) % 4 {
+                    0 => job.signal(Signal::KILL),
+                    1 => job.signal(Signal::TERM),
+                    2 => proxy.cut(),
+                    _ => drop(server.sql(self.database, TERMINATE)?),
+                }
             }
             _ => {}
         }

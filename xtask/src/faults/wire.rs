@@ -58,7 +58,17 @@ fn filled(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
 impl Message {
     /// A query, or a statement to prepare, that commits by word.
     pub(super) fn commits(&self) -> bool {
-        self.tag == Some(b'Q') && self.bytes.windows(6).any(|word| word.eq_ignore_ascii_case(b"commit"))
+        self.asks(b"commit")
+    }
+
+    /// A query that builds or drops an index while others work on the table.
+    pub(super) fn is_concurrent(&self) -> bool {
+        self.asks(b"index concurrently ")
+    }
+
+    fn asks(&self, words: &[u8]) -> bool {
+        let is_there = |bytes: &[u8]| bytes.eq_ignore_ascii_case(words);
+        self.tag == Some(b'Q') && self.bytes.windows(words.len()).any(is_there)
     }
 }
 
