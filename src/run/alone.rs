@@ -30,16 +30,29 @@ struct Part<'p> {
 /// A statement that failed.
 struct Failed {
     error: DatabaseError,
-    /// Whether nothing of it is left.
-    is_gone: bool,
+    left: Left,
+}
+
+/// What is left of a statement that failed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// An invalid index, which a later run drops before it builds it anew.
+    Index,
+    /// Nobody knows.
+    Something,
 }
 
 impl Part<'_> {
-    fn standing(&self, is_gone: bool) -> Standing {
-        match (self.index, is_gone) {
-            (0, true) => Standing::Untouched,
-            (done, is_gone) => Standing::Halfway { done, may_go_on: self.is_clear && is_gone },
+    fn standing(&self, left: Left) -> Standing {
+        match (self.index, left) {
+            (0, Left::Nothing) => Standing::Untouched,
+            (done, left) => Standing::Halfway { done, may_go_on: self.may_go_on(left) },
         }
+    }
+
+    fn may_go_on(&self, left: Left) -> bool {
+        self.is_clear && left != Left::Something
     }
 }
 
@@ -103,7 +116,7 @@ impl Runner<'_> {
     async fn until_granted(&mut self, part: &Part<'_>) -> Result<(), Error> {
         let mut attempts = Attempts::begin();
         loop {
-            let untouched = part.standing(true);
+            let untouched = part.standing(Left::Nothing);
             if let Some(signal) = self.interrupt.signal() {
                 return Err(self
                     .ended(part.prepared, untouched, Error::interrupted(signal, String::new()))
@@ -111,7 +124,7 @@ impl Runner<'_> {
             }
             attempts.next();
             let Err(failed) = self.send(part).await? else { return Ok(()) };
-            let standing = part.standing(failed.is_gone);
+            let standing = part.standing(failed.left);
             let stopped = self.stopped(part, failed);
             if let Err(error) = self.pause(stopped, &mut attempts).await {
                 return Err(self.ended(part.prepared, standing, error).await);
@@ -125,7 +138,7 @@ impl Runner<'_> {
         if is_clear && statement.can_join_a_transaction() && statement.leaves_session_alone() {
             return self.joined(part).await;
         }
-        let untouched = part.standing(true);
+        let untouched = part.standing(Left::Nothing);
         let target = statement.concurrent();
         let mut before = Vec::new();
         if let Some(target) = &target {
@@ -150,7 +163,7 @@ impl Runner<'_> {
         let result = match result {
             Ok(_) => Ok(()),
             Err(Completed { error, .. }) if error.is_outage() => {
-                return Ok(Err(Failed { error, is_gone: false }));
+                return Ok(Err(Failed { error, left: Left::Something }));
             }
             Err(Completed { error, .. }) => Err(error),
         };
@@ -163,14 +176,15 @@ impl Runner<'_> {
                 (standing, Ok(()))
             }
             Err(error) => {
-                let is_gone = match &target {
+                let left = match &target {
                     Some(target) => self.clear_away(part, target, &before).await?,
-                    None => statement.is_atomic(),
+                    None if statement.is_atomic() => Left::Nothing,
+                    None => Left::Something,
                 };
-                if is_gone && is_clear {
+                if left == Left::Nothing && is_clear {
                     self.ours(prepared, untouched, halfway::forget(&self.table, index)).await?;
                 }
-                (part.standing(is_gone), Err(Failed { error, is_gone }))
+                (part.standing(left), Err(Failed { error, left }))
             }
         };
         if statement.is_maintenance() {
@@ -192,9 +206,9 @@ impl Runner<'_> {
         let sql = format!("{before}{}{after}", part.statement.text);
         let Err(Completed { commands, error }) = self.watched(sql).await else { return Ok(Ok(())) };
         if error.is_outage() {
-            return Ok(Err(Failed { error, is_gone: false }));
+            return Ok(Err(Failed { error, left: Left::Something }));
         }
-        let untouched = part.standing(true);
+        let untouched = part.standing(Left::Nothing);
         if commands > 0 {
             self.ours(part.prepared, untouched, "ROLLBACK".to_owned()).await?;
         }
@@ -204,25 +218,26 @@ impl Runner<'_> {
         if is_ours {
             return Err(self.ours_failed(part.prepared, untouched, error).await);
         }
-        Ok(Err(Failed { error: error.shifted_back(before.chars().count()), is_gone: true }))
+        Ok(Err(Failed { error: error.shifted_back(before.chars().count()), left: Left::Nothing }))
     }
 
-    /// Drops what a failed build left: an invalid unique index rejects the site's writes. Says
-    /// whether nothing is left.
+    /// Drops what a failed build left: an invalid unique index rejects the site's writes. Says what
+    /// is left then.
     async fn clear_away(
         &mut self,
         part: &Part<'_>,
         target: &crate::statement::Concurrent,
         before: &[crate::database::Index],
-    ) -> Result<bool, Error> {
+    ) -> Result<Left, Error> {
         let prepared = part.prepared;
-        let standing = part.standing(false);
+        let standing = part.standing(Left::Something);
         let after = match self.session.indexes_of(target).await {
             Ok(after) => after,
             Err(source) => return Err(self.ended(prepared, standing, looking(source)).await),
         };
         // Without the table nothing can be told.
-        let mut is_gone = self.session.table_is_there(target).await.unwrap_or(false);
+        let is_there = self.session.table_is_there(target).await.unwrap_or(false);
+        let mut left = if is_there { Left::Nothing } else { Left::Something };
         let invalid =
             after.iter().filter(|index| !index.is_valid && !before.iter().any(|old| old.oid == index.oid));
         for index in invalid {
@@ -231,11 +246,11 @@ impl Runner<'_> {
                 Ok(_) => tracing::info!("dropped {}, which the failed build left invalid", index.name),
                 Err(Completed { error, .. }) => {
                     tracing::warn!("{} is invalid and could not be dropped: {error}", index.name);
-                    is_gone = false;
+                    left = if target.is_among(before) { Left::Something } else { Left::Index };
                 }
             }
         }
-        Ok(is_gone)
+        Ok(left)
     }
 
     /// A query of ours around the script, which so far stands so.
@@ -331,20 +346,20 @@ impl Runner<'_> {
         }
     }
 
-    fn stopped(&mut self, part: &Part<'_>, Failed { error, is_gone }: Failed) -> Stopped {
-        let Part { prepared, index, is_clear, .. } = *part;
+    fn stopped(&mut self, part: &Part<'_>, Failed { error, left }: Failed) -> Stopped {
+        let Part { prepared, index, .. } = *part;
         let server_error = match &error {
             DatabaseError::Server(error) => Some(error.as_ref()),
             _ => None,
         };
         let (culprit, excerpt) = message::blame_statement(prepared, index, server_error);
         let met = self.outcome(&error);
-        let may_repeat = met == Outcome::NotGranted && is_gone;
+        let may_repeat = met == Outcome::NotGranted && left == Left::Nothing;
         let outcome = match met {
             Outcome::Cut => Outcome::Cut,
-            nothing_done if index == 0 && is_gone => nothing_done,
+            nothing_done if index == 0 && left == Left::Nothing => nothing_done,
             // A later run goes on here, so it is worth another one.
-            passing @ (Outcome::NotGranted | Outcome::Stopped(_)) if is_clear && is_gone => passing,
+            passing @ (Outcome::NotGranted | Outcome::Stopped(_)) if part.may_go_on(left) => passing,
             _ => Outcome::Halfway,
         };
         self.reporter.failed(prepared);
