@@ -63,6 +63,15 @@ pub(super) fn binaries(project: &Project, home: &Path, only: &Only) -> anyhow::R
     Ok(all)
 }
 
+/// Those without a site; every other one of them, where it is said with which to begin.
+fn every_other<'a>(scenarios: &[&'a Scenario], first: Option<usize>) -> Vec<&'a Scenario> {
+    let calm = scenarios.iter().copied().filter(|scenario| scenario.visitors_wait.is_none());
+    match first {
+        Some(first) => calm.skip(first).step_by(2).collect(),
+        None => calm.collect(),
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -105,7 +114,7 @@ impl<'a> Field<'a> {
         let mut injections = VecDeque::new();
         for kind in kinds {
             // What takes long is tried of each scenario on one of two servers.
-            let half = kind.is_slow() && self.extent == Extent::Bounded && *self.only == Only::default();
+            let half = kind.is_slow() && self.is_sample();
             for (_, stage) in stages.iter().filter(|(turn, _)| !half || turn % 2 == 0) {
                 injections.extend(self.injections(*kind, stage));
             }
@@ -132,15 +141,18 @@ impl<'a> Field<'a> {
                 ui::note("Left out", format!("{}: only root can mount a small disk", kind.describe()));
                 continue;
             }
-            pairs.extend(all.iter().map(|binaries| (*kind, binaries)));
+            pairs.extend(all.iter().zip(0..).map(|(binaries, first)| (*kind, binaries, first)));
         }
         let queue = Mutex::new(pairs);
         std::thread::scope(|scope| {
             for _ in 0..AT_ONCE {
                 let queue = &queue;
                 scope.spawn(move || {
-                    while let Some((kind, binaries)) = self.next(queue) {
-                        if let Err(error) = self.on_own_server(kind, binaries, scenarios) {
+                    while let Some((kind, binaries, first)) = self.next(queue) {
+                        // A server that is worth its making, on which half of the scenarios will do.
+                        let half = self.is_sample().then_some(first);
+                        let scenarios = every_other(scenarios, half);
+                        if let Err(error) = self.on_own_server(kind, binaries, &scenarios) {
                             lock(&self.table).row(kind).violations += 1;
                             ui::warning(format!(
                                 "{}: the campaign itself failed: {error:#}",
@@ -162,7 +174,7 @@ impl<'a> Field<'a> {
         let ground = kind.ground().unwrap_or(Ground::Roomy);
         let mut server = Arc::new(Server::start(self.project, binaries, ground)?);
         let mut stages = Vec::new();
-        for scenario in scenarios.iter().filter(|scenario| scenario.visitors_wait.is_none()) {
+        for scenario in scenarios {
             stages.push(Stage::set(&server, self.program, scenario)?);
         }
         let mut standby = match kind.wants_standby() {
@@ -182,6 +194,11 @@ impl<'a> Field<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether neither all is wanted nor a part that was named.
+    fn is_sample(&self) -> bool {
+        self.extent == Extent::Bounded && *self.only == Only::default()
     }
 
     fn next<T>(&self, queue: &Mutex<VecDeque<T>>) -> Option<T> {

@@ -168,6 +168,7 @@ impl Kind {
             (Self::Kill | Self::Cut, Extent::Bounded) => 4,
             (Self::Terminate | Self::Term, Extent::Bounded) => 3,
             (Self::Reset, Extent::Bounded) => 2,
+            (kind, Extent::Bounded) if kind.ground().is_some() => 2,
             (_, Extent::Bounded) => 1,
             (Self::Building | Self::Together, Extent::Long) => usize::MAX,
             (Self::Reader | Self::Dump | Self::Writer, Extent::Long) => usize::MAX,
