@@ -11,7 +11,7 @@ use super::{Builder, Docker, http};
 use crate::ui;
 
 /// One build.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Build<'a> {
     /// Name and tag of the result; none for an intermediate stage.
     pub(crate) tag: Option<&'a str>,
@@ -37,8 +37,16 @@ enum Frame {
 }
 
 impl Docker {
-    /// Builds and returns the image's ID.
+    /// Builds and returns the image's ID. What another build's cleaning up took from this one is built
+    /// once more.
     pub(crate) async fn build(&self, build: Build<'_>) -> anyhow::Result<String> {
+        match self.attempt(build.clone()).await {
+            Err(error) if lost_a_layer(&format!("{error:#}")) => self.attempt(build).await,
+            first => first,
+        }
+    }
+
+    async fn attempt(&self, build: Build<'_>) -> anyhow::Result<String> {
         let arguments = Value::Object(
             build.arguments.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect(),
         );
@@ -125,6 +133,11 @@ impl Docker {
         }
         image.context("the builder ended without an image and without an error")
     }
+}
+
+/// How the classic builder says that an intermediate image went away in the middle of a build.
+fn lost_a_layer(error: &str) -> bool {
+    error.contains("unknown parent image ID") || error.contains("unable to find image \"sha256:")
 }
 
 fn frame(line: &[u8]) -> Frame {
