@@ -111,7 +111,7 @@ impl<'a> Field<'a> {
                 }
             }
         }
-        let mut injections = VecDeque::new();
+        let mut injections = Vec::new();
         for kind in kinds {
             // What takes long is tried of each scenario on one of two servers.
             let half = kind.is_slow() && self.is_sample();
@@ -119,7 +119,11 @@ impl<'a> Field<'a> {
                 injections.extend(self.injections(*kind, stage));
             }
         }
-        let queue = Mutex::new(injections);
+        // What takes long stands among what does not, and a campaign that is ended early has tried some of each.
+        let turn = |index: &usize| moment::scattered(self.seed.wrapping_add(*index as u64));
+        let mut all: Vec<_> = injections.into_iter().enumerate().collect();
+        all.sort_by_key(|(index, _)| turn(index));
+        let queue = Mutex::new(all.into_iter().map(|(_, injection)| injection).collect());
         std::thread::scope(|scope| {
             for worker in 0..AT_ONCE {
                 let queue = &queue;

@@ -172,12 +172,13 @@ impl Kind {
             (_, Extent::Bounded) => 1,
             (Self::Building | Self::Together, Extent::Long) => usize::MAX,
             (Self::Reader | Self::Dump | Self::Writer, Extent::Long) => usize::MAX,
-            (Self::Kill | Self::Cut | Self::Terminate | Self::Term | Self::Reset, Extent::Long) => usize::MAX,
-            (Self::Stop | Self::StopAndKill, Extent::Long) => 12,
-            (Self::Silent, Extent::Long) => 6,
-            (Self::Delay, Extent::Long) => 1,
-            (Self::RestartFast | Self::RestartImmediate | Self::DiskFull, Extent::Long) => 20,
-            (Self::NoConnections | Self::Promotion | Self::LateCommit, Extent::Long) => 12,
+            (_, Extent::All) => usize::MAX,
+            (Self::Kill | Self::Cut | Self::Terminate | Self::Term, Extent::Long) => 40,
+            (Self::Reset, Extent::Long) => 30,
+            (Self::Stop | Self::StopAndKill, Extent::Long) => 6,
+            (Self::Silent, Extent::Long) => 4,
+            (kind, Extent::Long) if kind.ground().is_some() => 10,
+            (_, Extent::Long) => usize::MAX,
         }
     }
 
@@ -208,6 +209,10 @@ impl Kind {
 /// How much is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
+    /// Some hundred faults.
     Bounded,
+    /// Some thousand.
     Long,
+    /// Each moment of a kind.
+    All,
 }

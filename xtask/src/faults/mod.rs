@@ -77,7 +77,11 @@ impl Campaign {
         let scenarios: Vec<&Scenario> =
             scenario::all().filter(|scenario| self.only.wants_scenario(scenario.name)).collect();
         let program = Program::new(&binary, home.path(), &scenarios)?;
-        let extent = if self.long { Extent::Long } else { Extent::Bounded };
+        let extent = match (self.long, self.only.names_a_kind()) {
+            (false, _) => Extent::Bounded,
+            (true, false) => Extent::Long,
+            (true, true) => Extent::All,
+        };
         let all = field::binaries(project, home.path(), &self.only)?;
         let field = Field::new(project, &program, self.seed, extent, &self.only, stop);
         let kinds = Kind::ALL.into_iter().filter(|kind| self.only.wants_kind(*kind));

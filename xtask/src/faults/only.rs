@@ -76,6 +76,10 @@ impl Only {
         }
     }
 
+    pub(super) fn names_a_kind(&self) -> bool {
+        self.kind.is_some()
+    }
+
     pub(super) fn wants_kind(&self, kind: Kind) -> bool {
         self.kind.is_none_or(|only| only == kind)
     }

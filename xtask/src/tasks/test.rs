@@ -30,7 +30,7 @@ Examples:
   cargo xtask test revision           the tests with `revision` in their name
   cargo xtask test --all --install    everything, on a machine that may lack some of it (Debian, Ubuntu)
   cargo xtask test --faults           the fault campaign: some minutes, a table at the end
-  cargo xtask test --faults --only kill:run
+  cargo xtask test --faults --long --only kill:run    kill it at every message of one kind of run
 
 Environment: CARGO_TARGET_DIR, RUST_BACKTRACE and RUST_TEST_THREADS as cargo and the tests read them; with --all
 DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_TLS_VERIFY and XDG_RUNTIME_DIR as the docker CLI does. The tests get
@@ -48,7 +48,7 @@ pub(crate) struct Arguments {
     /// --faults: which of the moments are tried
     #[arg(long, value_name = "N", default_value_t = 1, requires = "faults")]
     seed: u64,
-    /// --faults: all moments, not a sample
+    /// --faults: some thousand of the moments; with --only KIND all there are
     #[arg(long, requires = "faults")]
     long: bool,
     /// --faults: only a part, as KIND[:SCENARIO[:MOMENT[:SERVER]]]
