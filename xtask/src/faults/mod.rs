@@ -90,6 +90,12 @@ impl Campaign {
             field.share(&all, &scenarios, &sharing)?;
         }
         field.alone(&all, &scenarios, &alone);
+        if self.only == Only::default() {
+            ui::note(
+                "Left out",
+                "sqlx's own Migrator among the jobs, which `cargo xtask test` has (tests/job/locks.rs)",
+            );
+        }
         Ok(field.table())
     }
 }
