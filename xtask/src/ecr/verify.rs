@@ -18,7 +18,20 @@ pub(crate) struct PinnedImage {
     manifest: Manifest,
     platform: Platform,
     config: Config,
-    size: u64,
+    sizes: Sizes,
+}
+
+/// Bytes of an image's blobs, as they were uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    pub(crate) config: u64,
+    pub(crate) layers: Vec<u64>,
+}
+
+impl Sizes {
+    pub(crate) fn all(&self) -> u64 {
+        self.config + self.layers.iter().sum::<u64>()
+    }
 }
 
 impl PinnedImage {
@@ -39,9 +52,8 @@ impl PinnedImage {
         self.config.commit.as_deref()
     }
 
-    /// Bytes of config and layers, as they were uploaded.
-    pub(crate) fn size(&self) -> u64 {
-        self.size
+    pub(crate) fn sizes(&self) -> &Sizes {
+        &self.sizes
     }
 }
 
@@ -54,9 +66,9 @@ impl Ecr {
         credentials: &Credentials,
     ) -> anyhow::Result<PinnedImage> {
         let manifest = self.confirmed(digest).await?;
-        let (config, size) = self.config(&manifest, platform, credentials).await?;
+        let (config, sizes) = self.config(&manifest, platform, credentials).await?;
         config.check(platform)?;
-        Ok(PinnedImage { name: self.name.clone(), manifest, platform, config, size })
+        Ok(PinnedImage { name: self.name.clone(), manifest, platform, config, sizes })
     }
 
     /// That a tag names the image now.
@@ -90,7 +102,7 @@ impl Ecr {
         manifest: &Manifest,
         platform: Platform,
         credentials: &Credentials,
-    ) -> anyhow::Result<(Config, u64)> {
+    ) -> anyhow::Result<(Config, Sizes)> {
         let mut content = manifest.content()?;
         if let Content::Index(children) = &content {
             let offered = || children.iter().map(|child| child.0.as_str()).collect::<Vec<_>>().join(", ");
@@ -99,7 +111,7 @@ impl Ecr {
             })?;
             content = self.confirmed(child).await?.content()?;
         }
-        let Content::Image { config, size } = content else {
+        let Content::Image { config, config_size, layers } = content else {
             bail!("{} holds an index in an index", manifest.digest)
         };
         let bytes = self
@@ -107,7 +119,7 @@ impl Ecr {
             .blob(&self.name, &config, credentials)
             .await
             .context("cannot read the image's config")?;
-        Ok((Config::parse(&bytes)?, size))
+        Ok((Config::parse(&bytes)?, Sizes { config: config_size, layers }))
     }
 
     /// What an image that is only listed says about itself; nothing where it is no image.
@@ -117,12 +129,13 @@ impl Ecr {
         credentials: &Credentials,
     ) -> anyhow::Result<Option<(Config, u64)>> {
         let Found::Image(manifest) = self.by_digest(digest).await? else { return Ok(None) };
-        let Content::Image { config, size } = manifest.content()? else { return Ok(None) };
+        let Content::Image { config, config_size, layers } = manifest.content()? else { return Ok(None) };
         let bytes = self
             .http
             .blob(&self.name, &config, credentials)
             .await
             .context("cannot read the image's config")?;
+        let size = Sizes { config: config_size, layers }.all();
         Ok(Config::parse(&bytes).ok().map(|config| (config, size)))
     }
 }

@@ -91,8 +91,9 @@ impl Manifest {
             return Ok(Content::Index(children.collect::<anyhow::Result<_>>().with_context(odd)?));
         }
         let config = parsed.config.context("it names no config").with_context(odd)?;
-        let size = config.size + parsed.layers.iter().map(|layer| layer.size).sum::<u64>();
-        Ok(Content::Image { config: Digest::parse(&config.digest).with_context(odd)?, size })
+        let layers = parsed.layers.iter().map(|layer| layer.size).collect();
+        let digest = Digest::parse(&config.digest).with_context(odd)?;
+        Ok(Content::Image { config: digest, config_size: config.size, layers })
     }
 }
 
@@ -145,7 +146,7 @@ mod tests {
         for (text, expected) in [
             (
                 format!(r#"{{"config":{{"digest":"{a}","size":5}},"layers":[{{"digest":"{b}","size":7}}]}}"#),
-                Some(Content::Image { config: a.clone(), size: 12 }),
+                Some(Content::Image { config: a.clone(), config_size: 5, layers: vec![7] }),
             ),
             (
                 format!(

@@ -4,6 +4,7 @@ mod artifact;
 mod clone;
 mod generated;
 mod measure;
+mod release;
 mod report;
 mod runs;
 mod tools;
@@ -34,6 +35,7 @@ Examples:
   cargo xtask bench --quick          a first impression, in a minute or two
   cargo xtask bench                  what the figures in the README were made with
   cargo xtask bench --fresh-clone    also from a fresh clone to a migrated database, which compiles everything
+  cargo xtask bench --push           releases, against an emulator of ECR (needs Docker)
   cargo xtask bench --json > bench.json
 
 Environment: PATH, where sqlx and alembic are looked for; CARGO_TARGET_DIR as cargo reads it.")]
@@ -47,9 +49,18 @@ pub(crate) struct Arguments {
     /// Also time a fresh clone, and an image build after a change to migrations/ alone
     #[arg(long)]
     fresh_clone: bool,
+    /// Instead of all that, time pushes to an emulator of ECR and promotions there, beside `docker push`
+    #[arg(long, conflicts_with = "fresh_clone")]
+    push: bool,
 }
 
 pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
+    if arguments.push {
+        let (own, repetitions) = (project.clone(), if arguments.quick { 1 } else { 5 });
+        let figures = tokio::task::spawn_blocking(move || release::measure(&own, repetitions)).await;
+        let figures = figures.context("a thread of xtask broke off")??;
+        return print(&Report { figures, ..Report::default() }, arguments.json);
+    }
     let platform = Platform::of_this_machine()?;
     let target = match Compiler::choose(project, platform) {
         Compiler::Host { target } => target,
@@ -69,11 +80,15 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
         }
     };
     let report = ended.context("a thread of xtask broke off")??;
-    if arguments.json {
-        ui::result(&serde_json::to_string_pretty(&report).context("the report can't be written")?);
+    print(&report, arguments.json)
+}
+
+fn print(report: &Report, as_json: bool) -> anyhow::Result<()> {
+    ui::result(&if as_json {
+        serde_json::to_string_pretty(report).context("the report can't be written")?
     } else {
-        ui::result(&report.text());
-    }
+        report.text()
+    });
     Ok(())
 }
 

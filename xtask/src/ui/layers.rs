@@ -15,8 +15,9 @@ pub(crate) struct Layers {
     known: BTreeMap<String, (&'static str, u64)>,
     bars: BTreeMap<String, ProgressBar>,
     all: Option<MultiProgress>,
-    pushed: usize,
+    pushed: Vec<String>,
     existing: usize,
+    order: Vec<String>,
 }
 
 impl Layers {
@@ -29,21 +30,23 @@ impl Layers {
             known: known.collect(),
             bars: BTreeMap::new(),
             all: std::io::stderr().is_terminal().then(MultiProgress::new),
-            pushed: 0,
+            pushed: Vec::new(),
             existing: 0,
+            order,
         }
     }
 
-    /// How many layers went up, and how many were there.
-    pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.pushed, self.existing)
+    /// Which layers went up, by their place in the image, and how many were there.
+    pub(crate) fn result(&self) -> (Vec<usize>, usize) {
+        let places = self.order.iter().zip(0..).filter(|(layer, _)| self.pushed.contains(layer));
+        (places.map(|(_, place)| place).collect(), self.existing)
     }
 
     pub(crate) fn show(&mut self, event: &Event) {
         match event {
             Event::Pushing { layer, done, total } => self.advance(layer, *done, *total),
             Event::Pushed { layer } => {
-                self.pushed += 1;
+                self.pushed.push(layer.clone());
                 self.end("Pushed", layer);
             }
             Event::Exists { layer } => {

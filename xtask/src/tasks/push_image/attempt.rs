@@ -14,7 +14,7 @@ use crate::image::name::{Digest, Tag};
 use crate::ui;
 use crate::ui::layers::Layers;
 
-/// How an upload ended.
+/// How an upload ended; of the layers, which went up and how many were there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Upload {
     Done {
@@ -53,7 +53,7 @@ pub(super) async fn push(
         let pushed = docker.push(&ecr.name, tag, credentials, |event| layers.show(event)).await?;
         let failure = match pushed {
             Ok(digest) => {
-                let (pushed, existing) = layers.counts();
+                let (pushed, existing) = layers.result();
                 return Ok(Upload::Done { digest, pushed, existing });
             }
             Err(failure) => failure,

@@ -35,6 +35,8 @@ pub(super) enum Action {
         pushed: usize,
         #[serde(rename = "layersInRegistry")]
         existing: usize,
+        /// Bytes of these layers, the config and the manifest.
+        uploaded: u64,
     },
     /// It was there under its identity.
     Promoted,
@@ -68,7 +70,7 @@ impl Outcome {
             digest: image.manifest().digest.as_str().to_owned(),
             media_type: image.manifest().media_type.clone(),
             platform: image.platform().name(),
-            size: image.size(),
+            size: image.sizes().all(),
             commit: image.commit().map(str::to_owned),
             identity: identity.map(|tag| tag.as_str().to_owned()),
             action,
@@ -80,9 +82,10 @@ impl Outcome {
     pub(super) fn summarize(&self) {
         let seconds = self.milliseconds as f64 / 1000.0;
         match self.action {
-            Action::Pushed { pushed, existing } => {
+            Action::Pushed { pushed, existing, uploaded } => {
                 let layers = format!("{pushed} layers uploaded, {existing} already in the registry");
-                ui::done("Pushed", format!("{layers}, {} in all, {seconds:.1} s", ui::size(self.size)));
+                let sizes = format!("{} of {}", ui::size(uploaded), ui::size(self.size));
+                ui::done("Pushed", format!("{layers}, {sizes} in {seconds:.1} s"));
             }
             Action::Promoted => {
                 ui::done("Promoted", format!("the image built from these inputs before, in {seconds:.1} s"));
@@ -131,7 +134,7 @@ mod tests {
             size: 5,
             commit: None,
             identity: Some("inputs-1".to_owned()),
-            action: Action::Pushed { pushed: 2, existing: 0 },
+            action: Action::Pushed { pushed: 2, existing: 0, uploaded: 9 },
             tags: vec![
                 TagOutcome { tag: "v1".to_owned(), status: Status::Added },
                 TagOutcome {
@@ -151,7 +154,7 @@ mod tests {
                 "size": 5,
                 "commit": null,
                 "identity": "inputs-1",
-                "action": {"kind": "pushed", "layersPushed": 2, "layersInRegistry": 0},
+                "action": {"kind": "pushed", "layersPushed": 2, "layersInRegistry": 0, "uploaded": 9},
                 "tags": [
                     {"tag": "v1", "status": {"kind": "added"}},
                     {"tag": "latest", "status": {"kind": "moved", "from": "sha256:b"}},

@@ -97,14 +97,23 @@ impl Release<'_> {
             Some(_) => Upload::Taken,
             None => self.upload(&docker, &built, &tag, credentials).await?,
         };
-        let (digest, action) = match upload {
-            Upload::Done { digest, pushed, existing } => (digest, Action::Pushed { pushed, existing }),
+        let (digest, layers) = match upload {
+            Upload::Done { digest, pushed, existing } => (digest, Some((pushed, existing))),
             Upload::Taken => match self.ecr.by_tag(&tag).await? {
-                Found::Image(manifest) => (manifest.digest, Action::Promoted),
+                Found::Image(manifest) => (manifest.digest, None),
                 _ => bail!("ECR says that {tag} is taken, but not by what; try again"),
             },
         };
         let image = self.ecr.verify(&digest, self.settings.platform, credentials).await?;
+        let action = match layers {
+            Some((pushed, existing)) => {
+                let sizes = image.sizes();
+                let layers: u64 = pushed.iter().filter_map(|place| sizes.layers.get(*place)).sum();
+                let uploaded = layers + sizes.config + image.manifest().text.len() as u64;
+                Action::Pushed { pushed: pushed.len(), existing, uploaded }
+            }
+            None => Action::Promoted,
+        };
         self.ecr.verify_tag(&tag, &image).await?;
         Ok(Held { image, action, since })
     }

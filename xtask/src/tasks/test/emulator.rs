@@ -63,6 +63,31 @@ impl Emulator {
         Ok(())
     }
 
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// For measurements of other programs than ours.
+    pub(crate) fn create_repository(&self, name: &str) -> anyhow::Result<()> {
+        use std::io::{Read, Write};
+        let body = serde_json::json!({ "repositoryName": name }).to_string();
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {}\r\n\
+             content-type: application/x-amz-json-1.1\r\n\
+             x-amz-target: AmazonEC2ContainerRegistry_V20150921.CreateRepository\r\n\
+             authorization: AWS4-HMAC-SHA256 Credential=test/20260101/eu-west-1/ecr/aws4_request, SignedHeaders=host, \
+             Signature=0\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        let mut stream = std::net::TcpStream::connect(&self.address).context("the emulator is gone")?;
+        stream.write_all((head + &body).as_bytes()).context("the emulator does not listen")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).context("the emulator does not answer")?;
+        anyhow::ensure!(answer.starts_with("HTTP/1.1 200"), "the emulator created no repository: {answer}");
+        Ok(())
+    }
+
     /// What the tests read.
     pub(crate) fn environment(&self) -> [(&'static str, String); 2] {
         [("TEST_ECR", self.address.clone()), ("TEST_ECR_PYTHON", self.python.display().to_string())]
