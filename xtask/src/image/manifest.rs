@@ -25,10 +25,8 @@ pub(crate) struct Manifest {
 /// What a manifest is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Content {
-    Image {
-        config: Digest,
-        size: u64,
-    },
+    /// Sizes are those of the blobs as they were uploaded.
+    Image { config: Digest, config_size: u64, layers: Vec<u64> },
     /// One for each platform. What is no image (an attestation) has the platform `unknown/unknown`.
     Index(Vec<(String, Digest)>),
 }

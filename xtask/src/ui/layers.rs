@@ -24,6 +24,7 @@ impl Layers {
     pub(crate) fn new(layers: &[Layer]) -> Self {
         let short = |digest: &str| digest.trim_start_matches("sha256:").chars().take(12).collect::<String>();
         let contents = ["binary", "migrations"].into_iter().chain(std::iter::repeat("layer"));
+        let order = layers.iter().map(|layer| short(&layer.digest)).collect();
         let known =
             layers.iter().zip(contents).map(|(layer, content)| (short(&layer.digest), (content, layer.size)));
         Self {

@@ -19,7 +19,7 @@ use crate::ui::layers::Layers;
 pub(super) enum Upload {
     Done {
         digest: Digest,
-        pushed: usize,
+        pushed: Vec<usize>,
         existing: usize,
     },
     /// The tag has an image already, and it may not be moved.
