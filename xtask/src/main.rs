@@ -6,18 +6,18 @@
 mod cargo;
 mod cli;
 mod docker;
-#[cfg(feature = "ecr")]
+#[cfg(feature = "cloud")]
 mod ecr;
 mod faults;
 mod image;
-#[cfg(feature = "ecr")]
+#[cfg(feature = "cloud")]
 mod log;
 mod postgres;
 mod process;
 mod project;
 mod proxy;
 mod python;
-#[cfg(feature = "ecr")]
+#[cfg(feature = "cloud")]
 mod secret;
 mod settings;
 mod tasks;

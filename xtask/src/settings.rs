@@ -1,6 +1,6 @@
 //! Settings that hold for more than one run: flag, environment, `xtask/release.yaml`, default, the first that is set.
 
-#[cfg_attr(not(feature = "ecr"), expect(dead_code, reason = "for the tasks of the build with the feature"))]
+#[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "for the tasks of the build with the feature"))]
 pub(crate) mod ecr;
 
 use anyhow::{Context, bail};
@@ -117,7 +117,7 @@ impl Settings {
     }
 
     /// With those of the registry.
-    #[cfg(feature = "ecr")]
+    #[cfg(feature = "cloud")]
     pub(crate) fn read_with_ecr(
         image: &ImageFlags,
         registry: &ecr::EcrFlags,

@@ -1,6 +1,6 @@
 //! What the user sees: results on stdout; steps, notes and errors on stderr, in cargo's own shape.
 
-#[cfg(feature = "ecr")]
+#[cfg(feature = "cloud")]
 pub(crate) mod layers;
 
 use std::io::IsTerminal;

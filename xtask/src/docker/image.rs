@@ -53,7 +53,7 @@ impl Docker {
     }
 
     /// What an image is now, here or, where it is not here yet, in its registry.
-    #[cfg(feature = "ecr")]
+    #[cfg(feature = "cloud")]
     pub(crate) async fn digest_of(&self, image: &str) -> anyhow::Result<String> {
         if let Ok(inspected) = self.api.inspect_image(image).await {
             let digest = inspected.repo_digests.and_then(|digests| digests.into_iter().next());

@@ -6,9 +6,9 @@ mod buildkit;
 mod endpoint;
 mod http;
 pub(crate) mod image;
-#[cfg(feature = "ecr")]
+#[cfg(feature = "cloud")]
 pub(crate) mod login;
-#[cfg(feature = "ecr")]
+#[cfg(feature = "cloud")]
 pub(crate) mod push;
 pub(crate) mod run;
 

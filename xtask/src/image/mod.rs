@@ -4,12 +4,12 @@ pub(crate) mod binary;
 pub(crate) mod context;
 pub(crate) mod ecr_host;
 mod elf;
-#[cfg(feature = "ecr")]
+#[cfg(feature = "cloud")]
 pub(crate) mod identity;
-#[cfg(feature = "ecr")]
+#[cfg(feature = "cloud")]
 pub(crate) mod inputs;
-#[cfg(feature = "ecr")]
+#[cfg(feature = "cloud")]
 pub(crate) mod manifest;
-#[cfg_attr(not(feature = "ecr"), expect(dead_code, reason = "for the tasks of the build with the feature"))]
+#[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "for the tasks of the build with the feature"))]
 pub(crate) mod name;
 pub(crate) mod provenance;

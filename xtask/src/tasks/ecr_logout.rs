@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     ecr: EcrFlags,
 }
 
-#[cfg(feature = "ecr")]
+#[cfg(feature = "cloud")]
 pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project) -> anyhow::Result<()> {
     use crate::docker::login::Store;
     use crate::ecr::Ecr;

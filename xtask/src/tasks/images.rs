@@ -18,10 +18,10 @@ pub(crate) struct Arguments {
     ecr: EcrFlags,
 }
 
-#[cfg(feature = "ecr")]
+#[cfg(feature = "cloud")]
 pub(crate) use listing::run;
 
-#[cfg(feature = "ecr")]
+#[cfg(feature = "cloud")]
 mod listing {
     use anyhow::{Context, bail};
     use futures_util::{StreamExt, TryStreamExt};

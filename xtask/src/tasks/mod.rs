@@ -4,7 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod build_image;
 pub(crate) mod completions;
 pub(crate) mod database;
-#[cfg(feature = "ecr")]
+#[cfg(feature = "cloud")]
 mod ecr_access;
 pub(crate) mod ecr_login;
 pub(crate) mod ecr_logout;
@@ -14,20 +14,20 @@ pub(crate) mod new_migration;
 pub(crate) mod push_image;
 pub(crate) mod run_migrations;
 pub(crate) mod test;
-#[cfg(not(feature = "ecr"))]
-mod with_ecr;
+#[cfg(not(feature = "cloud"))]
+mod with_cloud;
 
 use std::process::ExitCode;
 
 use crate::cli::Task;
-#[cfg(feature = "ecr")]
+#[cfg(feature = "cloud")]
 use crate::log;
 use crate::project::Project;
 
 /// Runs one task. A task that hands on another program's exit code returns it; every other one succeeds or fails.
 pub(crate) async fn run(task: Task) -> anyhow::Result<ExitCode> {
     let project = Project::find()?;
-    #[cfg(feature = "ecr")]
+    #[cfg(feature = "cloud")]
     if matches!(task, Task::EcrLogin(_) | Task::EcrLogout(_) | Task::PushImage(_) | Task::Images(_)) {
         log::start();
     }
@@ -39,17 +39,17 @@ pub(crate) async fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::RunMigrations(arguments) => return run_migrations::run(arguments, &project).await,
         Task::Database(arguments) => return database::run(arguments, &project).await,
         Task::BuildImage(arguments) => build_image::run(&arguments, &project).await?,
-        #[cfg(feature = "ecr")]
+        #[cfg(feature = "cloud")]
         Task::EcrLogin(arguments) => ecr_login::run(&arguments, &project).await?,
-        #[cfg(feature = "ecr")]
+        #[cfg(feature = "cloud")]
         Task::EcrLogout(arguments) => ecr_logout::run(&arguments, &project).await?,
-        #[cfg(feature = "ecr")]
+        #[cfg(feature = "cloud")]
         Task::PushImage(arguments) => push_image::run(&arguments, &project).await?,
-        #[cfg(feature = "ecr")]
+        #[cfg(feature = "cloud")]
         Task::Images(arguments) => images::run(&arguments, &project).await?,
-        #[cfg(not(feature = "ecr"))]
+        #[cfg(not(feature = "cloud"))]
         Task::EcrLogin(_) | Task::EcrLogout(_) | Task::PushImage(_) | Task::Images(_) => {
-            return with_ecr::run_again(&project);
+            return with_cloud::run_again(&project);
         }
         Task::Completions(arguments) => completions::run(&arguments)?,
     }

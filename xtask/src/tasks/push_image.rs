@@ -1,12 +1,12 @@
 //! `cargo xtask push-image`: the image, in ECR, proved to be there; built once, promoted ever after.
 
-#[cfg(feature = "ecr")]
+#[cfg(feature = "cloud")]
 mod attempt;
-#[cfg(feature = "ecr")]
+#[cfg(feature = "cloud")]
 mod outcome;
-#[cfg(feature = "ecr")]
+#[cfg(feature = "cloud")]
 mod release;
-#[cfg(feature = "ecr")]
+#[cfg(feature = "cloud")]
 mod source;
 
 use crate::settings::ImageFlags;
@@ -50,7 +50,7 @@ pub(crate) struct Arguments {
     ecr: EcrFlags,
 }
 
-#[cfg(feature = "ecr")]
+#[cfg(feature = "cloud")]
 pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project) -> anyhow::Result<()> {
     use anyhow::Context;
 

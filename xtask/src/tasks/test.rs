@@ -125,7 +125,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
 fn suites(scope: Scope, with_ecr: bool) -> Vec<Vec<&'static str>> {
     let mut usual = vec!["test", "--workspace", "--locked", "--no-fail-fast"];
     if with_ecr {
-        usual.extend(["--features", "xtask/ecr"]);
+        usual.extend(["--features", "xtask/cloud"]);
     }
     match scope {
         Scope::Usual => vec![usual],

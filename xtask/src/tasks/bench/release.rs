@@ -176,7 +176,7 @@ fn with_ecr(project: &Project) -> anyhow::Result<PathBuf> {
             "--package",
             "xtask",
             "--features",
-            "ecr",
+            "cloud",
             "--message-format=json-render-diagnostics",
         ])
         .stdin(Stdio::null())
@@ -184,7 +184,7 @@ fn with_ecr(project: &Project) -> anyhow::Result<PathBuf> {
         .output()
         .context("cannot run cargo")?;
     if !output.status.success() {
-        bail!("xtask does not compile with the feature `ecr`; cargo says why above");
+        bail!("xtask does not compile with the feature `cloud`; cargo says why above");
     }
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut executables = text.lines().filter_map(|line| {

@@ -60,11 +60,15 @@ pub(super) fn all(tree: &Tree, mode: Mode) -> Vec<Check> {
     vec![
         cargo("rustfmt", "Rust code", if fix { &["fmt", "--all"] } else { &["fmt", "--all", "--check"] }),
         cargo("clippy", "Rust code, Cargo.lock up to date", &clippy(&["--all-targets"], mode)),
-        cargo("clippy (ecr)", "xtask with AWS", &clippy(&["--features", "xtask/ecr", "--all-targets"], mode)),
+        cargo(
+            "clippy (cloud)",
+            "xtask with AWS and Kubernetes",
+            &clippy(&["--features", "xtask/cloud", "--all-targets"], mode),
+        ),
         cargo(
             "clippy (docker)",
             "the tests that need Docker",
-            &clippy(&["--features", "xtask/ecr", "--test", "docker", "--test", "ecr_docker"], mode),
+            &clippy(&["--features", "xtask/cloud", "--test", "docker", "--test", "ecr_docker"], mode),
         ),
         tool("squawk", &[], "SQL scripts", tree.matching(is_script), false),
         tool("actionlint", &["-shellcheck=", "-pyflakes="], "workflows", workflows.clone(), false),

@@ -1,4 +1,4 @@
-//! The tasks that talk to AWS are compiled when they are first asked for: what the others need builds in half the time.
+//! What talks to AWS or Kubernetes is compiled when it is first asked for: what the other tasks need builds in half the time.
 
 use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
@@ -10,12 +10,15 @@ use crate::{cargo, ui};
 
 /// Runs the same command line with the build that has the feature, in the place of this process.
 pub(super) fn run_again(project: &Project) -> anyhow::Result<ExitCode> {
-    let stamp = project.target().join("xtask/has-ecr");
+    let stamp = project.target().join("xtask/has-cloud");
     let is_first = !stamp.exists();
     let mut command = cargo::command(project);
-    command.args(["run", "--package", "xtask", "--features", "ecr"]);
+    command.args(["run", "--package", "xtask", "--features", "cloud"]);
     if is_first {
-        ui::note("Compiling", "what talks to AWS; the first such task takes a minute or two longer");
+        ui::note(
+            "Compiling",
+            "what talks to AWS and Kubernetes; the first such task takes a minute or two longer",
+        );
         std::fs::create_dir_all(project.target().join("xtask")).context("cannot make target/xtask")?;
         std::fs::write(&stamp, "").with_context(|| format!("cannot write {}", stamp.display()))?;
     } else {
