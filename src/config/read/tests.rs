@@ -1,5 +1,10 @@
-use super::*;
+use std::fs;
+
 use clap::Parser as _;
+
+use super::*;
+use crate::config::{Address, Roots, Server, Ssl, Task};
+use crate::revision::Revision;
 
 const GOOD: [(&str, &str); 5] = [
     ("POSTGRES_HOST", "db"),

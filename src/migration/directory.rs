@@ -1,0 +1,208 @@
+//! A directory's file names → which files make up which migration.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Direction, Version};
+use crate::error::ScriptProblem;
+
+/// The migrations of a directory, and what is wrong with the rest of it.
+///
+/// # Errors
+/// Where the directory can't be read at all.
+pub(super) fn list(directory: &Path) -> Result<(BTreeMap<Version, Pair>, Vec<ScriptProblem>), ScriptProblem> {
+    let names =
+        file_names(directory).map_err(|error| ScriptProblem::file(directory, directory_problem(&error)))?;
+    Ok(pair_up(directory, &names))
+}
+
+fn file_names(directory: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        // Kubernetes mounts a ConfigMap's files as links.
+        if kind.is_file() || (kind.is_symlink() && fs::metadata(entry.path())?.is_file()) {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn directory_problem(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "is not there; set MIGRATIONS_DIR to the directory that holds the migrations".to_owned()
+        }
+        io::ErrorKind::NotADirectory => "is not a directory".to_owned(),
+        _ => unreadable(error),
+    }
+}
+
+pub(super) fn unreadable(error: &io::Error) -> String {
+    format!("can't be read: {error}")
+}
+
+/// What a file name says.
+#[derive(Debug, PartialEq, Eq)]
+struct Name {
+    version: Version,
+    description: String,
+    direction: Direction,
+    reversible: bool,
+}
+
+/// The paths of one migration.
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub(super) description: String,
+    pub(super) up: PathBuf,
+    pub(super) down: Option<PathBuf>,
+}
+
+/// `None` for a file that is no script, such as a README.
+fn parse_name(name: &str) -> Option<Result<Name, String>> {
+    if name.starts_with('.') {
+        return None;
+    }
+    let Some(stem) = name.strip_suffix(".sql") else {
+        let upper = name.to_ascii_lowercase().ends_with(".sql");
+        return upper.then(|| Err("has its ending in capitals; rename it to end in .sql".to_owned()));
+    };
+    let (stem, direction, reversible) = if let Some(stem) = stem.strip_suffix(".up") {
+        (stem, Direction::Up, true)
+    } else if let Some(stem) = stem.strip_suffix(".down") {
+        (stem, Direction::Down, true)
+    } else {
+        (stem, Direction::Up, false)
+    };
+    let wrong = || Err("is not named <version>_<description>.up.sql, .down.sql or .sql".to_owned());
+    let Some((digits, description)) = stem.split_once('_') else { return Some(wrong()) };
+    if description.is_empty() || digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(wrong());
+    }
+    let Some(version) = digits.parse().ok().filter(|&number| number > 0) else {
+        return Some(Err(format!("has a version that is not a number from 1 to {}", i64::MAX)));
+    };
+    let description = description.replace('_', " ");
+    Some(Ok(Name { version: Version(version), description, direction, reversible }))
+}
+
+fn pair_up(directory: &Path, names: &[String]) -> (BTreeMap<Version, Pair>, Vec<ScriptProblem>) {
+    let mut problems = Vec::new();
+    let mut downs: BTreeMap<Version, (String, PathBuf)> = BTreeMap::new();
+    let mut ups: BTreeMap<Version, (Pair, bool)> = BTreeMap::new();
+    for name in names {
+        let path = directory.join(name);
+        let parsed = match parse_name(name) {
+            None => continue,
+            Some(Err(problem)) => {
+                problems.push(ScriptProblem::file(&path, problem));
+                continue;
+            }
+            Some(Ok(parsed)) => parsed,
+        };
+        let earlier = match parsed.direction {
+            Direction::Up => ups.get(&parsed.version).map(|(pair, _)| pair.up.clone()),
+            Direction::Down => downs.get(&parsed.version).map(|(_, path)| path.clone()),
+        };
+        if let Some(earlier) = earlier {
+            let problem = format!("has the version of {}; give one of them another", file_name(&earlier));
+            problems.push(ScriptProblem::file(&path, problem));
+            continue;
+        }
+        match parsed.direction {
+            Direction::Up => {
+                let pair = Pair { description: parsed.description, up: path, down: None };
+                ups.insert(parsed.version, (pair, parsed.reversible));
+            }
+            Direction::Down => {
+                downs.insert(parsed.version, (parsed.description, path));
+            }
+        }
+    }
+    for (version, (description, path)) in downs {
+        match ups.get_mut(&version) {
+            Some((pair, true)) if pair.description == description => pair.down = Some(path),
+            Some((pair, reversible)) => {
+                let why = if *reversible { "another description than" } else { "beside it the up-only" };
+                problems.push(ScriptProblem::file(&path, format!("has {why} {}", file_name(&pair.up))));
+            }
+            None => problems.push(ScriptProblem::file(&path, "has no up script beside it")),
+        }
+    }
+    let pairs = ups.into_iter().map(|(version, (pair, _))| (version, pair)).collect();
+    (pairs, problems)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let good = |version, description: &str, direction, reversible| {
+            Some(Ok(Name {
+                version: Version(version),
+                description: description.to_owned(),
+                direction,
+                reversible,
+            }))
+        };
+        for (name, expected) in [
+            ("20260102030405_add_phone.up.sql", good(20_260_102_030_405, "add phone", Direction::Up, true)),
+            ("0002_x.down.sql", good(2, "x", Direction::Down, true)),
+            ("3_only_up.sql", good(3, "only up", Direction::Up, false)),
+            ("4_a.b-ü.sql", good(4, "a.b-ü", Direction::Up, false)),
+            ("README.md", None),
+            (".hidden.sql", None),
+        ] {
+            assert_eq!(parse_name(name), expected, "{name}");
+        }
+        for (name, part) in [
+            ("nonsense.sql", "is not named"),
+            ("12.sql", "is not named"),
+            ("12_.up.sql", "is not named"),
+            ("-1_x.sql", "is not named"),
+            ("+1_x.sql", "is not named"),
+            ("0_x.sql", "not a number from 1"),
+            ("9223372036854775808_x.sql", "not a number from 1"),
+            ("1_x.UP.SQL", "capitals"),
+        ] {
+            let problem = parse_name(name).unwrap().unwrap_err();
+            assert!(problem.contains(part), "{name}: {problem}");
+        }
+    }
+
+    #[test]
+    fn pairs() {
+        let problems = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+            let (_, problems) = pair_up(Path::new("m"), &names);
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert!(problems(&["1_a.up.sql", "1_a.down.sql", "2_b.sql", "notes.txt"]).is_empty());
+        for (names, expected) in [
+            (
+                &["1_a.up.sql", "1_b.up.sql"][..],
+                "m/1_b.up.sql has the version of 1_a.up.sql; give one of them another",
+            ),
+            (
+                &["01_a.sql", "1_a.up.sql"],
+                "m/1_a.up.sql has the version of 01_a.sql; give one of them another",
+            ),
+            (&["1_a.down.sql"], "m/1_a.down.sql has no up script beside it"),
+            (&["1_a.down.sql", "1_b.up.sql"], "m/1_a.down.sql has another description than 1_b.up.sql"),
+            (&["1_a.down.sql", "1_a.sql"], "m/1_a.down.sql has beside it the up-only 1_a.sql"),
+        ] {
+            assert_eq!(problems(names), [expected], "{names:?}");
+        }
+    }
+}
