@@ -1,6 +1,7 @@
 //! What the program runs on: arguments and environment, checked as a whole.
 
 mod environment;
+mod placeholder;
 mod read;
 
 use std::path::PathBuf;

@@ -73,6 +73,8 @@ pub struct Verdict {
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<Position>,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<Position>,
@@ -82,6 +84,16 @@ pub struct Verdict {
     head: Option<Version>,
     steps: usize,
     done: usize,
+}
+
+/// A step in the verdict's table.
+#[derive(Debug, Serialize)]
+pub struct VerdictRow {
+    version: Version,
+    description: String,
+    status: StepStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    milliseconds: Option<u64>,
 }
 
 /// One step of the plan.
@@ -221,6 +233,7 @@ impl Report {
             outcome: code.name(),
             exit_code: code as u8,
             command: self.command,
+            database: self.database.clone(),
             from: self.from,
             to: self.to,
             current: self.current,
@@ -228,6 +241,18 @@ impl Report {
             steps: steps.len(),
             done: steps.iter().filter(|step| step.status == StepStatus::Done).count(),
         }
+    }
+
+    /// The steps that were reached: what is left of the table when nobody has the log.
+    pub fn verdict_rows(&self) -> Vec<VerdictRow> {
+        let reached = self.steps().iter().filter(|step| step.status != StepStatus::Planned);
+        let row = |step: &StepReport| VerdictRow {
+            version: step.version,
+            description: step.description.clone(),
+            status: step.status,
+            milliseconds: step.milliseconds,
+        };
+        reached.map(row).collect()
     }
 }
 

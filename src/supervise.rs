@@ -48,7 +48,7 @@ pub fn usage(error: &clap::Error, environment: &Environment) -> ExitCode {
 
 fn leave_verdict(environment: &Environment, report: &Report, end: &Result<(), Error>) {
     let message = end.as_ref().err().map(ToString::to_string).unwrap_or_default();
-    verdict::leave(environment, &report.verdict(end), &message);
+    verdict::leave(environment, &report.verdict(end), &report.verdict_rows(), &message);
 }
 
 /// OUTPUT, read on its own, so that even a wrong configuration is reported as it was asked for.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::environment::{Environment, Value};
+use super::placeholder::{IS_ONE, is_placeholder};
 use super::{Command, Config, LogFormat, LogSettings, Output};
 use crate::cli::Args;
 use crate::error::{Error, Mistake};
@@ -80,6 +81,10 @@ impl Reader<'_> {
     fn required(&mut self, name: &str, what: &str) -> Option<String> {
         let before = self.mistakes.len();
         let text = self.text(name);
+        if text.as_deref().is_some_and(is_placeholder) {
+            self.wrong(name, format!("{IS_ONE}; set it to {what}"));
+            return None;
+        }
         if text.is_none() && self.mistakes.len() == before {
             self.wrong(name, format!("is missing; set it to {what}"));
         }

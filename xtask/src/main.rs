@@ -1,7 +1,7 @@
 //! `cargo xtask`: everything a person or a CI job does with this repository, as one program.
 //!
 //! `cli` is what can be typed, `tasks` has one file for each task, and the modules beside it each know one outside
-//! system (`docker`, `ecr`, `postgres`) or one pure subject (`image`).
+//! system (`docker`, `ecr`, `kubernetes`, `postgres`) or one pure subject (`image`).
 
 mod cargo;
 mod cli;
@@ -10,6 +10,7 @@ mod docker;
 mod ecr;
 mod faults;
 mod image;
+mod kubectl;
 #[cfg(feature = "cloud")]
 mod log;
 mod postgres;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::super::environment::{Environment, Value};
+use super::super::placeholder::{IS_ONE, is_placeholder};
 use super::super::{Address, Manners, Roots, Server, Ssl, Transaction};
 use super::{Reader, quoted};
 use crate::migration::Checksum;
@@ -90,6 +91,10 @@ impl Reader<'_> {
                 self.wrong("POSTGRES_PASSWORD", "is not UTF-8");
                 None
             }
+            (Value::Text(password), None) if is_placeholder(password.trim()) => {
+                self.wrong("POSTGRES_PASSWORD", format!("{IS_ONE}; set it to the role's password"));
+                None
+            }
             (Value::Text(password), None) => Some(Password::new(password.to_owned())),
         }
     }
@@ -115,6 +120,10 @@ impl Reader<'_> {
         }
         if password.is_empty() {
             self.wrong(NAME, format!("{} is empty", path.display()));
+            return None;
+        }
+        if is_placeholder(&password) {
+            self.wrong(NAME, format!("names {}, whose content {IS_ONE}", path.display()));
             return None;
         }
         if password.contains('\0') {

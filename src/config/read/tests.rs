@@ -35,6 +35,31 @@ fn server(more: &[(&'static str, &'static str)]) -> Server {
     }
 }
 
+/// The Secret's example is no password, in whatever way it reaches the job.
+#[test]
+fn the_example_of_the_secret_is_refused() {
+    let example = include_str!("../../../k8s/secret.example.yaml");
+    let value = |key: &str| {
+        let line = example.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap();
+        line.trim_start_matches(':').trim().to_owned()
+    };
+    let environment: Environment = GOOD
+        .into_iter()
+        .chain([
+            ("POSTGRES_USER", value("username").as_str()),
+            ("POSTGRES_PASSWORD", value("password").as_str()),
+        ])
+        .collect();
+    let args = Args::try_parse_from(["run-migrations", "upgrade", "head"]).unwrap();
+    match read(&args, &environment) {
+        Err(Error::Configuration(mistakes)) => {
+            let names: Vec<_> = mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
+            assert_eq!(names, ["POSTGRES_USER", "POSTGRES_PASSWORD"]);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn everything_missing_is_reported_at_once() {
     let mistakes = match read(&Args::default(), &Environment::default()) {
@@ -61,6 +86,16 @@ fn wrong_values_say_what_is_right() {
             "POSTGRES_SSLROOTCERT",
             "/nonexistent",
             "/nonexistent can't be read: No such file or directory (os error 2)",
+        ),
+        (
+            "POSTGRES_USER",
+            "<role>",
+            "is still the placeholder of an example; set it to the role to connect as",
+        ),
+        (
+            "POSTGRES_PASSWORD",
+            "<password>",
+            "is still the placeholder of an example; set it to the role's password",
         ),
         ("TRANSACTION", "all", "\"all\" is none of each, run"),
         ("LOCK_TIMEOUT", "5", "\"5\" is no duration; expected such as 500ms, 5s, 10m, 1h30m, or 0"),

@@ -4,6 +4,7 @@ mod checks;
 mod commands;
 mod finding;
 mod leaks;
+mod manifests;
 mod requirements;
 
 use std::path::PathBuf;
@@ -132,6 +133,28 @@ fn perform(
                 Outcome::Failed { output: lines.join("\n"), findings }
             }
         },
+        Work::Validate { manifests, kustomizations } => {
+            let environment = match tools {
+                Some(Ok(environment)) => environment,
+                Some(Err(error)) => return failure(format!("{error:#}")),
+                None => return failure("kubernetes-validate is not installed".to_owned()),
+            };
+            let _waiting = ui::quietly_waiting(check.name);
+            let rendered = match manifests::render(kustomizations, project) {
+                Ok(rendered) => rendered,
+                Err(error) => return failure(format!("{error:#}")),
+            };
+            let said = manifests::VERSIONS.iter().filter_map(|version| {
+                let mut command = Command::new(environment.join("bin/kubernetes-validate"));
+                command.args(["--strict", "--quiet", "--kubernetes-version", version]);
+                command.args(manifests).args(&rendered).current_dir(project.root());
+                execute(&mut command).map_or_else(|error| Some(format!("{error:#}")), Result::err)
+            });
+            match said.collect::<Vec<_>>() {
+                said if said.is_empty() => Outcome::Passed,
+                said => failure(said.join("\n")),
+            }
+        }
         Work::Run(program, arguments) => {
             let mut command = match (program, tools) {
                 (Program::Cargo, _) => cargo::command(project),

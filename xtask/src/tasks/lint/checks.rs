@@ -25,6 +25,11 @@ pub(super) struct Check {
 pub(super) enum Work {
     Run(Program, Vec<String>),
     Look(fn(&Tree) -> Vec<Finding>),
+    /// Manifests, and kustomizations that are rendered first.
+    Validate {
+        manifests: Vec<String>,
+        kustomizations: Vec<String>,
+    },
     /// There is no such file.
     Nothing,
 }
@@ -38,7 +43,7 @@ pub(super) enum Program {
 
 impl Check {
     pub(super) fn needs_tools(&self) -> bool {
-        matches!(self.work, Work::Run(Program::Tool(_), _))
+        matches!(self.work, Work::Run(Program::Tool(_), _) | Work::Validate { .. })
     }
 }
 
@@ -80,12 +85,9 @@ pub(super) fn all(tree: &Tree, mode: Mode) -> Vec<Check> {
             true,
         ),
         tool("hadolint", &[], "Dockerfiles", tree.matching(is_dockerfile), false),
-        tool(
-            "kubernetes-validate",
-            &["--strict", "--quiet"],
-            "Kubernetes manifests",
+        validate(
             tree.matching(|path| is_yaml(path) && is_manifest(path, &tree.text(path))),
-            false,
+            tree.matching(|path| path.ends_with("/kustomization.yaml")),
         ),
         tool(
             "shellcheck",
@@ -126,6 +128,17 @@ fn tool(name: &'static str, options: &[&str], what: &str, files: Vec<String>, fi
     Check { name, what, fixable, work: Work::Run(Program::Tool(name), arguments) }
 }
 
+fn validate(manifests: Vec<String>, kustomizations: Vec<String>) -> Check {
+    let what = "Kubernetes manifests".to_owned();
+    let (what, work) = match (manifests.len(), kustomizations.len()) {
+        (0, 0) => (what, Work::Nothing),
+        (files, rendered) => {
+            (format!("{what} ({files}), rendered ({rendered})"), Work::Validate { manifests, kustomizations })
+        }
+    };
+    Check { name: "kubernetes-validate", what, fixable: false, work }
+}
+
 fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
@@ -147,10 +160,11 @@ fn is_yaml(path: &str) -> bool {
     path.ends_with(".yaml") || path.ends_with(".yml")
 }
 
-/// What a cluster would take. A kustomization is read by kubectl alone, and has no schema.
+/// What a cluster would take. A kustomization is read by kubectl alone, and has no schema; what lies beside the one of
+/// an overlay is a patch, no whole object.
 fn is_manifest(path: &str, text: &str) -> bool {
     let has = |key: &str| text.lines().any(|line| line.starts_with(key));
-    !path.contains("kustomization.") && has("apiVersion:") && has("kind:")
+    !path.contains("kustomization.") && !path.contains("/overlays/") && has("apiVersion:") && has("kind:")
 }
 
 fn is_shell(path: &str, text: impl Fn() -> String) -> bool {
@@ -176,6 +190,7 @@ mod tests {
             ("Dockerfile", "", "dockerfile"),
             ("tests/Dockerfile.test", "", "dockerfile"),
             ("kubernetes/job.yaml", "apiVersion: batch/v1\nkind: Job\n", "manifest"),
+            ("kubernetes/overlays/a/job.yaml", "apiVersion: batch/v1\nkind: Job\n", ""),
             ("kubernetes/kustomization.yaml", "apiVersion: v1beta1\nkind: Kustomization\n", ""),
             ("xtask/release.yaml", "# image: a\n", ""),
             (".ci/run", "#!/usr/bin/env bash\n", "shell"),
