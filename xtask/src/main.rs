@@ -9,6 +9,7 @@ mod docker;
 #[cfg(feature = "cloud")]
 mod ecr;
 mod faults;
+mod github;
 mod image;
 mod kubectl;
 #[cfg(feature = "cloud")]

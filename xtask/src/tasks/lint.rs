@@ -5,9 +5,10 @@ mod commands;
 mod finding;
 mod leaks;
 mod manifests;
+mod page;
 mod requirements;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::{Context, bail};
 use sha2::{Digest, Sha256};
 
+use crate::github::{self, Annotation};
 use crate::project::Project;
 use crate::{cargo, process, python, ui};
 use checks::{Check, Mode, Program, Work};
@@ -30,7 +32,7 @@ Examples:
   cargo xtask lint          check, change nothing
   cargo xtask lint --fix    repair what can be repaired, report the rest
 
-Environment: GITHUB_ACTIONS=true also prints findings as annotations; NO_COLOR and CLICOLOR_FORCE; CARGO_TARGET_DIR
+Environment: GITHUB_ACTIONS=true also prints findings as annotations, and writes the job's page; NO_COLOR and CLICOLOR_FORCE; CARGO_TARGET_DIR
 and PIP_* as cargo and pip read them.")]
 pub(crate) struct Arguments {
     /// Repair what the tools can repair
@@ -43,15 +45,17 @@ pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()
     let tree = Tree::read(project)?;
     let checks = checks::all(&tree, mode);
     let tools = checks.iter().any(Check::needs_tools).then(|| tools(project));
-    let mut failed = Vec::new();
+    let mut results = Vec::new();
     for check in &checks {
         let start = Instant::now();
         let outcome = perform(check, project, &tree, tools.as_ref());
         report(check, &outcome, start.elapsed());
-        if let Outcome::Failed { .. } = outcome {
-            failed.push(check);
-        }
+        results.push((check, outcome, start.elapsed()));
     }
+    github::summarize(&page::page(&results))?;
+    let is_failed =
+        |(_, outcome, _): &&(&Check, Outcome, Duration)| matches!(outcome, Outcome::Failed { .. });
+    let failed: Vec<&Check> = results.iter().filter(is_failed).map(|(check, ..)| *check).collect();
     if failed.is_empty() {
         return Ok(());
     }
@@ -106,6 +110,7 @@ impl Tree {
 enum Outcome {
     Passed,
     Nothing,
+    NotInstalled(&'static str),
     Failed { output: String, findings: Vec<Finding> },
 }
 
@@ -126,6 +131,7 @@ fn perform(
 ) -> Outcome {
     match &check.work {
         Work::Nothing => Outcome::Nothing,
+        Work::NotInstalled(how) => Outcome::NotInstalled(how),
         Work::Look(look) => match look(tree) {
             findings if findings.is_empty() => Outcome::Passed,
             findings => {
@@ -158,9 +164,7 @@ fn perform(
         Work::Run(program, arguments) => {
             let mut command = match (program, tools) {
                 (Program::Cargo, _) => cargo::command(project),
-                (Program::Tool(name), Some(Ok(environment))) => {
-                    Command::new(environment.join("bin").join(name))
-                }
+                (Program::Tool(name), Some(Ok(environment))) => tool(&environment.join("bin"), name),
                 (Program::Tool(_), Some(Err(error))) => return failure(format!("{error:#}")),
                 (Program::Tool(name), None) => return failure(format!("{name} is not installed")),
             };
@@ -175,6 +179,18 @@ fn perform(
             }
         }
     }
+}
+
+/// Tools find each other: actionlint asks shellcheck.
+fn tool(directory: &Path, name: &str) -> Command {
+    let mut command = Command::new(directory.join(name));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories = std::iter::once(directory.to_owned()).chain(std::env::split_paths(&path));
+    // A directory with a colon in its name can't be in PATH; the tool then runs without its neighbours.
+    if let Ok(path) = std::env::join_paths(directories) {
+        command.env("PATH", path);
+    }
+    command
 }
 
 fn failure(output: String) -> Outcome {
@@ -200,12 +216,13 @@ fn execute(command: &mut Command) -> anyhow::Result<Result<(), String>> {
 fn report(check: &Check, outcome: &Outcome, took: Duration) {
     let (mark, colour) = match outcome {
         Outcome::Passed => ("✓", AnsiColor::Green),
-        Outcome::Nothing => ("–", AnsiColor::Yellow),
+        Outcome::Nothing | Outcome::NotInstalled(_) => ("–", AnsiColor::Yellow),
         Outcome::Failed { .. } => ("✗", AnsiColor::Red),
     };
     let style = Style::new().fg_color(Some(colour.into())).bold();
     let what = match outcome {
         Outcome::Nothing => format!("nothing to check: no {}", check.what),
+        Outcome::NotInstalled(how) => format!("left out: not installed ({how})"),
         _ => check.what.clone(),
     };
     let seconds = format!("{:.1} s", took.as_secs_f64());
@@ -214,10 +231,8 @@ fn report(check: &Check, outcome: &Outcome, took: Duration) {
         for line in output.lines() {
             anstream::eprintln!("    {line}");
         }
-        if std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true") {
-            for finding in findings {
-                ui::result(&finding.annotation(check.name));
-            }
+        for Finding { path, line, message } in findings {
+            github::annotate(&Annotation { path, line: *line, title: check.name, message });
         }
     }
 }

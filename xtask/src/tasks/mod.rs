@@ -1,5 +1,6 @@
 //! One file for each task, short, to be read from top to bottom.
 
+pub(crate) mod attestation;
 pub(crate) mod bench;
 pub(crate) mod build_image;
 pub(crate) mod completions;
@@ -13,6 +14,7 @@ pub(crate) mod lint;
 pub(crate) mod new_migration;
 pub(crate) mod push_image;
 pub(crate) mod run_migrations;
+pub(crate) mod sbom;
 pub(crate) mod test;
 #[cfg(not(feature = "cloud"))]
 mod with_cloud;
@@ -28,7 +30,10 @@ use crate::project::Project;
 pub(crate) async fn run(task: Task) -> anyhow::Result<ExitCode> {
     let project = Project::find()?;
     #[cfg(feature = "cloud")]
-    if matches!(task, Task::EcrLogin(_) | Task::EcrLogout(_) | Task::PushImage(_) | Task::Images(_)) {
+    if matches!(
+        task,
+        Task::EcrLogin(_) | Task::EcrLogout(_) | Task::PushImage(_) | Task::Images(_) | Task::Attestation(_)
+    ) {
         log::start();
     }
     match task {
@@ -47,10 +52,17 @@ pub(crate) async fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::PushImage(arguments) => push_image::run(&arguments, &project).await?,
         #[cfg(feature = "cloud")]
         Task::Images(arguments) => images::run(&arguments, &project).await?,
+        #[cfg(feature = "cloud")]
+        Task::Attestation(arguments) => attestation::run(&arguments, &project).await?,
         #[cfg(not(feature = "cloud"))]
-        Task::EcrLogin(_) | Task::EcrLogout(_) | Task::PushImage(_) | Task::Images(_) => {
+        Task::EcrLogin(_)
+        | Task::EcrLogout(_)
+        | Task::PushImage(_)
+        | Task::Images(_)
+        | Task::Attestation(_) => {
             return with_cloud::run_again(&project);
         }
+        Task::Sbom(arguments) => sbom::run(&arguments, &project)?,
         Task::Completions(arguments) => completions::run(&arguments)?,
     }
     Ok(ExitCode::SUCCESS)

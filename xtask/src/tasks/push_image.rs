@@ -7,7 +7,7 @@ mod outcome;
 #[cfg(feature = "cloud")]
 mod release;
 #[cfg(feature = "cloud")]
-mod source;
+pub(super) mod source;
 
 use crate::settings::ImageFlags;
 use crate::settings::ecr::EcrFlags;
@@ -83,6 +83,7 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
     let release = Release { project, settings: &settings, registry: &registry, ecr: &ecr, source: &source };
     let outcome = release.run(&tags).await?;
     outcome.summarize();
+    outcome.set_outputs()?;
     ui::result(&if arguments.json {
         serde_json::to_string_pretty(&outcome).context("the result can't be written")?
     } else {

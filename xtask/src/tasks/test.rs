@@ -2,6 +2,7 @@
 
 mod certificates;
 pub(crate) mod emulator;
+mod failures;
 mod needs;
 pub(crate) mod server;
 mod suite;
@@ -13,7 +14,7 @@ use anyhow::{Context, bail};
 use crate::faults::{self, Campaign};
 use crate::process::Signals;
 use crate::project::Project;
-use crate::{cargo, ui};
+use crate::{cargo, github, ui};
 use emulator::Emulator;
 use needs::{Needs, Scope};
 use server::TestServer;
@@ -117,6 +118,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     if !all_well && tally.failed == 0 {
         ui::warning("cargo failed before every test had run; it says why above");
     }
+    github::summarize(&tally.page())?;
     ui::result(&tally.to_string());
     Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -2,6 +2,7 @@
 
 use super::finding::Finding;
 use super::{Tree, commands, leaks, requirements};
+use crate::process;
 
 /// Whether files may be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(super) enum Work {
     },
     /// There is no such file.
     Nothing,
+    /// What is too long to install for every lint, and the command that installs it.
+    NotInstalled(&'static str),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,12 +79,14 @@ pub(super) fn all(tree: &Tree, mode: Mode) -> Vec<Check> {
             &clippy(&["--features", "xtask/cloud", "--test", "docker", "--test", "ecr_docker"], mode),
         ),
         tool("squawk", &[], "SQL scripts", tree.matching(is_script), false),
-        tool("actionlint", &["-shellcheck=", "-pyflakes="], "workflows", workflows.clone(), false),
+        dependencies(),
+        // It finds shellcheck beside itself; there is no Python in workflows.
+        tool("actionlint", &["-pyflakes="], "workflows and the shell in them", workflows.clone(), false),
         tool(
             "zizmor",
-            if fix { &["--offline", "--no-progress", "--fix"] } else { &["--offline", "--no-progress"] },
-            "workflows",
-            workflows,
+            &[ZIZMOR, if fix { &["--fix"] } else { &[] }].concat(),
+            "workflows and Dependabot's settings",
+            [workflows, tree.matching(|path| path == ".github/dependabot.yml")].concat(),
             true,
         ),
         tool("hadolint", &[], "Dockerfiles", tree.matching(is_dockerfile), false),
@@ -107,6 +112,24 @@ pub(super) fn all(tree: &Tree, mode: Mode) -> Vec<Check> {
         look("requirements", "pinned Python tools are those that are asked for", requirements::look),
         look("leaks", "no file names this machine or a mirror of a registry", leaks::look),
     ]
+}
+
+const ZIZMOR: &[&str] = &["--offline", "--no-progress", "--persona=pedantic"];
+
+/// Advisories are left to CI: their database comes from GitHub.
+fn dependencies() -> Check {
+    let arguments = ["deny", "--workspace", "--all-features", "check", "bans", "licenses", "sources"];
+    let work = if process::find("cargo-deny").is_some() {
+        Work::Run(Program::Cargo, owned(&arguments))
+    } else {
+        Work::NotInstalled("cargo install --locked cargo-deny")
+    };
+    Check {
+        name: "cargo-deny",
+        what: "licences and sources of dependencies".to_owned(),
+        fixable: false,
+        work,
+    }
 }
 
 /// The tests that need Docker are no part of `--all-targets`. All runs select the same packages, and two the same

@@ -16,21 +16,6 @@ impl fmt::Display for Finding {
     }
 }
 
-impl Finding {
-    /// <https://docs.github.com/actions/reference/workflow-commands-for-github-actions#setting-an-error-message>
-    pub(super) fn annotation(&self, title: &str) -> String {
-        let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-        let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
-        format!(
-            "::error file={},line={},title={}::{}",
-            property(&self.path),
-            self.line,
-            property(title),
-            data(&self.message)
-        )
-    }
-}
-
 /// Reads two shapes: `path:line[:column][:] message`, and rustc's, which squawk and zizmor share, of a headline and
 /// `--> path:line:column` below it. Paths below the root are made relative to it.
 pub(super) fn parse(output: &str, root: &Path) -> Vec<Finding> {
@@ -101,11 +86,5 @@ mod tests {
             });
             assert_eq!(parse(output, Path::new("/project")), Vec::from_iter(expected), "{output}");
         }
-    }
-
-    #[test]
-    fn an_annotation_is_one_line() {
-        let finding = Finding { path: "a,b".to_owned(), line: 1, message: "100 %\nsure".to_owned() };
-        assert_eq!(finding.annotation("x"), "::error file=a%2Cb,line=1,title=x::100 %25%0Asure");
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::ecr::images::Tagged;
 use crate::ecr::verify::PinnedImage;
 use crate::image::name::Tag;
-use crate::ui;
+use crate::{github, ui};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -105,6 +105,20 @@ impl Outcome {
             ui::note("identity", identity);
         }
         ui::done("Verified", format!("ECR holds {} for {}", self.digest, self.platform));
+    }
+}
+
+impl Outcome {
+    /// What the next steps of a workflow's job need.
+    pub(super) fn set_outputs(&self) -> anyhow::Result<()> {
+        let name = self.reference.split('@').next().unwrap_or(&self.reference);
+        let action = match self.action {
+            Action::Pushed { .. } => "pushed",
+            Action::Promoted => "promoted",
+        };
+        let outputs =
+            [("reference", &*self.reference), ("name", name), ("digest", &self.digest), ("action", action)];
+        github::set_outputs(&outputs)
     }
 }
 

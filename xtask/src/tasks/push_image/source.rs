@@ -14,7 +14,7 @@ use crate::project::Project;
 use crate::settings::Settings;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Source {
+pub(in crate::tasks) enum Source {
     /// Everything is committed, so what is built can be told by its inputs.
     Committed(Identity),
     /// Something is not, for the reason given.
@@ -22,7 +22,7 @@ pub(super) enum Source {
 }
 
 impl Source {
-    pub(super) async fn read(
+    pub(in crate::tasks) async fn read(
         project: &Project,
         settings: &Settings,
         allow_loose: bool,

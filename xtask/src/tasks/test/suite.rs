@@ -8,6 +8,7 @@ use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use super::failures::Failures;
 use crate::process::Signals;
 use crate::ui;
 
@@ -17,6 +18,7 @@ pub(super) struct Tally {
     pub(super) passed: u64,
     pub(super) failed: u64,
     pub(super) ignored: u64,
+    pub(super) failures: Failures,
 }
 
 impl fmt::Display for Tally {
@@ -26,6 +28,12 @@ impl fmt::Display for Tally {
 }
 
 impl Tally {
+    /// The page of a workflow's job.
+    pub(super) fn page(&self) -> String {
+        let mark = if self.failed == 0 { "✅" } else { "❌" };
+        format!("## {mark} Tests: {self}\n\n{}", self.failures.page())
+    }
+
     /// Counts a line such as `test result: ok. 5 passed; 0 failed; 1 ignored; …`; every other counts nothing.
     fn count(&mut self, line: &str) {
         let Some((_, result)) = line.split_once("test result: ") else { return };
@@ -75,6 +83,7 @@ pub(super) async fn run(
             line = lines.next_line() => match line.context("cannot read what the tests print")? {
                 Some(line) => {
                     tally.count(&line);
+                    tally.failures.read(&line);
                     ui::result(&line);
                 }
                 None => break,
@@ -109,7 +118,7 @@ mod tests {
         ] {
             tally.count(line);
         }
-        assert_eq!(tally, Tally { passed: 12, failed: 2, ignored: 1 });
+        assert_eq!((tally.passed, tally.failed, tally.ignored), (12, 2, 1));
         assert_eq!(tally.to_string(), "12 passed, 2 failed");
     }
 }

@@ -1,0 +1,89 @@
+//! GitHub Actions, seen from inside a step: annotations, the page of the job, outputs. Elsewhere nothing is written.
+
+#[cfg(feature = "cloud")]
+pub(crate) mod cli;
+#[cfg(feature = "cloud")]
+pub(crate) mod repository;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::ui;
+
+/// A message at a line of a file, which GitHub shows beside the change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Annotation<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) line: usize,
+    pub(crate) title: &'a str,
+    pub(crate) message: &'a str,
+}
+
+impl Annotation<'_> {
+    /// <https://docs.github.com/actions/reference/workflow-commands-for-github-actions#setting-an-error-message>
+    fn command(&self) -> String {
+        let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+        let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
+        format!(
+            "::error file={},line={},title={}::{}",
+            property(self.path),
+            self.line,
+            property(self.title),
+            data(self.message)
+        )
+    }
+}
+
+/// Whether a workflow runs this.
+pub(crate) fn is_running() -> bool {
+    std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true")
+}
+
+pub(crate) fn annotate(annotation: &Annotation<'_>) {
+    if is_running() {
+        ui::result(&annotation.command());
+    }
+}
+
+/// Adds Markdown to the page of the job.
+pub(crate) fn summarize(markdown: &str) -> anyhow::Result<()> {
+    append("GITHUB_STEP_SUMMARY", &format!("{}\n\n", markdown.trim_end()))
+}
+
+/// Sets outputs of the step; their values are single lines.
+#[cfg(feature = "cloud")]
+pub(crate) fn set_outputs(outputs: &[(&str, &str)]) -> anyhow::Result<()> {
+    let lines: String = outputs.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    append("GITHUB_OUTPUT", &lines)
+}
+
+fn append(variable: &str, text: &str) -> anyhow::Result<()> {
+    let path = std::env::var_os(variable).filter(|path| is_running() && !path.is_empty()).map(PathBuf::from);
+    let Some(path) = path else { return Ok(()) };
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {}, which {variable} names", path.display()))
+}
+
+/// Text for a cell of a Markdown table.
+pub(crate) fn cell(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_annotation_is_one_line() {
+        let annotation = Annotation { path: "a,b", line: 1, title: "x", message: "100 %\nsure" };
+        assert_eq!(annotation.command(), "::error file=a%2Cb,line=1,title=x::100 %25%0Asure");
+    }
+
+    #[test]
+    fn a_cell_stays_one() {
+        assert_eq!(cell("a|b\n<c>"), "a\\|b &lt;c>");
+    }
+}

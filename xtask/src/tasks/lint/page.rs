@@ -1,0 +1,56 @@
+//! The page of a workflow's job: every check in a line, then what was found.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::Outcome;
+use super::checks::Check;
+use crate::github::cell;
+
+pub(super) fn page(results: &[(&Check, Outcome, Duration)]) -> String {
+    let failed = results.iter().filter(|(_, outcome, _)| matches!(outcome, Outcome::Failed { .. })).count();
+    let mut text = match failed {
+        0 => format!("## ✅ Lint: all {} checks passed\n\n", results.len()),
+        _ => format!("## ❌ Lint: {failed} of {} checks failed\n\n", results.len()),
+    };
+    text.push_str("| | check | looks at | took |\n|---|---|---|--:|\n");
+    for (check, outcome, took) in results {
+        let mark = match outcome {
+            Outcome::Passed => "✅",
+            Outcome::Nothing | Outcome::NotInstalled(_) => "–",
+            Outcome::Failed { .. } => "❌",
+        };
+        let (name, mut what) = (cell(check.name), cell(&check.what));
+        if let Outcome::NotInstalled(_) = outcome {
+            what.push_str(" (not installed)");
+        }
+        let _ = writeln!(text, "| {mark} | {name} | {what} | {:.1} s |", took.as_secs_f64());
+    }
+    for (check, outcome, _) in results {
+        if let Outcome::Failed { output, .. } = outcome {
+            let _ = write!(text, "\n### {}\n\n````text\n{}\n````\n", check.name, output.trim_end());
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::checks::Work;
+    use super::*;
+
+    #[test]
+    fn what_failed_is_told_in_full() {
+        let check = |name| Check { name, what: "all".to_owned(), fixable: false, work: Work::Nothing };
+        let (a, b, c) = (check("a"), check("b"), check("c"));
+        let failed = Outcome::Failed { output: "x.sql:1: no\n".to_owned(), findings: Vec::new() };
+        let second = Duration::from_secs(1);
+        let results = [(&a, Outcome::Passed, second), (&b, failed, second), (&c, Outcome::Nothing, second)];
+        assert_eq!(
+            page(&results),
+            "## ❌ Lint: 1 of 3 checks failed\n\n| | check | looks at | took |\n|---|---|---|--:|\n\
+             | ✅ | a | all | 1.0 s |\n| ❌ | b | all | 1.0 s |\n| – | c | all | 1.0 s |\n\
+             \n### b\n\n````text\nx.sql:1: no\n````\n"
+        );
+    }
+}
