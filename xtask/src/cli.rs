@@ -48,6 +48,8 @@ pub(crate) enum Task {
     EcrLogout(tasks::ecr_logout::Arguments),
     PushImage(tasks::push_image::Arguments),
     Images(tasks::images::Arguments),
+    Release(tasks::release::Arguments),
+    Changelog(tasks::changelog::Arguments),
     Attestation(tasks::attestation::Arguments),
     Sbom(tasks::sbom::Arguments),
     Completions(tasks::completions::Arguments),

@@ -4,6 +4,7 @@
 //! system (`docker`, `ecr`, `kubernetes`, `postgres`) or one pure subject (`image`).
 
 mod cargo;
+mod changelog;
 mod cli;
 mod docker;
 #[cfg(feature = "cloud")]

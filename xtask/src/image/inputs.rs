@@ -24,6 +24,23 @@ const FILES: [&str; 9] = [
     "xtask/src/tasks/build_image.rs",
 ];
 
+/// All of it, for git.
+#[cfg(feature = "cloud")]
+pub(crate) const PATHS: [&str; 12] = [
+    ".cargo/config.toml",
+    "Cargo.lock",
+    "Cargo.toml",
+    "Dockerfile",
+    "LICENSE",
+    "migrations/*.sql",
+    "rust-toolchain.toml",
+    "src",
+    "xtask/Cargo.toml",
+    "xtask/src/docker/build.rs",
+    "xtask/src/image",
+    "xtask/src/tasks/build_image.rs",
+];
+
 /// Variables that cargo, rustc and C compilers read on top of files; also with `_` and more behind.
 const VARIABLES: [&str; 10] = [
     "AR",
@@ -116,6 +133,15 @@ fn files(directory: &Path, each: &mut impl FnMut(&Path) -> anyhow::Result<()>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "cloud")]
+    #[test]
+    fn git_is_told_the_same() {
+        let directories = ["src", "xtask/src/image", "migrations/*.sql"];
+        let mut paths: Vec<_> = FILES.into_iter().chain(directories).collect();
+        paths.sort_unstable();
+        assert_eq!(paths, PATHS);
+    }
 
     #[test]
     fn variables_are_told_apart() {

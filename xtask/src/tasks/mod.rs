@@ -3,6 +3,7 @@
 pub(crate) mod attestation;
 pub(crate) mod bench;
 pub(crate) mod build_image;
+pub(crate) mod changelog;
 pub(crate) mod completions;
 pub(crate) mod database;
 #[cfg(feature = "cloud")]
@@ -13,6 +14,7 @@ pub(crate) mod images;
 pub(crate) mod lint;
 pub(crate) mod new_migration;
 pub(crate) mod push_image;
+pub(crate) mod release;
 pub(crate) mod run_migrations;
 pub(crate) mod sbom;
 pub(crate) mod test;
@@ -32,7 +34,12 @@ pub(crate) async fn run(task: Task) -> anyhow::Result<ExitCode> {
     #[cfg(feature = "cloud")]
     if matches!(
         task,
-        Task::EcrLogin(_) | Task::EcrLogout(_) | Task::PushImage(_) | Task::Images(_) | Task::Attestation(_)
+        Task::EcrLogin(_)
+            | Task::EcrLogout(_)
+            | Task::PushImage(_)
+            | Task::Images(_)
+            | Task::Attestation(_)
+            | Task::Release(_)
     ) {
         log::start();
     }
@@ -59,9 +66,13 @@ pub(crate) async fn run(task: Task) -> anyhow::Result<ExitCode> {
         | Task::EcrLogout(_)
         | Task::PushImage(_)
         | Task::Images(_)
-        | Task::Attestation(_) => {
+        | Task::Attestation(_)
+        | Task::Release(_) => {
             return with_cloud::run_again(&project);
         }
+        #[cfg(feature = "cloud")]
+        Task::Release(arguments) => release::run(&arguments, &project).await?,
+        Task::Changelog(arguments) => changelog::run(&arguments, &project)?,
         Task::Sbom(arguments) => sbom::run(&arguments, &project)?,
         Task::Completions(arguments) => completions::run(&arguments)?,
     }

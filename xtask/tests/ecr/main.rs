@@ -7,5 +7,6 @@ mod helpers;
 mod images;
 mod login;
 mod promotion;
+mod release;
 mod secrets;
 mod support;

@@ -73,8 +73,13 @@ impl Repository {
 
     /// An image of a platform, without a Docker daemon: config, one layer, manifest. Its digest.
     pub(crate) fn image(&self, tag: &str, platform: &str, layer: &[u8]) -> String {
+        self.image_of("0123456789abcdef0123456789abcdef01234567", tag, platform, layer)
+    }
+
+    /// One that says which commit it was built from.
+    pub(crate) fn image_of(&self, commit: &str, tag: &str, platform: &str, layer: &[u8]) -> String {
         let (os, architecture) = platform.split_once('/').unwrap();
-        let labels = json!({"org.opencontainers.image.revision": "0123456789abcdef0123456789abcdef01234567"});
+        let labels = json!({"org.opencontainers.image.revision": commit});
         let config =
             json!({"os": os, "architecture": architecture, "config": {"Labels": labels}}).to_string();
         let manifest = json!({

@@ -5,6 +5,7 @@
 pub(crate) mod emulator;
 pub(crate) mod proxy;
 pub(crate) mod snapshot;
+pub(crate) mod tree;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,0 +1,45 @@
+//! Whether ECR holds the image that CI built of this commit.
+//!
+//! The identity tells it where this machine's compiler, linker and libc are those of CI. Elsewhere what the image says
+//! of itself does: the commit it was built from, and nothing that goes into an image has changed since.
+
+use anyhow::bail;
+
+use super::checks::Git;
+use crate::ecr::Ecr;
+use crate::ecr::images::Found;
+use crate::image::inputs;
+use crate::project::Project;
+use crate::settings::Settings;
+use crate::settings::ecr::EcrSettings;
+use crate::tasks::ecr_access;
+use crate::tasks::push_image::source::Source;
+
+/// How many of the newest images are looked into.
+const LOOKED_INTO: usize = 30;
+
+pub(super) async fn is_in_ecr(
+    git: &Git<'_>,
+    settings: &Settings,
+    registry: &EcrSettings,
+    project: &Project,
+) -> anyhow::Result<String> {
+    let ecr = Ecr::connect(registry).await?;
+    if let Ok(Source::Committed(identity)) = Source::read(project, settings, false).await
+        && let Found::Image(manifest) = ecr.by_tag(&identity.tag()?).await?
+    {
+        return Ok(ecr.name.pinned(&manifest.digest));
+    }
+    let credentials = ecr_access::credentials(&ecr).await?;
+    for image in ecr.list().await?.unwrap_or_default().iter().take(LOOKED_INTO) {
+        let described = ecr.describe(&image.digest, &credentials).await?;
+        let Some(commit) = described.and_then(|(config, _)| config.commit) else { continue };
+        let mut words = vec!["diff", "--quiet", &*commit, "HEAD", "--"];
+        words.extend(inputs::PATHS);
+        // git also fails where it does not know the commit, or it is no commit.
+        if git.say(&words).is_ok() {
+            return Ok(format!("{}, built from {commit}", ecr.name.pinned(&image.digest)));
+        }
+    }
+    bail!("{} holds no image of this commit; CI pushes it once main is green", ecr.name)
+}

@@ -1,0 +1,107 @@
+//! `release`: everything is checked, then the tag; `attestation`: who vouches for the image.
+
+use serde_json::json;
+
+use crate::support::emulator::{Repository, address};
+use crate::support::run;
+use crate::support::tree::Tree;
+
+const RUNS: &str = "repos/site/run-migrations/actions/workflows/ci.yml/runs";
+
+/// The tag an image of this tree has.
+fn identity(tree: &Tree) -> String {
+    let out = run(&mut tree.xtask("push-image --dry-run", "127.0.0.1:9")).succeeded();
+    out.stderr.trim().rsplit("identity ").next().unwrap().to_owned()
+}
+
+#[test]
+fn everything_that_is_missing_is_said_at_once_and_nothing_tagged() {
+    let tree = Tree::copy();
+    let repository = Repository::created("release-missing", "MUTABLE");
+    tree.git(&["checkout", "--quiet", "-b", "side"]);
+    std::fs::write(tree.root().join("new.txt"), "x").unwrap();
+    tree.answer(RUNS, &json!({"workflow_runs": [{"status": "in_progress", "html_url": "https://run"}]}));
+    let mut command = tree.xtask("release 9.9.9", &address());
+    run(command.env("ECR_REPOSITORY", &repository.0)).failed(&[
+        "v9.9.9 is not released; nothing was changed",
+        "committed: 1 changes are not",
+        "main: this is side",
+        "changelog: CHANGELOG.md has no section `## [9.9.9]`",
+        "CI: ci.yml still runs: https://run",
+        "holds no image of this commit",
+        "tag v9.9.9 is new",
+    ]);
+    assert_eq!(tree.git(&["tag", "--list"]), "");
+}
+
+#[test]
+fn a_release_is_a_tag_and_is_made_once() {
+    let tree = Tree::copy();
+    let repository = Repository::created("release", "MUTABLE");
+    tree.write_changelog("9.9.9");
+    repository.image(&identity(&tree), "linux/amd64", b"one");
+    tree.answer(RUNS, &json!({"workflow_runs": [{"status": "completed", "conclusion": "success", "html_url": "https://run"}]}));
+    let release = |words: &str| {
+        let mut command = tree.xtask(&format!("release {words}"), &address());
+        run(command.env("ECR_REPOSITORY", &repository.0))
+    };
+    release("9.9.9 --dry-run").succeeded().said(&["Would tag"]);
+    assert_eq!(tree.git(&["tag", "--list"]), "");
+    assert_eq!(release("9.9.9").succeeded().stdout, "v9.9.9\n");
+    let head = tree.git(&["rev-parse", "HEAD"]);
+    assert!(tree.git(&["ls-remote", "origin", "refs/tags/v9.9.9^{}"]).starts_with(&head));
+    release("9.9.9").failed(&["v9.9.9 is released already"]);
+    // A tag that could not be pushed is pushed by the next attempt.
+    tree.git(&["push", "--quiet", "--delete", "origin", "v9.9.9"]);
+    assert_eq!(release("v9.9.9").succeeded().stdout, "v9.9.9\n");
+    assert!(tree.git(&["ls-remote", "origin", "refs/tags/v9.9.9^{}"]).starts_with(&head));
+}
+
+#[test]
+fn an_image_of_another_machine_is_known_by_its_commit() {
+    let tree = Tree::copy();
+    let repository = Repository::created("release-elsewhere", "MUTABLE");
+    let commit = tree.git(&["rev-parse", "HEAD"]);
+    // What the changelog says goes into no image.
+    tree.write_changelog("9.9.9");
+    repository.image("latest", "linux/amd64", b"one");
+    let check = || {
+        let mut command = tree.xtask("release 9.9.9 --dry-run", &address());
+        run(command.env("ECR_REPOSITORY", &repository.0))
+    };
+    check().failed(&["holds no image of this commit"]);
+    let digest = repository.image_of(&commit, "other", "linux/amd64", b"two");
+    let said = check().stderr;
+    assert!(said.contains(&format!("{digest}, built from {commit}")), "{said}");
+    std::fs::write(tree.root().join("migrations/99990101000000_new.sql"), "SELECT 1;\n").unwrap();
+    tree.commit("Add a migration");
+    check().failed(&["holds no image of this commit"]);
+}
+
+#[test]
+fn who_attested_an_image_decides() {
+    let tree = Tree::copy();
+    let repository = Repository::created("attested", "MUTABLE");
+    let attestation = |words: &str| {
+        let mut command = tree.xtask(&format!("attestation {words}"), &address());
+        run(command.env("ECR_REPOSITORY", &repository.0))
+    };
+    assert_eq!(attestation("--required").succeeded().said(&["Not there"]).stdout, "");
+    let digest = repository.image(&identity(&tree), "linux/amd64", b"one");
+    assert_eq!(attestation("").succeeded().said(&["Not attested"]).stdout, "");
+    attestation("--required").failed(&["is in ECR, but nobody attested it", &digest]);
+    let attest = |workflow: &str, reference: &str| {
+        let workflow = format!("site/run-migrations/.github/workflows/{workflow}");
+        let line = json!({"digest": digest, "workflow": workflow, "ref": reference}).to_string();
+        std::fs::write(tree.github().join("attestations.json"), line).unwrap();
+    };
+    attest("other.yml", "refs/heads/main");
+    attestation("").failed(&["is attested, but not by this repository's ci.yml on main"]);
+    attest("ci.yml", "refs/heads/side");
+    attestation("--required").failed(&["is attested, but not by"]);
+    attest("ci.yml", "refs/heads/main");
+    assert!(attestation("--required").succeeded().stdout.trim().ends_with(&digest));
+    attest("release.yml", "refs/tags/v9.9.9");
+    attestation("--tag v9.9.8").failed(&["is attested, but not by"]);
+    attestation("--tag v9.9.9").succeeded().said(&["attested by release.yml for refs/tags/v9.9.9"]);
+}

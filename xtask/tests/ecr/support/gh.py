@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""Stands in for the GitHub CLI: what GitHub would know is in files below $GH_STATE.
+
+api/PATH.json      what the API answers to `gh api PATH` (the query is ignored)
+attestations.json  one line for each: digest, workflow, ref, predicate
+releases/TAG/      title, notes and assets of a release
+calls              one line for each call
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import sys
+
+state = pathlib.Path(os.environ["GH_STATE"])
+words = sys.argv[1:]
+with open(state / "calls", "a") as calls:
+    calls.write(json.dumps(words) + "\n")
+
+
+def option(name):
+    return words[words.index(name) + 1] if name in words else None
+
+
+def fail(message):
+    sys.exit(f"gh: {message}")
+
+
+def attestations():
+    path = state / "attestations.json"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def api(path):
+    path = path.partition("?")[0]
+    if "/attestations/" in path:
+        digest = path.rpartition("/")[2]
+        return json.dumps({"attestations": [one for one in attestations() if one["digest"] == digest]})
+    file = state / "api" / f"{path}.json"
+    return file.read_text() if file.exists() else fail("Not Found (HTTP 404)")
+
+
+def verify(file):
+    digest = "sha256:" + hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()
+    workflow, ref = option("--signer-workflow"), option("--source-ref")
+    if not any((one["digest"], one["workflow"], one["ref"]) == (digest, workflow, ref) for one in attestations()):
+        fail(f"no attestation of {digest} by {workflow} for {ref}")
+
+
+def release(what, tag):
+    place = state / "releases" / tag
+    if what == "view":
+        return json.dumps({"tagName": tag}) if place.is_dir() else fail("release not found")
+    if what == "create":
+        if place.exists():
+            fail("a release with the same tag name already exists")
+        place.mkdir(parents=True)
+    if option("--notes-file"):
+        shutil.copy(option("--notes-file"), place / "notes.md")
+    if what == "upload":
+        for asset in [word for word in words[3:] if not word.startswith("-") and os.path.exists(word)]:
+            shutil.copy(asset, place / os.path.basename(asset))
+
+
+match words:
+    case ["api", path]:
+        print(api(path))
+    case ["attestation", "verify", file, *_]:
+        verify(file)
+    case ["release", what, tag, *_]:
+        print(release(what, tag) or "")
+    case _:
+        fail(f"this is not GitHub: {words}")
