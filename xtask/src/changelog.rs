@@ -30,6 +30,7 @@ impl Version {
         Ok(Self(version.to_owned()))
     }
 
+    #[cfg(any(test, feature = "cloud"))]
     pub(crate) fn tag(&self) -> String {
         format!("v{}", self.0)
     }
