@@ -52,6 +52,7 @@ pub(crate) enum Task {
     Changelog(tasks::changelog::Arguments),
     Attestation(tasks::attestation::Arguments),
     Sbom(tasks::sbom::Arguments),
+    Setup(tasks::setup::Arguments),
     Completions(tasks::completions::Arguments),
 }
 

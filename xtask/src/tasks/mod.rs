@@ -17,6 +17,7 @@ pub(crate) mod push_image;
 pub(crate) mod release;
 pub(crate) mod run_migrations;
 pub(crate) mod sbom;
+pub(crate) mod setup;
 pub(crate) mod test;
 #[cfg(not(feature = "cloud"))]
 mod with_cloud;
@@ -40,6 +41,7 @@ pub(crate) async fn run(task: Task) -> anyhow::Result<ExitCode> {
             | Task::Images(_)
             | Task::Attestation(_)
             | Task::Release(_)
+            | Task::Setup(_)
     ) {
         log::start();
     }
@@ -67,11 +69,14 @@ pub(crate) async fn run(task: Task) -> anyhow::Result<ExitCode> {
         | Task::PushImage(_)
         | Task::Images(_)
         | Task::Attestation(_)
-        | Task::Release(_) => {
+        | Task::Release(_)
+        | Task::Setup(_) => {
             return with_cloud::run_again(&project);
         }
         #[cfg(feature = "cloud")]
         Task::Release(arguments) => release::run(&arguments, &project).await?,
+        #[cfg(feature = "cloud")]
+        Task::Setup(arguments) => setup::run(&arguments, &project).await?,
         Task::Changelog(arguments) => changelog::run(&arguments, &project)?,
         Task::Sbom(arguments) => sbom::run(&arguments, &project)?,
         Task::Completions(arguments) => completions::run(&arguments)?,

@@ -9,4 +9,5 @@ mod login;
 mod promotion;
 mod release;
 mod secrets;
+mod setup;
 mod support;

@@ -12,17 +12,22 @@ use crate::{python, ui};
 
 const REQUIREMENTS: [&str; 2] = ["hypercorn==0.18.0", "ministack==1.5.33"];
 
+/// What users set their accounts up with.
+const AWS_CLI: &str = "awscli==1.46.3";
+
 /// Listens on a free port of the loopback, where Docker pushes without TLS.
 #[derive(Debug)]
 pub(crate) struct Emulator {
     address: String,
     python: PathBuf,
+    aws: PathBuf,
     process: Child,
 }
 
 impl Emulator {
     pub(crate) fn start(project: &Project) -> anyhow::Result<Self> {
         let python = python::environment(project, "ministack", &REQUIREMENTS)?.join("bin/python");
+        let aws = python::environment(project, "awscli", &[AWS_CLI])?.join("bin");
         let _waiting = ui::waiting("Starting", "an emulator of ECR for this run");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free on 127.0.0.1")?;
         let port = listener.local_addr().context("a free port has no number")?.port();
@@ -44,7 +49,7 @@ impl Emulator {
             .stderr(Stdio::null())
             .spawn()
             .context("cannot start the emulator")?;
-        let mut emulator = Self { address, python, process };
+        let mut emulator = Self { address, python, aws, process };
         emulator.wait()?;
         Ok(emulator)
     }
@@ -89,8 +94,12 @@ impl Emulator {
     }
 
     /// What the tests read.
-    pub(crate) fn environment(&self) -> [(&'static str, String); 2] {
-        [("TEST_ECR", self.address.clone()), ("TEST_ECR_PYTHON", self.python.display().to_string())]
+    pub(crate) fn environment(&self) -> [(&'static str, String); 3] {
+        [
+            ("TEST_ECR", self.address.clone()),
+            ("TEST_ECR_PYTHON", self.python.display().to_string()),
+            ("TEST_AWS_BIN", self.aws.display().to_string()),
+        ]
     }
 }
 

@@ -64,9 +64,23 @@ def release(what, tag):
             shutil.copy(asset, place / os.path.basename(asset))
 
 
+def variable(what, name=None):
+    file = state / "variables.json"
+    known = json.loads(file.read_text()) if file.exists() else {}
+    if what == "list":
+        return json.dumps([{"name": name, "value": value} for name, value in known.items()])
+    file.write_text(json.dumps(known | {name: option("--body")}))
+
+
 match words:
     case ["api", path]:
         print(api(path))
+    case ["api", "--silent", "--method", "PUT", _]:
+        pass
+    case ["variable", "list", *_]:
+        print(variable("list"))
+    case ["variable", "set", name, *_]:
+        variable("set", name)
     case ["attestation", "verify", file, *_]:
         verify(file)
     case ["release", what, tag, *_]:

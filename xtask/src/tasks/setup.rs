@@ -1,0 +1,90 @@
+//! `cargo xtask setup github`: what AWS and GitHub have to be told once, so that the workflows can release.
+
+#[cfg(feature = "cloud")]
+mod check;
+#[cfg(feature = "cloud")]
+mod facts;
+#[cfg(feature = "cloud")]
+mod roles;
+#[cfg(feature = "cloud")]
+mod script;
+
+use crate::settings::ecr::EcrFlags;
+
+/// Set up what the workflows release with
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    Github(Github),
+}
+
+/// Print the commands that let this repository's workflows release: identity provider, three roles, variables
+///
+/// Changes nothing by itself: read what it prints, then pipe it to a shell that has the AWS CLI and gh. The roles trust
+/// the subject that GitHub really puts into this repository's tokens: the pusher on main, the promoter on tags v*, the
+/// deployer in the environment. --check compares with what is there and names every difference.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask setup github --cluster site > setup.sh    for a cluster in EKS; read it, then: sh setup.sh
+  cargo xtask setup github                              without a cluster: releases end with the digest
+  cargo xtask setup github --json                       the same as data
+  cargo xtask setup github --check
+
+Environment: GITHUB_REPOSITORY (else that of the remote `origin`), GH_TOKEN as gh reads it; the rest as `cargo xtask \
+ecr-login --help` has it.")]
+pub(crate) struct Github {
+    /// Environment of GitHub whose jobs may deploy
+    #[arg(long, value_name = "NAME", default_value = "production")]
+    environment: String,
+    /// Cluster in EKS where the job runs; without one nothing is deployed
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// Compare with what is there, print the differences
+    #[arg(long)]
+    check: bool,
+    /// Print JSON
+    #[arg(long, conflicts_with = "check")]
+    json: bool,
+    #[command(flatten)]
+    ecr: EcrFlags,
+}
+
+#[cfg(feature = "cloud")]
+pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project) -> anyhow::Result<()> {
+    use anyhow::{Context, bail};
+    use serde_json::json;
+
+    use crate::ui;
+
+    let What::Github(arguments) = &arguments.what;
+    let facts = facts::find(arguments, project).await?;
+    let roles = roles::all(&facts);
+    let variables = facts.variables();
+    if arguments.check {
+        let differences = check::differences(&facts, &roles, &variables)?;
+        if differences.is_empty() {
+            ui::done(
+                "As it should be",
+                format!("identity provider, roles and variables of {}", facts.repository),
+            );
+            return Ok(());
+        }
+        bail!("{} things are not as they should be\n  {}", differences.len(), differences.join("\n  "));
+    }
+    ui::result(&if arguments.json {
+        let variables: serde_json::Map<_, _> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        let roles: Vec<_> = roles.iter().map(roles::Role::json).collect();
+        let all = json!({"provider": facts.provider(), "roles": roles, "variables": variables});
+        serde_json::to_string_pretty(&all).context("the result can't be written")?
+    } else {
+        script::write(&facts, &roles, &variables)
+    });
+    Ok(())
+}

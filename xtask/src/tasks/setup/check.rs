@@ -1,0 +1,83 @@
+//! What is there, held against what should be; each difference with the command that mends it.
+
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+use super::facts::Facts;
+use super::roles::Role;
+use super::script;
+use crate::github::cli::gh;
+use crate::process;
+
+pub(super) fn differences(
+    facts: &Facts,
+    roles: &[Role],
+    variables: &[(&'static str, String)],
+) -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
+    let provider =
+        aws(&["iam", "get-open-id-connect-provider", "--open-id-connect-provider-arn", &facts.provider()])?;
+    match provider {
+        None => found.push(mend("AWS does not know GitHub as an identity provider", &script::provider(facts))),
+        Some(provider) if !holds(&provider["ClientIDList"], "sts.amazonaws.com") => found.push(mend(
+            "the identity provider has not the audience sts.amazonaws.com",
+            &format!(
+                "aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn {} --client-id sts.amazonaws.com",
+                facts.provider()
+            ),
+        )),
+        Some(_) => {}
+    }
+    for role in roles {
+        let Some(there) = aws(&["iam", "get-role", "--role-name", &role.name])? else {
+            found.push(mend(&format!("there is no role {}", role.name), &script::create(role)));
+            found.push(mend("then it has no policy", &script::permit(role)));
+            continue;
+        };
+        if there["Role"]["AssumeRolePolicyDocument"] != role.trust {
+            found.push(mend(&format!("{} trusts others than it should", role.name), &script::trust(role)));
+        }
+        let policy =
+            aws(&["iam", "get-role-policy", "--role-name", &role.name, "--policy-name", script::POLICY])?;
+        if policy.is_none_or(|policy| policy["PolicyDocument"] != role.policy) {
+            found.push(mend(
+                &format!("{} may do other things than it should", role.name),
+                &script::permit(role),
+            ));
+        }
+    }
+    let there = gh(&["variable", "list", "--repo", &facts.repository, "--json", "name,value"])?;
+    let there: Value = serde_json::from_str(&there).context("gh variable list printed no JSON")?;
+    for (name, value) in variables {
+        let is_set = |one: &Value| one["name"] == *name && one["value"] == **value;
+        if !there.as_array().is_some_and(|there| there.iter().any(is_set)) {
+            found
+                .push(mend(&format!("the variable {name} is not {value}"), &script::set(facts, name, value)));
+        }
+    }
+    Ok(found)
+}
+
+fn mend(what: &str, command: &str) -> String {
+    format!("{what}:\n    {}", command.replace('\n', "\n    "))
+}
+
+fn holds(list: &Value, wanted: &str) -> bool {
+    list.as_array().is_some_and(|list| list.iter().any(|one| one == wanted))
+}
+
+/// Asks the AWS CLI, as whoever sets this up has it; None where there is no such thing.
+fn aws(words: &[&str]) -> anyhow::Result<Option<Value>> {
+    if process::find("aws").is_none() {
+        bail!("the AWS CLI is not on PATH; it compares the roles (https://aws.amazon.com/cli/)");
+    }
+    let said =
+        process::output(Command::new("aws").args(words).args(["--output", "json"]).env("AWS_PAGER", ""));
+    match said {
+        Ok(text) => Ok(Some(serde_json::from_str(&text).context("the AWS CLI printed no JSON")?)),
+        Err(error) if format!("{error:#}").contains("NoSuchEntity") => Ok(None),
+        Err(error) => Err(error.context(format!("AWS was asked with `aws {}`", words.join(" ")))),
+    }
+}

@@ -1,0 +1,85 @@
+//! The commands, for a shell that stops at the first mistake.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::facts::{Facts, ISSUER};
+use super::roles::Role;
+use crate::process::quoted;
+
+/// The group that k8s/release binds its Role to.
+const GROUP: &str = "run-migrations-release";
+
+pub(super) fn write(facts: &Facts, roles: &[Role], variables: &[(&'static str, String)]) -> String {
+    let mut text =
+        format!("# Lets the workflows of {} release; --check compares later.\nset -eu\n", facts.repository);
+    let mut section = |comment: &str, commands: &[String]| {
+        let _ = write!(text, "\n# {comment}\n{}\n", commands.join("\n"));
+    };
+    section(
+        "GitHub as an identity provider; an account has it once, for all repositories.",
+        &[provider(facts)],
+    );
+    for role in roles {
+        section(&role.purpose, &[create(role), permit(role)]);
+    }
+    if let Some(cluster) = &facts.cluster {
+        let role =
+            format!("arn:{}:iam::{}:role/{}", facts.partition(), facts.account, facts.role("deployer"));
+        let entry = format!(
+            "aws eks create-access-entry --region {} --cluster-name {} --principal-arn {role} --kubernetes-groups {GROUP}",
+            facts.region,
+            quoted(cluster)
+        );
+        section(
+            "The deployer in the cluster, with the rights of k8s/release.",
+            &[entry, "kubectl apply -k k8s/release".to_owned()],
+        );
+    }
+    let environment =
+        format!("gh api --silent --method PUT repos/{}/environments/{}", facts.repository, facts.environment);
+    section(
+        "The environment; who must approve is set on its page, as far as the account's plan has it.",
+        &[environment],
+    );
+    let variables: Vec<_> = variables.iter().map(|(name, value)| set(facts, name, value)).collect();
+    section("What the workflows read.", &variables);
+    text.trim_end().to_owned()
+}
+
+pub(super) fn provider(facts: &Facts) -> String {
+    format!(
+        "aws iam get-open-id-connect-provider --open-id-connect-provider-arn {} > /dev/null 2>&1 ||\n  \
+         aws iam create-open-id-connect-provider --url https://{ISSUER} --client-id-list sts.amazonaws.com",
+        facts.provider()
+    )
+}
+
+pub(super) fn create(role: &Role) -> String {
+    let Role { name, trust, .. } = role;
+    format!("aws iam create-role --role-name {name} --assume-role-policy-document {}", document(trust))
+}
+
+pub(super) fn trust(role: &Role) -> String {
+    let Role { name, trust, .. } = role;
+    format!("aws iam update-assume-role-policy --role-name {name} --policy-document {}", document(trust))
+}
+
+pub(super) const POLICY: &str = "release";
+
+pub(super) fn permit(role: &Role) -> String {
+    let Role { name, policy, .. } = role;
+    format!(
+        "aws iam put-role-policy --role-name {name} --policy-name {POLICY} --policy-document {}",
+        document(policy)
+    )
+}
+
+pub(super) fn set(facts: &Facts, name: &str, value: &str) -> String {
+    format!("gh variable set {name} --repo {} --body {}", facts.repository, quoted(value))
+}
+
+fn document(policy: &Value) -> String {
+    quoted(&policy.to_string())
+}
