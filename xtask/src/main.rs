@@ -14,6 +14,8 @@ mod github;
 mod image;
 mod kubectl;
 #[cfg(feature = "cloud")]
+mod kubernetes;
+#[cfg(feature = "cloud")]
 mod log;
 mod postgres;
 mod process;

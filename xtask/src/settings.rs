@@ -2,6 +2,7 @@
 
 #[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "for the tasks of the build with the feature"))]
 pub(crate) mod ecr;
+pub(crate) mod kubernetes;
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
@@ -35,6 +36,7 @@ struct File {
     platform: Option<String>,
     postgres_image: Option<String>,
     ecr: Option<ecr::EcrFile>,
+    kubernetes: Option<kubernetes::KubernetesFile>,
 }
 
 /// What the tasks run on.
@@ -91,6 +93,14 @@ impl Platform {
     }
 }
 
+impl ImageFlags {
+    /// What was typed or set, as it stands.
+    #[cfg(feature = "cloud")]
+    pub(crate) fn typed(&self) -> Option<&str> {
+        self.image.as_deref().filter(|image| !image.is_empty())
+    }
+}
+
 impl File {
     fn read(project: &Project) -> anyhow::Result<Self> {
         match std::fs::read_to_string(project.root().join("xtask/release.yaml")) {
@@ -129,6 +139,15 @@ impl Settings {
         let older_region = std::env::var("AWS_DEFAULT_REGION").ok();
         let registry = ecr::resolve(registry, older_region, own, &settings.image)?;
         Ok((settings, registry))
+    }
+
+    /// Those of the cluster alone.
+    #[cfg(feature = "cloud")]
+    pub(crate) fn read_kubernetes(
+        flags: &kubernetes::KubernetesFlags,
+        project: &Project,
+    ) -> anyhow::Result<kubernetes::KubernetesSettings> {
+        kubernetes::resolve(flags, File::read(project)?.kubernetes.unwrap_or_default())
     }
 
     fn resolve(image: &ImageFlags, postgres: &PostgresFlags, file: File) -> anyhow::Result<Self> {
@@ -178,7 +197,7 @@ mod tests {
         for (yaml, message) in [
             (
                 "image: a\nplatfrom: linux/amd64\n",
-                "unknown field `platfrom`, expected one of `image`, `platform`, `postgres_image`, `ecr` at line 2 column 1",
+                "unknown field `platfrom`, expected one of `image`, `platform`, `postgres_image`, `ecr`, `kubernetes` at line 2 column 1",
             ),
             ("image: [a]\n", "image: invalid type: sequence, expected a string at line 1 column 8"),
             (

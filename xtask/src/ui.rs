@@ -20,6 +20,13 @@ pub(crate) fn result(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
+/// The same with colours, where those are wanted.
+#[cfg(feature = "cloud")]
+pub(crate) fn table(text: &str) {
+    use std::io::Write;
+    let _ = anstream::stdout().lock().write_all(text.as_bytes());
+}
+
 /// Something was done.
 pub(crate) fn done(verb: &str, what: impl std::fmt::Display) {
     line(GOOD, verb, &what.to_string());
@@ -40,6 +47,17 @@ pub(crate) fn passed_on(text: &str) {
     for text in text.lines() {
         anstream::eprintln!("{:>12} {text}", "");
     }
+}
+
+/// A line of the job's log, as the job writes it on a terminal.
+#[cfg(feature = "cloud")]
+pub(crate) fn logged(level: &str, text: &str) {
+    let style = match level {
+        "ERROR" => ERROR,
+        "WARN" => WARNING,
+        _ => GOOD,
+    };
+    anstream::eprintln!("{style}{level:>5}{style:#} {text}");
 }
 
 /// The one place where an error is shown: the sentence, then what caused it.
@@ -89,6 +107,15 @@ impl Waiting {
         match &self.0 {
             Some(bar) => bar.suspend(|| passed_on(text)),
             None => passed_on(text),
+        }
+    }
+
+    /// Prints with the spinner out of the way.
+    #[cfg(feature = "cloud")]
+    pub(crate) fn aside(&self, print: impl FnOnce()) {
+        match &self.0 {
+            Some(bar) => bar.suspend(print),
+            None => print(),
         }
     }
 

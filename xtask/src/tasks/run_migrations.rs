@@ -10,9 +10,12 @@ use crate::docker::{Daemon, Docker};
 use crate::image::{binary, context};
 use crate::postgres::local::{self, Local};
 use crate::project::Project;
+use crate::settings::kubernetes::KubernetesFlags;
 use crate::settings::{ImageFlags, PostgresFlags, Settings};
 use crate::{process, ui};
 
+#[cfg(feature = "cloud")]
+mod kubernetes;
 mod placement;
 mod words;
 
@@ -23,6 +26,9 @@ use placement::{Database, Placement, Wish};
 /// Builds what is needed, starts the local PostgreSQL unless POSTGRES_HOST names one, and runs the job in a
 /// container, or natively where no Docker can reach the database. The job's report is on stdout, and its exit code
 /// is the exit code. Ctrl-C asks the job to roll back and stop; a second one kills it.
+///
+/// With `--on kubernetes` the image runs in the cluster, as a Job made from k8s/, which is followed to its end. Ctrl-C
+/// then only stops following.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,6 +38,8 @@ Examples:
   cargo xtask run-migrations current
   cargo xtask run-migrations --native history     without a container
   cargo xtask run-migrations -- --help            the job's own options
+  cargo xtask run-migrations --on kubernetes --image \"$(cargo xtask push-image)\"   in the cluster
+  cargo xtask run-migrations --on kubernetes --image run-migrations:latest --dry-run
 
 Environment, the database: POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB, POSTGRES_USER, POSTGRES_PASSWORD or \
 POSTGRES_PASSWORD_FILE, POSTGRES_SSLMODE, POSTGRES_SSLROOTCERT. Without POSTGRES_HOST it is the local one (see `cargo \
@@ -40,6 +48,10 @@ xtask database`).
 Environment, handed to the job: MIGRATIONS_DIR (the job then runs natively), TRANSACTION, CONNECT_TIMEOUT, \
 RUN_LOCK_TIMEOUT, LOCK_TIMEOUT, STATEMENT_TIMEOUT, LOCK_RETRIES, LOCK_RETRY_BUDGET, MAX_BLOCKING, ALLOW_RELATIVE, \
 LOG_FORMAT (here: text), OUTPUT, RUST_LOG, NO_COLOR, CLICOLOR_FORCE.
+
+Environment, the cluster: KUBECONFIG as kubectl reads it; KUBERNETES_CONTEXT, KUBERNETES_NAMESPACE, \
+KUBERNETES_MANIFESTS, KUBERNETES_START_TIMEOUT as above. The job's settings there stand in the manifests, its password \
+in a Secret: none of the variables above is handed to it.
 
 Environment, read here: IMAGE, DOCKER_DEFAULT_PLATFORM, POSTGRES_IMAGE as above; DOCKER_HOST, DOCKER_CONTEXT, \
 DOCKER_CONFIG, DOCKER_TLS, DOCKER_TLS_VERIFY, XDG_RUNTIME_DIR, DOCKER_BUILDKIT as the docker CLI reads them.")]
@@ -50,9 +62,21 @@ pub(crate) struct Arguments {
     /// Run in a container or not at all
     #[arg(long)]
     in_container: bool,
-    /// Say what would be done, do nothing (the job's own `--plan` shows the migrations)
-    #[arg(long)]
-    dry_run: bool,
+    /// Run it in a cluster
+    #[arg(long, value_name = "PLACE", conflicts_with_all = ["native", "in_container"])]
+    on: Option<Elsewhere>,
+    /// Say what would be done, do nothing (the job's own `--plan` shows the migrations); in a cluster print the Job,
+    /// with `=server` after the API server has checked it
+    #[arg(long, value_name = "BY", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
+    dry_run: Option<DryRun>,
+    /// Start the Job in the cluster and do not follow it
+    #[arg(long, requires = "on")]
+    detach: bool,
+    /// Do not ask before a downgrade in a cluster
+    #[arg(long, requires = "on")]
+    yes: bool,
+    #[command(flatten)]
+    kubernetes: KubernetesFlags,
     #[command(flatten)]
     image: ImageFlags,
     #[command(flatten)]
@@ -62,7 +86,29 @@ pub(crate) struct Arguments {
     job: Vec<String>,
 }
 
+/// Where it runs, if not on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Elsewhere {
+    Kubernetes,
+}
+
+/// Who looks at what would be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum DryRun {
+    Client,
+    Server,
+}
+
 pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Result<ExitCode> {
+    if arguments.on == Some(Elsewhere::Kubernetes) {
+        #[cfg(feature = "cloud")]
+        return kubernetes::run(arguments, project).await;
+        #[cfg(not(feature = "cloud"))]
+        return super::with_cloud::run_again(project);
+    }
+    if arguments.dry_run == Some(DryRun::Server) {
+        bail!("--dry-run=server goes with --on kubernetes; no server is asked here");
+    }
     let settings = Settings::read(&arguments.image, &arguments.postgres, project)?;
     let words = words::complete(arguments.job);
     let wish = match (arguments.native, arguments.in_container) {
@@ -73,7 +119,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     // Even a native run may have its local PostgreSQL in Docker.
     let docker = Docker::connect().await;
     let configured = std::env::var("POSTGRES_HOST").ok().filter(|host| !host.is_empty());
-    if arguments.dry_run {
+    if arguments.dry_run.is_some() {
         let database = configured
             .map_or_else(|| "the local PostgreSQL".to_owned(), |host| format!("the PostgreSQL at {host}"));
         ui::note("Would run", format!("run-migrations {} against {database}", words.join(" ")));

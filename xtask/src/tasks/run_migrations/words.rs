@@ -28,9 +28,79 @@ pub(super) fn needs_database(words: &[String]) -> bool {
     })
 }
 
+/// What is asked of the job, as far as a cluster has to know.
+#[cfg(feature = "cloud")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asked<'a> {
+    pub(super) command: &'a str,
+    pub(super) revision: Option<&'a str>,
+}
+
+/// Finds command and revision. A pod may run twice, so a revision that depends on where the database is is refused.
+#[cfg(feature = "cloud")]
+pub(super) fn asked(words: &[String]) -> anyhow::Result<Asked<'_>> {
+    use anyhow::{Context, ensure};
+
+    for word in words {
+        let ours =
+            ["--on", "--detach", "--yes", "--dry-run", "--image", "--namespace", "--context", "--manifests"];
+        let name = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
+        ensure!(!ours.contains(&name), "{name} is no option of the job; put it before the command");
+    }
+    let index = words.iter().position(|word| COMMANDS.contains(&word.as_str()));
+    let index = index.with_context(|| {
+        format!("no command among {:?}; use one of {}", words.join(" "), COMMANDS.join(", "))
+    })?;
+    let is_offset =
+        |text: &str| text.starts_with(['+', '-']) && text[1..].starts_with(|c: char| c.is_ascii_digit());
+    let revision = words[index + 1..].iter().find(|word| !word.starts_with('-') || is_offset(word));
+    if let Some(revision) = revision {
+        let from_current = revision.strip_prefix("current").is_some_and(is_offset);
+        ensure!(
+            !is_offset(revision) && !from_current,
+            "revision {revision} depends on where the database is, and in a cluster a pod may run twice; name a \
+             version, `head`, `base`, or an offset from one of them"
+        );
+    }
+    let command = words[index].as_str();
+    let needs_one = ["upgrade", "downgrade", "stamp"].contains(&command);
+    ensure!(!needs_one || revision.is_some(), "{command} needs a revision to go to");
+    Ok(Asked { command, revision: revision.map(String::as_str) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "cloud")]
+    #[test]
+    fn in_a_cluster_only_absolute_revisions_are_taken() {
+        for (typed, expected) in [
+            ("upgrade head", Ok(("upgrade", Some("head")))),
+            ("upgrade --plan 20260608081522", Ok(("upgrade", Some("20260608081522")))),
+            ("downgrade base", Ok(("downgrade", Some("base")))),
+            ("upgrade head-1", Ok(("upgrade", Some("head-1")))),
+            ("current --check", Ok(("current", None))),
+            ("history base:head", Ok(("history", Some("base:head")))),
+            ("resolve 5 --done", Ok(("resolve", Some("5")))),
+            ("downgrade -1", Err("revision -1 depends on where the database is")),
+            ("upgrade +2", Err("revision +2 depends on where the database is")),
+            ("downgrade current-1", Err("revision current-1 depends on where the database is")),
+            ("downgrade", Err("downgrade needs a revision to go to")),
+            ("upgrad head", Err("no command among \"upgrad head\"")),
+            ("downgrade base --yes", Err("--yes is no option of the job; put it before the command")),
+            ("upgrade head --image=a", Err("--image is no option of the job; put it before the command")),
+        ] {
+            let words: Vec<_> = typed.split_whitespace().map(str::to_owned).collect();
+            match (asked(&words), expected) {
+                (Ok(asked), Ok(expected)) => assert_eq!((asked.command, asked.revision), expected, "{typed}"),
+                (Err(error), Err(message)) => {
+                    assert!(error.to_string().starts_with(message), "{typed}: {error}");
+                }
+                (found, _) => panic!("{typed}: {found:?}"),
+            }
+        }
+    }
 
     #[test]
     fn the_command_is_completed() {

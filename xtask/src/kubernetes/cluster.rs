@@ -1,0 +1,153 @@
+//! The one client of the API server: which cluster, which namespace, and the few requests a run makes.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams, ListParams, PostParams, Preconditions};
+use kube::config::KubeConfigOptions;
+use kube::{Client, Config, Error, Resource};
+use tokio::time::{Instant, sleep};
+
+use super::manifest::Manifest;
+use super::refusal::explain;
+use super::sight::is_finished;
+
+/// How long a finished Job may take to be gone.
+const GONE_WITHIN: Duration = Duration::from_secs(120);
+
+/// A namespace of a cluster.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    pub(super) client: Client,
+    pub(crate) namespace: String,
+    /// For people: which cluster this is.
+    pub(crate) name: String,
+}
+
+/// How a run came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    Created,
+    /// It was under way.
+    Attached,
+    /// A finished one made room: it says nothing about the database's present.
+    Replaced,
+}
+
+impl Cluster {
+    /// Reads the kubeconfig as kubectl does; in a pod, what kubelet has put there.
+    pub(crate) async fn connect(context: Option<&str>, namespace: Option<&str>) -> anyhow::Result<Self> {
+        let config = match context {
+            Some(name) => {
+                let options = KubeConfigOptions { context: Some(name.to_owned()), ..KubeConfigOptions::default() };
+                let config = Config::from_kubeconfig(&options).await;
+                config.with_context(|| format!("the kubeconfig has no usable context {name:?}"))?
+            }
+            None => Config::infer().await.context(
+                "there is no cluster to run in: no kubeconfig in KUBECONFIG or ~/.kube/config, and this is no pod",
+            )?,
+        };
+        let name = context.map_or_else(|| config.cluster_url.to_string(), str::to_owned);
+        let namespace = namespace.map_or_else(|| config.default_namespace.clone(), str::to_owned);
+        let client = Client::try_from(config).context("the kubeconfig can't be used")?;
+        Ok(Self { client, namespace, name })
+    }
+
+    pub(super) fn jobs(&self) -> Api<Job> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub(super) fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub(super) fn explain(&self, error: Error, what: &str) -> anyhow::Error {
+        explain(error, what, &self.namespace)
+    }
+
+    /// Has the API server check a Job without making it.
+    pub(crate) async fn validate(&self, manifest: &Manifest) -> anyhow::Result<()> {
+        match self.post(manifest, &PostParams { dry_run: true, field_manager: None }).await {
+            // It is there already, so it was valid once.
+            Ok(_) => Ok(()),
+            Err(Error::Api(status)) if status.code == 409 => Ok(()),
+            Err(error) => Err(self.explain(error, "create jobs")),
+        }
+    }
+
+    /// Sent as it was rendered: fields that are newer than this program stay.
+    async fn post(&self, manifest: &Manifest, parameters: &PostParams) -> Result<Job, Error> {
+        let path = Job::url_path(&(), Some(&self.namespace));
+        let body = serde_json::to_vec(&manifest.job).map_err(Error::SerdeError)?;
+        let request = kube::core::Request::new(path).create(parameters, body).map_err(Error::BuildRequest)?;
+        self.client.request(request).await
+    }
+
+    /// Creates the Job, or finds it under way, or puts it in the place of a finished one.
+    pub(crate) async fn start(&self, manifest: &Manifest) -> anyhow::Result<(Job, Start)> {
+        let mut start = Start::Created;
+        // Another one may create or delete the Job between two of our requests.
+        for _ in 0..5 {
+            let found = self.jobs().get_opt(&manifest.name).await;
+            match found.map_err(|error| self.explain(error, "get jobs"))? {
+                Some(job) if job.metadata.deletion_timestamp.is_some() => self.wait_until_gone(&job).await?,
+                Some(job) if is_finished(&job) => {
+                    self.delete(&job).await?;
+                    self.wait_until_gone(&job).await?;
+                    start = Start::Replaced;
+                }
+                Some(job) => return Ok((job, Start::Attached)),
+                None => match self.post(manifest, &PostParams::default()).await {
+                    Ok(job) => return Ok((job, start)),
+                    Err(Error::Api(status)) if status.code == 409 => {}
+                    Err(error) => return Err(self.explain(error, "create jobs")),
+                },
+            }
+        }
+        bail!(
+            "the Job {} is created and deleted by somebody else at the same time; run this again",
+            manifest.name
+        )
+    }
+
+    /// With its pods; this very one, and not another of its name. One that is gone is deleted enough.
+    pub(crate) async fn delete(&self, job: &Job) -> anyhow::Result<()> {
+        let name = job.metadata.name.as_deref().unwrap_or_default();
+        let exactly = Preconditions { uid: job.metadata.uid.clone(), resource_version: None };
+        match self.jobs().delete(name, &DeleteParams::foreground().preconditions(exactly)).await {
+            Ok(_) => Ok(()),
+            Err(Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
+            Err(error) => Err(self.explain(error, "delete jobs")),
+        }
+    }
+
+    async fn wait_until_gone(&self, job: &Job) -> anyhow::Result<()> {
+        let name = job.metadata.name.as_deref().unwrap_or_default();
+        let deadline = Instant::now() + GONE_WITHIN;
+        while Instant::now() < deadline {
+            let found = self.jobs().get_opt(name).await;
+            let found = found.map_err(|error| self.explain(error, "get jobs"))?;
+            if found.is_none_or(|found| found.metadata.uid != job.metadata.uid) {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(300)).await;
+        }
+        bail!(
+            "the old Job {name} is still being deleted after two minutes: one of its pods does not end; look at it with \
+             `kubectl get pods --selector job-name={name} --namespace {}`",
+            self.namespace
+        )
+    }
+
+    /// The pods as they are now, whatever the watch has delivered so far.
+    pub(super) async fn pods_of(&self, uid: &str) -> Result<Vec<Pod>, Error> {
+        Ok(self.pods().list(&ListParams::default().labels(&selector(uid))).await?.items)
+    }
+}
+
+/// A Job's pods are found by its UID: one of the same name may have left some behind.
+pub(super) fn selector(uid: &str) -> String {
+    format!("batch.kubernetes.io/controller-uid={uid}")
+}

@@ -1,0 +1,207 @@
+//! Why a run gets nowhere, where Kubernetes itself would go on trying for hours: the reason, and the next step.
+
+use std::fmt;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+
+use super::sight::{Sight, container, has_ended, uid};
+
+/// A run that will not get further by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    /// What is wrong, in Kubernetes' words where it has good ones.
+    pub(crate) what: String,
+    /// What to do about it.
+    pub(crate) next: String,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; next: {}", self.what, self.next)
+    }
+}
+
+fn trouble(what: impl Into<String>, next: impl Into<String>) -> Trouble {
+    Trouble { what: what.into(), next: next.into() }
+}
+
+/// What stands in the way now. `patience` is for what may pass: a node that is still to come, a registry that is down.
+pub(super) fn diagnose(sight: &Sight, now: Timestamp, patience: Duration) -> Option<Trouble> {
+    let pods = sight.pods();
+    if let Some(killed) = pods.iter().find_map(|pod| out_of_memory(pod)) {
+        return Some(killed);
+    }
+    match pods.iter().rfind(|pod| !has_ended(pod)) {
+        Some(pod) => of_pod(sight, pod, now, patience),
+        // A pod that could not be made is no pod: only events tell.
+        None if pods.is_empty() => not_made(sight, now, patience),
+        None => None,
+    }
+}
+
+fn not_made(sight: &Sight, now: Timestamp, patience: Duration) -> Option<Trouble> {
+    let events = sight.events_of(sight.uid());
+    let said = events.iter().rfind(|event| event.reason.as_deref() == Some("FailedCreate"))?;
+    let said = said.message.clone().unwrap_or_default();
+    let what = format!("no pod can be made: {said}");
+    let created = sight.job()?.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let next = if said.contains("exceeded quota") {
+        "raise the ResourceQuota of the namespace, or free what it counts; the job asks for very little \
+         (`kubectl describe resourcequota`)"
+    } else if said.contains("violates PodSecurity") {
+        "the manifests satisfy the restricted standard as they are; take out of the overlay what the message names"
+    } else if said.contains("serviceaccount") && said.contains("not found") {
+        "apply the ServiceAccount of the manifests once, `kubectl apply -k` on their directory"
+    } else if said.contains("is forbidden") || said.contains("denied the request") {
+        "an admission rule of the cluster refuses the pod; change the overlay, or ask who keeps the rule"
+    } else if created.is_some_and(|created| is_over(created, now, patience)) {
+        "look at the Job with `kubectl describe`; its controller can't make a pod"
+    } else {
+        return None;
+    };
+    Some(trouble(what, next))
+}
+
+fn of_pod(sight: &Sight, pod: &Pod, now: Timestamp, patience: Duration) -> Option<Trouble> {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let scheduled = conditions.and_then(|all| all.iter().find(|condition| condition.type_ == "PodScheduled"));
+    let since = scheduled.and_then(|condition| condition.last_transition_time.as_ref());
+    let since = since.or(pod.metadata.creation_timestamp.as_ref()).map(|time| time.0)?;
+    let waited = is_over(since, now, patience);
+    if let Some(refused) = scheduled.filter(|condition| condition.status == "False") {
+        let why = refused.message.as_deref().unwrap_or_default();
+        let next =
+            "make room, or a node with the labels and taints that the message is about; then run this again";
+        return waited.then(|| trouble(format!("no node takes the pod: {why}"), next));
+    }
+    let state = container(pod).and_then(|status| status.state.as_ref());
+    let waiting = state.and_then(|state| state.waiting.as_ref());
+    let (reason, said) = waiting.map_or(("", ""), |waiting| {
+        (waiting.reason.as_deref().unwrap_or_default(), waiting.message.as_deref().unwrap_or_default())
+    });
+    let events = sight.events_of(&uid(pod));
+    let last = |reason: &str, start: &str| {
+        let wanted = |message: &&str| message.starts_with(start);
+        let of_reason = events.iter().rev().filter(|event| event.reason.as_deref() == Some(reason));
+        of_reason.filter_map(|event| event.message.as_deref()).find(wanted)
+    };
+    match reason {
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "InvalidImageName"
+        | "ErrImageNeverPull"
+        | "ImageInspectError"
+        | "RegistryUnavailable" => {
+            // Between two attempts the state says no more than that there will be another one.
+            let said = last("Failed", "Failed to pull image").unwrap_or(said);
+            image(pod, reason, said, waited)
+        }
+        "CreateContainerConfigError" => {
+            Some(trouble(format!("the container can't be configured: {said}"), missing(said)))
+        }
+        "CreateContainerError" | "RunContainerError" => Some(not_started(said)),
+        _ => {
+            let said = last("FailedMount", "")?;
+            let is_missing = said.contains("not found");
+            (is_missing || waited)
+                .then(|| trouble(format!("a volume can't be mounted: {said}"), missing(said)))
+        }
+    }
+}
+
+fn image(pod: &Pod, reason: &str, said: &str, waited: bool) -> Option<Trouble> {
+    let lower = said.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    let secrets: Vec<_> = pod.spec.iter().flat_map(|spec| spec.image_pull_secrets.iter().flatten()).collect();
+    let next = if reason == "ErrImageNeverPull" {
+        "load the image into the nodes (`kind load docker-image`, `minikube image load`), or name one of a registry by \
+         its digest"
+            .to_owned()
+    } else if has(&["no match for platform", "no matching manifest", "does not match the specified platform"])
+    {
+        "the image is built for another kind of machine than the node: build it with --platform, or steer the pod with \
+         a nodeSelector on kubernetes.io/arch"
+            .to_owned()
+    } else if has(&[
+        "no basic auth",
+        "unauthorized",
+        "authorization failed",
+        "denied",
+        "forbidden",
+        "401",
+        "403",
+    ]) {
+        let by = match secrets.as_slice() {
+            [] => "no imagePullSecrets are set on the pod or its ServiceAccount".to_owned(),
+            secrets => format!(
+                "the pod pulls with {}: a token of ECR in there is good for 12 hours, so look at its age",
+                secrets.iter().map(|secret| secret.name.as_str()).collect::<Vec<_>>().join(", ")
+            ),
+        };
+        format!(
+            "{by}; on EKS nodes pull with their own role, which needs AmazonEC2ContainerRegistryPullOnly and, from \
+             another account, a policy on the repository"
+        )
+    } else if has(&[
+        "not found",
+        "manifest unknown",
+        "invalidimagename",
+        "couldn't parse",
+        "invalid reference",
+    ]) {
+        "the registry does not have this image: compare name and digest with `cargo xtask images`".to_owned()
+    } else if waited {
+        "the node does not reach the registry: look at its network, and at the registry's state".to_owned()
+    } else {
+        return None;
+    };
+    Some(trouble(format!("the image can't be pulled ({reason}): {said}"), next))
+}
+
+fn missing(said: &str) -> String {
+    let lower = said.to_lowercase();
+    if lower.contains("secret") {
+        "create the Secret with the keys username and password, as k8s/secret.example.yaml shows".to_owned()
+    } else if lower.contains("configmap") {
+        "create the ConfigMap; postgres-ca holds the certificates that vouch for the server, under ca.crt"
+            .to_owned()
+    } else if lower.contains("root") {
+        "the image wants to run as root; use one that has a user, such as ours".to_owned()
+    } else {
+        "look at the pod with `kubectl describe`".to_owned()
+    }
+}
+
+/// The program can't be executed.
+pub(super) fn not_started(said: &str) -> Trouble {
+    let next = if said.contains("exec format error") {
+        "the image is built for another kind of machine than the node: build it with --platform, or steer the pod with a \
+         nodeSelector on kubernetes.io/arch"
+    } else {
+        "look at the image: does it hold /run-migrations?"
+    };
+    trouble(format!("the container can't start: {said}"), next)
+}
+
+/// A kill for memory, which the next pod would only repeat.
+fn out_of_memory(pod: &Pod) -> Option<Trouble> {
+    let state = container(pod)?.state.as_ref()?;
+    let killed = state.terminated.as_ref().filter(|ended| ended.reason.as_deref() == Some("OOMKilled"))?;
+    let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
+    let limits = containers.first().and_then(|container| container.resources.as_ref()?.limits.as_ref());
+    let limit = limits.and_then(|limits| limits.get("memory")).map_or("its limit", |limit| limit.0.as_str());
+    Some(trouble(
+        format!("the job was killed for want of memory (exit code {}, limit {limit})", killed.exit_code),
+        "raise resources.limits.memory in the overlay; the database rolled back what was not committed",
+    ))
+}
+
+fn is_over(since: Timestamp, now: Timestamp, patience: Duration) -> bool {
+    now.duration_since(since).unsigned_abs() >= patience && now > since
+}
+
+#[cfg(test)]
+#[path = "diagnosis_tests.rs"]
+mod tests;

@@ -1,0 +1,162 @@
+use super::*;
+use crate::kubernetes::fixtures::{START, Story, terminated, waiting};
+
+const PATIENCE: Duration = Duration::from_secs(300);
+
+fn after(seconds: i64) -> Timestamp {
+    let start: Timestamp = START.parse().unwrap();
+    Timestamp::from_second(start.as_second() + seconds).unwrap()
+}
+
+fn pulling(said: &str) -> Story {
+    let failed = format!("Failed to pull image \"host/job@sha256:ab\": {said}");
+    Story::new()
+        .pod("a")
+        .on_node()
+        .state(waiting("ImagePullBackOff", "Back-off pulling image \"host/job@sha256:ab\""))
+        .pod_event("Failed", &failed)
+        .pod_event("Failed", "Error: ErrImagePull")
+        .pod_event("BackOff", "Back-off pulling image")
+}
+
+fn creating() -> Story {
+    Story::new().pod("a").on_node().state(waiting("ContainerCreating", ""))
+}
+
+fn config_error(said: &str) -> Story {
+    Story::new().pod("a").on_node().state(waiting("CreateContainerConfigError", said))
+}
+
+/// What is said, at once and when patience has run out: each a part of the reason and of the next step.
+#[test]
+fn each_trouble_has_its_reason_and_its_next_step() {
+    const NEVER: (&str, &str) = ("never", "never");
+    let not_found = "rpc error: code = NotFound desc = failed to pull and unpack image: not found";
+    let no_auth = "failed to resolve reference: pull access denied, repository does not exist or may require \
+                   authorization: authorization failed: no basic auth credentials";
+    let down = "dial tcp 10.0.0.9:443: i/o timeout";
+    let platform = "no match for platform in manifest: not found";
+    let quota = "Error creating: pods \"migrate-a\" is forbidden: exceeded quota: small, requested: pods=1, used: pods=5, limited: pods=5";
+    let security = "Error creating: pods \"migrate-a\" is forbidden: violates PodSecurity \"restricted:latest\": \
+                    runAsNonRoot != true";
+    let account = "Error creating: pods \"migrate-a\" is forbidden: error looking up service account \
+                   site/run-migrations: serviceaccount \"run-migrations\" not found";
+    let webhook = "Error creating: admission webhook \"policy.example\" denied the request: no label owner";
+    let flaky = "Error creating: Internal error occurred: failed calling webhook: context deadline exceeded";
+    for (story, at_once, later) in [
+        (Story::new(), NEVER, NEVER),
+        (
+            Story::new().job_event("FailedCreate", quota),
+            ("exceeded quota: small", "ResourceQuota"),
+            ("quota", ""),
+        ),
+        (
+            Story::new().job_event("FailedCreate", security),
+            ("violates PodSecurity", "restricted"),
+            ("", "restricted"),
+        ),
+        (
+            Story::new().job_event("FailedCreate", account),
+            ("serviceaccount", "kubectl apply -k"),
+            ("", "apply -k"),
+        ),
+        (Story::new().job_event("FailedCreate", webhook), ("no label owner", "admission"), ("", "admission")),
+        (Story::new().job_event("FailedCreate", flaky), NEVER, ("deadline exceeded", "kubectl describe")),
+        (Story::new().job_event("FailedCreate", quota).pod("a").running(), NEVER, NEVER),
+        (
+            Story::new().pod("a").unscheduled("0/3 nodes are available: 3 Insufficient memory."),
+            NEVER,
+            ("no node takes the pod: 0/3 nodes", "make room"),
+        ),
+        (creating(), NEVER, NEVER),
+        (
+            pulling(not_found),
+            ("(ImagePullBackOff): Failed to pull image", "cargo xtask images"),
+            ("NotFound", "images"),
+        ),
+        (
+            pulling(no_auth),
+            ("no basic auth", "no imagePullSecrets"),
+            ("", "AmazonEC2ContainerRegistryPullOnly"),
+        ),
+        (
+            pulling(no_auth).with_pull_secret("ecr"),
+            ("no basic auth", "pulls with ecr: a token of ECR in there is good for 12 hours"),
+            ("", "12 hours"),
+        ),
+        (pulling(platform), ("no match for platform", "--platform"), ("", "kubernetes.io/arch")),
+        (pulling(down), NEVER, ("i/o timeout", "does not reach the registry")),
+        (
+            Story::new().pod("a").on_node().state(waiting(
+                "ErrImageNeverPull",
+                "Container image \"x\" is not present with pull policy of Never",
+            )),
+            ("not present", "kind load docker-image"),
+            ("", "load"),
+        ),
+        (
+            config_error("secret \"run-migrations\" not found"),
+            ("secret \"run-migrations\" not found", "secret.example.yaml"),
+            ("", "keys"),
+        ),
+        (
+            config_error("couldn't find key password in Secret site/run-migrations"),
+            ("couldn't find key password", "username and password"),
+            ("", ""),
+        ),
+        (
+            config_error("container has runAsNonRoot and image will run as root"),
+            ("runAsNonRoot", "as root"),
+            ("", ""),
+        ),
+        (
+            Story::new()
+                .pod("a")
+                .on_node()
+                .state(waiting("RunContainerError", "exec /run-migrations: exec format error")),
+            ("exec format error", "--platform"),
+            ("", "nodeSelector"),
+        ),
+        (
+            Story::new()
+                .pod("a")
+                .on_node()
+                .state(waiting("CreateContainerError", "exec: \"/run-migrations\": no such file")),
+            ("no such file", "does it hold"),
+            ("", ""),
+        ),
+        (
+            creating().pod_event(
+                "FailedMount",
+                "MountVolume.SetUp failed for volume \"postgres-ca\" : configmap \"postgres-ca\" not found",
+            ),
+            ("configmap \"postgres-ca\" not found", "postgres-ca holds the certificates"),
+            ("", ""),
+        ),
+        (
+            creating().pod_event("FailedMount", "timed out waiting for the condition"),
+            NEVER,
+            ("timed out", "describe"),
+        ),
+        (
+            Story::new().pod("a").ended(terminated(137, "OOMKilled", "")),
+            ("want of memory (exit code 137, limit 64Mi)", "limits.memory"),
+            ("", ""),
+        ),
+        (Story::new().pod("a").ended(terminated(4, "Error", "")), NEVER, NEVER),
+        (Story::new().pod("a").running(), NEVER, NEVER),
+    ] {
+        for (seconds, (what, next)) in [(10, at_once), (301, later)] {
+            match diagnose(&story.sight(), after(seconds), PATIENCE) {
+                None => assert_eq!((what, next), NEVER, "after {seconds} s: {story:?}"),
+                Some(trouble) => {
+                    assert!(
+                        (at_once, seconds) != (NEVER, 10) && (later != NEVER || seconds == 10),
+                        "{trouble}"
+                    );
+                    assert!(trouble.what.contains(what) && trouble.next.contains(next), "{trouble}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Following a run as it happens, until it ends, gets stuck, is deleted, or somebody stops following.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use futures_util::StreamExt;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::jiff::Timestamp;
+use rustix::process::Signal;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+
+use super::cluster::Cluster;
+use super::diagnosis::{self, Trouble};
+use super::line::{Line, Progress};
+use super::logs::{self, Said};
+use super::outcome::{self, Outcome};
+use super::phase::{Phase, phase};
+use super::sight::{Change, Seen, Sight, container, has_started, is_finished, uid};
+use super::watches::{self, Cut};
+use crate::process::Signals;
+use crate::ui::{self, Waiting};
+
+/// How long the last lines may take after the run has ended.
+const LAST_LINES: Duration = Duration::from_secs(20);
+
+/// How long the API server may be out of reach.
+const OUT_OF_REACH: Duration = Duration::from_secs(10 * 60);
+
+/// Why following ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    Finished {
+        outcome: Box<Outcome>,
+        log: Log,
+    },
+    Stuck(Trouble),
+    /// Somebody deleted the Job; what it was doing then.
+    Deleted(String),
+    /// We were asked to stop following.
+    Left(Signal),
+}
+
+/// What became of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Log {
+    Whole,
+    Torn,
+}
+
+/// Follows one Job.
+pub(crate) async fn follow(
+    cluster: &Cluster,
+    job: Job,
+    patience: Duration,
+    signals: &mut Signals,
+) -> anyhow::Result<End> {
+    let name = job.metadata.name.clone().context("the Job has no name")?;
+    let mut follower = Follower::new(cluster, job, &name);
+    let mut changes = Box::pin(watches::of_job(cluster, &name, follower.sight.uid()));
+    // What only time tells: patience that runs out.
+    let mut seconds = interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            change = changes.next() => match change {
+                Some(Ok(change)) => follower.take(change),
+                Some(Err(cut)) => follower.cut(cut)?,
+                None => bail!("the watches of {name} ended"),
+            },
+            Some(said) = follower.said.recv() => follower.say(said),
+            signal = signals.next() => return Ok(End::Left(signal)),
+            _ = seconds.tick() => {}
+        }
+        follower.look();
+        let Some(job) = follower.sight.job() else {
+            let last = follower.last_phase();
+            follower.drain().await;
+            return Ok(End::Deleted(last));
+        };
+        if is_finished(job) {
+            return follower.finish(job.clone()).await;
+        }
+        if let Some(trouble) = diagnosis::diagnose(&follower.sight, Timestamp::now(), patience) {
+            follower.drain().await;
+            return Ok(End::Stuck(trouble));
+        }
+    }
+}
+
+struct Follower<'a> {
+    cluster: &'a Cluster,
+    sight: Sight,
+    progress: Progress,
+    phase: Option<Phase>,
+    status: Waiting,
+    said: mpsc::Receiver<Said>,
+    sender: mpsc::Sender<Said>,
+    readers: JoinSet<()>,
+    /// Pods whose log is or was read.
+    read: BTreeSet<String>,
+    /// Readers that have not said their last.
+    open: usize,
+    /// Pods whose log is not whole.
+    torn: BTreeSet<String>,
+    last_line: Option<String>,
+    /// What was told already: pods that ended, warnings, watches that are cut.
+    told: BTreeSet<String>,
+    cut_since: Option<Instant>,
+}
+
+impl<'a> Follower<'a> {
+    fn new(cluster: &'a Cluster, job: Job, name: &str) -> Self {
+        let (sender, said) = mpsc::channel(256);
+        Self {
+            cluster,
+            sight: Sight::of(job),
+            progress: Progress::default(),
+            phase: None,
+            status: ui::waiting("Following", name),
+            said,
+            sender,
+            readers: JoinSet::new(),
+            read: BTreeSet::new(),
+            open: 0,
+            torn: BTreeSet::new(),
+            last_line: None,
+            told: BTreeSet::new(),
+            cut_since: None,
+        }
+    }
+
+    fn take(&mut self, change: Change) {
+        self.cut_since = None;
+        self.sight.take(change);
+    }
+
+    /// A cut is mended by itself; what is forbidden stays so.
+    fn cut(&mut self, Cut { what, error }: Cut) -> anyhow::Result<()> {
+        let forbidden = matches!(&error, kube::Error::Api(status) if [401, 403].contains(&status.code));
+        let optional = what.ends_with("events");
+        if !forbidden {
+            let since = *self.cut_since.get_or_insert_with(Instant::now);
+            if since.elapsed() > OUT_OF_REACH {
+                return Err(self.cluster.explain(error, what))
+                    .context("gave up following, while the run goes on; run this again to attach to it");
+            }
+        } else if !optional {
+            return Err(self.cluster.explain(error, what));
+        }
+        if self.told.insert(format!("cut {what}")) {
+            let said = self.cluster.explain(error, what);
+            let then = if forbidden { "following goes on without" } else { "trying again" };
+            self.status.aside(|| ui::warning(format!("{said:#}; {then}")));
+        }
+        Ok(())
+    }
+
+    /// Starts reading what can be read, and tells what is new.
+    fn look(&mut self) {
+        for pod in self.sight.pods() {
+            let name = pod.metadata.name.clone().unwrap_or_default();
+            if has_started(pod) && self.read.insert(uid(pod)) {
+                self.open += 1;
+                self.readers.spawn(logs::read(self.cluster.clone(), name.clone(), self.sender.clone()));
+            }
+            let ended = container(pod).and_then(|status| status.state.as_ref()?.terminated.as_ref());
+            if let Some(ended) = ended.filter(|ended| ended.exit_code != 0)
+                && self.told.insert(format!("end of {}", uid(pod)))
+            {
+                let why = ended.reason.as_deref().unwrap_or("Error");
+                let text = format!("pod {name} ended with exit code {} ({why})", ended.exit_code);
+                self.status.aside(|| ui::note("Attempt", text));
+            }
+        }
+        for event in self.sight.warnings() {
+            let said = event.message.as_deref().unwrap_or_default();
+            let reason = event.reason.as_deref().unwrap_or_default();
+            // The same comes again and again under other names.
+            if self.told.insert(format!("{reason} {said}")) {
+                self.status.aside(|| ui::warning(format!("{reason}: {said}")));
+            }
+        }
+        let phase = phase(&self.sight);
+        if self.phase.as_ref() != Some(&phase) && phase != Phase::Finished && phase != Phase::Deleted {
+            self.status.step(&phase.to_string());
+            self.phase = Some(phase);
+        }
+    }
+
+    fn say(&mut self, said: Said) {
+        match said {
+            Said::Line(text) => {
+                let line = Line::parse(&text);
+                self.progress.take(&line);
+                self.status.aside(|| match &line {
+                    Line::Report(text) => ui::result(text),
+                    Line::Log { level, text } => ui::logged(level, text),
+                });
+                self.last_line = Some(text);
+                if let Some(status) = self.progress.describe() {
+                    self.status.say(&status);
+                }
+            }
+            Said::End => self.open -= 1,
+            Said::Lost { pod, error } => {
+                self.open -= 1;
+                let error = self.cluster.explain(error, "get pods/log");
+                self.status.aside(|| ui::warning(format!("the log of {pod} is not whole: {error:#}")));
+                self.torn.insert(pod);
+            }
+        }
+    }
+
+    fn last_phase(&self) -> String {
+        let phase = self.phase.as_ref().map(ToString::to_string);
+        self.progress.describe().or(phase).unwrap_or_default()
+    }
+
+    /// Reads what is still to be read. Whether that was all.
+    async fn drain(&mut self) -> Log {
+        let deadline = Instant::now() + LAST_LINES;
+        while self.open > 0 {
+            match timeout_at(deadline, self.said.recv()).await {
+                Ok(Some(said)) => self.say(said),
+                Ok(None) | Err(_) => return Log::Torn,
+            }
+        }
+        // Of the pod that had the last word; what became of earlier ones is told.
+        let pods = self.sight.pods();
+        let last = pods.last().and_then(|pod| Some((uid(pod), pod.metadata.name.as_deref()?)));
+        match last {
+            Some((uid, name)) if self.read.contains(&uid) && !self.torn.contains(name) => Log::Whole,
+            _ => Log::Torn,
+        }
+    }
+
+    /// The Job says that it is finished; its pods may not have been seen to be.
+    async fn finish(&mut self, job: Job) -> anyhow::Result<End> {
+        match self.cluster.pods_of(self.sight.uid()).await {
+            Ok(pods) => self.sight.take(Change::Pod(Seen::All(pods))),
+            Err(error) => {
+                let error = self.cluster.explain(error, "list pods");
+                self.status.aside(|| ui::warning(format!("{error:#}")));
+            }
+        }
+        self.look();
+        let log = self.drain().await;
+        let outcome = outcome::outcome(&job, &self.sight.pods(), self.last_line.as_deref());
+        let outcome = outcome.context("the Job is finished and says not how")?;
+        Ok(End::Finished { outcome: Box::new(outcome), log })
+    }
+}

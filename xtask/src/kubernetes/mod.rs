@@ -1,0 +1,24 @@
+//! The job in a cluster: the manifest of one run, what its Job and pods are about, and how it ended.
+//!
+//! `manifest` and `reference` say what is to run. `sight` keeps what was seen of a Job; `phase`, `diagnosis` and
+//! `outcome` read from it how far it is, what is in its way and how it ended; `verdict`, `table`, `line` and `cursor`
+//! read what the job itself said. All of these are pure. `cluster` talks to the API server, `watches` and `logs` listen
+//! to it, and `follow` puts it all together.
+
+pub(crate) mod cluster;
+mod cursor;
+pub(crate) mod diagnosis;
+#[cfg(test)]
+mod fixtures;
+pub(crate) mod follow;
+mod line;
+mod logs;
+pub(crate) mod manifest;
+pub(crate) mod outcome;
+mod phase;
+pub(crate) mod reference;
+mod refusal;
+mod sight;
+pub(crate) mod table;
+pub(crate) mod verdict;
+mod watches;

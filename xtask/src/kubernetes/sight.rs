@@ -1,0 +1,165 @@
+//! What has been seen of one Job: the Job itself, its pods, and what was said about them. Fed by watches, which repeat
+//! themselves and leave out what happened while they were cut.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
+use k8s_openapi::jiff::Timestamp;
+
+use super::manifest::CONTAINER;
+
+/// One step of a watch.
+#[derive(Debug, Clone)]
+pub(super) enum Seen<T> {
+    /// All there is, in place of what was known.
+    All(Vec<T>),
+    One(Box<T>),
+    Gone(Box<T>),
+}
+
+/// One step of any of the watches.
+#[derive(Debug, Clone)]
+pub(super) enum Change {
+    Job(Seen<Job>),
+    Pod(Seen<Pod>),
+    Event(Seen<Event>),
+}
+
+/// One Job.
+#[derive(Debug, Clone)]
+pub(super) struct Sight {
+    uid: String,
+    job: Option<Job>,
+    /// By UID: a replaced pod may have its predecessor's name.
+    pods: BTreeMap<String, Pod>,
+    events: BTreeMap<String, Event>,
+}
+
+impl Sight {
+    pub(super) fn of(job: Job) -> Self {
+        Self {
+            uid: job.metadata.uid.clone().unwrap_or_default(),
+            job: Some(job),
+            pods: BTreeMap::new(),
+            events: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in what concerns this Job. A Job of the same name with another UID is another one.
+    pub(super) fn take(&mut self, change: Change) {
+        match change {
+            Change::Job(Seen::All(jobs)) => self.job = jobs.into_iter().find(|job| self.is_ours(job)),
+            Change::Job(Seen::One(job)) if self.is_ours(&job) => self.job = Some(*job),
+            Change::Job(Seen::Gone(job)) if self.is_ours(&job) => self.job = None,
+            Change::Job(_) => {}
+            Change::Pod(Seen::All(pods)) => {
+                self.pods.clear();
+                pods.into_iter().for_each(|pod| self.take_pod(pod));
+            }
+            Change::Pod(Seen::One(pod)) => self.take_pod(*pod),
+            Change::Pod(Seen::Gone(pod)) => {
+                self.pods.remove(&uid(&pod));
+            }
+            Change::Event(Seen::All(events)) => events.into_iter().for_each(|event| self.take_event(event)),
+            Change::Event(Seen::One(event)) => self.take_event(*event),
+            // Events expire; what they said stays true.
+            Change::Event(Seen::Gone(_)) => {}
+        }
+    }
+
+    fn is_ours(&self, job: &Job) -> bool {
+        job.metadata.uid.as_ref() == Some(&self.uid)
+    }
+
+    fn take_pod(&mut self, pod: Pod) {
+        let owners = pod.metadata.owner_references.iter().flatten();
+        if owners.into_iter().any(|owner| owner.uid == self.uid) {
+            self.pods.insert(uid(&pod), pod);
+        }
+    }
+
+    /// Events of the namespace come by unfiltered, and may come before what they are about.
+    fn take_event(&mut self, event: Event) {
+        let about = event.involved_object.uid.as_deref().unwrap_or_default();
+        let name = self.job.as_ref().and_then(|job| job.metadata.name.as_deref()).unwrap_or_default();
+        let about_pod = event.involved_object.kind.as_deref() == Some("Pod")
+            && event.involved_object.name.as_deref().is_some_and(|pod| pod.starts_with(&format!("{name}-")));
+        if about == self.uid || self.pods.contains_key(about) || about_pod {
+            self.events.insert(event.metadata.name.clone().unwrap_or_default(), event);
+        }
+    }
+
+    pub(super) fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// Nothing once it was deleted.
+    pub(super) fn job(&self) -> Option<&Job> {
+        self.job.as_ref()
+    }
+
+    /// The oldest first.
+    pub(super) fn pods(&self) -> Vec<&Pod> {
+        let mut pods: Vec<_> = self.pods.values().collect();
+        pods.sort_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
+        pods
+    }
+
+    /// What went wrong on the way, the latest last.
+    pub(super) fn warnings(&self) -> Vec<&Event> {
+        let mut events: Vec<_> =
+            self.events.values().filter(|event| event.type_.as_deref() == Some("Warning")).collect();
+        events.sort_by_key(|event| time_of(event));
+        events
+    }
+
+    /// What was said about the Job or one of its pods, the latest last.
+    pub(super) fn events_of(&self, uid: &str) -> Vec<&Event> {
+        let about = |event: &&Event| event.involved_object.uid.as_deref() == Some(uid);
+        let mut events: Vec<_> = self.events.values().filter(about).collect();
+        events.sort_by_key(|event| time_of(event));
+        events
+    }
+}
+
+pub(super) fn uid(pod: &Pod) -> String {
+    pod.metadata.uid.clone().unwrap_or_default()
+}
+
+fn time_of(event: &Event) -> Option<Timestamp> {
+    let last = event.last_timestamp.as_ref().map(|time| time.0);
+    last.or_else(|| event.event_time.as_ref().map(|time| time.0))
+        .or_else(|| event.metadata.creation_timestamp.as_ref().map(|time| time.0))
+}
+
+/// The status of the container the job runs in: the one that is called so, or the first.
+pub(super) fn container(pod: &Pod) -> Option<&ContainerStatus> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    statuses.iter().find(|status| status.name == CONTAINER).or_else(|| statuses.first())
+}
+
+/// Whether there is a log to be had: the container runs, or has run.
+pub(super) fn has_started(pod: &Pod) -> bool {
+    let state = container(pod).and_then(|status| status.state.as_ref());
+    state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
+}
+
+/// Whether its container will say nothing more.
+pub(super) fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    let state = container(pod).and_then(|status| status.state.as_ref());
+    matches!(phase, Some("Succeeded" | "Failed")) || state.is_some_and(|state| state.terminated.is_some())
+}
+
+/// One of the conditions that stand.
+pub(super) fn condition<'a>(job: &'a Job, kind: &str) -> Option<(&'a str, &'a str)> {
+    let conditions = job.status.as_ref()?.conditions.as_ref()?;
+    let found = conditions.iter().find(|condition| condition.type_ == kind && condition.status == "True")?;
+    Some((found.reason.as_deref().unwrap_or_default(), found.message.as_deref().unwrap_or_default()))
+}
+
+/// Whether the Job will start nothing more.
+pub(super) fn is_finished(job: &Job) -> bool {
+    condition(job, "Complete").is_some() || condition(job, "Failed").is_some()
+}

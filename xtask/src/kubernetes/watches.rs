@@ -1,0 +1,69 @@
+//! The watches of a run as one stream of changes. What is cut is listed anew, for as long as it takes.
+
+use futures_util::stream::{Stream, StreamExt, select};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Config, Event, watcher};
+use kube::{Api, Error};
+
+use super::cluster::{Cluster, selector};
+use super::sight::{Change, Seen};
+
+/// A watch that could not be kept, and what it was of.
+#[derive(Debug)]
+pub(super) struct Cut {
+    pub(super) what: &'static str,
+    pub(super) error: Error,
+}
+
+/// Of one Job, its pods, and the events around them.
+pub(super) fn of_job(
+    cluster: &Cluster,
+    name: &str,
+    uid: &str,
+) -> impl Stream<Item = Result<Change, Cut>> + use<> {
+    let events = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let jobs = Config::default().fields(&format!("metadata.name={name}"));
+    let pods = Config::default().labels(&selector(uid));
+    let jobs = changes(watcher(cluster.jobs(), jobs).default_backoff(), "list and watch jobs", Change::Job);
+    let pods = changes(watcher(cluster.pods(), pods).default_backoff(), "list and watch pods", Change::Pod);
+    let events =
+        changes(watcher(events, Config::default()).default_backoff(), "list and watch events", Change::Event);
+    select(select(jobs, pods), events)
+}
+
+fn changes<K>(
+    events: impl Stream<Item = watcher::Result<Event<K>>>,
+    what: &'static str,
+    change: fn(Seen<K>) -> Change,
+) -> impl Stream<Item = Result<Change, Cut>> {
+    let mut listed = Vec::new();
+    events.filter_map(move |event| {
+        let seen = match event {
+            Ok(Event::Init) => {
+                listed.clear();
+                None
+            }
+            Ok(Event::InitApply(object)) => {
+                listed.push(object);
+                None
+            }
+            Ok(Event::InitDone) => Some(Ok(Seen::All(std::mem::take(&mut listed)))),
+            Ok(Event::Apply(object)) => Some(Ok(Seen::One(Box::new(object)))),
+            Ok(Event::Delete(object)) => Some(Ok(Seen::Gone(Box::new(object)))),
+            Err(error) => cause(error).map(|error| Err(Cut { what, error })),
+        };
+        std::future::ready(seen.map(|seen| seen.map(change)))
+    })
+}
+
+/// A watch that is too old is listed anew at once, which is nothing to speak of.
+fn cause(error: watcher::Error) -> Option<Error> {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => Some(error),
+        watcher::Error::WatchError(status) if status.code == 410 => None,
+        watcher::Error::WatchError(status) => Some(Error::Api(status)),
+        watcher::Error::NoResourceVersion => None,
+    }
+}

@@ -1,0 +1,132 @@
+//! `cargo xtask run-migrations --on kubernetes`: a Job from exactly this image, followed to its end.
+
+use std::io::{BufRead, IsTerminal};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+
+use super::{Arguments, DryRun, words};
+use crate::kubectl;
+use crate::kubernetes::cluster::{Cluster, Start};
+use crate::kubernetes::follow::{self, End, Log};
+use crate::kubernetes::manifest::{self, Manifest, Wanted};
+use crate::kubernetes::outcome::Outcome;
+use crate::kubernetes::reference::Reference;
+use crate::kubernetes::table::table;
+use crate::process::Signals;
+use crate::project::Project;
+use crate::settings::Settings;
+use crate::ui;
+
+pub(super) async fn run(arguments: Arguments, project: &Project) -> anyhow::Result<ExitCode> {
+    let settings = Settings::read_kubernetes(&arguments.kubernetes, project)?;
+    let image = arguments.image.typed().context(
+        "which image? --image registry/repository@sha256:…, as `cargo xtask push-image` prints it, or the name of one \
+         that was loaded into the nodes",
+    )?;
+    let image = Reference::parse(image)?;
+    let words = words::complete(arguments.job);
+    let asked = words::asked(&words)?;
+    let wanted = Wanted { image: &image, command: asked.command, revision: asked.revision, words: &words };
+    let template = manifest::only_job(&rendered(&project.root().join(&settings.manifests))?)
+        .with_context(|| format!("{} can't be run", settings.manifests.display()))?;
+    let namespace =
+        settings.namespace.as_deref().or_else(|| manifest::namespace(&template)).map(str::to_owned);
+    if arguments.dry_run == Some(DryRun::Client) {
+        show(&manifest::prepare(template, namespace.as_deref().unwrap_or("default"), wanted)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut signals = Signals::listen()?;
+    let cluster = Cluster::connect(settings.context.as_deref(), namespace.as_deref()).await?;
+    let manifest = manifest::prepare(template, &cluster.namespace, wanted)?;
+    if arguments.dry_run == Some(DryRun::Server) {
+        cluster.validate(&manifest).await?;
+        ui::note("Would run", format!("{} on {}; the API server accepts it", manifest.name, cluster.name));
+        show(&manifest)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if asked.command == "downgrade" && !arguments.yes {
+        confirm(&format!("run {} in namespace {} of {}", words.join(" "), cluster.namespace, cluster.name))?;
+    }
+    let (job, start) = cluster.start(&manifest).await?;
+    let place = format!("{} in namespace {} of {}", manifest.name, cluster.namespace, cluster.name);
+    match start {
+        Start::Created => ui::done("Started", &place),
+        Start::Replaced => ui::done("Started", format!("{place}, in the place of a finished one")),
+        Start::Attached => ui::done("Attached", format!("to {place}, which is under way")),
+    }
+    if arguments.detach {
+        left(&manifest, &cluster);
+        ui::result(&manifest.name);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let end = follow::follow(&cluster, job.clone(), settings.start_timeout, &mut signals).await;
+    match end.with_context(|| format!("cannot follow {}", manifest.name))? {
+        End::Finished { outcome, log } => Ok(report(&outcome, log)),
+        End::Stuck(trouble) => {
+            let then = if start == Start::Attached {
+                format!("the Job {} is left as it is, for others started it", manifest.name)
+            } else {
+                // Else it would start by itself whenever somebody mends the cause.
+                cluster.delete(&job).await.context(trouble.to_string())?;
+                format!("the Job {} was deleted, so that it does not start by itself later", manifest.name)
+            };
+            bail!("{trouble} ({then})")
+        }
+        End::Deleted(last) => bail!(
+            "the Job {} was deleted by somebody else while it was followed (last seen: {last}); the job rolls back what \
+             is not committed, and `current` says where the database is",
+            manifest.name
+        ),
+        End::Left(signal) => {
+            left(&manifest, &cluster);
+            Ok(ExitCode::from(u8::try_from(128 + signal.as_raw()).unwrap_or(1)))
+        }
+    }
+}
+
+/// A kustomization's documents, or those of a file.
+fn rendered(path: &Path) -> anyhow::Result<String> {
+    if path.is_file() {
+        return std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+    }
+    kubectl::kustomize(path)
+}
+
+fn show(manifest: &Manifest) -> anyhow::Result<()> {
+    ui::result(serde_yaml::to_string(&manifest.job).context("the Job can't be written")?.trim_end());
+    Ok(())
+}
+
+/// What is taken back may be data: a person says yes, here or in the command.
+fn confirm(what: &str) -> anyhow::Result<()> {
+    if !std::io::stdin().is_terminal() {
+        bail!("nobody is there to ask whether to {what}; say --yes");
+    }
+    ui::note("Really", format!("{what}? yes or no"));
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
+    if answer.trim() != "yes" {
+        bail!("nothing was done; it takes a yes to {what}");
+    }
+    Ok(())
+}
+
+/// How to come back to a run that goes on, and how to end it.
+fn left(manifest: &Manifest, cluster: &Cluster) {
+    ui::note("Detached", "the Job goes on without us");
+    ui::note("to attach", "the same command again");
+    ui::note("to stop", format!("kubectl delete job {} --namespace {}", manifest.name, cluster.namespace));
+}
+
+/// The job has printed its own report, unless its log did not reach us.
+fn report(outcome: &Outcome, log: Log) -> ExitCode {
+    if let (Some(verdict), Log::Torn) = (&outcome.verdict, log) {
+        ui::table(&table(verdict));
+    }
+    if let Some(failure) = &outcome.failure {
+        ui::error(&anyhow::anyhow!("{failure}"));
+    }
+    ExitCode::from(outcome.exit_code)
+}

@@ -1,0 +1,10 @@
+//! `run-migrations --on kubernetes` with the real `xtask` against a scripted API server on the loopback: what it prints,
+//! what it asks, and how it exits.
+
+#![expect(clippy::unwrap_used, reason = "a test that unwraps nothing has failed")]
+
+mod ends;
+mod faults;
+mod following;
+mod requests;
+mod support;

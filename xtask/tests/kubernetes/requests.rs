@@ -1,0 +1,99 @@
+//! What is refused before or by the API server, and that no more is asked than the Role of k8s/release allows.
+
+use std::collections::BTreeSet;
+
+use crate::following::succeed;
+use crate::support::api::{Api, Fault, Rule};
+use crate::support::program::run;
+
+fn refusing(on: &'static str, code: u16, message: &'static str) -> Api {
+    Api::start(vec![Rule { on, times: 99, fault: Fault::Refuse { code, message } }], succeed)
+}
+
+#[test]
+fn refusals_name_the_right_that_is_missing() {
+    let create =
+        "jobs.batch is forbidden: User \"ci\" cannot create resource \"jobs\" in API group \"batch\"";
+    let pods = "pods is forbidden: User \"ci\" cannot list resource \"pods\" in API group \"\"";
+    for (on, code, message, said) in [
+        ("POST ", 403, create, "not allowed to create jobs"),
+        ("GET ?/pods?limit", 403, pods, "not allowed to list and watch pods"),
+        ("POST ", 403, "exceeded quota: count/jobs.batch", "raise the ResourceQuota"),
+        ("POST ", 404, "namespaces \"site\" not found", "kubectl create namespace site"),
+        ("POST ", 422, "Job.batch \"x\" is invalid: spec.backoffLimit", "the API server finds the Job wrong"),
+        ("GET ?/jobs/", 401, "Unauthorized", "sign in again"),
+    ] {
+        let out = run(&refusing(on, code, message), "").exited(1).said(&[message, said]);
+        assert_eq!(out.stdout, "");
+    }
+    let out = run(&refusing("POST ", 403, create), "").exited(1);
+    assert!(out.stderr.contains("kubectl apply -k k8s/release --namespace site"), "{}", out.stderr);
+}
+
+#[test]
+fn without_events_a_run_is_followed_all_the_same() {
+    let message = "events is forbidden: User \"ci\" cannot list resource \"events\" in API group \"\"";
+    run(&refusing("GET ?/events?", 403, message), "")
+        .exited(0)
+        .said(&["list and watch events", "goes on without"]);
+}
+
+#[test]
+fn what_can_be_known_before_is_refused_before() {
+    let api = Api::start(vec![], succeed);
+    for (words, said) in [
+        ("downgrade -1", "depends on where the database is"),
+        ("downgrade base", "say --yes"),
+        ("upgrade head --detach", "put it before the command"),
+        ("--context nowhere", "no usable context \"nowhere\""),
+        ("--start-timeout soon", "is no duration"),
+        ("--manifests k8s/secret.example.yaml --dry-run", "cannot be used multiple times"),
+    ] {
+        let out = run(&api, words);
+        assert!(matches!(out.code, Some(1 | 2)), "{words}: {out:?}");
+        out.said(&[said]);
+    }
+    assert!(api.requests().is_empty(), "{:?}", api.requests());
+}
+
+/// The verbs of the requests, as RBAC counts them, are those of the Role and no more.
+#[test]
+fn the_role_of_the_workflow_is_enough() {
+    let role = include_str!("../../../k8s/release/role.yaml");
+    let role: serde_json::Value = serde_yaml::from_str(role).unwrap();
+    let words = |value: &serde_json::Value| -> Vec<String> {
+        value.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+    };
+    let mut allowed = BTreeSet::new();
+    for rule in role["rules"].as_array().unwrap() {
+        for resource in words(&rule["resources"]) {
+            allowed.extend(words(&rule["verbs"]).into_iter().map(|verb| format!("{verb} {resource}")));
+        }
+    }
+    let api = Api::start(vec![], succeed);
+    run(&api, "").exited(0);
+    run(&api, "").exited(0);
+    let asked: BTreeSet<_> = api.requests().iter().map(|request| right(request)).collect();
+    let beyond: Vec<_> = asked.difference(&allowed).collect();
+    assert!(beyond.is_empty(), "{beyond:?}");
+    let idle: Vec<_> = allowed.difference(&asked).collect();
+    assert!(idle.is_empty(), "the Role allows what is not needed: {idle:?}");
+}
+
+fn right(request: &str) -> String {
+    let (method, target) = request.split_once(' ').unwrap();
+    let (path, query) = target.split_once('?').unwrap();
+    let words: Vec<_> = path.split('/').skip_while(|word| *word != "namespaces").skip(2).collect();
+    let verb = match (method, words.len()) {
+        ("POST", _) => "create",
+        ("DELETE", _) => "delete",
+        (_, 1) if query.contains("watch=true") => "watch",
+        (_, 1) => "list",
+        _ => "get",
+    };
+    match words.as_slice() {
+        [resource, _, below] => format!("{verb} {resource}/{below}"),
+        [resource, ..] => format!("{verb} {resource}"),
+        [] => format!("{verb} {path}"),
+    }
+}

@@ -1,0 +1,6 @@
+//! What the tests share.
+
+pub(crate) mod api;
+pub(crate) mod http;
+pub(crate) mod program;
+mod serve;

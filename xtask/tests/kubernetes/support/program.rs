@@ -1,0 +1,125 @@
+//! The real program, with a kubeconfig of its own and nothing of the machine's.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::api::Api;
+
+pub(crate) const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// What a program printed and how it ended.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) code: Option<i32>,
+}
+
+/// `cargo xtask run-migrations --on kubernetes` with these words behind it.
+pub(crate) fn command(api: &Api, words: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy().to_uppercase();
+        if ["KUBE", "POSTGRES_", "IMAGE", "DOCKER_", "RUST_LOG", "HTTP", "NO_PROXY"]
+            .iter()
+            .any(|start| text.starts_with(start))
+        {
+            command.env_remove(&name);
+        }
+    }
+    let image = format!("host.example/job@{DIGEST}");
+    let base = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../k8s/base/job.yaml");
+    command
+        .args(["run-migrations", "--on", "kubernetes", "--image", &image, "--manifests"])
+        .arg(base)
+        .args(words.split_whitespace())
+        .env("KUBECONFIG", kubeconfig(api.port))
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null());
+    command
+}
+
+fn kubeconfig(port: u16) -> PathBuf {
+    let path =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("kubeconfig-{}-{port}", std::process::id()));
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "scripted",
+        "clusters": [{"name": "scripted", "cluster": {"server": format!("http://127.0.0.1:{port}")}}],
+        "users": [{"name": "ci", "user": {}}],
+        "contexts": [{"name": "scripted", "context": {"cluster": "scripted", "user": "ci", "namespace": "site"}}]
+    });
+    // JSON is YAML.
+    std::fs::write(&path, config.to_string()).unwrap();
+    path
+}
+
+pub(crate) fn run(api: &Api, words: &str) -> Run {
+    wait(command(api, words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+}
+
+pub(crate) fn wait(mut child: Child) -> Run {
+    let mut stderr = child.stderr.take().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        stderr.read_to_string(&mut text).unwrap();
+        text
+    });
+    let mut stdout = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+    let code = child.wait().unwrap().code();
+    Run { stdout, stderr: reader.join().unwrap(), code }
+}
+
+impl Run {
+    #[track_caller]
+    pub(crate) fn exited(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn said(self, said: &[&str]) -> Self {
+        for said in said {
+            assert!(self.stderr.contains(said), "{said:?} is not in:\n{}", self.stderr);
+        }
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn printed(self, stdout: &str) -> Self {
+        assert_eq!(self.stdout, stdout, "stderr:\n{}", self.stderr);
+        self
+    }
+}
+
+/// The job's report, as a log has it.
+pub(crate) const REPORT: [&str; 4] = [
+    "upgrade from base to 2: 2 migrations",
+    "  applied  1  create a      12 ms",
+    "  applied  2  b              3 ms",
+    "done: 2 migrations in 15 ms; the database is at 2 (head)",
+];
+
+/// The verdict that goes with it.
+pub(crate) fn verdict() -> Value {
+    json!({"outcome": "done", "exit_code": 0, "command": "upgrade", "from": "base", "to": 2, "current": 2, "head": 2,
+        "steps": 2, "done": 2, "message": "", "migrations": [
+            {"version": 1, "description": "create a", "status": "done", "milliseconds": 12},
+            {"version": 2, "description": "b", "status": "done", "milliseconds": 3}]})
+}
+
+/// What the table of that verdict is, where the log is not to be had.
+pub(crate) const TABLE: &str = "upgrade from base to 2: 2 migrations\n  applied  1  create a      12 ms\n  applied  2  b              \
+                                3 ms\ndone: 2 migrations; the database is at 2 (head)\n";
+
+pub(crate) fn whole_report() -> String {
+    REPORT.join("\n") + "\n"
+}
+
+pub(crate) fn failed(code: u8, message: &str) -> Value {
+    json!({"outcome": "x", "exit_code": code, "command": "upgrade", "from": "base", "to": 2, "current": "base", "head": 2,
+        "steps": 2, "done": 0, "message": message})
+}
