@@ -6,9 +6,12 @@ mod guard;
 mod leftover;
 mod lock;
 mod pooling;
+mod query;
 #[cfg(target_os = "linux")]
 mod relay;
 mod session;
+#[cfg(target_os = "linux")]
+mod vetting;
 mod watcher;
 
 pub use connect::{CANCEL_GRACE, cancel, connect};
@@ -16,14 +19,22 @@ pub use error::{DatabaseError, ServerError};
 pub use leftover::Index;
 pub use lock::{RunLock, unlock_and_lock_again};
 pub use pooling::refuse_transaction_pooling;
-pub use session::{Completed, Facts, Session, Table};
+pub use query::{Completed, is_believing_a_server};
+pub use session::{Facts, Session, Table};
 pub use watcher::{Other, Progress, Sight, Watcher};
+
+use crate::migration::Checksum;
 
 /// sqlx's bookkeeping table.
 pub const BOOKKEEPING: &str = "_sqlx_migrations";
 
 /// Our own table, which exists while a no-transaction script is under way.
 pub const PROGRESS: &str = "_run_migrations_progress";
+
+/// A checksum as our tables hold it.
+fn recorded(hex: &str) -> Result<Checksum, DatabaseError> {
+    Checksum::from_hex(hex).ok_or_else(|| DatabaseError::Cut(format!("{hex:?} is no checksum")))
+}
 
 /// An identifier in double quotes.
 pub fn quoted_identifier(name: &str) -> String {

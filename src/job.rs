@@ -158,7 +158,7 @@ async fn change(
         if let Some(resumed) = &resumed {
             resumed.clean_up(&mut session).await?;
         }
-        carry_out(&mut session, &lock, &prepared, place, reporter).await?;
+        session = carry_out(session, &lock, &prepared, place, reporter).await?;
         reporter.show(text::done);
     }
     lock.release(&mut session).await?;
@@ -228,21 +228,24 @@ fn lock_slots(prepared: &[Prepared<'_>], session: &Session, place: &Place<'_>) -
 }
 
 async fn carry_out(
-    session: &mut Session,
+    mut session: Session,
     lock: &RunLock,
     prepared: &[Prepared<'_>],
     place: &Place<'_>,
     reporter: &mut Reporter,
-) -> Result<(), Error> {
-    let table = bookkeeping(session).await?;
+) -> Result<Session, Error> {
+    let table = bookkeeping(&mut session).await?;
     let manners = place.server.manners;
     let watch = Watch::new(place.server, session.facts.pid, place.log);
-    let mut runner = Runner { session, lock, watch, table, manners, interrupt: place.interrupt, reporter };
+    let interrupt = place.interrupt;
+    let mut runner = Runner { session: &mut session, lock, watch, table, manners, interrupt, reporter };
     match runner.run(prepared).await {
         Err(Error::Step(failure)) if failure.outcome == Outcome::Cut => {
+            // A connection that only fell silent would hold the lock against us.
+            drop(session);
             Err(learn(place, failure, reporter).await)
         }
-        other => other,
+        other => other.map(|()| session),
     }
 }
 
@@ -295,12 +298,11 @@ async fn learn(place: &Place<'_>, mut failure: Box<Failure>, reporter: &mut Repo
         }
         Ok(Became::RolledBack) => format!("it was rolled back; {}; {again}", reporter.state()),
         Ok(Became::Interrupted) => format!("its script stands halfway; {}; {again}", reporter.state()),
-        Err(error) => {
-            if error.exit_code() == ExitCode::Halfway {
-                failure.outcome = Outcome::Halfway;
-            }
-            format!("what became of it is not known ({error}); {again}")
+        Err(error) if error.exit_code() == ExitCode::Halfway => {
+            failure.outcome = Outcome::Halfway;
+            error.to_string()
         }
+        Err(error) => format!("what became of it is not known ({error}); {again}"),
     };
     Error::Step(failure)
 }

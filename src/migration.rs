@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -18,6 +19,9 @@ mod directory;
 /// The first line that takes a script out of its transaction. As in sqlx, whatever follows it
 /// on the line is comment.
 const NO_TRANSACTION: &str = "-- no-transaction";
+
+/// All of them are held in memory.
+const MOST: u64 = 256 << 20;
 
 /// A migration's number: by convention the UTC time of its making as `YYYYMMDDHHMMSS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -82,9 +86,22 @@ pub struct Script {
 }
 
 impl Script {
-    fn read(path: PathBuf) -> Result<Self, ScriptProblem> {
-        let bytes =
-            fs::read(&path).map_err(|error| ScriptProblem::file(&path, directory::unreadable(&error)))?;
+    fn read(path: PathBuf, most: u64) -> Result<Self, ScriptProblem> {
+        let unreadable = |error| ScriptProblem::file(&path, directory::unreadable(&error));
+        let file = fs::File::open(&path).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        // Asked first, so that nothing is read in vain; but what says that it has no length may have one.
+        if file.metadata().map_err(unreadable)?.len() > most
+            || file.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)? as u64 > most
+        {
+            return Err(ScriptProblem::file(
+                &path,
+                format!(
+                    "is too large: all scripts together may have {} MiB; load data by other means",
+                    MOST >> 20
+                ),
+            ));
+        }
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Self { path, text }),
             Err(error) => {
@@ -128,7 +145,7 @@ impl Migration {
     pub fn script(&self, direction: Direction) -> Result<Script, ScriptProblem> {
         match (direction, &self.down) {
             (Direction::Up, _) => Ok(self.up.clone()),
-            (Direction::Down, Some(path)) => Script::read(path.clone()),
+            (Direction::Down, Some(path)) => Script::read(path.clone(), MOST),
             (Direction::Down, None) => Err(ScriptProblem::file(
                 &self.up.path,
                 "has no down script beside it, so it can't be taken back; \
@@ -155,15 +172,19 @@ impl History {
         let (found, mut problems) =
             directory::list(directory).map_err(|problem| Error::Scripts(vec![problem]))?;
         let mut migrations = Vec::with_capacity(found.len());
+        let mut most = MOST;
         for (version, pair) in found {
-            match Script::read(pair.up) {
-                Ok(up) => migrations.push(Migration {
-                    version,
-                    description: pair.description,
-                    checksum: Checksum::of(&up.text),
-                    up,
-                    down: pair.down,
-                }),
+            match Script::read(pair.up, most) {
+                Ok(up) => {
+                    most -= up.text.len() as u64;
+                    migrations.push(Migration {
+                        version,
+                        description: pair.description,
+                        checksum: Checksum::of(&up.text),
+                        up,
+                        down: pair.down,
+                    });
+                }
                 Err(problem) => problems.push(problem),
             }
         }

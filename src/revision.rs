@@ -98,10 +98,16 @@ impl Revision {
     }
 }
 
+/// No description is longer, and walks upon walks have an end.
+const LONGEST: usize = 300;
+
 impl FromStr for Revision {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.len() > LONGEST {
+            return Err(format!("is longer than {LONGEST} bytes, which no file's name is"));
+        }
         if text.chars().any(char::is_control) {
             return Err("holds a control character".to_owned());
         }

@@ -1,26 +1,26 @@
 //! Carries a plan out, step by step, and knows at every moment where the database stands.
 
+mod advice;
 mod alone;
+mod attempts;
+mod group;
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
-use crate::config::{Manners, Transaction};
+use crate::config::Manners;
 use crate::database::{Completed, DatabaseError, RunLock, Session, Table};
 use crate::error::{Error, counted, seconds};
 use crate::failure::{Culprit, Excerpt, Failure, Outcome};
 use crate::interrupt::Interrupt;
-use crate::message::{self, LOCK_LOST, Message, NOT_WRITTEN};
+use crate::message::{self, Message};
 use crate::migration::Direction;
 use crate::report::Reporter;
 use crate::revision::Position;
 use crate::script::Prepared;
 use crate::watch::Watch;
-
-/// An attempt that worked longer than this before it met a lock is not worth repeating.
-const WORTH_REPEATING: Duration = Duration::from_secs(30);
-
-/// Between two attempts the queue behind our lock must get time to drain.
-const DRAIN: Duration = Duration::from_secs(5);
+use advice::advice;
+use attempts::{Attempts, DRAIN, coarse, jittered};
+pub use group::{Group, groups};
 
 /// What a run works with.
 pub struct Runner<'r> {
@@ -38,70 +38,6 @@ pub struct Runner<'r> {
     pub interrupt: &'r Interrupt,
     /// Where what was done is told.
     pub reporter: &'r mut Reporter,
-}
-
-/// Steps that share a transaction, or one that has none.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Group<'p, T> {
-    /// All of these or none.
-    Together(&'p [T]),
-    /// Statement by statement.
-    Alone(&'p T),
-}
-
-/// Cuts a plan at its commits.
-pub fn groups<T>(
-    steps: &[T],
-    transaction: Transaction,
-    is_transactional: impl Fn(&T) -> bool,
-) -> Vec<Group<'_, T>> {
-    let mut groups = Vec::new();
-    let mut rest = steps;
-    while let Some(first) = rest.first() {
-        let length = match (is_transactional(first), transaction) {
-            (false, _) => {
-                groups.push(Group::Alone(first));
-                1
-            }
-            (true, Transaction::Each) => {
-                groups.push(Group::Together(&rest[..1]));
-                1
-            }
-            (true, Transaction::Run) => {
-                let length = rest.iter().take_while(|step| is_transactional(step)).count();
-                groups.push(Group::Together(&rest[..length]));
-                length
-            }
-        };
-        rest = &rest[length..];
-    }
-    groups
-}
-
-/// How often a step was tried, and since when.
-struct Attempts {
-    start: Instant,
-    latest: Instant,
-    count: u32,
-}
-
-impl Attempts {
-    fn begin() -> Self {
-        let now = Instant::now();
-        Self { start: now, latest: now, count: 0 }
-    }
-
-    fn next(&mut self) {
-        self.latest = Instant::now();
-        self.count += 1;
-    }
-
-    fn may_repeat_after(&self, pause: Duration, manners: &Manners) -> bool {
-        let budget = manners.lock_retry_budget;
-        self.count <= manners.lock_retries
-            && self.latest.elapsed() < WORTH_REPEATING
-            && (budget.is_zero() || self.start.elapsed() + pause < budget)
-    }
 }
 
 /// Where a message stands in its transaction.
@@ -227,7 +163,7 @@ impl Runner<'_> {
     async fn watched(&mut self, sql: String) -> Result<usize, Completed> {
         self.watch.begin();
         tokio::select! {
-            result = self.session.execute(sql) => result,
+            result = self.session.execute_patiently(sql) => result,
             never = self.watch.forever() => match never {},
         }
     }
@@ -355,97 +291,11 @@ impl Runner<'_> {
     }
 }
 
-/// What PostgreSQL's message leaves out.
-fn advice(error: &DatabaseError, manners: &Manners, is_transactional: bool) -> Option<String> {
-    let in_run = is_transactional && manners.transaction == Transaction::Run;
-    let each = "set TRANSACTION=each, which commits after each migration";
-    let text = match error.sqlstate()? {
-        // What `message::proven` raises.
-        "22P02" if error.to_string().contains(NOT_WRITTEN) => {
-            "the script, or a trigger, rule or policy on the bookkeeping table, is in the way; remove it".to_owned()
-        }
-        "22P02" if error.to_string().contains(LOCK_LOST) => {
-            "the script calls pg_advisory_unlock_all, or a connection pooler in transaction mode stands before the \
-             server; remove the call, or connect to the server itself"
-                .to_owned()
-        }
-        // unsafe_new_enum_value_usage
-        "55P04" if in_run => format!("a new enum value can be used only after a commit; {each}"),
-        "55P04" => {
-            "a new enum value can be used only after a commit; add it in a migration of its own".to_owned()
-        }
-        // object_in_use
-        "55006" if in_run => {
-            format!("what earlier migrations queued in this transaction is in the way; {each}")
-        }
-        // out_of_memory
-        "53200" if in_run => format!("one transaction for all needs too many locks; {each}"),
-        "53200" => "split the migration, or raise the server's max_locks_per_transaction".to_owned(),
-        // active_sql_transaction
-        "25001" => {
-            "this statement can't run in a transaction; make `-- no-transaction` the first line of the script"
-                .to_owned()
-        }
-        // lock_not_available
-        "55P03" => format!(
-            "another session holds the table for longer than LOCK_TIMEOUT ({}); run again when it is done",
-            seconds(manners.lock_timeout)
-        ),
-        // query_canceled
-        "57014" if !manners.statement_timeout.is_zero() => {
-            format!(
-                "STATEMENT_TIMEOUT is {}; raise it if the statement needs longer",
-                seconds(manners.statement_timeout)
-            )
-        }
-        _ => return None,
-    };
-    Some(text)
-}
-
-fn coarse(duration: Duration) -> String {
-    seconds(Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX) / 100 * 100))
-}
-
-/// Up to half as much again, so that two jobs don't meet at the same lock twice.
-fn jittered(least: Duration) -> Duration {
-    let nanoseconds =
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());
-    least + least.mul_f64(f64::from(nanoseconds) / 2e9)
-}
-
 /// Where a revision stands, for a sentence.
 pub fn at(position: Position, head: Option<Position>) -> String {
     match position {
         Position::Base => "at base".to_owned(),
         place if head == Some(place) => format!("at {place} (head)"),
         place => format!("at {place}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plans_are_cut_at_their_commits() {
-        use Group::{Alone, Together};
-        let steps = ["a", "b", "-c", "d", "-e"];
-        let transactional = |step: &&str| !step.starts_with('-');
-        assert_eq!(
-            groups(&steps, Transaction::Run, transactional),
-            [Together(&["a", "b"][..]), Alone(&"-c"), Together(&["d"]), Alone(&"-e")]
-        );
-        assert_eq!(
-            groups(&steps, Transaction::Each, transactional),
-            [Together(&["a"][..]), Together(&["b"]), Alone(&"-c"), Together(&["d"]), Alone(&"-e")]
-        );
-        assert!(groups(&steps[..0], Transaction::Run, transactional).is_empty());
-    }
-
-    #[test]
-    fn jitter_is_bounded() {
-        let pause = jittered(DRAIN);
-        assert!(pause >= DRAIN && pause <= DRAIN.mul_f64(1.5), "{pause:?}");
     }
 }

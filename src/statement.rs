@@ -40,38 +40,30 @@ pub fn split(script: &str) -> Result<Vec<Statement<'_>>, Unterminated> {
     let mut open: Option<Statement<'_>> = None;
     let mut depth = 0usize;
     let mut body = RoutineBody::default();
-    let mut label = false;
     for token in Lexer::new(script) {
-        if token.kind == Kind::Semicolon && depth == 0 && !body.is_open() {
+        if token.kind == Kind::Semicolon && depth == 0 && !body.is_open {
             statements.extend(open.take());
             body = RoutineBody::default();
             continue;
         }
         let statement = open.get_or_insert_with(|| Statement::starting_at(token.start));
         statement.text = &script[statement.offset..token.end];
+        if depth == 0 {
+            body.see(token.kind, &script[token.start..token.end]);
+        }
         match token.kind {
             Kind::Unterminated(what) => return Err(Unterminated { what, offset: token.start }),
             Kind::Open => depth += 1,
             Kind::Close => depth = depth.saturating_sub(1),
             Kind::Backslash => statement.has_backslash = true,
             Kind::Word => {
-                let word = &script[token.start..token.end];
-                if depth == 0 {
-                    if !label {
-                        body.see(word);
-                    }
-                    statement.words.push(word);
-                } else {
-                    statement.nested.push(word);
-                }
+                let words = if depth == 0 { &mut statement.words } else { &mut statement.nested };
+                words.push(&script[token.start..token.end]);
             }
             Kind::Other | Kind::Semicolon => {}
         }
-        // A keyword behind AS or a dot is a name.
-        let text = &script[token.start..token.end];
-        label = text == "." || (token.kind == Kind::Word && text.eq_ignore_ascii_case("as"));
     }
-    if let (Some(statement), true) = (&open, body.is_open()) {
+    if let (Some(statement), true) = (&open, body.is_open) {
         return Err(Unterminated { what: "BEGIN ATOMIC body", offset: statement.offset });
     }
     statements.extend(open);
@@ -79,40 +71,46 @@ pub fn split(script: &str) -> Result<Vec<Statement<'_>>, Unterminated> {
 }
 
 /// Follows `CREATE [OR REPLACE] FUNCTION|PROCEDURE … BEGIN ATOMIC …; …; END`, whose semicolons
-/// end no statement.
+/// end no statement. Only where a statement would begin is END the end of it: anywhere else it ends
+/// a CASE, or is a name.
 #[derive(Default)]
 struct RoutineBody {
     words: usize,
     creates_routine: bool,
-    open: usize,
-    after_begin: bool,
+    is_open: bool,
+    previous: Previous,
+}
+
+/// What stood before.
+#[derive(Default, PartialEq)]
+enum Previous {
+    Begin,
+    /// What a statement of the body begins behind.
+    Border,
+    #[default]
+    Other,
 }
 
 impl RoutineBody {
-    fn is_open(&self) -> bool {
-        self.open > 0
-    }
-
-    fn see(&mut self, word: &str) {
-        let is = |keyword: &str| word.eq_ignore_ascii_case(keyword);
-        self.words += 1;
-        match self.words {
-            1 => self.creates_routine = is("create"),
-            2 => self.creates_routine &= is("or") || is("function") || is("procedure"),
+    fn see(&mut self, kind: Kind, text: &str) {
+        let is = |keyword: &str| kind == Kind::Word && text.eq_ignore_ascii_case(keyword);
+        let previous = std::mem::take(&mut self.previous);
+        self.words += usize::from(kind == Kind::Word);
+        match (kind, self.words) {
+            (Kind::Word, 1) => self.creates_routine = is("create"),
+            (Kind::Word, 2) => self.creates_routine &= is("or") || is("function") || is("procedure"),
             _ => {}
         }
-        if !self.creates_routine || self.words == 1 {
-            return;
-        }
-        if self.open == 0 {
-            if self.after_begin && is("atomic") {
-                self.open = 1;
+        if self.is_open {
+            self.is_open = !(previous == Previous::Border && is("end"));
+            if kind == Kind::Semicolon {
+                self.previous = Previous::Border;
             }
-            self.after_begin = is("begin");
-        } else if is("case") {
-            self.open += 1;
-        } else if is("end") {
-            self.open -= 1;
+        } else if self.creates_routine && previous == Previous::Begin && is("atomic") {
+            self.is_open = true;
+            self.previous = Previous::Border;
+        } else if is("begin") {
+            self.previous = Previous::Begin;
         }
     }
 }
@@ -234,6 +232,14 @@ mod tests {
                 "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 AS case, t.end; END; COMMIT",
                 &["CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 AS case, t.end; END", "COMMIT"],
             ),
+            (
+                "CREATE PROCEDURE p() BEGIN ATOMIC SELECT 1 end, 2 case; END; COMMIT",
+                &["CREATE PROCEDURE p() BEGIN ATOMIC SELECT 1 end, 2 case; END", "COMMIT"],
+            ),
+            (
+                "CREATE FUNCTION f() RETURNS begin.atomic LANGUAGE sql BEGIN ATOMIC END; SELECT 1",
+                &["CREATE FUNCTION f() RETURNS begin.atomic LANGUAGE sql BEGIN ATOMIC END", "SELECT 1"],
+            ),
             ("SELECT 1;\r\nSELECT 2;\r\n", &["SELECT 1", "SELECT 2"]),
         ] {
             assert_eq!(texts(script), expected, "{script}");
@@ -249,7 +255,7 @@ mod tests {
             ("SELECT 1; /* /* */", "block comment", 10),
             ("DO $a$ $b$", "dollar-quoted string", 3),
             (
-                "SELECT 1; CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 case; END;",
+                "SELECT 1; CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 end; SELECT 2;",
                 "BEGIN ATOMIC body",
                 10,
             ),

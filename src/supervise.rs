@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::cli::Args;
 use crate::config::{self, Command, Config, Environment, LogSettings, Output, port_is_service_link};
@@ -23,6 +23,10 @@ pub fn report_panics(environment: &Environment) {
     let default = std::panic::take_hook();
     let environment = environment.clone();
     std::panic::set_hook(Box::new(move |panic| {
+        if database::is_believing_a_server() {
+            tracing::debug!("the server's answer makes no sense: {panic}");
+            return;
+        }
         default(panic);
         let defect = Err(Error::Defect(panic.to_string()));
         leave_verdict(&environment, &Report::default(), &defect);
@@ -112,14 +116,10 @@ async fn until_done_or_interrupted(
     tracing::warn!("{first}; rolling back");
     let deadline = Instant::now() + ROLLBACK_GRACE;
     let cancelling = async {
-        if let (Command::Online(server, _), Some(pid)) = (&config.command, pid.get()) {
-            match timeout(database::CANCEL_GRACE, database::cancel(server, pid)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!("the statement could not be cancelled: {error}"),
-                Err(_) => {
-                    tracing::warn!("the statement could not be cancelled: no second connection in time");
-                }
-            }
+        if let (Command::Online(server, _), Some(pid)) = (&config.command, pid.get())
+            && let Err(error) = database::cancel(server, pid).await
+        {
+            tracing::warn!("the statement could not be cancelled: {error}");
         }
         std::future::pending::<()>().await;
     };

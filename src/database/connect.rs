@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions as _, PgConnection};
 
+use super::query::{answered, execute};
 #[cfg(target_os = "linux")]
 use super::relay;
 use super::{DatabaseError, ServerError, Session, quoted_identifier};
@@ -76,20 +77,24 @@ async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> 
 /// How long a second connection may take, or what is asked over it.
 pub const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
+/// A second connection, where there is one to be had in a moment.
+pub(super) async fn second(server: &Server) -> Result<PgConnection, DatabaseError> {
+    answered(CANCEL_GRACE, authenticate(server)).await
+}
+
 /// Asks the server to cancel what a session is doing. It takes a second connection: sqlx knows
 /// no cancel request.
 ///
 /// # Errors
-/// When there is no second connection to be had.
+/// When there is no second connection to be had, or no answer over it.
 pub async fn cancel(server: &Server, pid: i32) -> Result<(), DatabaseError> {
-    let mut connection = authenticate(server).await?;
+    let mut connection = second(server).await?;
     let cancel = format!("SELECT pg_cancel_backend({pid})");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(cancel)).execute(&mut connection).await?;
-    Ok(())
+    execute(&mut connection, CANCEL_GRACE, cancel).await.map(drop).map_err(|failed| failed.error)
 }
 
 /// As libpq does, `allow` and `prefer` try the other way where the first one doesn't work.
-pub(super) async fn authenticate(server: &Server) -> Result<PgConnection, DatabaseError> {
+async fn authenticate(server: &Server) -> Result<PgConnection, DatabaseError> {
     let (mode, second) = match server.ssl {
         Ssl::Disable => (PgSslMode::Disable, None),
         Ssl::Allow => (PgSslMode::Disable, Some(PgSslMode::Require)),
@@ -138,7 +143,7 @@ async fn open(server: &Server, mode: PgSslMode) -> Result<PgConnection, Database
         Ssl::VerifyCa(Roots::File(path)) | Ssl::VerifyFull(Roots::File(path)) => options.ssl_root_cert(path),
         _ => options,
     };
-    Ok(options.connect().await?)
+    answered(Duration::ZERO, async { Ok(options.connect().await?) }).await
 }
 
 /// Why the server does not let us in, and what to look at.

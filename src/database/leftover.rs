@@ -1,11 +1,11 @@
 //! What the catalog and the progress table say of a script that stands halfway.
 
-use sqlx::Row as _;
+use sqlx::postgres::types::Oid;
 
-use super::session::rows;
-use super::{DatabaseError, Session, Table, quoted_literal};
+use super::query::read;
+use super::{DatabaseError, Session, Table, quoted_literal, recorded};
 use crate::message::halfway;
-use crate::migration::Checksum;
+use crate::migration::Version;
 use crate::resume::Begun;
 use crate::statement::Concurrent;
 
@@ -48,17 +48,16 @@ impl Session {
              FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
              WHERE {which} ORDER BY 1"
         );
-        let results = rows(&mut self.connection, sql).await.map_err(|failed| failed.error)?;
-        let index = |row: &sqlx::postgres::PgRow| {
-            Ok(Index {
-                oid: row.try_get::<sqlx::postgres::types::Oid, _>(0)?.0,
-                plain_name: row.try_get(1)?,
-                name: row.try_get(2)?,
-                is_valid: row.try_get(3)?,
-                is_worked_on: row.try_get(4)?,
-            })
+        let results = self.rows(sql).await.map_err(|failed| failed.error)?;
+        let rows = read(results.first().map(Vec::as_slice).unwrap_or_default())?;
+        let index = |(Oid(oid), plain_name, name, is_valid, is_worked_on)| Index {
+            oid,
+            plain_name,
+            name,
+            is_valid,
+            is_worked_on,
         };
-        Ok(results.first().into_iter().flatten().map(index).collect::<Result<_, sqlx::Error>>()?)
+        Ok(rows.into_iter().map(index).collect())
     }
 
     /// Whether the table of a concurrent statement can be found by the name in the statement.
@@ -84,20 +83,19 @@ impl Session {
             "SELECT version, statement, encode(checksum, 'hex'), index_existed, finished_at IS NOT NULL \
              FROM {progress} ORDER BY statement"
         );
-        let results = rows(&mut self.connection, sql).await.map_err(|failed| failed.error)?;
-        let begun = |row: &sqlx::postgres::PgRow| {
-            let hex: String = row.try_get(2)?;
-            let statement: i32 = row.try_get(1)?;
+        let results = self.rows(sql).await.map_err(|failed| failed.error)?;
+        let rows = read(results.first().map(Vec::as_slice).unwrap_or_default())?;
+        let begun = |(version, statement, checksum, index_existed, is_finished): Row| {
             Ok(Begun {
-                version: crate::migration::Version(row.try_get(0)?),
+                version: Version(version),
                 statement: usize::try_from(statement).unwrap_or(usize::MAX),
-                checksum: Checksum::from_hex(&hex)
-                    .ok_or_else(|| sqlx::Error::Protocol(format!("{hex:?} is no checksum")))?,
-                index_existed: row.try_get(3)?,
-                is_finished: row.try_get(4)?,
+                checksum: recorded(&checksum)?,
+                index_existed,
+                is_finished,
             })
         };
-        let begun = results.first().into_iter().flatten().map(begun).collect::<Result<_, sqlx::Error>>()?;
-        Ok(Some(begun))
+        Ok(Some(rows.into_iter().map(begun).collect::<Result<_, DatabaseError>>()?))
     }
 }
+
+type Row = (i64, i32, String, bool, bool);

@@ -1,11 +1,9 @@
 //! A connection pooler in transaction mode gives each transaction another server session, where
 //! session locks and settings mean nothing, and stay behind for whoever comes next.
 
-use tokio::time::timeout;
-
 use super::Session;
-use super::connect::{CANCEL_GRACE, authenticate};
-use super::session::value;
+use super::connect::{CANCEL_GRACE, second};
+use super::query::value;
 use crate::config::Server;
 use crate::error::Error;
 
@@ -16,13 +14,12 @@ use crate::error::Error;
 /// # Errors
 /// [`Error::Refused`] where a pooler is at work.
 pub async fn refuse_transaction_pooling(session: &mut Session, server: &Server) -> Result<(), Error> {
-    let Ok(Ok(mut second)) = timeout(CANCEL_GRACE, authenticate(server)).await else {
+    let Ok(mut second) = second(server).await else {
         tracing::debug!("no second connection, so a connection pooler would not be noticed");
         return Ok(());
     };
-    let Ok(theirs) = value::<i32>(&mut second, "BEGIN; SELECT pg_backend_pid()".to_owned()).await else {
-        return Ok(());
-    };
+    let ask = "BEGIN; SELECT pg_backend_pid()".to_owned();
+    let Ok(theirs) = value::<i32>(&mut second, CANCEL_GRACE, ask).await else { return Ok(()) };
     let failed = |source| Error::database("looking for a connection pooler", source);
     let ours: i32 = session.value("SELECT pg_backend_pid()".to_owned()).await.map_err(failed)?;
     // Dropping the connection ends its transaction, which did nothing.

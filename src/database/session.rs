@@ -1,13 +1,16 @@
 //! One session: queries, what the server is, and the bookkeeping table.
 
-use futures_util::TryStreamExt as _;
-use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Connection as _, Either, PgConnection, Row as _, raw_sql};
+use std::time::Duration;
 
-use super::{BOOKKEEPING, DatabaseError, quoted_identifier};
+use sqlx::postgres::PgRow;
+use sqlx::{Connection as _, FromRow, PgConnection};
+
+use super::connect::CANCEL_GRACE;
+use super::query::{self, Completed, first, read, rows};
+use super::{BOOKKEEPING, DatabaseError, quoted_identifier, recorded};
 use crate::config::Manners;
 use crate::error::{Disagreement, Error};
-use crate::migration::{Checksum, Version};
+use crate::migration::Version;
 use crate::standing::Applied;
 
 /// A connection, set up and looked around.
@@ -17,6 +20,8 @@ pub struct Session {
     pub settings: Vec<String>,
     /// What is known of the server and the role.
     pub facts: Facts,
+    /// How long the answer to a query of ours may take; zero is no limit.
+    patience: Duration,
 }
 
 /// What one look at the server tells.
@@ -80,15 +85,6 @@ impl Table {
     }
 }
 
-/// A query that failed, and how many of its commands had completed before.
-#[derive(Debug)]
-pub struct Completed {
-    /// Commands that completed.
-    pub commands: usize,
-    /// What stopped the next.
-    pub error: DatabaseError,
-}
-
 /// Sent before anything else, and after every reset. What a role or database sets for itself must
 /// not apply: a limit there would make a run depend on who runs it, and another reading of
 /// backslashes would put the ends of statements elsewhere.
@@ -98,6 +94,15 @@ fn limits(manners: &Manners) -> Vec<String> {
         format!("SET statement_timeout = {}", manners.statement_timeout.as_millis()),
         "SET standard_conforming_strings = on".to_owned(),
     ]
+}
+
+/// What we ask is answered at once, unless a table is locked. Never in less time than that takes.
+fn patience(manners: &Manners) -> Duration {
+    match manners.lock_timeout {
+        Duration::ZERO => Duration::ZERO,
+        _ if manners.connect_timeout.is_zero() => Duration::ZERO,
+        lock_timeout => manners.connect_timeout.max(lock_timeout + CANCEL_GRACE),
+    }
 }
 
 const LOOK_AROUND: &str = "\
@@ -120,40 +125,56 @@ impl Session {
     pub(super) async fn open(mut connection: PgConnection, manners: &Manners) -> Result<Self, Error> {
         let settings = limits(manners);
         let failed = |source| Error::database("looking around on the server", source);
+        let patience = patience(manners);
         let sql = format!("{};\n{LOOK_AROUND}", settings.join(";\n"));
-        let results = rows(&mut connection, sql).await.map_err(|completed| failed(completed.error))?;
-        let broken = |error| failed(DatabaseError::from(error));
+        let results =
+            rows(&mut connection, patience, sql).await.map_err(|completed| failed(completed.error))?;
         let [.., about, tables] = results.as_slice() else {
             return Err(failed(DatabaseError::Cut("the server did not answer each query".into())));
         };
-        let (bookkeeping, alembic) =
-            choose(tables.iter().map(table).collect::<Result<_, _>>().map_err(broken)?)?;
+        let (bookkeeping, alembic) = choose(tables_of(tables).map_err(failed)?)?;
+        let about = read(about).map_err(failed)?;
         let about =
-            about.first().ok_or_else(|| failed(DatabaseError::Cut("the server answered nothing".into())))?;
-        let facts = facts(about, bookkeeping, alembic).map_err(broken)?;
-        Ok(Self { connection, settings, facts })
+            first(about).ok_or_else(|| failed(DatabaseError::Cut("the server answered nothing".into())))?;
+        let facts = facts(about, bookkeeping, alembic);
+        Ok(Self { connection, settings, facts, patience })
     }
 
-    /// Runs statements for their effect, and says how many commands that were.
+    /// Runs statements of ours for their effect, and says how many commands that were.
     ///
     /// # Errors
     /// What stopped them, and after how many.
     pub async fn execute(&mut self, sql: String) -> Result<usize, Completed> {
-        let mut commands = 0;
-        let mut results = raw_sql(AssertSqlSafe(sql)).fetch_many(&mut self.connection);
-        loop {
-            match results.try_next().await {
-                Ok(Some(Either::Left(_))) => commands += 1,
-                Ok(Some(Either::Right(_))) => {}
-                Ok(None) => return Ok(commands),
-                Err(error) => return Err(Completed { commands, error: error.into() }),
-            }
-        }
+        query::execute(&mut self.connection, self.patience, sql).await
+    }
+
+    /// The same with another limit.
+    ///
+    /// # Errors
+    /// As [`Session::execute`].
+    pub async fn execute_within(&mut self, patience: Duration, sql: String) -> Result<usize, Completed> {
+        query::execute(&mut self.connection, patience, sql).await
+    }
+
+    /// Runs what may take as long as it likes: a script, or a build.
+    ///
+    /// # Errors
+    /// What stopped it, and after how many commands.
+    pub async fn execute_patiently(&mut self, sql: String) -> Result<usize, Completed> {
+        query::execute(&mut self.connection, Duration::ZERO, sql).await
+    }
+
+    /// Runs queries of ours, and keeps the rows of each.
+    pub(super) async fn rows(&mut self, sql: String) -> Result<Vec<Vec<PgRow>>, Completed> {
+        rows(&mut self.connection, self.patience, sql).await
     }
 
     /// Runs one query and takes the single value it gives.
-    pub(super) async fn value<T: Value>(&mut self, sql: String) -> Result<T, DatabaseError> {
-        value(&mut self.connection, sql).await
+    pub(super) async fn value<T>(&mut self, sql: String) -> Result<T, DatabaseError>
+    where
+        (T,): for<'r> FromRow<'r, PgRow>,
+    {
+        query::value(&mut self.connection, self.patience, sql).await
     }
 
     /// Looks again for the bookkeeping table and reads it, oldest first; empty where there is none.
@@ -183,7 +204,7 @@ impl Session {
              success, encode(checksum, 'hex'), execution_time FROM {} ORDER BY version; COMMIT",
             table.qualified()
         );
-        let results = match rows(&mut self.connection, sql).await {
+        let results = match self.rows(sql).await {
             Ok(results) => results,
             Err(Completed { error, .. }) if error.sqlstate() == Some("42501") => {
                 return Err(Error::Refused(format!(
@@ -195,11 +216,9 @@ impl Session {
                 return Err(Error::database("reading the bookkeeping", source));
             }
         };
-        let rows = results.get(2).map(Vec::as_slice).unwrap_or_default();
-        rows.iter()
-            .map(applied)
-            .collect::<Result<_, _>>()
-            .map_err(|error| Error::database("reading the bookkeeping", error.into()))
+        let failed = |error| Error::database("reading the bookkeeping", error);
+        let rows = read(results.get(2).map(Vec::as_slice).unwrap_or_default()).map_err(failed)?;
+        rows.into_iter().map(applied).collect::<Result<_, _>>().map_err(failed)
     }
 
     /// The bookkeeping as it is now, table and rows: others may have made it since.
@@ -208,12 +227,9 @@ impl Session {
     /// As [`Session::applied`].
     pub async fn look_again(&mut self) -> Result<Vec<Applied>, Error> {
         let failed = |source| Error::database("looking around on the server", source);
-        let sql = LOOK_AROUND.to_owned();
-        let results = rows(&mut self.connection, sql).await.map_err(|completed| failed(completed.error))?;
+        let results = self.rows(LOOK_AROUND.to_owned()).await.map_err(|completed| failed(completed.error))?;
         let tables = results.get(1).map(Vec::as_slice).unwrap_or_default();
-        let (bookkeeping, _) = choose(
-            tables.iter().map(table).collect::<Result<_, _>>().map_err(|error| failed(error.into()))?,
-        )?;
+        let (bookkeeping, _) = choose(tables_of(tables).map_err(failed)?)?;
         self.facts.bookkeeping = bookkeeping;
         self.applied().await
     }
@@ -229,35 +245,7 @@ impl Session {
 
     /// Ends the session in good order; that it may already be gone is no problem here.
     pub async fn close(self) {
-        let _ = self.connection.close().await;
-    }
-}
-
-/// What a single value can be read as.
-pub(super) trait Value: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> {}
-
-impl<T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>> Value for T {}
-
-/// Runs statements and takes the first value of the last.
-pub(super) async fn value<T: Value>(connection: &mut PgConnection, sql: String) -> Result<T, DatabaseError> {
-    let results = rows(connection, sql).await.map_err(|failed| failed.error)?;
-    let row = results.last().and_then(|rows| rows.first());
-    let row = row.ok_or_else(|| DatabaseError::Cut("the server answered nothing".into()))?;
-    row.try_get(0).map_err(DatabaseError::from)
-}
-
-/// Runs statements and keeps the rows of each.
-pub(super) async fn rows(connection: &mut PgConnection, sql: String) -> Result<Vec<Vec<PgRow>>, Completed> {
-    let mut done = Vec::new();
-    let mut open = Vec::new();
-    let mut results = raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
-    loop {
-        match results.try_next().await {
-            Ok(Some(Either::Left(_))) => done.push(std::mem::take(&mut open)),
-            Ok(Some(Either::Right(row))) => open.push(row),
-            Ok(None) => return Ok(done),
-            Err(error) => return Err(Completed { commands: done.len(), error: error.into() }),
-        }
+        let _ = tokio::time::timeout(CANCEL_GRACE, self.connection.close()).await;
     }
 }
 
@@ -276,42 +264,43 @@ fn choose(tables: Vec<Table>) -> Result<(Option<Table>, Option<Table>), Disagree
     Ok((ours.pop(), theirs.into_iter().next()))
 }
 
-fn facts(row: &PgRow, bookkeeping: Option<Table>, alembic: Option<Table>) -> Result<Facts, sqlx::Error> {
-    Ok(Facts {
-        database: row.try_get(0)?,
-        schema: row.try_get(1)?,
-        user: row.try_get(2)?,
-        pid: row.try_get(3)?,
-        is_standby: row.try_get(4)?,
-        is_read_only: row.try_get(5)?,
-        may_create: row.try_get(6)?,
-        commits_lazily: row.try_get(7)?,
-        lock_slots: row.try_get(8)?,
+type About = (String, Option<String>, String, i32, bool, bool, bool, bool, i64);
+
+fn facts(about: About, bookkeeping: Option<Table>, alembic: Option<Table>) -> Facts {
+    let (database, schema, user, pid, is_standby, is_read_only, may_create, commits_lazily, lock_slots) =
+        about;
+    Facts {
+        database,
+        schema,
+        user,
+        pid,
+        is_standby,
+        is_read_only,
+        may_create,
+        commits_lazily,
+        lock_slots,
         bookkeeping,
         alembic,
-    })
+    }
 }
 
-fn table(row: &PgRow) -> Result<Table, sqlx::Error> {
-    Ok(Table {
-        schema: row.try_get(0)?,
-        name: row.try_get(1)?,
-        may_use_schema: row.try_get(2)?,
-        may_select: row.try_get(3)?,
-        may_write: row.try_get(4)?,
-        may_create: row.try_get(5)?,
-    })
+fn tables_of(rows: &[PgRow]) -> Result<Vec<Table>, DatabaseError> {
+    let table = |(schema, name, may_use_schema, may_select, may_write, may_create)| Table {
+        schema,
+        name,
+        may_use_schema,
+        may_select,
+        may_write,
+        may_create,
+    };
+    Ok(read(rows)?.into_iter().map(table).collect())
 }
 
-fn applied(row: &PgRow) -> Result<Applied, sqlx::Error> {
-    let hex: String = row.try_get(4)?;
-    Ok(Applied {
-        version: Version(row.try_get(0)?),
-        description: row.try_get(1)?,
-        installed_on: row.try_get(2)?,
-        success: row.try_get(3)?,
-        checksum: Checksum::from_hex(&hex)
-            .ok_or_else(|| sqlx::Error::Protocol(format!("{hex:?} is no checksum")))?,
-        execution_time: row.try_get(5)?,
-    })
+type Row = (i64, String, String, bool, String, i64);
+
+fn applied(
+    (version, description, installed_on, success, checksum, execution_time): Row,
+) -> Result<Applied, DatabaseError> {
+    let checksum = recorded(&checksum)?;
+    Ok(Applied { version: Version(version), description, installed_on, success, checksum, execution_time })
 }

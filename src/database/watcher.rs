@@ -1,13 +1,12 @@
 //! A second connection that looks at the first: what it waits for, whom it keeps waiting, how far
 //! it has come. It needs no privilege, and its absence never fails a run.
 
+use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row as _};
-use tokio::time::timeout;
 
 use super::DatabaseError;
-use super::connect::{CANCEL_GRACE, authenticate};
-use super::session::rows;
+use super::connect::{CANCEL_GRACE, second};
+use super::query::{first, read, rows};
 use crate::config::Server;
 
 /// The second connection.
@@ -102,10 +101,7 @@ impl Watcher {
     /// # Errors
     /// When there is no second connection to be had in a few seconds.
     pub async fn connect(server: &Server, pid: i32) -> Result<Self, DatabaseError> {
-        match timeout(CANCEL_GRACE, authenticate(server)).await {
-            Ok(connection) => Ok(Self { connection: connection?, pid }),
-            Err(_) => Err(DatabaseError::Cut("no second connection in time".to_owned())),
-        }
+        Ok(Self { connection: second(server).await?, pid })
     }
 
     /// Looks once, in one round trip.
@@ -121,14 +117,14 @@ impl Watcher {
             .map(|(_, view, columns)| format!("SELECT {columns} FROM {view} WHERE pid = {}", self.pid))
             .collect();
         // A null phase only where the role may not see it, and then it sees no row.
-        let sql = format!("{BLOCKERS};\n{BLOCKED};\n{}", progress.join("\nUNION ALL "))
-            .replace("$PID", &self.pid.to_string())
-            .replace("$SINCE", since);
-        let results = timeout(CANCEL_GRACE, rows(&mut self.connection, sql))
-            .await
-            .map_err(|_| DatabaseError::Cut("the second connection did not answer".to_owned()))?
-            .map_err(|failed| failed.error)?;
-        Ok(sight(&results)?)
+        let sql = format!(
+            "{BLOCKERS};\n{BLOCKED};\nSELECT phase, percent::float8 FROM (\n{}) AS progress (phase, percent)",
+            progress.join("\nUNION ALL ")
+        )
+        .replace("$PID", &self.pid.to_string())
+        .replace("$SINCE", since);
+        let results = rows(&mut self.connection, CANCEL_GRACE, sql).await.map_err(|failed| failed.error)?;
+        sight(&results)
     }
 
     /// Cancels what the watched session is doing.
@@ -137,33 +133,21 @@ impl Watcher {
     /// When the connection broke.
     pub async fn cancel(&mut self) -> Result<(), DatabaseError> {
         let cancel = format!("SELECT pg_cancel_backend({})", self.pid);
-        rows(&mut self.connection, cancel).await.map(drop).map_err(|failed| failed.error)
+        rows(&mut self.connection, CANCEL_GRACE, cancel).await.map(drop).map_err(|failed| failed.error)
     }
 }
 
-fn sight(results: &[Vec<PgRow>]) -> Result<Sight, sqlx::Error> {
+fn sight(results: &[Vec<PgRow>]) -> Result<Sight, DatabaseError> {
     let of = |index: usize| results.get(index).map(Vec::as_slice).unwrap_or_default();
-    let mut sight = Sight::default();
-    for row in of(0) {
-        sight.blockers.push(Other {
-            pid: row.try_get(0)?,
-            role: row.try_get(1)?,
-            application: row.try_get(2)?,
-            state: row.try_get(3)?,
-            since: row.try_get(4)?,
-            query: row.try_get(5)?,
-        });
-    }
-    if let Some(row) = of(1).first() {
-        sight.blocked = row.try_get(0)?;
-        sight.blocked_for = row.try_get(1)?;
-    }
-    if let Some(row) = of(2).first() {
-        let percent: Option<String> = row.try_get_unchecked(1)?;
-        sight.progress = Some(Progress {
-            phase: row.try_get::<Option<String>, _>(0)?.unwrap_or_default(),
-            percent: percent.and_then(|text| text.parse().ok()),
-        });
-    }
-    Ok(sight)
+    let other =
+        |(pid, role, application, state, since, query)| Other { pid, role, application, state, since, query };
+    let progress =
+        |(phase, percent): (Option<String>, _)| Progress { phase: phase.unwrap_or_default(), percent };
+    let (blocked, blocked_for) = first(read(of(1))?).unwrap_or_default();
+    Ok(Sight {
+        blockers: read(of(0))?.into_iter().map(other).collect(),
+        blocked,
+        blocked_for,
+        progress: first(read(of(2))?).map(progress),
+    })
 }

@@ -41,7 +41,7 @@ impl Resumed {
             format!("DROP INDEX CONCURRENTLY IF EXISTS {index}"),
             crate::message::WITH_LIMITS_AGAIN.to_owned(),
         ] {
-            session.execute(sql).await.map_err(|completed| {
+            session.execute_patiently(sql).await.map_err(|completed| {
                 Error::database("dropping the invalid index that an earlier run left", completed.error)
             })?;
         }

@@ -23,8 +23,9 @@ fn file_names(directory: &Path) -> io::Result<Vec<String>> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let kind = entry.file_type()?;
-        // Kubernetes mounts a ConfigMap's files as links.
-        if kind.is_file() || (kind.is_symlink() && fs::metadata(entry.path())?.is_file()) {
+        // Kubernetes mounts a ConfigMap's files as links. One that leads nowhere is a script that can't be read.
+        let leads_to_a_file = || fs::metadata(entry.path()).map_or(true, |target| target.is_file());
+        if kind.is_file() || (kind.is_symlink() && leads_to_a_file()) {
             names.push(entry.file_name().to_string_lossy().into_owned());
         }
     }

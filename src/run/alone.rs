@@ -2,7 +2,7 @@
 //! has `success = false`, and each statement's start and end is recorded, so that a later run can
 //! tell where this one stopped.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Attempts, Runner, Stopped};
 use crate::database::{Completed, DatabaseError};
@@ -16,6 +16,9 @@ use crate::statement::Statement;
 /// How long the removal of an invalid index may take when a build has failed: it waits for every
 /// transaction that uses the table, and a signal may have come.
 const DROP_LIMIT: &str = "SET lock_timeout = 0; SET statement_timeout = '10s'";
+
+/// How long the server may take to say that it came to that limit.
+const DROP_PATIENCE: Duration = Duration::from_secs(15);
 
 /// One statement of a script.
 struct Part<'p> {
@@ -242,7 +245,8 @@ impl Runner<'_> {
             after.iter().filter(|index| !index.is_valid && !before.iter().any(|old| old.oid == index.oid));
         for index in invalid {
             self.ours(prepared, standing, DROP_LIMIT.to_owned()).await?;
-            match self.session.execute(format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name)).await {
+            let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
+            match self.session.execute_within(DROP_PATIENCE, drop).await {
                 Ok(_) => tracing::info!("dropped {}, which the failed build left invalid", index.name),
                 Err(Completed { error, .. }) => {
                     tracing::warn!("{} is invalid and could not be dropped: {error}", index.name);

@@ -2,9 +2,12 @@
 //!
 //! Run by `cargo xtask test`, which starts the server and names it in the environment.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::print_stdout, reason = "shown where a test has failed")]
 
 mod support;
 
+mod any_script;
+mod any_server;
 mod bookkeeping;
 mod configuration;
 mod connection;

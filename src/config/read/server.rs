@@ -1,6 +1,7 @@
 //! Which server, as whom, and with which manners: POSTGRES_* and the limits.
 
 use std::fs;
+use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -101,13 +102,21 @@ impl Reader<'_> {
 
     fn password_file(&mut self, path: &Path) -> Option<Password> {
         const NAME: &str = "POSTGRES_PASSWORD_FILE";
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
+        const LONGEST: u64 = 64 << 10;
+        // What a shell hands over may be a pipe, and have no end.
+        let mut bytes = Vec::new();
+        let read = fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes));
+        match read {
+            Ok(length) if length as u64 > LONGEST => {
+                self.wrong(NAME, format!("{} is longer than any password", path.display()));
+                return None;
+            }
+            Ok(_) => {}
             Err(error) => {
                 self.wrong(NAME, format!("{} can't be read: {error}", path.display()));
                 return None;
             }
-        };
+        }
         let Ok(mut password) = String::from_utf8(bytes) else {
             self.wrong(NAME, format!("{} is not UTF-8", path.display()));
             return None;

@@ -122,6 +122,13 @@ impl Running {
         self.child.try_wait().unwrap().is_some()
     }
 
+    /// The most memory it has had so far, in bytes; nothing once it is over.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        peak.map_or(0, |peak| peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10)
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(mut self) -> Outcome {
         let status = self.status();

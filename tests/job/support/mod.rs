@@ -3,16 +3,20 @@
 
 mod database;
 mod directory;
+mod impostor;
 mod job;
 mod outcome;
+mod random;
 mod relay;
 mod server;
 
 pub(crate) use database::{Database, Role, quoted};
 pub(crate) use directory::Directory;
+pub(crate) use impostor::{Impostor, message, welcome};
 pub(crate) use job::{Job, Running};
 pub(crate) use outcome::Outcome;
-pub(crate) use relay::Relay;
+pub(crate) use random::{Random, many_times};
+pub(crate) use relay::{Relay, Then};
 pub(crate) use server::{Server, tool};
 
 use std::time::{Duration, Instant};

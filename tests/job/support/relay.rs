@@ -1,6 +1,6 @@
-//! A way to the server that a test can open late and cut.
+//! A way to the server that a test can open late and cut, and that can end at certain words of the job.
 
-use std::io::copy;
+use std::io::{Read as _, Write as _, copy};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
@@ -12,9 +12,27 @@ pub(crate) struct Relay {
     streams: Arc<Mutex<Vec<TcpStream>>>,
 }
 
+/// What becomes of a connection on which the job says certain words.
+#[derive(Clone, Copy)]
+pub(crate) enum Then {
+    /// It is cut.
+    Cut,
+    /// Nothing more passes.
+    Silence,
+}
+
 impl Relay {
     /// Opens the way at an address such as `127.0.0.1:0`.
     pub(crate) fn at(address: &str) -> Self {
+        Self::open(address, None)
+    }
+
+    /// Opens a way that ends at these words, each time they are said.
+    pub(crate) fn up_to(words: &'static str, then: Then) -> Self {
+        Self::open("127.0.0.1:0", Some((words, then)))
+    }
+
+    fn open(address: &str, end: Option<(&'static str, Then)>) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let port = listener.local_addr().unwrap().port();
         let streams = Arc::<Mutex<Vec<TcpStream>>>::default();
@@ -25,7 +43,12 @@ impl Relay {
                 let client = client.unwrap();
                 let server = TcpStream::connect((host.as_str(), port)).unwrap();
                 open.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
-                pass(client.try_clone().unwrap(), server.try_clone().unwrap());
+                match end {
+                    Some((words, then)) => {
+                        pass_up_to(words, then, client.try_clone().unwrap(), server.try_clone().unwrap());
+                    }
+                    None => pass(client.try_clone().unwrap(), server.try_clone().unwrap()),
+                }
                 pass(server, client);
             }
         });
@@ -46,5 +69,26 @@ fn pass(mut from: TcpStream, mut to: TcpStream) {
         // Either side may hang up at any time; that is passed on too.
         let _ = copy(&mut from, &mut to);
         let _ = to.shutdown(Shutdown::Write);
+    });
+}
+
+/// What the job says in one go arrives in one piece.
+fn pass_up_to(words: &'static str, then: Then, mut from: TcpStream, mut to: TcpStream) {
+    std::thread::spawn(move || {
+        let mut said = vec![0; 64 << 10];
+        while let Ok(length @ 1..) = from.read(&mut said) {
+            let is_over = said[..length].windows(words.len()).any(|window| window == words.as_bytes());
+            match (is_over, then) {
+                (true, Then::Silence) => continue,
+                (true, Then::Cut) => break,
+                (false, _) => {}
+            }
+            if to.write_all(&said[..length]).is_err() {
+                break;
+            }
+        }
+        for stream in [from, to] {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     });
 }

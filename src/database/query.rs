@@ -1,0 +1,170 @@
+//! Queries of our own. Each has an end, whatever the server says or does not say: it may be stopped,
+//! it may be no PostgreSQL, and sqlx takes for granted that it is one.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Either, FromRow, PgConnection, Row as _, raw_sql};
+
+use super::DatabaseError;
+use crate::error::seconds;
+
+/// More than this is no answer to anything that we ask.
+const LONGEST_ANSWER: usize = 64 << 20;
+
+thread_local! {
+    static BELIEVING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread reads what a server sent, so that a panic is about that and no defect of ours.
+pub fn is_believing_a_server() -> bool {
+    BELIEVING.get()
+}
+
+/// A query that failed, and how many of its commands had completed before.
+#[derive(Debug)]
+pub struct Completed {
+    /// Commands that completed.
+    pub commands: usize,
+    /// What stopped the next.
+    pub error: DatabaseError,
+}
+
+/// Runs statements and keeps the rows of each.
+pub(super) async fn rows(
+    connection: &mut PgConnection,
+    patience: Duration,
+    sql: String,
+) -> Result<Vec<Vec<PgRow>>, Completed> {
+    let mut done = Vec::new();
+    let mut open = Vec::new();
+    let mut size = 0;
+    let reading = async {
+        let mut results = raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
+        loop {
+            match results.try_next().await? {
+                Some(Either::Left(_)) => done.push(std::mem::take(&mut open)),
+                Some(Either::Right(row)) => {
+                    size += length(&row);
+                    if size > LONGEST_ANSWER {
+                        return Err(DatabaseError::Cut("the server's answer has no end".to_owned()));
+                    }
+                    open.push(row);
+                }
+                None => return Ok(()),
+            }
+        }
+    };
+    match answered(patience, reading).await {
+        Ok(()) => Ok(done),
+        Err(error) => Err(Completed { commands: done.len(), error }),
+    }
+}
+
+fn length(row: &PgRow) -> usize {
+    let values = (0..row.len()).filter_map(|index| row.try_get_raw(index).ok());
+    size_of::<PgRow>() + values.filter_map(|value| Some(value.as_bytes().ok()?.len())).sum::<usize>()
+}
+
+/// Runs statements and takes the first value that the last one gives.
+pub(super) async fn value<T>(
+    connection: &mut PgConnection,
+    patience: Duration,
+    sql: String,
+) -> Result<T, DatabaseError>
+where
+    (T,): for<'r> FromRow<'r, PgRow>,
+{
+    let results = rows(connection, patience, sql).await.map_err(|failed| failed.error)?;
+    let first: Option<(T,)> = results.last().map(|rows| read(rows)).transpose()?.and_then(first);
+    first.map(|(value,)| value).ok_or_else(|| DatabaseError::Cut("the server answered nothing".to_owned()))
+}
+
+/// The first of them.
+pub(super) fn first<T>(rows: Vec<T>) -> Option<T> {
+    rows.into_iter().next()
+}
+
+/// Reads rows as tuples, column by column.
+pub(super) fn read<T: for<'r> FromRow<'r, PgRow>>(rows: &[PgRow]) -> Result<Vec<T>, DatabaseError> {
+    believing(|| rows.iter().map(T::from_row).collect::<Result<_, _>>())?.map_err(DatabaseError::from)
+}
+
+/// Runs statements for their effect, and says how many commands that were.
+pub(super) async fn execute(
+    connection: &mut PgConnection,
+    patience: Duration,
+    sql: String,
+) -> Result<usize, Completed> {
+    let mut commands = 0;
+    let reading = async {
+        let mut results = raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
+        while let Some(result) = results.try_next().await? {
+            commands += usize::from(result.is_left());
+        }
+        Ok(())
+    };
+    match answered(patience, reading).await {
+        Ok(()) => Ok(commands),
+        Err(error) => Err(Completed { commands, error }),
+    }
+}
+
+/// Waits for an answer, for so long; zero is without end. Where there is none in time, the connection is of
+/// no more use: the answer may still come.
+pub(super) async fn answered<T>(
+    patience: Duration,
+    reading: impl Future<Output = Result<T, DatabaseError>>,
+) -> Result<T, DatabaseError> {
+    let reading = pin!(believed(reading));
+    if patience.is_zero() {
+        return reading.await?;
+    }
+    match tokio::time::timeout(patience, reading).await {
+        Ok(read) => read?,
+        Err(_) => Err(DatabaseError::Cut(format!("the server did not answer within {}", seconds(patience)))),
+    }
+}
+
+/// sqlx panics at messages that are shorter than they have to be.
+async fn believed<T>(reading: impl Future<Output = T>) -> Result<T, DatabaseError> {
+    let mut reading = pin!(reading);
+    poll_fn(|context| match believing(|| reading.as_mut().poll(context)) {
+        Ok(Poll::Ready(read)) => Poll::Ready(Ok(read)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(error) => Poll::Ready(Err(error)),
+    })
+    .await
+}
+
+fn believing<T>(read: impl FnOnce() -> T) -> Result<T, DatabaseError> {
+    let before = BELIEVING.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(read));
+    BELIEVING.set(before);
+    result.map_err(|_| DatabaseError::Cut("the server's answer makes no sense".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_makes_no_sense_is_an_outage_and_no_defect() {
+        let nonsense = async { Ok::<u8, DatabaseError>(Vec::new()[usize::from(is_believing_a_server())]) };
+        let error = answered(Duration::ZERO, nonsense).await.unwrap_err();
+        assert!(error.is_outage() && !is_believing_a_server(), "{error}");
+    }
+
+    #[tokio::test]
+    async fn nobody_is_waited_for_without_end() {
+        let silence = std::future::pending::<Result<(), DatabaseError>>();
+        let error = answered(Duration::from_millis(10), silence).await.unwrap_err();
+        assert_eq!(error.to_string(), "the server did not answer within 10ms");
+    }
+}

@@ -1,0 +1,61 @@
+//! How often a step without its locks is tried, and when again.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::config::Manners;
+use crate::error::seconds;
+
+/// An attempt that worked longer than this before it met a lock is not worth repeating.
+const WORTH_REPEATING: Duration = Duration::from_secs(30);
+
+/// Between two attempts the queue behind our lock must get time to drain.
+pub(super) const DRAIN: Duration = Duration::from_secs(5);
+
+/// How often a step was tried, and since when.
+pub(super) struct Attempts {
+    pub(super) start: Instant,
+    latest: Instant,
+    pub(super) count: u32,
+}
+
+impl Attempts {
+    pub(super) fn begin() -> Self {
+        let now = Instant::now();
+        Self { start: now, latest: now, count: 0 }
+    }
+
+    pub(super) fn next(&mut self) {
+        self.latest = Instant::now();
+        self.count += 1;
+    }
+
+    pub(super) fn may_repeat_after(&self, pause: Duration, manners: &Manners) -> bool {
+        let budget = manners.lock_retry_budget;
+        self.count <= manners.lock_retries
+            && self.latest.elapsed() < WORTH_REPEATING
+            && (budget.is_zero() || self.start.elapsed() + pause < budget)
+    }
+}
+
+/// A duration for people.
+pub(super) fn coarse(duration: Duration) -> String {
+    seconds(Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX) / 100 * 100))
+}
+
+/// Up to half as much again, so that two jobs don't meet at the same lock twice.
+pub(super) fn jittered(least: Duration) -> Duration {
+    let nanoseconds =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());
+    least + least.mul_f64(f64::from(nanoseconds) / 2e9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_is_bounded() {
+        let pause = jittered(DRAIN);
+        assert!(pause >= DRAIN && pause <= DRAIN.mul_f64(1.5), "{pause:?}");
+    }
+}
