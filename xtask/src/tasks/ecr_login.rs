@@ -81,8 +81,12 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
             );
         }
     }
-    if store.overridden(registry)?.is_some() {
-        ui::warning(format!("DOCKER_AUTH_CONFIG also has {registry}, and docker prefers that"));
+    match store.overridden(registry) {
+        Ok(None) => {}
+        Ok(Some(_)) => {
+            ui::warning(format!("DOCKER_AUTH_CONFIG also has {registry}, and docker prefers that"))
+        }
+        Err(error) => ui::warning(format!("{error:#}; docker passes it over")),
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Credential helpers, as docker's config.json names them.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use crate::support::emulator::{Repository, address};
@@ -46,6 +47,19 @@ fn the_helper_keeps_the_secret_and_the_file_the_name() {
 }
 
 #[test]
+fn beside_a_helper_a_file_that_can_not_be_written_is_left_alone() {
+    let scratch = Scratch::new();
+    let config = format!(r#"{{"credsStore": "test", "auths": {{"{}": {{}}}}}}"#, address());
+    let path = scratch.write("config.json", &config);
+    let before = fs::metadata(&path).unwrap();
+    for _ in 0..2 {
+        run(&mut with_helper("ecr-login", &scratch, KEEPS)).succeeded();
+    }
+    assert_eq!(fs::metadata(&path).unwrap().ino(), before.ino(), "it was not written");
+    assert_eq!(fs::read_to_string(path).unwrap(), config);
+}
+
+#[test]
 fn a_helper_that_fails_is_quoted_and_nothing_is_written() {
     let scratch = Scratch::new();
     let config = r#"{"credsStore": "test"}"#;
@@ -75,7 +89,13 @@ fn rubbish_from_a_helper_is_no_reason_to_stop() {
     let scratch = Scratch::new();
     let repository = Repository::created("rubbish", "MUTABLE");
     scratch.write("config.json", r#"{"credsStore": "test"}"#);
-    for script in ["echo 'rubbish with a secret'", "echo '{\"Username\": 5}'", "exit 7"] {
+    let scripts = [
+        "echo 'rubbish with a secret'",
+        "echo '{\"Username\": 5}'",
+        "exit 7",
+        "echo '{\"Username\": \"AWS\", \"Secret\": \"rubbish with a secret\"}'; exit 1",
+    ];
+    for script in scripts {
         let mut command = with_helper("images", &scratch, script);
         let out = run(command.env("ECR_REPOSITORY", &repository.0)).succeeded();
         let out = out.said(&["docker's stored credentials are not used"]);

@@ -46,13 +46,12 @@ impl Document {
         String::from_utf8(bytes).context("config.json can't be written")
     }
 
+    /// As docker decides it: a helper of the registry's own is named by the plain host, and an empty one means the file.
     pub(crate) fn keeper(&self, registry: &Registry) -> Keeper {
         let helpers = self.0.get("credHelpers").and_then(Value::as_object);
-        let named = |value: &Value| value.as_str().filter(|name| !name.is_empty()).map(str::to_owned);
-        let own = helpers.and_then(|helpers| helpers.iter().find(|(key, _)| host(key) == registry.as_str()));
-        own.and_then(|(_, name)| named(name))
-            .or_else(|| self.0.get("credsStore").and_then(named))
-            .map_or(Keeper::File, Keeper::Helper)
+        let own = helpers.and_then(|helpers| helpers.get(registry.as_str()));
+        let name = own.or_else(|| self.0.get("credsStore")).and_then(Value::as_str).unwrap_or_default();
+        if name.is_empty() { Keeper::File } else { Keeper::Helper(name.to_owned()) }
     }
 
     /// What stands in the file itself; the plain host wins over older ways to write it.
@@ -75,9 +74,12 @@ impl Document {
         self.replace(registry, serde_json::json!({ "auth": auth }));
     }
 
-    /// Leaves the name alone, as docker does beside a credential helper: `docker logout` looks for it here.
-    pub(crate) fn mark(&mut self, registry: &Registry) {
+    /// Leaves the name alone, as docker does beside a credential helper: `docker logout` looks for it here. Says
+    /// whether that changed anything.
+    pub(crate) fn mark(&mut self, registry: &Registry) -> bool {
+        let before = self.0.clone();
         self.replace(registry, serde_json::json!({}));
+        self.0 != before
     }
 
     fn replace(&mut self, registry: &Registry, entry: Value) {
@@ -157,7 +159,8 @@ mod tests {
             (r#"{"auths": null, "credsStore": ""}"#, Keeper::File),
             (r#"{"credsStore": "pass"}"#, helper("pass")),
             (r#"{"credsStore": "pass", "credHelpers": {"HOST": "ecr-login"}}"#, helper("ecr-login")),
-            (r#"{"credHelpers": {"https://HOST": "ecr-login"}}"#, helper("ecr-login")),
+            (r#"{"credsStore": "pass", "credHelpers": {"HOST": ""}}"#, Keeper::File),
+            (r#"{"credsStore": "pass", "credHelpers": {"https://HOST": "ecr-login"}}"#, helper("pass")),
             (r#"{"credHelpers": {"elsewhere": "ecr-login"}}"#, Keeper::File),
         ] {
             let document = Document::parse(&text.replace("HOST", registry().as_str())).unwrap();
@@ -176,7 +179,8 @@ mod tests {
             assert_eq!(Document::parse(text).unwrap_err().to_string(), message, "{text}");
         }
         let mut marked = Document::parse("").unwrap();
-        marked.mark(&registry());
+        assert!(marked.mark(&registry()));
+        assert!(!marked.mark(&registry()), "it stands there already");
         assert_eq!(marked.find(&registry()).unwrap(), None, "an entry without credentials is none");
     }
 }

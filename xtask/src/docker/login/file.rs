@@ -2,9 +2,9 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
 
@@ -21,20 +21,42 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Document> {
     }
 }
 
-/// Writes beside the file, then puts the new one in the place of the old one. A symlink stays one.
+const PREFIX: &str = ".config.json.";
+
+/// Longer than any write takes.
+const STALE: Duration = Duration::from_secs(60);
+
+/// Writes beside the file, then puts the new one in the place of the old one. A symlink stays one, and who owned the
+/// file owns it.
 pub(crate) fn write(path: &Path, document: &Document) -> anyhow::Result<()> {
     let path = behind_links(path)?;
     let unwritable = || format!("cannot write {}", path.display());
     let directory = path.parent().with_context(unwritable)?;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).with_context(unwritable)?;
+    sweep(directory);
     // A name of our own, whatever a killed process of the same number has left behind.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let beside = directory.join(format!(".config.json.{}-{now}", std::process::id()));
+    let beside = directory.join(format!("{PREFIX}{}-{now}", std::process::id()));
     let mut options = File::options();
     let mut file = options.write(true).create_new(true).mode(0o600).open(&beside).with_context(unwritable)?;
     let temporary = Temporary(beside);
+    if let Ok(old) = fs::metadata(&path) {
+        // Only root can, and only under root (sudo) is it another's.
+        let _ = fchown(&file, Some(old.uid()), Some(old.gid()));
+    }
     file.write_all(document.text()?.as_bytes()).and_then(|()| file.sync_all()).with_context(unwritable)?;
     fs::rename(&temporary.0, &path).with_context(unwritable)
+}
+
+/// What a process that was killed while it wrote has left behind holds a secret, which is to be in one place alone.
+fn sweep(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let written = || entry.metadata().and_then(|metadata| metadata.modified()).ok();
+        if is_ours && written().and_then(|time| time.elapsed().ok()).is_some_and(|age| age > STALE) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Gone when dropped, unless it has been renamed.
@@ -102,6 +124,37 @@ mod tests {
         write(&path, &document).unwrap();
         assert_eq!(mode(&path), 0o600, "one that others could read is closed");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing else is left behind");
+    }
+
+    #[test]
+    fn who_owned_it_owns_it() {
+        let scratch = Scratch::make("owner");
+        let path = scratch.0.join("config.json");
+        fs::write(&path, "{}").unwrap();
+        // Anybody may give a file to themselves; root, which must not keep what it wrote for another, to anybody.
+        let owner = if fs::metadata(&path).unwrap().uid() == 0 { Some(65534) } else { None };
+        std::os::unix::fs::chown(&path, owner, owner).unwrap();
+        let before = fs::metadata(&path).unwrap();
+        write(&path, &read(&path).unwrap()).unwrap();
+        let after = fs::metadata(&path).unwrap();
+        assert_ne!(after.ino(), before.ino(), "it is another file");
+        assert_eq!((after.uid(), after.gid()), (before.uid(), before.gid()));
+    }
+
+    #[test]
+    fn what_a_killed_one_left_behind_is_swept_up() {
+        let scratch = Scratch::make("swept");
+        let path = scratch.0.join("config.json");
+        let (old, new) = (scratch.0.join(".config.json.1-1"), scratch.0.join(".config.json.1-2"));
+        for left in [&old, &new, &scratch.0.join("config.json.bak")] {
+            fs::write(left, "secret").unwrap();
+        }
+        let long_ago = SystemTime::now() - 2 * STALE;
+        File::options().write(true).open(&old).unwrap().set_modified(long_ago).unwrap();
+        write(&path, &read(&path).unwrap()).unwrap();
+        assert!(!old.exists());
+        assert!(new.exists(), "it may be in the making");
+        assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 3);
     }
 
     #[test]

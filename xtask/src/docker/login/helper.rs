@@ -107,8 +107,10 @@ impl Helper<'_> {
             Ok(said)
         } else {
             let first = said.lines().next().unwrap_or_default();
-            // No helper has a reason to repeat what it was given, but this must not depend on that.
-            let is_quiet = first.is_empty() || (word == "store" && repeats(first, input));
+            // No helper has a reason to repeat what it was given, nor to fail with what it was asked for, but this must
+            // not depend on that.
+            let is_secret = if word == "store" { repeats(first, input) } else { first.contains(['{', '"']) };
+            let is_quiet = first.is_empty() || is_secret;
             Err(if is_quiet { output.status.to_string() } else { first.to_owned() })
         })
     }

@@ -62,8 +62,10 @@ impl Store {
             }
             Keeper::Helper(name) => {
                 Helper(&name).store(registry, credentials)?;
-                document.mark(registry);
-                file::write(&self.path, &document)?;
+                // A file that has the name already may be one that nobody can write.
+                if document.mark(registry) {
+                    file::write(&self.path, &document)?;
+                }
                 Ok(Place::Helper { program: program(&name) })
             }
             Keeper::File => {
