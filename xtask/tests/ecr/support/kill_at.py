@@ -1,4 +1,4 @@
-"""Kills a program at one of the moments at which it enters or leaves the kernel.
+"""Kills a program as it enters the kernel: between two entries nothing outside of it changes.
 
 python kill_at.py MOMENT TEXT PROGRAM [ARGUMENT…]
 
@@ -25,7 +25,7 @@ def ptrace(request, pid=0, address=0, data=0):
 
 
 def arguments(pid):
-    """The first two arguments of the system call that is being entered."""
+    """The first two arguments of the system call that is being entered, none on the way out."""
     buffer = ctypes.create_string_buffer(88)
     ptrace(GET_SYSCALL_INFO, pid, len(buffer), ctypes.addressof(buffer))
     entering = buffer.raw[0] == 1
@@ -57,7 +57,10 @@ def main(moment, wanted, program):
         if deliver != signal.SIGTRAP | 0x80:
             continue
         deliver = 0
-        if passed >= 0 or any(wanted in text(memory, address) for address in arguments(pid)):
+        given = arguments(pid)
+        if not given:
+            continue
+        if passed >= 0 or any(wanted in text(memory, address) for address in given):
             passed += 1
         if passed == moment:
             os.kill(pid, signal.SIGKILL)
