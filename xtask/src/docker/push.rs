@@ -106,8 +106,8 @@ impl Docker {
         if !response.status().is_success() {
             let status = response.status();
             let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes);
-            let said = format!("{status}: {}", super::build::message(&body.unwrap_or_default()));
-            return Ok(Err(Failure { kind: Kind::Lasting, said }));
+            let message = super::build::message(&body.unwrap_or_default());
+            return Ok(Err(Failure { kind: classify(&message), said: format!("{status}: {message}") }));
         }
         let (mut digest, mut error) = (None, None);
         // To its end, also past an error: the daemon gives up a push whose client has gone away.
@@ -165,19 +165,20 @@ fn parse(line: &[u8]) -> Event {
     }
 }
 
-/// What an error is, by its words: the daemon has no code for it.
+/// What an error is, by its words: the daemon has no code for it. The words of the registry come first: a name that is
+/// repeated in them may hold any of the others.
 fn classify(said: &str) -> Kind {
     let said = said.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    if has(&["immutable", "tag invalid"]) {
-        Kind::Immutable
-    } else if has(&[
+    if has(&[
         "authorization token has expired",
         "no basic auth credentials",
         "not authorized: authentication",
         "authentication required",
         "unauthorized",
         "incorrect username or password",
+        // All that the containerd image store tells of any refusal: a new token decides.
+        "403 forbidden",
     ]) {
         Kind::Authentication
     } else if has(&[
@@ -187,23 +188,16 @@ fn classify(said: &str) -> Kind {
         "404 not found",
     ]) {
         Kind::NoRepository
-    } else if has(&["toomanyrequests", "too many requests", "rate exceeded", "throttl"])
-        || has(&["http status: 5", "internal server error", "bad gateway", "service unavailable"])
-        || has(&[
-            "gateway time",
-            "connection reset",
-            "broken pipe",
-            "connection refused",
-            "timeout",
-            "timed out",
-        ])
-        || has(&[
-            "unexpected eof",
-            "use of closed network connection",
-            "tls handshake",
-            "no such host",
-            "temporary",
-        ])
+    } else if has(&["tag invalid", "tag is immutable", "imagetagalreadyexists"]) {
+        Kind::Immutable
+    } else if has(&["toomanyrequests", "too many requests", "rate exceeded", "parsing http 429"]) {
+        Kind::Passing
+    } else if has(&["denied:", "not authorized to perform", "forbidden"]) {
+        Kind::Lasting
+    } else if has(&["http status: 5", "internal server error", "bad gateway", "service unavailable"])
+        || has(&["gateway time", "connection reset", "broken pipe", "connection refused", "throttl"])
+        || has(&["timeout", "timed out", "unexpected eof", "use of closed network connection"])
+        || has(&["tls handshake", "no such host", "temporary"])
     {
         Kind::Passing
     } else if said == "eof" || said.ends_with(": eof") {
@@ -272,6 +266,15 @@ mod tests {
                 Kind::Immutable,
             ),
             ("toomanyrequests: Rate exceeded", Kind::Passing),
+            ("error parsing HTTP 429 response body: invalid character '<'", Kind::Passing),
+            (
+                "unexpected status from POST request to https://h/v2/a/blobs/uploads/: 403 Forbidden",
+                Kind::Authentication,
+            ),
+            (
+                "unexpected status from PUT request to https://h/v2/a/manifests/v1: 500 Internal Server Error",
+                Kind::Passing,
+            ),
             ("received unexpected HTTP status: 500 Internal Server Error", Kind::Passing),
             ("received unexpected HTTP status: 503 Service Unavailable", Kind::Passing),
             ("write tcp 1->2: write: connection reset by peer", Kind::Passing),
@@ -282,6 +285,15 @@ mod tests {
                 Kind::Lasting,
             ),
             ("manifest invalid: layers missing", Kind::Lasting),
+            // names that sound like something else
+            (
+                "denied: User: a is not authorized to perform: ecr:PutImage on resource: repository/timeout",
+                Kind::Lasting,
+            ),
+            (
+                "name unknown: The repository with name 'immutable' does not exist in the registry with id '1'",
+                Kind::NoRepository,
+            ),
             (
                 "tls: failed to verify certificate: x509: certificate signed by unknown authority",
                 Kind::Lasting,

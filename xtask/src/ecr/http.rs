@@ -14,8 +14,12 @@ use http_body_util::BodyExt;
 
 use crate::docker::login::credentials::Credentials;
 use crate::image::name::{Digest, Name, Registry};
+use crate::ui;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Before the second attempt and those after it.
+const PAUSES: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(3)];
 
 /// What certificates are trusted: the system's, and those of `AWS_CA_BUNDLE`.
 pub(super) fn trust() -> anyhow::Result<TlsContext> {
@@ -104,7 +108,10 @@ impl Http {
                 continue;
             }
             ensure!(status == 200, "the registry answered {status} when asked for {digest}");
-            let body = response.into_body().collect().await.map_err(|error| anyhow::anyhow!("{error}"));
+            let body = tokio::time::timeout(PATIENCE, response.into_body().collect()).await;
+            let body =
+                body.with_context(|| format!("{digest} did not come within {} s", PATIENCE.as_secs()))?;
+            let body = body.map_err(|error| anyhow::anyhow!("{error}"));
             let bytes = body.with_context(|| format!("{digest} broke off"))?.to_bytes().to_vec();
             ensure!(
                 Digest::of(&bytes) == *digest,
@@ -116,7 +123,26 @@ impl Http {
         bail!("the registry sends us from one place to the next when asked for {digest}")
     }
 
+    /// What may pass, the server's own fault, too many requests or a cut connection, is tried again.
     async fn get(&self, url: &str, credentials: Option<&Credentials>) -> anyhow::Result<HttpResponse> {
+        let host = url.split('/').nth(2).unwrap_or(url);
+        for (pause, attempt) in PAUSES.into_iter().zip(2..) {
+            let failure = match self.get_once(url, credentials).await {
+                Ok(response) if !may_pass(response.status().as_u16()) => return Ok(response),
+                Ok(response) => format!("{host} answered {}", response.status().as_u16()),
+                Err(error) => format!("{error:#}"),
+            };
+            let attempts = PAUSES.len() + 1;
+            ui::note(
+                "Retrying",
+                format!("in {} s ({attempt} of {attempts}): {failure}", pause.as_secs_f32()),
+            );
+            tokio::time::sleep(pause).await;
+        }
+        self.get_once(url, credentials).await
+    }
+
+    async fn get_once(&self, url: &str, credentials: Option<&Credentials>) -> anyhow::Result<HttpResponse> {
         let host = url.split('/').nth(2).unwrap_or(url).to_owned();
         let mut request =
             HttpRequest::get(url).ok().with_context(|| format!("{host} sent us to no address"))?;
@@ -129,6 +155,10 @@ impl Http {
             .map_err(|error| anyhow::anyhow!("{}", super::error::chain(&error)))
             .with_context(|| format!("cannot reach {host}"))
     }
+}
+
+fn may_pass(status: u16) -> bool {
+    status == 429 || (500..600).contains(&status)
 }
 
 /// As the Docker daemon does it.

@@ -2,7 +2,8 @@
 
 use std::time::SystemTime;
 
-use aws_sdk_ecr::types::ImageIdentifier;
+use anyhow::bail;
+use aws_sdk_ecr::types::{ImageFailureCode, ImageIdentifier};
 
 use super::Ecr;
 use super::error::explain;
@@ -68,7 +69,16 @@ impl Ecr {
             }
             Err(error) => return Err(explain(&format!("cannot ask ECR for {what}"), &error)),
         };
-        let Some(image) = answer.images().first() else { return Ok(Found::NoImage) };
+        let Some(image) = answer.images().first() else {
+            // Nothing said is nothing found; anything else said is no reason to build and push.
+            return match answer.failures().first().map(|failure| (failure.failure_code(), failure)) {
+                None | Some((None | Some(ImageFailureCode::ImageNotFound), _)) => Ok(Found::NoImage),
+                Some((Some(code), failure)) => {
+                    let why = failure.failure_reason().unwrap_or("no reason");
+                    bail!("cannot ask ECR for {what}: {}: {why}", code.as_str())
+                }
+            };
+        };
         let digest = image.image_id().and_then(ImageIdentifier::image_digest).unwrap_or_default();
         let media_type = image.image_manifest_media_type().unwrap_or_default();
         Manifest::new(digest, media_type, image.image_manifest().unwrap_or_default()).map(Found::Image)

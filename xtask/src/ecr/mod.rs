@@ -13,6 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use aws_config::BehaviorVersion;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_ecr::config::{ProvideCredentials as _, Region};
@@ -20,7 +22,7 @@ use aws_sdk_ecr::config::{ProvideCredentials as _, Region};
 use crate::docker::login::credentials::Credentials;
 use crate::image::ecr_host::{self, Account, EcrHost, Endpoint};
 use crate::image::name::Name;
-use crate::settings::ecr::EcrSettings;
+use crate::settings::ecr::{Creation, EcrSettings};
 use crate::ui;
 use error::explain;
 use http::Http;
@@ -35,6 +37,8 @@ pub(crate) struct Ecr {
     pub(crate) name: Name,
     pub(crate) account: Account,
     pub(crate) region: String,
+    /// What a repository is to be like that is made here.
+    creation: Creation,
 }
 
 /// What `GetAuthorizationToken` gives.
@@ -49,8 +53,9 @@ impl Ecr {
     pub(crate) async fn connect(settings: &EcrSettings) -> anyhow::Result<Self> {
         let _waiting = ui::quietly_waiting("AWS credentials");
         let trust = http::trust()?;
+        let client = http::client(&trust);
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http::client(&trust))
+            .http_client(client.clone())
             .retry_config(
                 RetryConfig::standard().with_max_attempts(5).with_max_backoff(Duration::from_secs(10)),
             )
@@ -66,7 +71,12 @@ impl Ecr {
             loader = loader.region(Region::new(region.clone()));
         }
         if let Some(profile) = &settings.profile {
-            loader = loader.profile_name(profile);
+            // As with the AWS CLI: a profile that was asked for wins over keys in the environment.
+            let surroundings = ProviderConfig::default().with_http_client(client.clone());
+            let credentials = ProfileFileCredentialsProvider::builder()
+                .configure(&surroundings.with_region(region.clone().map(Region::new)))
+                .profile_name(profile);
+            loader = loader.profile_name(profile).credentials_provider(credentials.build());
         }
         let config = loader.load().await;
         let region = match config.region() {
@@ -103,6 +113,7 @@ impl Ecr {
             name: Name { registry, repository: settings.repository.clone() },
             account,
             region,
+            creation: settings.creation.clone(),
         })
     }
 

@@ -8,15 +8,16 @@ use aws_sdk_ecr::types::{
 
 use super::error::explain;
 use super::{Ecr, lifecycle};
-use crate::process;
 use crate::settings::ecr::{Creation, Encryption, Tags};
+use crate::{process, ui};
 
 /// What may move although tags are immutable: `latest` by its nature, `sha256-*` because signatures and attestations
 /// of an image are added to.
 const MOVABLE: [&str; 2] = ["latest", "sha256-*"];
 
 impl Ecr {
-    pub(crate) async fn create_repository(&self, creation: &Creation) -> anyhow::Result<()> {
+    pub(crate) async fn create_repository(&self) -> anyhow::Result<()> {
+        let creation = &self.creation;
         let repository = self.name.repository.as_str();
         let mut request = self
             .api
@@ -53,30 +54,66 @@ impl Ecr {
                 return Err(explain(&format!("the repository {repository} was not created"), &error));
             }
         }
-        self.api
+        let policy = lifecycle::policy(creation.keep_releases);
+        let answer = self
+            .api
             .put_lifecycle_policy()
             .registry_id(self.account.as_str())
             .repository_name(repository)
-            .lifecycle_policy_text(lifecycle::policy(creation.keep_releases))
+            .lifecycle_policy_text(&policy)
             .send()
-            .await
-            .map(drop)
-            .map_err(|error| {
-                explain(&format!("the repository {repository} has no lifecycle policy yet"), &error)
-            })
+            .await;
+        // It is there, and would not be made again: what it lacks does not keep an image out.
+        if let Err(error) = answer {
+            let what = format!("the repository {repository} was created, but without its lifecycle policy");
+            ui::warning(format!(
+                "{:#}; add it with `{} --lifecycle-policy-text {}`",
+                explain(&what, &error),
+                self.command("put-lifecycle-policy"),
+                process::quoted(&policy)
+            ));
+        }
+        Ok(())
     }
 
     /// The commands that make it, for whoever prefers to do so, or has the rights.
     pub(crate) fn how_to_create(&self) -> String {
-        let repository = process::quoted(self.name.repository.as_str());
         format!(
-            "create it with `cargo xtask push-image --create-repository`, or with `aws ecr create-repository --region {} \
-             --repository-name {repository} --image-tag-mutability IMMUTABLE_WITH_EXCLUSION \
-             --image-tag-mutability-exclusion-filters {}`",
-            self.region,
-            MOVABLE.map(|pattern| format!("'filterType=WILDCARD,filter={pattern}'")).join(" ")
+            "create it with `cargo xtask push-image --create-repository`, or with `{} {}`",
+            self.command("create-repository"),
+            options(&self.creation)
         )
     }
+
+    fn command(&self, operation: &str) -> String {
+        format!(
+            "aws ecr {operation} --region {} --registry-id {} --repository-name {}",
+            self.region,
+            self.account.as_str(),
+            process::quoted(self.name.repository.as_str())
+        )
+    }
+}
+
+/// What stands in the settings, as options of the AWS CLI.
+fn options(creation: &Creation) -> String {
+    let tags = match creation.tags {
+        Tags::Movable => "MUTABLE".to_owned(),
+        Tags::Immutable => format!(
+            "IMMUTABLE_WITH_EXCLUSION --image-tag-mutability-exclusion-filters {}",
+            MOVABLE.map(|pattern| format!("'filterType=WILDCARD,filter={pattern}'")).join(" ")
+        ),
+    };
+    let encryption = match &creation.encryption {
+        Encryption::Aes256 => "encryptionType=AES256".to_owned(),
+        Encryption::Kms { key: None } => "encryptionType=KMS".to_owned(),
+        Encryption::Kms { key: Some(key) } => process::quoted(&format!("encryptionType=KMS,kmsKey={key}")),
+    };
+    format!(
+        "--image-tag-mutability {tags} --image-scanning-configuration scanOnPush={} --encryption-configuration \
+         {encryption}",
+        creation.scan_on_push
+    )
 }
 
 fn encryption(encryption: &Encryption) -> anyhow::Result<EncryptionConfiguration> {
@@ -88,4 +125,37 @@ fn encryption(encryption: &Encryption) -> anyhow::Result<EncryptionConfiguration
     }
     .build()
     .context("no encryption")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_options_are_those_of_the_settings() {
+        let usual = Creation {
+            tags: Tags::Immutable,
+            scan_on_push: true,
+            encryption: Encryption::Aes256,
+            keep_releases: 50,
+        };
+        assert_eq!(
+            options(&usual),
+            "--image-tag-mutability IMMUTABLE_WITH_EXCLUSION --image-tag-mutability-exclusion-filters \
+             'filterType=WILDCARD,filter=latest' 'filterType=WILDCARD,filter=sha256-*' \
+             --image-scanning-configuration scanOnPush=true --encryption-configuration encryptionType=AES256"
+        );
+        let key = Some("arn:aws:kms:eu-west-1:1:key/a".to_owned());
+        let other = Creation {
+            tags: Tags::Movable,
+            scan_on_push: false,
+            encryption: Encryption::Kms { key },
+            ..usual
+        };
+        assert_eq!(
+            options(&other),
+            "--image-tag-mutability MUTABLE --image-scanning-configuration scanOnPush=false \
+             --encryption-configuration encryptionType=KMS,kmsKey=arn:aws:kms:eu-west-1:1:key/a"
+        );
+    }
 }

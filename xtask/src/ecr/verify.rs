@@ -11,6 +11,10 @@ use crate::image::manifest::{Config, Content, Manifest};
 use crate::image::name::{Digest, Name, Tag};
 use crate::settings::Platform;
 
+/// A registry may need a moment until all of it knows what one part has taken.
+const PAUSES: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
+
 /// An image that ECR was seen to hold, for the platform that was asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct PinnedImage {
@@ -74,8 +78,15 @@ impl Ecr {
     /// That a tag names the image now.
     pub(crate) async fn verify_tag(&self, tag: &Tag, image: &PinnedImage) -> anyhow::Result<()> {
         let digest = &image.manifest.digest;
-        match self.by_tag(tag).await? {
-            Found::Image(held) if held.digest == *digest => Ok(()),
+        let mut found = Found::NoImage;
+        for pause in PAUSES {
+            tokio::time::sleep(pause).await;
+            found = self.by_tag(tag).await?;
+            if matches!(&found, Found::Image(held) if held.digest == *digest) {
+                return Ok(());
+            }
+        }
+        match found {
             Found::Image(held) => {
                 bail!("{tag} names {} in ECR, not {digest}; somebody else has moved it just now", held.digest)
             }
@@ -83,10 +94,9 @@ impl Ecr {
         }
     }
 
-    /// A registry may need a moment until all of it knows what one part has taken.
     async fn confirmed(&self, digest: &Digest) -> anyhow::Result<Manifest> {
-        for pause in [0, 200, 1000, 3000] {
-            tokio::time::sleep(Duration::from_millis(pause)).await;
+        for pause in PAUSES {
+            tokio::time::sleep(pause).await;
             if let Found::Image(manifest) = self.by_digest(digest).await? {
                 return Ok(manifest);
             }

@@ -21,8 +21,8 @@ pub(crate) struct EcrFlags {
     /// Repository in the registry [default: the name of the image]
     #[arg(long, env = "ECR_REPOSITORY", value_name = "NAME", hide_env_values = true)]
     repository: Option<String>,
-    /// Profile of ~/.aws/config
-    #[arg(long, env = "AWS_PROFILE", value_name = "NAME", hide_env_values = true)]
+    /// Profile of ~/.aws/config; wins over keys in the environment, which win over AWS_PROFILE
+    #[arg(long, value_name = "NAME")]
     profile: Option<String>,
 }
 

@@ -61,13 +61,7 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
     use release::Release;
     use source::Source;
 
-    let mut tags = Vec::new();
-    for tag in &arguments.tags {
-        let tag = Tag::parse(tag)?;
-        if !tags.contains(&tag) {
-            tags.push(tag);
-        }
-    }
+    let tags = tags(&arguments.tags)?;
     let (settings, mut registry) = Settings::read_with_ecr(&arguments.image, &arguments.ecr, project)?;
     registry.create |= arguments.create_repository;
     let source = Source::read(project, &settings, arguments.allow_dirty).await?;
@@ -90,4 +84,44 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
         outcome.reference
     });
     Ok(())
+}
+
+/// Each once. One that always may be moved comes last: if another is refused, it still names what it named.
+#[cfg(feature = "cloud")]
+fn tags(texts: &[String]) -> anyhow::Result<Vec<crate::image::name::Tag>> {
+    use crate::image::identity::Identity;
+    use crate::image::name::Tag;
+
+    let mut tags = Vec::new();
+    for text in texts {
+        let tag = Tag::parse(text)?;
+        anyhow::ensure!(
+            !Identity::is_one(text),
+            "tag {text:?} is the identity of an image, which is given by what it is made from"
+        );
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    tags.sort_by_key(|tag| tag.as_str() == "latest");
+    Ok(tags)
+}
+
+#[cfg(all(test, feature = "cloud"))]
+mod tests {
+    #[test]
+    fn tags_come_once_and_latest_last() {
+        let identity = format!("inputs-{}", "ab".repeat(20));
+        for (texts, expected) in [
+            (vec!["latest"], Some(vec!["latest"])),
+            (vec!["latest", "v2", "v1", "v2"], Some(vec!["v2", "v1", "latest"])),
+            (vec!["a/b"], None),
+            (vec![&*identity], None),
+        ] {
+            let texts: Vec<_> = texts.into_iter().map(str::to_owned).collect();
+            let tags = super::tags(&texts).ok();
+            let tags = tags.as_ref().map(|tags| tags.iter().map(|tag| tag.as_str()).collect::<Vec<_>>());
+            assert_eq!(tags, expected);
+        }
+    }
 }

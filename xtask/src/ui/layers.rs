@@ -1,6 +1,6 @@
 //! The layers of an image on their way to a registry: a bar for each on a terminal, a line for each elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -15,6 +15,8 @@ pub(crate) struct Layers {
     known: BTreeMap<String, (&'static str, u64)>,
     bars: BTreeMap<String, ProgressBar>,
     all: Option<MultiProgress>,
+    /// Those the daemon will try again.
+    waiting: BTreeSet<String>,
     pushed: Vec<String>,
     existing: usize,
     order: Vec<String>,
@@ -31,6 +33,7 @@ impl Layers {
             known: known.collect(),
             bars: BTreeMap::new(),
             all: std::io::stderr().is_terminal().then(MultiProgress::new),
+            waiting: BTreeSet::new(),
             pushed: Vec::new(),
             existing: 0,
             order,
@@ -45,7 +48,10 @@ impl Layers {
 
     pub(crate) fn show(&mut self, event: &Event) {
         match event {
-            Event::Pushing { layer, done, total } => self.advance(layer, *done, *total),
+            Event::Pushing { layer, done, total } => {
+                self.waiting.remove(layer);
+                self.advance(layer, *done, *total);
+            }
             Event::Pushed { layer } => {
                 self.pushed.push(layer.clone());
                 self.end("Pushed", layer);
@@ -54,7 +60,12 @@ impl Layers {
                 self.existing += 1;
                 self.end("In registry", layer);
             }
-            Event::Retrying { layer } => self.end("Again", layer),
+            // It comes once a second while the daemon waits.
+            Event::Retrying { layer } => {
+                if self.waiting.insert(layer.clone()) {
+                    self.end("Again", layer);
+                }
+            }
             Event::Digest(_) | Event::Error(_) | Event::Nothing => {}
         }
     }

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use crate::support::emulator::{Repository, address};
+use crate::support::proxy::{Proxy, Server};
 use crate::support::{PASSWORD, Scratch, run, xtask};
 
 /// A helper that keeps what it gets in a file beside it.
@@ -82,6 +83,43 @@ fn a_helper_that_is_not_installed_is_named() {
         .failed(&["cannot run docker-credential-nowhere, which docker's config.json names"]);
     scratch.write("config.json", r#"{"credsStore": "../bin/sh"}"#);
     run(&mut xtask("ecr-login", &address(), &scratch)).failed(&["which is no name of a program"]);
+}
+
+#[test]
+fn what_docker_has_stored_is_used_while_the_registry_takes_it() {
+    let repository = Repository::created("stored-list", "MUTABLE");
+    repository.image("v1", "linux/amd64", b"one");
+    let good = "QVdTOm1pbmlzdGFjay1hdXRoLXRva2Vu";
+    let entry = |key: &str, auth: &str| format!(r#"{{"auths": {{"{key}": {{"auth": "{auth}"}}}}}}"#);
+    for (key, auth, overriding, tokens) in [
+        ("HOST", good, None, 0),
+        ("https://HOST/v2/", good, None, 0),
+        // AWS:old, which the registry does not take
+        ("HOST", "QVdTOm9sZA==", None, 1),
+        ("HOST", "", None, 1),
+        ("other", good, None, 1),
+        ("HOST", "QVdTOm9sZA==", Some(good), 0),
+        ("HOST", good, Some("QVdTOm9sZA=="), 1),
+    ] {
+        let (scratch, proxy) = (Scratch::new(), Proxy::start(Server::Tcp(address()), vec![]));
+        scratch.write("config.json", &entry(&key.replace("HOST", &proxy.address), auth));
+        let mut command = xtask("images", &proxy.address, &scratch);
+        command.env("ECR_REPOSITORY", &repository.0);
+        if let Some(overriding) = overriding {
+            command.env("DOCKER_AUTH_CONFIG", entry(&proxy.address, overriding));
+        }
+        run(&mut command).succeeded();
+        assert_eq!(proxy.count("GetAuthorizationToken"), tokens, "{key} {auth} {overriding:?}");
+    }
+    // the same from a helper
+    let (scratch, proxy) = (Scratch::new(), Proxy::start(Server::Tcp(address()), vec![]));
+    scratch.write("config.json", r#"{"credsStore": "test"}"#);
+    let answer = format!(r#"cat > /dev/null; echo '{{"Username": "AWS", "Secret": "{PASSWORD}"}}'"#);
+    let mut command = with_helper("images", &scratch, &answer);
+    command.env("ECR_REPOSITORY", &repository.0).env("ECR_REGISTRY", &proxy.address);
+    command.env("AWS_ENDPOINT_URL", format!("http://{}", proxy.address));
+    run(&mut command).succeeded();
+    assert_eq!(proxy.count("GetAuthorizationToken"), 0);
 }
 
 #[test]

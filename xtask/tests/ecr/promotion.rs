@@ -81,6 +81,105 @@ fn a_tag_that_names_another_image_is_moved_or_refused() {
 }
 
 #[test]
+fn a_tag_that_is_refused_leaves_latest_alone() {
+    let (scratch, snapshot) = (Scratch::new(), Snapshot::take());
+    let repository = Repository::created("refused", "IMMUTABLE");
+    let other = repository.image("v2", "linux/amd64", b"other");
+    let digest = repository.image(&snapshot.identity(&scratch), "linux/amd64", b"one");
+    let words = "--tag latest --tag v1 --tag v2";
+    run(&mut push(words, &address(), &scratch, &snapshot, &repository)).failed(&[
+        &format!("ECR holds the image, as v1 so far: {}/{}@{digest}", address(), repository.0),
+        &format!("it stays {other}, this is {digest}"),
+    ]);
+    assert_eq!(repository.digest("v1"), Some(digest));
+    assert_eq!(repository.digest("latest"), None);
+}
+
+#[test]
+fn a_tag_that_takes_a_moment_to_be_seen_is_waited_for() {
+    let (scratch, snapshot) = (Scratch::new(), Snapshot::take());
+    let repository = Repository::created("slow", "MUTABLE");
+    repository.image(&snapshot.identity(&scratch), "linux/amd64", b"one");
+    let nothing = |times| Rule {
+        holding: r#"[{"imageTag":"v1"}]"#,
+        times,
+        fault: Fault::Answer {
+            status: 200,
+            kind: JSON,
+            body: r#"{"images": [], "failures": []}"#.to_owned(),
+        },
+    };
+    // before it is given, and twice after that
+    let proxy = Proxy::start(Server::Tcp(address()), vec![nothing(3)]);
+    run(&mut push("--tag v1", &proxy.address, &scratch, &snapshot, &repository)).succeeded();
+    assert_eq!(proxy.left(), 0);
+    let proxy = Proxy::start(Server::Tcp(address()), vec![nothing(99)]);
+    run(&mut push("--tag v1", &proxy.address, &scratch, &snapshot, &repository))
+        .failed(&["ECR does not know the tag v1 that it has just been given"]);
+}
+
+#[test]
+fn what_ecr_can_not_tell_is_no_reason_to_build() {
+    let (scratch, snapshot) = (Scratch::new(), Snapshot::take());
+    let repository = Repository::created("key", "MUTABLE");
+    let body =
+        r#"{"images": [], "failures": [{"failureCode": "KmsError", "failureReason": "the key is gone"}]}"#;
+    let fault = Fault::Answer { status: 200, kind: JSON, body: body.to_owned() };
+    let rule = Rule { holding: "BatchGetImage", times: 1, fault };
+    let proxy = Proxy::start(Server::Tcp(address()), vec![rule]);
+    run(&mut push("", &proxy.address, &scratch, &snapshot, &repository))
+        .failed(&["cannot ask ECR for inputs-", "KmsError: the key is gone"]);
+}
+
+#[test]
+fn what_may_pass_at_the_registry_is_tried_again_and_said() {
+    let (scratch, snapshot) = (Scratch::new(), Snapshot::take());
+    let repository = Repository::created("passing", "MUTABLE");
+    repository.image(&snapshot.identity(&scratch), "linux/amd64", b"one");
+    let answer = |status| Fault::Answer { status, kind: "text/plain", body: "no".to_owned() };
+    for (times, fault, said) in [
+        (1, answer(500), "(2 of 4): 127.0.0.1"),
+        (3, answer(429), "(4 of 4): 127.0.0.1"),
+        (1, Fault::Close, "(2 of 4): cannot reach"),
+    ] {
+        let proxy =
+            Proxy::start(Server::Tcp(address()), vec![Rule { holding: "/blobs/sha256:", times, fault }]);
+        run(&mut push("--tag v1", &proxy.address, &scratch, &snapshot, &repository))
+            .succeeded()
+            .said(&["Retrying", said]);
+        assert_eq!(proxy.left(), 0);
+    }
+    // what can't pass is not
+    let rule = Rule { holding: "/blobs/sha256:", times: 9, fault: answer(404) };
+    let proxy = Proxy::start(Server::Tcp(address()), vec![rule]);
+    run(&mut push("--tag v1", &proxy.address, &scratch, &snapshot, &repository))
+        .failed(&["cannot read the image's config", "answered 404"]);
+    assert_eq!(proxy.left(), 8);
+}
+
+#[test]
+fn a_repository_without_its_lifecycle_policy_is_said_with_how_to_add_it() {
+    let (scratch, snapshot) = (Scratch::new(), Snapshot::take());
+    let repository = Repository::named("no-policy");
+    run(&mut push("", &address(), &scratch, &snapshot, &repository)).failed(&[
+        "there is no repository",
+        "aws ecr create-repository --region eu-west-1 --registry-id 123456789012 --repository-name",
+        "--image-scanning-configuration scanOnPush=true",
+    ]);
+    let body = r#"{"__type": "AccessDeniedException", "message": "because"}"#.to_owned();
+    let fault = Fault::Answer { status: 400, kind: JSON, body };
+    let rule = Rule { holding: "PutLifecyclePolicy", times: 9, fault };
+    let proxy = Proxy::start(Server::Tcp(address()), vec![rule]);
+    run(&mut push("--create-repository", &proxy.address, &scratch, &snapshot, &repository)).failed(&[
+        "was created, but without its lifecycle policy: AccessDeniedException: because",
+        "aws ecr put-lifecycle-policy --region eu-west-1",
+        "--lifecycle-policy-text '{\"rules\":",
+        // the next thing it needs
+        "no image can be built without Docker",
+    ]);
+}
+
+#[test]
 fn what_is_not_committed_is_not_pushed() {
     let (scratch, snapshot) = (Scratch::new(), Snapshot::take());
     let repository = Repository::created("dirty", "MUTABLE");

@@ -1,9 +1,9 @@
 //! Faults between the daemon and the registry, and between us and the daemon.
 
+use crate::Push;
 use crate::support::emulator::{Repository, address, api};
 use crate::support::proxy::{Fault, Proxy, Rule, Server};
 use crate::support::{PASSWORD, run};
-use crate::{Push, docker};
 
 const JSON: &str = "application/json";
 
@@ -128,20 +128,82 @@ fn a_digest_that_the_daemon_made_up_is_not_confirmed() {
         .failed(&["ECR does not confirm the push", &digest]);
 }
 
+/// Kills a push as soon as one of the faults has come to pass; then nothing stands in the way of the next one.
+fn killed(test: &str, fault: Rule) -> (Push, String) {
+    let push = Push::to(Repository::created(test, "MUTABLE"));
+    let times = fault.times;
+    let proxy = Proxy::start(Server::Tcp(address()), vec![fault]);
+    let quiet = std::process::Stdio::null;
+    let mut child = push.command("--tag v1", &proxy.address).stdout(quiet()).stderr(quiet()).spawn().unwrap();
+    while proxy.left() == times {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended before its time");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(push.repository.digest("v1"), None);
+    let out = run(&mut push.command("--tag v1", &address())).succeeded();
+    assert!(out.stdout.contains(&push.repository.digest("v1").unwrap()), "{}", out.stdout);
+    (push, out.stderr)
+}
+
+#[test]
+fn a_push_killed_in_a_layer_is_done_again() {
+    let (_push, said) = killed("killed-layer", rule("PATCH /v2/", 99, Fault::Cut { after: 300_000 }));
+    assert!(said.contains("Pushed") && said.contains("Verified"), "{said}");
+}
+
+#[test]
+fn a_push_killed_between_upload_and_tag_is_gone_on_with() {
+    let (push, said) = killed("killed-tag", rule("PutImage", 99, Fault::Close));
+    assert!(said.contains("Promoted"), "nothing is uploaded again: {said}");
+    assert_eq!(push.repository.digest(&push.identity()), push.repository.digest("v1"));
+}
+
+/// Everything that `ps` could show while a push runs, and the environment of the push itself.
+#[test]
+fn the_token_is_in_no_list_of_processes_during_a_push() {
+    let push = Push::to(Repository::created("listed", "MUTABLE"));
+    let secret = push.scratch.write("answer", &format!(r#"{{"Username": "AWS", "Secret": "{PASSWORD}"}}"#));
+    let bin = push.scratch.program("docker-credential-test", &format!("sleep 0.2; cat {}", secret.display()));
+    push.scratch.write("config.json", r#"{"credsStore": "test"}"#);
+    let mut command = push.command("", &address());
+    command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
+    let mut child =
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let environment = format!("/proc/{}/environ", child.id());
+    let (mut looks, mut helpers) = (0, 0);
+    while child.try_wait().unwrap().is_none() {
+        let lines = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path().join("cmdline"));
+        for path in lines.chain([environment.clone().into()]) {
+            let shown = String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
+            helpers += usize::from(shown.contains("docker-credential-test"));
+            for shape in shapes() {
+                assert!(!shown.contains(&shape), "{shown}");
+            }
+        }
+        looks += 1;
+    }
+    assert!(child.wait().unwrap().success());
+    assert!(looks > 10 && helpers > 0, "{looks} looks, {helpers} at the helper");
+}
+
+/// Every shape in which the password travels during a push.
+fn shapes() -> Vec<String> {
+    use base64::Engine;
+    let standard = base64::engine::general_purpose::STANDARD;
+    let url = base64::engine::general_purpose::URL_SAFE;
+    let json = serde_json::json!({"username": "AWS", "password": PASSWORD, "serveraddress": address()});
+    vec![PASSWORD.to_owned(), standard.encode(format!("AWS:{PASSWORD}")), url.encode(json.to_string())]
+}
+
 #[test]
 fn the_token_is_in_no_log_of_a_push() {
     let push = Push::to(Repository::created("quiet", "MUTABLE"));
     let mut command = push.command("", &address());
     let out = run(command.env("RUST_LOG", "trace")).succeeded();
     assert!(out.stderr.contains("TRACE") && out.stderr.contains("Pushed"), "{}", out.stderr.len());
-    use base64::Engine;
-    let standard = base64::engine::general_purpose::STANDARD;
-    let url = base64::engine::general_purpose::URL_SAFE;
-    let json = serde_json::json!({"username": "AWS", "password": PASSWORD, "serveraddress": address()});
-    for shape in
-        [PASSWORD.to_owned(), standard.encode(format!("AWS:{PASSWORD}")), url.encode(json.to_string())]
-    {
+    for shape in shapes() {
         assert!(!out.stderr.contains(&shape), "{shape}");
     }
-    docker(&["version"]);
 }

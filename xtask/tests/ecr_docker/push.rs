@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::emulator::{Repository, address, api};
-use crate::support::proxy::{Proxy, Server};
+use crate::support::proxy::{Fault, Proxy, Rule, Server};
 use crate::support::{PASSWORD, run};
 use crate::{Push, docker};
 
@@ -85,12 +85,87 @@ fn the_first_image_under_an_identity_wins() {
 fn stored_credentials_are_used_as_long_as_they_work() {
     let push = Push::to(Repository::created("stored", "MUTABLE"));
     let proxy = Proxy::start(Server::Tcp(address()), vec![]);
-    let logins = || proxy.seen().iter().filter(|line| line.starts_with("GET /v2/ ")).count();
     let entry = |auth: &str| format!(r#"{{"auths": {{"{}": {{"auth": "{auth}"}}}}}}"#, proxy.address);
+    push.scratch.write("config.json", &entry("QVdTOm1pbmlzdGFjay1hdXRoLXRva2Vu"));
+    run(&mut push.command("", &proxy.address)).succeeded().said(&["Pushed binary"]);
+    assert_eq!(proxy.count("GetAuthorizationToken"), 0, "ECR is not asked for a token");
     // AWS:old, which the registry does not take
     push.scratch.write("config.json", &entry("QVdTOm9sZA=="));
-    run(&mut push.command("", &proxy.address)).succeeded();
-    assert!(logins() > 0);
-    push.scratch.write("config.json", &entry("QVdTOm1pbmlzdGFjay1hdXRoLXRva2Vu"));
     run(&mut push.command("--tag v2", &proxy.address)).succeeded();
+    assert_eq!(proxy.count("GetAuthorizationToken"), 1);
+}
+
+#[test]
+fn whoever_is_slower_takes_what_the_faster_one_has_pushed() {
+    let push = Push::to(Repository::created("race", "IMMUTABLE"));
+    let digest = push.repository.image(&push.identity(), "linux/amd64", b"the faster one");
+    // not there when it is looked for, before the build and after it
+    let body = r#"{"images": [], "failures": []}"#.to_owned();
+    let nothing = Fault::Answer { status: 200, kind: "application/x-amz-json-1.1", body };
+    let rule = Rule { holding: "BatchGetImage", times: 2, fault: nothing };
+    let proxy = Proxy::start(Server::Tcp(address()), vec![rule]);
+    let out = run(&mut push.command("--tag v1", &proxy.address)).succeeded().said(&["Promoted"]);
+    assert!(out.stdout.ends_with(&format!("@{digest}\n")), "{}", out.stdout);
+    assert_eq!(push.repository.digest("v1"), Some(digest));
+}
+
+#[test]
+fn what_changes_while_it_is_built_is_not_pushed() {
+    let push = Push::to(Repository::created("changing", "MUTABLE"));
+    // docker's helper is asked after the build; here it is what makes a change
+    let forget = "cat > /dev/null; git rm --quiet --cached README.md >&2; exit 1";
+    let bin = push.scratch.program("docker-credential-test", forget);
+    push.scratch.write("config.json", r#"{"credsStore": "test"}"#);
+    let mut command = push.command("", &address());
+    command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
+    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    run(&mut command).failed(&["nothing is pushed: the checkout was changed while the image was built"]);
+    assert_eq!(push.repository.tags(), [] as [String; 0]);
+}
+
+/// What may be asked of ECR, by what is asked of its registry.
+fn action(line: &str) -> Option<String> {
+    let words: Vec<_> = line.split(' ').collect();
+    let name = match words.as_slice() {
+        [_, _, _, "GetCallerIdentity"] => return None,
+        [_, _, _, operation] => operation,
+        [_, "/v2/", ..] | ["POST", "/", ..] => return None,
+        ["HEAD", path, ..] if path.contains("/blobs/") => "BatchCheckLayerAvailability",
+        ["GET", path, ..] if path.contains("/blobs/") => "GetDownloadUrlForLayer",
+        ["POST", path, ..] if path.contains("/blobs/") => "InitiateLayerUpload",
+        ["PATCH", path, ..] if path.contains("/blobs/") => "UploadLayerPart",
+        ["PUT", path, ..] if path.contains("/blobs/") => "CompleteLayerUpload",
+        ["HEAD" | "GET", path, ..] if path.contains("/manifests/") => "BatchGetImage",
+        ["PUT", path, ..] if path.contains("/manifests/") => "PutImage",
+        _ => panic!("what is {line}?"),
+    };
+    Some(format!("ecr:{name}"))
+}
+
+#[test]
+fn the_policy_in_the_readme_is_what_a_release_needs_and_no_more() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let policy = readme.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let policy: Value = serde_json::from_str(policy).unwrap();
+    let statements = policy["Statement"].as_array().unwrap();
+    let mut allowed: Vec<String> = statements
+        .iter()
+        .flat_map(|statement| match &statement["Action"] {
+            Value::Array(actions) => actions.clone(),
+            one => vec![one.clone()],
+        })
+        .map(|action| action.as_str().unwrap().to_owned())
+        .collect();
+    let push = Push::to(Repository::created("policy", "MUTABLE"));
+    let proxy = Proxy::start(Server::Tcp(address()), vec![]);
+    run(&mut push.command("", &proxy.address)).succeeded();
+    run(&mut push.command("--tag v1", &proxy.address)).succeeded();
+    let mut images = crate::support::xtask("images", &proxy.address, &push.scratch);
+    run(images.env("ECR_REPOSITORY", &push.repository.0)).succeeded();
+    let mut asked: Vec<_> = proxy.seen().iter().filter_map(|line| action(line)).collect();
+    for list in [&mut allowed, &mut asked] {
+        list.sort();
+        list.dedup();
+    }
+    assert_eq!(asked, allowed);
 }

@@ -52,17 +52,18 @@ impl Release<'_> {
                 None
             }
         };
-        let mut credentials = ecr_access::credentials(self.ecr).await?;
         let Held { image, action, since } = match held {
             Some(digest) => {
+                let credentials = ecr_access::credentials(self.ecr).await?;
                 let image = self.ecr.verify(&digest, self.settings.platform, &credentials).await?;
                 Held { image, action: Action::Promoted, since: start }
             }
-            None => self.push(identity.as_ref(), &mut credentials).await?,
+            None => self.push(identity.as_ref()).await?,
         };
-        let mut outcomes = Vec::new();
+        let mut outcomes: Vec<TagOutcome> = Vec::new();
         for tag in tags {
-            outcomes.push(self.tag(&image, tag).await?);
+            let outcome = self.tag(&image, tag).await.with_context(|| unfinished(&image, &outcomes))?;
+            outcomes.push(outcome);
         }
         Ok(Outcome::new(&image, identity.as_ref(), action, outcomes, since.elapsed()))
     }
@@ -73,7 +74,7 @@ impl Release<'_> {
             Found::Image(manifest) => Ok(Some(manifest.digest)),
             Found::NoImage => Ok(None),
             Found::NoRepository if self.registry.create => {
-                self.ecr.create_repository(&self.registry.creation).await?;
+                self.ecr.create_repository().await?;
                 ui::done("Created", format!("the repository {}", self.ecr.name));
                 Ok(None)
             }
@@ -82,7 +83,7 @@ impl Release<'_> {
     }
 
     /// Builds, and pushes under the identity; without one, under a tag made of the image's own ID.
-    async fn push(&self, identity: Option<&Tag>, credentials: &mut Credentials) -> anyhow::Result<Held> {
+    async fn push(&self, identity: Option<&Tag>) -> anyhow::Result<Held> {
         let docker = Docker::connect().await.context("no image can be built without Docker")?;
         let reference = format!("{}:latest", self.settings.image);
         let built = build_image::build(self.project, self.settings, &docker, &reference).await?;
@@ -92,6 +93,10 @@ impl Release<'_> {
             None => loose_tag(&built)?,
         };
         let since = Instant::now();
+        // Not before the build, which may take longer than what is left of a token.
+        let mut credentials = ecr_access::credentials(self.ecr).await?;
+        let credentials = &mut credentials;
+        self.source.is_still(self.project, self.settings).await?;
         // Somebody may have pushed the same inputs while this was being built.
         let upload = match self.held(&tag).await? {
             Some(_) => Upload::Taken,
@@ -147,6 +152,18 @@ impl Release<'_> {
         let status = Status::of(tagged).context("a tag that is taken")?;
         Ok(TagOutcome { tag: tag.as_str().to_owned(), status })
     }
+}
+
+/// What is true although the next step failed.
+fn unfinished(image: &PinnedImage, tagged: &[TagOutcome]) -> String {
+    let so_far = match tagged {
+        [] => "without any of the tags asked for".to_owned(),
+        tagged => {
+            let tags: Vec<_> = tagged.iter().map(|outcome| outcome.tag.as_str()).collect();
+            format!("as {} so far", tags.join(", "))
+        }
+    };
+    format!("ECR holds the image, {so_far}: {}", image.reference())
 }
 
 fn loose_tag(built: &Description) -> anyhow::Result<Tag> {

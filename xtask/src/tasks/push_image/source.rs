@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::Command;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use crate::docker::Docker;
 use crate::image::binary::Compiler;
@@ -45,6 +45,17 @@ impl Source {
             );
         }
         Ok(Self::Loose { why })
+    }
+
+    /// Fails if files were changed since: what was built from them must not get an identity that says otherwise.
+    pub(super) async fn is_still(&self, project: &Project, settings: &Settings) -> anyhow::Result<()> {
+        let Self::Committed(_) = self else { return Ok(()) };
+        let now = Self::read(project, settings, true).await?;
+        ensure!(
+            now == *self,
+            "nothing is pushed: the checkout was changed while the image was built ({self}, now {now}); try again"
+        );
+        Ok(())
     }
 }
 

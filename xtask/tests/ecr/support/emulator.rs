@@ -101,6 +101,13 @@ impl Repository {
         format!("sha256:{digest}")
     }
 
+    /// All of its tags.
+    pub(crate) fn tags(&self) -> Vec<String> {
+        let answer = api("ListImages", json!({"repositoryName": self.0}));
+        let ids = answer["imageIds"].as_array().unwrap();
+        ids.iter().filter_map(|id| id["imageTag"].as_str().map(str::to_owned)).collect()
+    }
+
     /// The digest a tag has.
     pub(crate) fn digest(&self, tag: &str) -> Option<String> {
         let answer = api("BatchGetImage", json!({"repositoryName": self.0, "imageIds": [{"imageTag": tag}]}));

@@ -66,7 +66,20 @@ pub(crate) fn xtask(words: &str, registry: &str, scratch: &Scratch) -> Command {
     command.args(words.split_whitespace()).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        let known = ["AWS_", "ECR_", "DOCKER_", "POSTGRES_", "GIT_", "GITHUB_", "RUST_LOG", "IMAGE", "HTTP"];
+        let text = text.to_ascii_uppercase();
+        let known = [
+            "AWS_",
+            "ECR_",
+            "DOCKER_",
+            "POSTGRES_",
+            "GIT_",
+            "GITHUB_",
+            "RUST_LOG",
+            "IMAGE",
+            "HTTP",
+            "ALL_PROXY",
+            "NO_PROXY",
+        ];
         if known.iter().any(|start| text.starts_with(start)) {
             command.env_remove(&name);
         }

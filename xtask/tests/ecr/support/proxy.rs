@@ -44,6 +44,7 @@ pub(crate) struct Proxy {
 struct State {
     rules: Vec<Rule>,
     seen: Vec<String>,
+    heads: Vec<String>,
     uploaded: usize,
 }
 
@@ -62,9 +63,19 @@ impl Proxy {
         Self { address, state }
     }
 
-    /// The first lines of all requests so far.
+    /// How often an operation of AWS was asked for so far.
+    pub(crate) fn count(&self, operation: &str) -> usize {
+        self.seen().iter().filter(|line| line.ends_with(&format!(" {operation}"))).count()
+    }
+
+    /// The first lines of all requests so far; behind those to AWS stand their operations.
     pub(crate) fn seen(&self) -> Vec<String> {
         self.state.lock().unwrap().seen.clone()
+    }
+
+    /// The heads of all requests that upload nothing.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.state.lock().unwrap().heads.clone()
     }
 
     /// Bytes of blobs that clients have sent so far.
@@ -134,7 +145,12 @@ fn serve(mut client: TcpStream, server: &Server, state: &Mutex<State>) -> Option
     }
     let fault = {
         let mut state = state.lock().unwrap();
-        state.seen.push(head.lines().next().unwrap_or_default().to_owned());
+        let operation = header("x-amz-target").and_then(|target| Some(target.split_once('.')?.1.to_owned()));
+        let first = head.lines().next().unwrap_or_default();
+        state.seen.push(operation.map_or_else(|| first.to_owned(), |name| format!("{first} {name}")));
+        if !is_blob {
+            state.heads.push(head.clone());
+        }
         let text = String::from_utf8_lossy(&read).into_owned();
         let rule = state.rules.iter_mut().find(|rule| rule.times > 0 && text.contains(rule.holding));
         rule.map(|rule| {
