@@ -17,7 +17,7 @@ use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_sdk_ecr::config::{ProvideCredentials as _, Region};
+use aws_sdk_ecr::config::{ProvideCredentials as _, Region, SharedCredentialsProvider};
 
 use crate::docker::login::credentials::Credentials;
 use crate::image::ecr_host::{self, Account, EcrHost, Endpoint};
@@ -71,21 +71,17 @@ impl Ecr {
             loader = loader.region(Region::new(region.clone()));
         }
         if let Some(profile) = &settings.profile {
-            // As with the AWS CLI: a profile that was asked for wins over keys in the environment.
-            let surroundings = ProviderConfig::default().with_http_client(client.clone());
-            let credentials = ProfileFileCredentialsProvider::builder()
-                .configure(&surroundings.with_region(region.clone().map(Region::new)))
-                .profile_name(profile);
-            loader = loader.profile_name(profile).credentials_provider(credentials.build());
+            loader = loader.profile_name(profile);
         }
-        let config = loader.load().await;
-        let region = match config.region() {
-            Some(region) => region.as_ref().to_owned(),
-            None => bail!(
-                "no region is set; use --region, AWS_REGION, the profile, or `region` under `ecr` in xtask/release.yaml"
-            ),
-        };
-        ecr_host::check_region(&region)?;
+        let mut config = loader.load().await;
+        if let Some(profile) = &settings.profile {
+            // As with the AWS CLI: a profile that was asked for wins over keys in the environment.
+            let surroundings =
+                ProviderConfig::default().with_http_client(client).with_region(config.region().cloned());
+            let provider = ProfileFileCredentialsProvider::builder().configure(&surroundings);
+            let provider = SharedCredentialsProvider::new(provider.profile_name(profile).build());
+            config = config.into_builder().credentials_provider(provider).build();
+        }
         let sources = Sources::read(settings.profile.as_deref());
         let provider =
             config.credentials_provider().context("no source of AWS credentials is compiled in")?;
@@ -97,6 +93,13 @@ impl Ecr {
                 sources.advice()
             );
         }
+        let region = match config.region() {
+            Some(region) => region.as_ref().to_owned(),
+            None => bail!(
+                "no region is set; use --region, AWS_REGION, the profile, or `region` under `ecr` in xtask/release.yaml"
+            ),
+        };
+        ecr_host::check_region(&region)?;
         let account = match host.as_ref().map(|host| &host.account).or(settings.account.as_ref()) {
             Some(account) => account.clone(),
             None => account(&config).await?,

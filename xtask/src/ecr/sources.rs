@@ -26,7 +26,8 @@ impl Sources {
             container: ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"]
                 .iter()
                 .any(|name| set(name).is_some()),
-            metadata_disabled: set("AWS_EC2_METADATA_DISABLED").is_some_and(|value| value == "true"),
+            metadata_disabled: set("AWS_EC2_METADATA_DISABLED")
+                .is_some_and(|value| value.eq_ignore_ascii_case("true")),
             github_actions: set("GITHUB_ACTIONS").is_some(),
         }
     }
