@@ -84,7 +84,7 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
     match store.overridden(registry) {
         Ok(None) => {}
         Ok(Some(_)) => {
-            ui::warning(format!("DOCKER_AUTH_CONFIG also has {registry}, and docker prefers that"))
+            ui::warning(format!("DOCKER_AUTH_CONFIG also has {registry}, and docker prefers that"));
         }
         Err(error) => ui::warning(format!("{error:#}; docker passes it over")),
     }

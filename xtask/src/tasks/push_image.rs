@@ -9,6 +9,8 @@ mod release;
 #[cfg(feature = "cloud")]
 pub(super) mod source;
 
+#[cfg(feature = "cloud")]
+use crate::image::name::Tag;
 use crate::settings::ImageFlags;
 use crate::settings::ecr::EcrFlags;
 
@@ -55,7 +57,6 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
     use anyhow::Context;
 
     use crate::ecr::Ecr;
-    use crate::image::name::Tag;
     use crate::settings::Settings;
     use crate::ui;
     use release::Release;
@@ -88,9 +89,8 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
 
 /// Each once. One that always may be moved comes last: if another is refused, it still names what it named.
 #[cfg(feature = "cloud")]
-fn tags(texts: &[String]) -> anyhow::Result<Vec<crate::image::name::Tag>> {
+fn tags(texts: &[String]) -> anyhow::Result<Vec<Tag>> {
     use crate::image::identity::Identity;
-    use crate::image::name::Tag;
 
     let mut tags = Vec::new();
     for text in texts {
@@ -120,7 +120,7 @@ mod tests {
         ] {
             let texts: Vec<_> = texts.into_iter().map(str::to_owned).collect();
             let tags = super::tags(&texts).ok();
-            let tags = tags.as_ref().map(|tags| tags.iter().map(|tag| tag.as_str()).collect::<Vec<_>>());
+            let tags = tags.as_ref().map(|tags| tags.iter().map(super::Tag::as_str).collect::<Vec<_>>());
             assert_eq!(tags, expected);
         }
     }

@@ -80,15 +80,16 @@ impl Outcome {
     }
 
     pub(super) fn summarize(&self) {
-        let seconds = self.milliseconds as f64 / 1000.0;
+        let took = took(self.milliseconds);
         match self.action {
             Action::Pushed { pushed, existing, uploaded } => {
-                let layers = format!("{pushed} layers uploaded, {existing} already in the registry");
+                let noun = if pushed == 1 { "layer" } else { "layers" };
+                let layers = format!("{pushed} {noun} uploaded, {existing} already in the registry");
                 let sizes = format!("{} of {}", ui::size(uploaded), ui::size(self.size));
-                ui::done("Pushed", format!("{layers}, {sizes} in {seconds:.1} s"));
+                ui::done("Pushed", format!("{layers}, {sizes} in {took}"));
             }
             Action::Promoted => {
-                ui::done("Promoted", format!("the image built from these inputs before, in {seconds:.1} s"));
+                ui::done("Promoted", format!("the image built from these inputs before, in {took}"));
             }
         }
         for TagOutcome { tag, status } in &self.tags {
@@ -131,6 +132,14 @@ impl Status {
             Tagged::Moved { from } => Some(Self::Moved { from: from.as_str().to_owned() }),
             Tagged::Taken { .. } => None,
         }
+    }
+}
+
+fn took(milliseconds: u64) -> String {
+    if milliseconds < 1000 {
+        format!("{milliseconds} ms")
+    } else {
+        format!("{:.1} s", milliseconds as f64 / 1000.0)
     }
 }
 
