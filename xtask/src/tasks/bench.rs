@@ -28,14 +28,15 @@ use tools::{Programs, Tool};
 ///
 /// Applies the same generated migrations with the job (as it goes into the image), one psql session that sends the same
 /// scripts, and, where they are on PATH, sqlx-cli and Alembic, to a PostgreSQL of its own with the usual durability.
-/// Medians of interleaved repetitions.
+/// Where there is Docker, releases to an emulator of ECR are timed beside `docker push`. Medians of interleaved
+/// repetitions.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   cargo xtask bench --quick          a first impression, in a minute or two
   cargo xtask bench                  what the figures in the README were made with
   cargo xtask bench --fresh-clone    also from a fresh clone to a migrated database, which compiles everything
-  cargo xtask bench --push           releases, against an emulator of ECR (needs Docker)
+  cargo xtask bench --push           only releases, against an emulator of ECR
   cargo xtask bench --json > bench.json
 
 Environment: PATH, where sqlx and alembic are looked for; CARGO_TARGET_DIR as cargo reads it.")]
@@ -49,7 +50,7 @@ pub(crate) struct Arguments {
     /// Also time a fresh clone, and an image build after a change to migrations/ alone
     #[arg(long)]
     fresh_clone: bool,
-    /// Instead of all that, time pushes to an emulator of ECR and promotions there, beside `docker push`
+    /// Only the releases: pushes to an emulator of ECR and promotions there, beside `docker push`
     #[arg(long, conflicts_with = "fresh_clone")]
     push: bool,
 }
@@ -57,8 +58,9 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
     if arguments.push {
         let (own, repetitions) = (project.clone(), if arguments.quick { 1 } else { 5 });
-        let figures = tokio::task::spawn_blocking(move || release::measure(&own, repetitions)).await;
-        let figures = figures.context("a thread of xtask broke off")??;
+        let work =
+            tokio::task::spawn_blocking(move || release::Releases::prepare(&own)?.measure(repetitions));
+        let figures = work.await.context("a thread of xtask broke off")??;
         return print(&Report { figures, ..Report::default() }, arguments.json);
     }
     let platform = Platform::of_this_machine()?;
@@ -137,6 +139,10 @@ fn measure_all(
     bench.memory(&generate(1000)?, &mut report)?;
     report.figures.extend(artifact::sizes(project, job)?);
     report.figures.extend(artifact::planning(project, target)?);
+    match release::Releases::prepare(project) {
+        Ok(releases) => report.figures.extend(releases.measure(if quick { 1 } else { 5 })?),
+        Err(error) => report.absent.push(format!("releases were not timed: {error:#}")),
+    }
     if fresh_clone {
         report.figures.extend(clone::measure(project)?);
     } else {

@@ -11,6 +11,8 @@ use crate::support::{PASSWORD, run};
 
 const HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 const HOSTS: &str = "/etc/hosts";
+/// Not the usual one, on which somebody else may use the port.
+const ADDRESS: &str = "127.0.44.3";
 
 /// Takes everything back when dropped.
 struct Stage {
@@ -45,16 +47,20 @@ impl Stage {
         let certificates = PathBuf::from("/etc/docker/certs.d").join(HOST);
         fs::create_dir_all(&certificates).unwrap();
         fs::copy(&certificate, certificates.join("ca.crt")).unwrap();
-        let hosts = fs::read_to_string(HOSTS).unwrap();
-        fs::write(HOSTS, format!("{}\n127.0.0.1 {HOST}\n", hosts.trim_end())).unwrap();
+        // Without what a run that was killed may have left there.
+        let text = fs::read_to_string(HOSTS).unwrap();
+        let hosts: String =
+            text.lines().filter(|line| !line.ends_with(HOST)).flat_map(|line| [line, "\n"]).collect();
+        fs::write(HOSTS, format!("{hosts}{ADDRESS} {HOST}\n")).unwrap();
         let python = std::env::var("TEST_ECR_PYTHON").unwrap();
         let emulator = Command::new(python)
-            .args(["-m", "hypercorn", "--bind", "127.0.0.1:443", "front:app", "--certfile"])
+            .args(["-m", "hypercorn", "--workers", "0", "--bind", &format!("{ADDRESS}:443")])
+            .args(["front:app", "--certfile"])
             .arg(&certificate)
             .arg("--keyfile")
             .arg(&key)
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ecr/support"))
-            .envs([("BIND_HOST", "127.0.0.1"), ("GATEWAY_PORT", "443"), ("IOT_MTLS_ENABLED", "0")])
+            .envs([("BIND_HOST", ADDRESS), ("GATEWAY_PORT", "443"), ("IOT_MTLS_ENABLED", "0")])
             .envs([("MINISTACK_REGION", "eu-west-1"), ("MINISTACK_ACCOUNT_ID", "123456789012")])
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdout(Stdio::null())
@@ -63,7 +69,7 @@ impl Stage {
             .unwrap();
         let stage = Self { hosts, certificates, emulator, certificate };
         let start = std::time::Instant::now();
-        while std::net::TcpStream::connect("127.0.0.1:443").is_err() {
+        while std::net::TcpStream::connect((ADDRESS, 443)).is_err() {
             assert!(start.elapsed().as_secs() < 60, "nobody listens on port 443");
             std::thread::sleep(std::time::Duration::from_millis(50));
         }

@@ -16,7 +16,8 @@ use crate::{cargo, process, ui};
 const IMAGE: &str = "run-migrations-bench-push";
 
 /// A clone and the program that pushes from it; the clone is gone when dropped.
-struct Bench {
+pub(super) struct Releases {
+    project: Project,
     clone: PathBuf,
     target: PathBuf,
     xtask: PathBuf,
@@ -28,68 +29,71 @@ struct Push {
     result: Value,
 }
 
-pub(super) fn measure(project: &Project, repetitions: usize) -> anyhow::Result<Vec<Figure>> {
-    let bench = Bench::prepare(project)?;
-    ui::done("Timing", "releases to an emulator of ECR");
-    bench.run(None, &["build-image"])?;
-    let (mut first, mut again, mut promoted, mut ratios, mut small) =
-        (vec![], vec![], vec![], vec![], vec![]);
-    for _ in 0..repetitions {
-        // A registry of its own each time: the daemon remembers what it has pushed where.
-        let emulator = Emulator::start(project)?;
-        let push = |words: &[&str]| bench.push(&emulator, words);
-        let one = push(&["--create-repository"])?;
-        let two = push(&[])?;
-        ensure!(two.result["action"]["kind"] == "promoted", "an unchanged image was uploaded again");
-        promoted.push(push(&["--tag", "v1.0.0"])?.seconds);
-        let own = one.result["milliseconds"].as_f64().context("no time")? / 1000.0;
-        first.push(one.seconds);
-        again.push(two.seconds);
-        bench.add_migration()?;
-        let three = push(&["--tag", "v1.1.0"])?;
-        small.push(three.result["action"]["uploaded"].as_f64().context("no size")? / 1000.0);
-        bench.take_migration_back()?;
-        ratios.push(own / bench.engines_own(project, &emulator)?);
-    }
-    let middle = |samples: &[f64]| median(samples).context("nothing was measured");
-    let (first, again) = (middle(&first)?, middle(&again)?);
-    Ok(vec![
-        Figure::new("push-image, the first", first, "s", None),
-        Figure::new(
-            "push-image of an unchanged image / the first",
-            again / first,
-            "×",
-            Some(Bound::AtMost(0.333)),
-        ),
-        Figure::new("promotion", middle(&promoted)?, "s", Some(Bound::AtMost(1.0))),
-        Figure::new(
-            "upload of a release that adds one migration",
-            middle(&small)?,
-            "kB",
-            Some(Bound::AtMost(16.0)),
-        ),
-        Figure::new(
-            "upload and proof / docker push of the same image",
-            middle(&ratios)?,
-            "×",
-            Some(Bound::AtMost(1.1)),
-        ),
-    ])
+/// What every repetition gave.
+#[derive(Default)]
+struct Samples {
+    first: Vec<f64>,
+    again: Vec<f64>,
+    promotion: Vec<f64>,
+    small: Vec<f64>,
+    own: Vec<f64>,
+    engine: Vec<f64>,
 }
 
-impl Bench {
-    fn prepare(project: &Project) -> anyhow::Result<Self> {
+impl Releases {
+    /// Fails where there is no Docker or no emulator.
+    pub(super) fn prepare(project: &Project) -> anyhow::Result<Self> {
+        process::output(Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]))
+            .context("there is no Docker to push with")?;
+        drop(Emulator::start(project)?);
         let directory = project.target().join("xtask");
-        let bench = Self {
+        let releases = Self {
+            project: project.clone(),
             clone: directory.join("bench-push"),
             target: directory.join("bench-push-target"),
-            xtask: with_ecr(project)?,
+            xtask: with_cloud(project)?,
         };
-        let _ = std::fs::remove_dir_all(&bench.clone);
+        let _ = std::fs::remove_dir_all(&releases.clone);
         let mut git = Command::new("git");
-        git.args(["clone", "--quiet", "--local"]).arg(project.root()).arg(&bench.clone);
+        git.args(["clone", "--quiet", "--local"]).arg(project.root()).arg(&releases.clone);
         process::output(&mut git).context("cannot clone the checkout")?;
-        Ok(bench)
+        Ok(releases)
+    }
+
+    pub(super) fn measure(self, repetitions: usize) -> anyhow::Result<Vec<Figure>> {
+        ui::done("Timing", "releases to an emulator of ECR");
+        self.run(None, &["build-image"])?;
+        let mut samples = Samples::default();
+        for repetition in 0..repetitions {
+            // Whoever is first finds the machine colder.
+            if repetition % 2 == 0 {
+                self.releases(&mut samples)?;
+                samples.engine.push(self.engines_own()?);
+            } else {
+                samples.engine.push(self.engines_own()?);
+                self.releases(&mut samples)?;
+            }
+        }
+        figures(&samples)
+    }
+
+    /// A first push, the same again, a promotion, and a release that adds a migration, to a registry of their own: the
+    /// daemon remembers what it has pushed where.
+    fn releases(&self, samples: &mut Samples) -> anyhow::Result<()> {
+        let emulator = Emulator::start(&self.project)?;
+        let push = |words: &[&str]| self.push(&emulator, words);
+        let first = push(&["--create-repository"])?;
+        ensure!(first.result["action"]["layersPushed"] == 2, "a first push found layers in the registry");
+        samples.first.push(first.seconds);
+        samples.own.push(first.result["milliseconds"].as_f64().context("no time")? / 1000.0);
+        let again = push(&[])?;
+        ensure!(again.result["action"]["kind"] == "promoted", "an unchanged image was uploaded again");
+        samples.again.push(again.seconds);
+        samples.promotion.push(push(&["--tag", "v1.0.0"])?.seconds);
+        self.add_migration()?;
+        let small = push(&["--tag", "v1.1.0"])?;
+        samples.small.push(small.result["action"]["uploaded"].as_f64().context("no size")? / 1000.0);
+        self.take_migration_back()
     }
 
     fn run(&self, emulator: Option<&Emulator>, words: &[&str]) -> anyhow::Result<String> {
@@ -141,9 +145,8 @@ impl Bench {
     }
 
     /// Seconds of `docker push` of the same image to a registry that knows nothing of it.
-    fn engines_own(&self, project: &Project, used: &Emulator) -> anyhow::Result<f64> {
-        let emulator = Emulator::start(project)?;
-        ensure!(emulator.address() != used.address(), "the same registry twice");
+    fn engines_own(&self) -> anyhow::Result<f64> {
+        let emulator = Emulator::start(&self.project)?;
         self.run(Some(&emulator), &["ecr-login"])?;
         let name = format!("{}/{IMAGE}", emulator.address());
         emulator.create_repository(IMAGE)?;
@@ -161,15 +164,30 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
+impl Drop for Releases {
     fn drop(&mut self) {
         let _ = Command::new("docker").args(["image", "rm", IMAGE]).output();
         let _ = std::fs::remove_dir_all(&self.clone);
     }
 }
 
+fn figures(samples: &Samples) -> anyhow::Result<Vec<Figure>> {
+    let middle = |samples: &[f64]| median(samples).context("nothing was measured");
+    let (first, again) = (middle(&samples.first)?, middle(&samples.again)?);
+    let (own, engine) = (middle(&samples.own)?, middle(&samples.engine)?);
+    let bounded = |name: &str, value, unit, bound| Figure::new(name, value, unit, Some(Bound::AtMost(bound)));
+    Ok(vec![
+        Figure::new("push-image, the first, its image built before", first, "s", None),
+        bounded("push-image of an unchanged image / the first", again / first, "×", 0.333),
+        bounded("promotion", middle(&samples.promotion)?, "s", 1.0),
+        bounded("upload of a release that adds one migration", middle(&samples.small)?, "kB", 16.0),
+        Figure::new("docker push of the same image", engine, "s", None),
+        bounded("upload and proof / docker push", own / engine, "×", 1.1),
+    ])
+}
+
 /// The build of this program that has the feature.
-fn with_ecr(project: &Project) -> anyhow::Result<PathBuf> {
+fn with_cloud(project: &Project) -> anyhow::Result<PathBuf> {
     let output = cargo::command(project)
         .args([
             "build",

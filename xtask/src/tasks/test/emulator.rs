@@ -33,8 +33,9 @@ impl Emulator {
         let port = listener.local_addr().context("a free port has no number")?.port();
         drop(listener);
         let address = format!("127.0.0.1:{port}");
+        // A worker of its own would go on when it is killed.
         let process = Command::new(&python)
-            .args(["-m", "hypercorn", "--bind", &address, "front:app"])
+            .args(["-m", "hypercorn", "--workers", "0", "--bind", &address, "front:app"])
             .current_dir(project.root().join("xtask/tests/ecr/support"))
             .envs([
                 ("BIND_HOST", "127.0.0.1"),
