@@ -76,8 +76,7 @@ impl Ecr {
     }
 
     /// That a tag names the image now.
-    pub(crate) async fn verify_tag(&self, tag: &Tag, image: &PinnedImage) -> anyhow::Result<()> {
-        let digest = &image.manifest.digest;
+    pub(crate) async fn verify_tag(&self, tag: &Tag, digest: &Digest) -> anyhow::Result<()> {
         let mut found = Found::NoImage;
         for pause in PAUSES {
             tokio::time::sleep(pause).await;

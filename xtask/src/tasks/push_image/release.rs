@@ -92,24 +92,48 @@ impl Release<'_> {
             Some(identity) => identity.clone(),
             None => loose_tag(&built)?,
         };
-        let since = Instant::now();
         // Not before the build, which may take longer than what is left of a token.
         let mut credentials = ecr_access::credentials(self.ecr).await?;
         let credentials = &mut credentials;
         self.source.is_still(self.project, self.settings).await?;
+        let since = Instant::now();
         // Somebody may have pushed the same inputs while this was being built.
-        let upload = match self.held(&tag).await? {
-            Some(_) => Upload::Taken,
-            None => self.upload(&docker, &built, &tag, credentials).await?,
+        let (held, named) = tokio::join!(self.held(&tag), docker.tag(&built.id, &self.ecr.name, &tag));
+        let is_named = named.is_ok();
+        let upload = match (held, named) {
+            (Err(error), _) | (_, Err(error)) => Err(error),
+            (Ok(Some(_)), _) => Ok(Upload::Taken),
+            (Ok(None), Ok(())) => attempt::push(&docker, self.ecr, &built, &tag, credentials).await,
         };
-        let (digest, layers) = match upload {
+        // The name was for the push alone; one left behind does no harm.
+        let unname = async {
+            if is_named && let Err(error) = docker.untag(&self.ecr.name, &tag).await {
+                ui::warning(format!("{error:#}"));
+            }
+        };
+        let (proved, ()) = tokio::join!(self.prove(upload, &tag, credentials), unname);
+        let (image, action) = proved?;
+        Ok(Held { image, action, since })
+    }
+
+    /// What an upload came to, as ECR has it.
+    async fn prove(
+        &self,
+        upload: anyhow::Result<Upload>,
+        tag: &Tag,
+        credentials: &Credentials,
+    ) -> anyhow::Result<(PinnedImage, Action)> {
+        let (digest, layers) = match upload? {
             Upload::Done { digest, pushed, existing } => (digest, Some((pushed, existing))),
-            Upload::Taken => match self.ecr.by_tag(&tag).await? {
+            Upload::Taken => match self.ecr.by_tag(tag).await? {
                 Found::Image(manifest) => (manifest.digest, None),
                 _ => bail!("ECR says that {tag} is taken, but not by what; try again"),
             },
         };
-        let image = self.ecr.verify(&digest, self.settings.platform, credentials).await?;
+        let (image, ()) = tokio::try_join!(
+            self.ecr.verify(&digest, self.settings.platform, credentials),
+            self.ecr.verify_tag(tag, &digest)
+        )?;
         let action = match layers {
             Some((pushed, existing)) => {
                 let sizes = image.sizes();
@@ -119,24 +143,7 @@ impl Release<'_> {
             }
             None => Action::Promoted,
         };
-        self.ecr.verify_tag(&tag, &image).await?;
-        Ok(Held { image, action, since })
-    }
-
-    async fn upload(
-        &self,
-        docker: &Docker,
-        built: &Description,
-        tag: &Tag,
-        credentials: &mut Credentials,
-    ) -> anyhow::Result<Upload> {
-        docker.tag(&built.id, &self.ecr.name, tag).await?;
-        let upload = attempt::push(docker, self.ecr, built, tag, credentials).await;
-        // The name was for the push alone; one left behind does no harm.
-        if let Err(error) = docker.untag(&self.ecr.name, tag).await {
-            ui::warning(format!("{error:#}"));
-        }
-        upload
+        Ok((image, action))
     }
 
     async fn tag(&self, image: &PinnedImage, tag: &Tag) -> anyhow::Result<TagOutcome> {
@@ -148,7 +155,7 @@ impl Release<'_> {
                 image.manifest().digest
             );
         }
-        self.ecr.verify_tag(tag, image).await?;
+        self.ecr.verify_tag(tag, &image.manifest().digest).await?;
         let status = Status::of(tagged).context("a tag that is taken")?;
         Ok(TagOutcome { tag: tag.as_str().to_owned(), status })
     }
