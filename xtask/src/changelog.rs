@@ -30,9 +30,13 @@ impl Version {
         Ok(Self(version.to_owned()))
     }
 
-    #[cfg(any(test, feature = "cloud"))]
     pub(crate) fn tag(&self) -> String {
         format!("v{}", self.0)
+    }
+
+    /// Whether it precedes a release, as `-rc.1` does.
+    pub(crate) fn is_preview(&self) -> bool {
+        self.0.contains('-')
     }
 }
 

@@ -50,6 +50,8 @@ pub(crate) enum Task {
     Images(tasks::images::Arguments),
     Release(tasks::release::Arguments),
     Changelog(tasks::changelog::Arguments),
+    Plan(tasks::plan::Arguments),
+    Page(tasks::page::Arguments),
     Attestation(tasks::attestation::Arguments),
     Sbom(tasks::sbom::Arguments),
     Setup(tasks::setup::Arguments),

@@ -1,8 +1,6 @@
 //! GitHub Actions, seen from inside a step: annotations, the page of the job, outputs. Elsewhere nothing is written.
 
-#[cfg(feature = "cloud")]
 pub(crate) mod cli;
-#[cfg(feature = "cloud")]
 pub(crate) mod repository;
 
 use std::io::Write as _;

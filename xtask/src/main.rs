@@ -17,6 +17,7 @@ mod kubectl;
 mod kubernetes;
 #[cfg(feature = "cloud")]
 mod log;
+mod plan;
 mod postgres;
 mod process;
 mod project;

@@ -37,10 +37,6 @@ impl Repository {
         };
         (is_part(owner) && is_part(name)).then(|| Self(text.to_owned()))
     }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl fmt::Display for Repository {

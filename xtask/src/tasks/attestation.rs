@@ -8,12 +8,12 @@ use crate::settings::ecr::EcrFlags;
 ///
 /// Prints `repository@sha256:…` if it is there and attested by this repository's ci.yml on main; with --tag also by
 /// release.yml for that tag, which builds what ECR does not hold. Prints nothing if there is no such image. In a
-/// workflow the step gets the outputs `found` and `attested`. Needs the GitHub CLI.
+/// workflow the step gets the outputs `found`, `attested` and `reference`. Needs the GitHub CLI.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   cargo xtask attestation
-  cargo xtask attestation --tag v1.2.3 --required
+  cargo xtask attestation --tag v1.2.3 --gate required
 
 Environment: GITHUB_REPOSITORY (else that of the remote `origin`), GH_TOKEN as gh reads it; the rest as `cargo xtask \
 ecr-login --help` has it.")]
@@ -21,13 +21,23 @@ pub(crate) struct Arguments {
     /// The release's tag
     #[arg(long, value_name = "TAG", value_parser = Tag::parse)]
     tag: Option<Tag>,
-    /// Fail if the image is there and not attested
-    #[arg(long)]
-    required: bool,
+    /// What is asked of the image, if it is there
+    #[arg(long, value_enum, default_value_t = Gate::Ask)]
+    gate: Gate,
     #[command(flatten)]
     image: ImageFlags,
     #[command(flatten)]
     ecr: EcrFlags,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Gate {
+    /// Whether it is attested
+    Ask,
+    /// That it is attested; else this fails
+    Required,
+    /// Nothing: GitHub is not asked
+    Off,
 }
 
 #[cfg(feature = "cloud")]
@@ -37,7 +47,7 @@ pub(crate) use verifying::run;
 mod verifying {
     use anyhow::{Context, bail};
 
-    use super::Arguments;
+    use super::{Arguments, Gate};
     use crate::ecr::Ecr;
     use crate::ecr::images::Found;
     use crate::github::cli::{get, gh};
@@ -79,11 +89,17 @@ mod verifying {
             return set_outputs(&[("found", "false"), ("attested", "false")]);
         };
         let reference = ecr.name.pinned(&manifest.digest);
+        set_outputs(&[("found", "true"), ("reference", &reference)])?;
+        if arguments.gate == Gate::Off {
+            ui::note("Not asked", "who attested it");
+            ui::result(&reference);
+            return set_outputs(&[("attested", "off")]);
+        }
         let attestations = get(&format!("repos/{repository}/attestations/{}", manifest.digest))?;
         let is_attested = attestations
             .and_then(|answer| Some(!answer["attestations"].as_array()?.is_empty()))
             .unwrap_or(false);
-        if !is_attested && arguments.required {
+        if !is_attested && arguments.gate == Gate::Required {
             bail!(
                 "{reference} is in ECR, but nobody attested it; if it is ci.yml's, run that commit's job `push` again, \
                  which attests what it finds; if nobody knows whose it is, take it out of ECR"
@@ -96,7 +112,7 @@ mod verifying {
         } else {
             ui::note("Not attested", &reference);
         }
-        set_outputs(&[("found", "true"), ("attested", if is_attested { "true" } else { "false" })])
+        set_outputs(&[("attested", if is_attested { "true" } else { "false" })])
     }
 
     /// The digest of an image is that of its manifest, so gh verifies the manifest as it would any file and needs no
@@ -112,7 +128,7 @@ mod verifying {
                 "verify",
                 &file.to_string_lossy(),
                 "--repo",
-                repository.as_str(),
+                &repository.to_string(),
                 "--signer-workflow",
                 &workflow,
                 "--source-ref",

@@ -13,6 +13,8 @@ pub(crate) mod ecr_logout;
 pub(crate) mod images;
 pub(crate) mod lint;
 pub(crate) mod new_migration;
+pub(crate) mod page;
+pub(crate) mod plan;
 pub(crate) mod push_image;
 pub(crate) mod release;
 pub(crate) mod run_migrations;
@@ -77,6 +79,8 @@ pub(crate) async fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Release(arguments) => release::run(&arguments, &project).await?,
         #[cfg(feature = "cloud")]
         Task::Setup(arguments) => setup::run(&arguments, &project).await?,
+        Task::Plan(arguments) => plan::run(&arguments, &project)?,
+        Task::Page(arguments) => page::run(&arguments, &project)?,
         Task::Changelog(arguments) => changelog::run(&arguments, &project)?,
         Task::Sbom(arguments) => sbom::run(&arguments, &project)?,
         Task::Completions(arguments) => completions::run(&arguments)?,

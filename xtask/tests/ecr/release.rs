@@ -86,10 +86,10 @@ fn who_attested_an_image_decides() {
         let mut command = tree.xtask(&format!("attestation {words}"), &address());
         run(command.env("ECR_REPOSITORY", &repository.0))
     };
-    assert_eq!(attestation("--required").succeeded().said(&["Not there"]).stdout, "");
+    assert_eq!(attestation("--gate required").succeeded().said(&["Not there"]).stdout, "");
     let digest = repository.image(&identity(&tree), "linux/amd64", b"one");
     assert_eq!(attestation("").succeeded().said(&["Not attested"]).stdout, "");
-    attestation("--required").failed(&["is in ECR, but nobody attested it", &digest]);
+    attestation("--gate required").failed(&["is in ECR, but nobody attested it", &digest]);
     let attest = |workflow: &str, reference: &str| {
         let workflow = format!("site/run-migrations/.github/workflows/{workflow}");
         let line = json!({"digest": digest, "workflow": workflow, "ref": reference}).to_string();
@@ -98,9 +98,9 @@ fn who_attested_an_image_decides() {
     attest("other.yml", "refs/heads/main");
     attestation("").failed(&["is attested, but not by this repository's ci.yml on main"]);
     attest("ci.yml", "refs/heads/side");
-    attestation("--required").failed(&["is attested, but not by"]);
+    attestation("--gate required").failed(&["is attested, but not by"]);
     attest("ci.yml", "refs/heads/main");
-    assert!(attestation("--required").succeeded().stdout.trim().ends_with(&digest));
+    assert!(attestation("--gate required").succeeded().stdout.trim().ends_with(&digest));
     attest("release.yml", "refs/tags/v9.9.9");
     attestation("--tag v9.9.8").failed(&["is attested, but not by"]);
     attestation("--tag v9.9.9").succeeded().said(&["attested by release.yml for refs/tags/v9.9.9"]);

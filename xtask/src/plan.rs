@@ -1,0 +1,241 @@
+//! What a release would do to a database that has the last one, told from the scripts alone, without a database.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::github::cell;
+use crate::process;
+use crate::project::Project;
+
+/// The scripts of one migration.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Scripts {
+    description: String,
+    /// The text of what is applied.
+    up: String,
+    has_down: bool,
+}
+
+/// All of a tree, by version.
+pub(crate) type History = BTreeMap<i64, Scripts>;
+
+/// A plan, and how it came about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) heading: String,
+    steps: Vec<Step>,
+    /// What a reader must not overlook.
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Step {
+    version: i64,
+    description: String,
+    notes: Vec<&'static str>,
+}
+
+/// The scripts of the checkout, or of a commit.
+pub(crate) fn read(project: &Project, commit: Option<&str>) -> anyhow::Result<History> {
+    let mut history = History::new();
+    let git = |words: &[&str]| process::output(Command::new("git").arg("-C").arg(project.root()).args(words));
+    let paths = match commit {
+        Some(commit) => git(&["ls-tree", "-r", "--name-only", commit, "--", "migrations/"])?,
+        None => git(&["ls-files", "--", "migrations/"])?,
+    };
+    for path in paths.lines() {
+        let text = match commit {
+            Some(commit) => git(&["show", &format!("{commit}:{path}")])?,
+            None => std::fs::read_to_string(project.root().join(path))
+                .with_context(|| format!("cannot read {path}"))?,
+        };
+        add(&mut history, path, &text);
+    }
+    Ok(history)
+}
+
+fn add(history: &mut History, path: &str, text: &str) {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let Some((version, rest)) = name.strip_suffix(".sql").and_then(|name| name.split_once('_')) else {
+        return;
+    };
+    let Ok(version) = version.parse() else { return };
+    let scripts = history.entry(version).or_default();
+    scripts.has_down |= rest.ends_with(".down");
+    if !rest.ends_with(".down") {
+        scripts.description = rest.trim_end_matches(".up").replace('_', " ");
+        text.clone_into(&mut scripts.up);
+    }
+}
+
+/// The tag of the release before a commit, among those it grew from.
+pub(crate) fn last_release(project: &Project, but: Option<&str>) -> anyhow::Result<Option<String>> {
+    let mut git = Command::new("git");
+    git.arg("-C").arg(project.root()).args([
+        "tag",
+        "--list",
+        "v*",
+        "--merged",
+        "HEAD",
+        "--sort=-version:refname",
+    ]);
+    let tags = process::output(&mut git).context("git does not list the releases")?;
+    Ok(tags.lines().find(|tag| Some(*tag) != but).map(str::to_owned))
+}
+
+/// What is new since the last release; all of it where there was none.
+pub(crate) fn since(last: Option<(&str, &History)>, now: &History) -> Plan {
+    let empty = History::new();
+    let (tag, before) = last.unwrap_or(("", &empty));
+    let newest = before.keys().next_back();
+    let mut warnings = Vec::new();
+    for (version, scripts) in before {
+        match now.get(version) {
+            None => warnings.push(format!("{version} ({}) is gone since {tag}", scripts.description)),
+            Some(own) if own.up != scripts.up => {
+                warnings.push(format!(
+                    "{version} ({}) was edited since {tag}; a run refuses it",
+                    own.description
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    let steps: Vec<_> = now
+        .iter()
+        .filter(|(version, _)| !before.contains_key(version))
+        .map(|(version, scripts)| {
+            let mut step = Step::up(*version, scripts);
+            if newest.is_some_and(|newest| version < newest) {
+                step.notes.push("older than what was released: out of order");
+            }
+            step
+        })
+        .collect();
+    let count = steps.len();
+    let heading = match (tag, count) {
+        ("", _) => format!("the first release: {}", counted(count)),
+        (tag, 0) => format!("no migration since {tag}"),
+        (tag, _) => format!("{} since {tag}", counted(count)),
+    };
+    Plan { heading, steps, warnings }
+}
+
+/// What a downgrade to a revision takes back. Only what means the same whenever it is run: a version, or `base`.
+pub(crate) fn down_to(revision: &str, now: &History) -> anyhow::Result<Plan> {
+    let above = match revision {
+        "base" => i64::MIN,
+        text => {
+            let version = text.parse().ok().filter(|version| now.contains_key(version));
+            version.with_context(|| format!("{text:?} is neither `base` nor a version of this release"))?
+        }
+    };
+    let steps: Vec<_> = now.iter().rev().filter(|(version, _)| **version > above).collect();
+    let stuck: Vec<_> = steps.iter().filter(|(_, scripts)| !scripts.has_down).collect();
+    if let Some((version, scripts)) = stuck.first() {
+        bail!("{version} ({}) has no script that takes it back", scripts.description);
+    }
+    Ok(Plan {
+        heading: format!("{} to take back, as far as they are applied", counted(steps.len())),
+        steps: steps.into_iter().map(|(version, scripts)| Step::of(*version, scripts)).collect(),
+        warnings: Vec::new(),
+    })
+}
+
+fn counted(number: usize) -> String {
+    format!("{number} migration{}", if number == 1 { "" } else { "s" })
+}
+
+impl Step {
+    fn of(version: i64, scripts: &Scripts) -> Self {
+        Self { version, description: scripts.description.clone(), notes: Vec::new() }
+    }
+
+    fn up(version: i64, scripts: &Scripts) -> Self {
+        let mut step = Self::of(version, scripts);
+        if scripts.up.starts_with("-- no-transaction") {
+            step.notes.push("without a transaction");
+        }
+        if !scripts.has_down {
+            step.notes.push("no way back");
+        }
+        step
+    }
+}
+
+impl Plan {
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = String::new();
+        for warning in &self.warnings {
+            let _ = writeln!(text, "> [!WARNING]\n> {}\n", cell(warning));
+        }
+        if !self.steps.is_empty() {
+            text.push_str("| version | migration | |\n|---|---|---|\n");
+        }
+        for Step { version, description, notes } in &self.steps {
+            let _ = writeln!(text, "| `{version}` | {} | {} |", cell(description), notes.join(", "));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(files: &[(&str, &str)]) -> History {
+        let mut history = History::new();
+        for (path, text) in files {
+            add(&mut history, path, text);
+        }
+        history
+    }
+
+    const BEFORE: &[(&str, &str)] = &[
+        ("migrations/2_add_a.up.sql", "SELECT 2;"),
+        ("migrations/2_add_a.down.sql", "SELECT -2;"),
+        ("migrations/4_drop_b.sql", "SELECT 4;"),
+        ("migrations/README.md", ""),
+    ];
+
+    #[test]
+    fn a_release_is_what_is_new_in_it() {
+        let before = history(BEFORE);
+        let now = history(&[
+            ("migrations/2_add_a.up.sql", "SELECT 'edited';"),
+            ("migrations/3_late.sql", "SELECT 3;"),
+            ("migrations/5_index.up.sql", "-- no-transaction\nSELECT 5;"),
+            ("migrations/5_index.down.sql", "SELECT -5;"),
+        ]);
+        let plan = since(Some(("v1.0.0", &before)), &now);
+        assert_eq!(plan.heading, "2 migrations since v1.0.0");
+        assert_eq!(
+            plan.markdown(),
+            "> [!WARNING]\n> 2 (add a) was edited since v1.0.0; a run refuses it\n\n\
+             > [!WARNING]\n> 4 (drop b) is gone since v1.0.0\n\n\
+             | version | migration | |\n|---|---|---|\n\
+             | `3` | late | no way back, older than what was released: out of order |\n\
+             | `5` | index | without a transaction |\n"
+        );
+        assert_eq!(since(Some(("v1.0.0", &before)), &before).heading, "no migration since v1.0.0");
+        assert_eq!(since(None, &before).heading, "the first release: 2 migrations");
+    }
+
+    #[test]
+    fn the_way_back_is_known_or_refused() {
+        let now = history(&[BEFORE, &[("migrations/4_drop_b.down.sql", "SELECT -4;")]].concat());
+        let plan = down_to("base", &now).unwrap();
+        assert_eq!(plan.steps.iter().map(|step| step.version).collect::<Vec<_>>(), [4, 2]);
+        assert_eq!(down_to("2", &now).unwrap().steps.len(), 1);
+        for (revision, now, message) in [
+            ("-1", &now, "\"-1\" is neither `base` nor a version of this release"),
+            ("3", &now, "\"3\" is neither `base` nor a version of this release"),
+            ("2", &history(BEFORE), "4 (drop b) has no script that takes it back"),
+        ] {
+            assert_eq!(down_to(revision, now).unwrap_err().to_string(), message);
+        }
+    }
+}

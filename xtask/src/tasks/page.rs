@@ -1,0 +1,206 @@
+//! `cargo xtask page`: the evidence of a release, as a page anyone can read.
+
+mod markdown;
+mod publish;
+mod report;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use serde_json::Value;
+
+use super::plan::since_last_release;
+use crate::changelog::{self, Version};
+use crate::github::cli::get;
+use crate::github::repository::Repository;
+use crate::project::Project;
+use crate::{github, ui};
+use markdown::{Deployment, Facts, Gate, Image};
+
+/// Write the page of a release: status, image, gates, plan, the job's report, what changed
+///
+/// As Markdown on stdout, and in a workflow on the job's page. With --publish it becomes the release on GitHub, made or
+/// renewed; a release that did not go well is not published. What the jobs before came to is read from the environment.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask page --tag v1.2.3 --image \"$(cargo xtask push-image --tag v1.2.3)\"
+
+Environment: GITHUB_REPOSITORY, GITHUB_SERVER_URL, GITHUB_RUN_ID and GITHUB_SHA as GitHub sets them; GH_TOKEN as gh reads \
+it, to learn who approved.")]
+pub(crate) struct Arguments {
+    /// The release's tag, or the branch that is rehearsed
+    #[arg(long, env = "TAG", value_name = "TAG", hide_env_values = true)]
+    tag: String,
+    /// The image in ECR, by digest
+    #[arg(
+        long,
+        env = "IMAGE_REFERENCE",
+        value_name = "REFERENCE",
+        hide_env_values = true,
+        default_value = ""
+    )]
+    image: String,
+    /// How it came there: pushed or promoted
+    #[arg(long, env = "IMAGE_ACTION", value_name = "WORD", hide_env_values = true, default_value = "")]
+    action: String,
+    /// What the job printed
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// kubernetes, gitops or none
+    #[arg(long, env = "DEPLOY", value_name = "WORD", hide_env_values = true, default_value = "none")]
+    deploy: String,
+    /// How the job that deploys ended, as GitHub says it
+    #[arg(
+        long,
+        env = "DEPLOY_RESULT",
+        value_name = "WORD",
+        hide_env_values = true,
+        default_value = "skipped"
+    )]
+    deploy_result: String,
+    /// Whether the image's attestation was verified: true, false, off
+    #[arg(long, env = "ATTESTED", value_name = "WORD", hide_env_values = true, default_value = "off")]
+    attested: String,
+    /// required, where the environment has reviewers
+    #[arg(long, env = "APPROVAL", value_name = "WORD", hide_env_values = true, default_value = "none")]
+    approval: String,
+    /// Nothing was written, on purpose: true or false
+    #[arg(long, env = "REHEARSE", value_name = "WORD", hide_env_values = true, default_value = "false")]
+    rehearse: String,
+    /// Make or renew the release on GitHub
+    #[arg(long)]
+    publish: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
+    let facts = facts(arguments, project)?;
+    let text = facts.markdown();
+    github::summarize(&text)?;
+    ui::result(text.trim_end());
+    if arguments.publish && facts.is_well() && !facts.is_rehearsal {
+        publish::publish(&Version::parse(&arguments.tag)?, &arguments.image, &text)?;
+    }
+    Ok(())
+}
+
+fn facts(arguments: &Arguments, project: &Project) -> anyhow::Result<Facts> {
+    let is_rehearsal = arguments.rehearse == "true";
+    let report = arguments.report.as_ref().filter(|path| path.exists());
+    let report = report
+        .map(|path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display())))
+        .transpose()?;
+    let version = Version::parse(&arguments.tag).ok();
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let mut links = Vec::new();
+    let mut approvals = None;
+    if let (Some(server), Ok(repository), Some(id)) =
+        (set("GITHUB_SERVER_URL"), Repository::find(project), set("GITHUB_RUN_ID"))
+    {
+        let here = format!("{server}/{repository}");
+        links.push(("this run", format!("{here}/actions/runs/{id}")));
+        if let Some(commit) = set("GITHUB_SHA") {
+            links.push(("commit", format!("{here}/commit/{commit}")));
+        }
+        links.push(("releases", format!("{here}/releases")));
+        if arguments.approval == "required" && arguments.deploy == "kubernetes" {
+            approvals = get(&format!("repos/{repository}/actions/runs/{id}/approvals"))?;
+        }
+    }
+    Ok(Facts {
+        title: arguments.tag.clone(),
+        is_rehearsal,
+        image: image(&arguments.image, &arguments.action),
+        deployment: deployment(&arguments.deploy, &arguments.deploy_result),
+        attestation: attestation(&arguments.attested),
+        approval: approval(&arguments.approval, &arguments.deploy, approvals.as_ref()),
+        plan: since_last_release(project, Some(&arguments.tag))?,
+        report: report.as_deref().map(report::read).filter(|_| !is_rehearsal),
+        changes: version.and_then(|version| changelog::read(project, &version).ok()),
+        links,
+    })
+}
+
+fn image(reference: &str, action: &str) -> Image {
+    let how = match action {
+        _ if reference.is_empty() => return Image::Missing,
+        "pushed" => "built by this release, since ECR held no image of these inputs",
+        "promoted" => "promoted: the very image that was tested",
+        _ => "as ECR holds it",
+    };
+    Image::There { reference: reference.to_owned(), how }
+}
+
+fn deployment(deploy: &str, result: &str) -> Deployment {
+    match (deploy, result) {
+        ("kubernetes", "success") => Deployment::Done,
+        ("kubernetes", "failure") => Deployment::Failed,
+        ("kubernetes", _) => Deployment::NotBegun,
+        ("gitops", _) => Deployment::Elsewhere,
+        _ => Deployment::NotWanted,
+    }
+}
+
+fn attestation(attested: &str) -> Gate {
+    match attested {
+        "true" => Gate::Real("verified: attested by this repository's own workflow".to_owned()),
+        "made" => Gate::Real("attested by this release, which built the image".to_owned()),
+        "off" => Gate::Absent("ATTESTATIONS is off".to_owned()),
+        _ => Gate::Absent("the image is not attested".to_owned()),
+    }
+}
+
+fn approval(expected: &str, deploy: &str, approvals: Option<&Value>) -> Gate {
+    if deploy != "kubernetes" {
+        return Gate::Absent("nothing is deployed from here".to_owned());
+    }
+    if expected != "required" {
+        return Gate::Absent(format!("APPROVAL is {expected}"));
+    }
+    let approvals = approvals.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let approved = approvals.iter().filter(|one| one["state"] == "approved");
+    let people: Vec<_> = approved.filter_map(|one| one["user"]["login"].as_str()).collect();
+    if people.is_empty() {
+        Gate::Absent(
+            "APPROVAL is required, but nobody was asked; does the environment have reviewers?".to_owned(),
+        )
+    } else {
+        Gate::Real(format!("approved by {}", people.join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_gate_is_real_where_somebody_stood_in_it() {
+        let approvals = json!([{"state": "approved", "user": {"login": "ann"}}]);
+        for (expected, deploy, approvals, gate) in [
+            ("required", "kubernetes", Some(&approvals), Gate::Real("approved by ann".to_owned())),
+            ("none", "kubernetes", None, Gate::Absent("APPROVAL is none".to_owned())),
+            ("required", "gitops", None, Gate::Absent("nothing is deployed from here".to_owned())),
+        ] {
+            assert_eq!(approval(expected, deploy, approvals), gate);
+        }
+        for approvals in [json!([]), json!([{"state": "rejected", "user": {"login": "ann"}}])] {
+            assert!(matches!(approval("required", "kubernetes", Some(&approvals)), Gate::Absent(_)));
+        }
+    }
+
+    #[test]
+    fn a_job_that_was_skipped_did_not_run() {
+        for (deploy, result, expected) in [
+            ("kubernetes", "success", Deployment::Done),
+            ("kubernetes", "failure", Deployment::Failed),
+            ("kubernetes", "skipped", Deployment::NotBegun),
+            ("kubernetes", "cancelled", Deployment::NotBegun),
+            ("gitops", "skipped", Deployment::Elsewhere),
+            ("none", "skipped", Deployment::NotWanted),
+        ] {
+            assert_eq!(deployment(deploy, result), expected, "{deploy} {result}");
+        }
+    }
+}
