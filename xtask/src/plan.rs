@@ -173,7 +173,7 @@ impl Plan {
             let _ = writeln!(text, "> [!WARNING]\n> {}\n", cell(warning));
         }
         if !self.steps.is_empty() {
-            text.push_str("| version | migration | |\n|---|---|---|\n");
+            text.push_str("| version | migration | note |\n|---|---|---|\n");
         }
         for Step { version, description, notes } in &self.steps {
             let _ = writeln!(text, "| `{version}` | {} | {} |", cell(description), notes.join(", "));
@@ -216,7 +216,7 @@ mod tests {
             plan.markdown(),
             "> [!WARNING]\n> 2 (add a) was edited since v1.0.0; a run refuses it\n\n\
              > [!WARNING]\n> 4 (drop b) is gone since v1.0.0\n\n\
-             | version | migration | |\n|---|---|---|\n\
+             | version | migration | note |\n|---|---|---|\n\
              | `3` | late | no way back, older than what was released: out of order |\n\
              | `5` | index | without a transaction |\n"
         );

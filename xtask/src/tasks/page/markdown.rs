@@ -95,7 +95,11 @@ impl Facts {
             row("Database", "not known from here; the log of the job `deploy` says how far it came");
         }
         match &self.image {
-            Image::There { reference, how } => row("Image", &format!("`{reference}`<br>{how}")),
+            Image::There { reference, how } => {
+                let (name, digest) = reference.split_once('@').unwrap_or((reference, "unknown"));
+                row("Image", &format!("`{name}`<br>{how}"));
+                row("Digest", &format!("`{digest}`"));
+            }
             Image::Missing => row("Image", "none"),
         }
         for (name, gate) in [("Attestation", &self.attestation), ("Approval", &self.approval)] {
@@ -129,11 +133,14 @@ impl Facts {
 fn run(text: &mut String, report: &Report) {
     let heading = report.heading.as_deref().unwrap_or("the job");
     let _ = write!(text, "\n## Run: {heading}\n\n");
-    if !report.steps.is_empty() {
+    if !report.steps.is_empty() || report.failed.is_some() {
         text.push_str("| | version | migration | took |\n|---|---|---|--:|\n");
     }
     for Step { verb, version, description, took } in &report.steps {
-        let _ = writeln!(text, "| {verb} | `{version}` | {} | {took} |", cell(description));
+        let _ = writeln!(text, "| ✅ {verb} | `{version}` | {} | {took} |", cell(description));
+    }
+    if let Some((version, description)) = &report.failed {
+        let _ = writeln!(text, "| ❌ failed | `{version}` | {} | |", cell(description));
     }
     if let Some(done) = &report.done {
         let _ = write!(text, "\n{}\n", cell(done));
@@ -171,13 +178,14 @@ mod tests {
             facts(Deployment::Done, report).markdown(),
             "# ✅ v1.0.0 is released\n\n| | |\n|---|---|\n\
              | **Database** | the database is at 1 (head) |\n\
-             | **Image** | `r/i@sha256:ab`<br>promoted |\n\
+             | **Image** | `r/i`<br>promoted |\n\
+             | **Digest** | `sha256:ab` |\n\
              | **Attestation** | ✅ by ci.yml |\n\
              | **Approval** | ⚪ no gate: APPROVAL is none |\n\
              | **Plan** | the first release: 0 migrations |\n\
              | **Links** | [run](https://run) |\n\
              \n## Run: upgrade from base to 1: 1 migration\n\n| | version | migration | took |\n|---|---|---|--:|\n\
-             | applied | `1` | create a | 5 ms |\n\ndone: 1 migration in 5 ms; the database is at 1 (head)\n\
+             | ✅ applied | `1` | create a | 5 ms |\n\ndone: 1 migration in 5 ms; the database is at 1 (head)\n\
              \n## Plan: the first release: 0 migrations\n\n\n## What changed\n\n#### Added\n\n- A.\n"
         );
     }

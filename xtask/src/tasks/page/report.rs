@@ -18,6 +18,8 @@ pub(super) struct Report {
     pub(super) done: Option<String>,
     /// From the first error to the end.
     pub(super) error: Option<String>,
+    /// The version and the description of the step that stopped it.
+    pub(super) failed: Option<(String, String)>,
     /// Where the database is, in the job's own words.
     pub(super) state: Option<String>,
 }
@@ -43,6 +45,7 @@ pub(super) fn read(text: &str) -> Report {
     });
     if report.done.is_none() {
         let first = lines.iter().position(|line| line.starts_with("error"));
+        report.failed = first.and_then(|first| failed(lines.get(first)?));
         report.error = first.and_then(|first| lines.get(first..)).map(|lines| lines.join("\n"));
     }
     report
@@ -67,6 +70,15 @@ fn step(line: &str) -> Option<Step> {
         description: description.trim().to_owned(),
         took: format!("{} ms", number.trim()),
     })
+}
+
+/// `error: applying 2 (b), statement 2 of 2: …`
+fn failed(line: &str) -> Option<(String, String)> {
+    let rest = ["applying ", "taking back "]
+        .iter()
+        .find_map(|verb| line.strip_prefix("error: ")?.strip_prefix(verb))?;
+    let (version, rest) = rest.split_once(" (")?;
+    Some((version.to_owned(), rest.split_once(')')?.0.to_owned()))
 }
 
 #[cfg(test)]
@@ -94,6 +106,7 @@ mod tests {
              = state: it was rolled back; the database is at 1\n",
         );
         assert_eq!(report.done, None);
+        assert_eq!(report.failed, Some(("2".to_owned(), "b".to_owned())));
         assert_eq!(report.state.as_deref(), Some("it was rolled back; the database is at 1"));
         assert!(report.error.unwrap().starts_with("error: applying 2 (b): no\n"));
     }
