@@ -52,9 +52,14 @@ pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()
     for (name, text) in scripts {
         let path = directory.join(name);
         write_new(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
-        ui::result(&path.display().to_string());
+        ui::result(&from_here(&path).display().to_string());
     }
     Ok(())
+}
+
+/// A path as one would type it here.
+fn from_here(path: &Path) -> &Path {
+    std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path)
 }
 
 fn file_names(directory: &Path) -> anyhow::Result<Vec<String>> {
