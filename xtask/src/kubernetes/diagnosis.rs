@@ -77,6 +77,10 @@ fn of_pod(sight: &Sight, pod: &Pod, now: Timestamp, patience: Duration) -> Optio
         return waited.then(|| trouble(format!("no node takes the pod: {why}"), next));
     }
     let state = container(pod).and_then(|status| status.state.as_ref());
+    if state.is_some_and(|state| state.running.is_some()) {
+        // What was in its way is over.
+        return None;
+    }
     let waiting = state.and_then(|state| state.waiting.as_ref());
     let (reason, said) = waiting.map_or(("", ""), |waiting| {
         (waiting.reason.as_deref().unwrap_or_default(), waiting.message.as_deref().unwrap_or_default())
@@ -124,15 +128,7 @@ fn image(pod: &Pod, reason: &str, said: &str, waited: bool) -> Option<Trouble> {
         "the image is built for another kind of machine than the node: build it with --platform, or steer the pod with \
          a nodeSelector on kubernetes.io/arch"
             .to_owned()
-    } else if has(&[
-        "no basic auth",
-        "unauthorized",
-        "authorization failed",
-        "denied",
-        "forbidden",
-        "401",
-        "403",
-    ]) {
+    } else if has(&["no basic auth", "unauthorized", "authorization failed", "denied", "forbidden"]) {
         let by = match secrets.as_slice() {
             [] => "no imagePullSecrets are set on the pod or its ServiceAccount".to_owned(),
             secrets => format!(

@@ -145,6 +145,18 @@ fn each_trouble_has_its_reason_and_its_next_step() {
         ),
         (Story::new().pod("a").ended(terminated(4, "Error", "")), NEVER, NEVER),
         (Story::new().pod("a").running(), NEVER, NEVER),
+        // what is over is no trouble
+        (
+            Story::new().pod("a").running().pod_event("FailedMount", "timed out waiting for the condition"),
+            NEVER,
+            NEVER,
+        ),
+        // digits of a digest are no status of a registry
+        (
+            pulling("host/job@sha256:401403: i/o timeout"),
+            NEVER,
+            ("i/o timeout", "does not reach the registry"),
+        ),
     ] {
         for (seconds, (what, next)) in [(10, at_once), (301, later)] {
             match diagnose(&story.sight(), after(seconds), PATIENCE) {

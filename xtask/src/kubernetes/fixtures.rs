@@ -155,6 +155,28 @@ impl Story {
         self
     }
 
+    /// On its way out, for as long as one of its pods is.
+    pub(super) fn leaving(mut self) -> Self {
+        self.job["metadata"]["deletionTimestamp"] = json!(START);
+        self
+    }
+
+    pub(super) fn job(&self) -> Value {
+        self.job.clone()
+    }
+
+    /// What the API answers to a list, or to the question for one pod.
+    pub(super) fn answer(&self, path: &str) -> Option<Value> {
+        let list = |items: &[Value]| Some(json!({"metadata": {"resourceVersion": "1"}, "items": items}));
+        match path.rsplit('/').next()? {
+            "jobs" if self.deleted => list(&[]),
+            "jobs" => list(std::slice::from_ref(&self.job)),
+            "pods" => list(&self.pods),
+            "events" => list(&self.events),
+            name => self.pods.iter().find(|pod| pod["metadata"]["name"] == name).cloned(),
+        }
+    }
+
     pub(super) fn sight(&self) -> Sight {
         let job: k8s_openapi::api::batch::v1::Job = serde_json::from_value(self.job.clone()).unwrap();
         let mut sight = Sight::of(job.clone());

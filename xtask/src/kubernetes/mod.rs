@@ -6,6 +6,8 @@
 //! to it, and `follow` puts it all together.
 
 pub(crate) mod cluster;
+#[cfg(test)]
+mod conversation_tests;
 mod cursor;
 pub(crate) mod diagnosis;
 #[cfg(test)]
