@@ -67,6 +67,8 @@ fn a_pod_that_is_replaced_is_followed_on() {
         std::thread::sleep(Duration::from_millis(200));
         // drained: the job rolls back, and the pod goes
         api.end(&first, 143, "Error", &Value::Null);
+        // which takes its time, and is seen
+        std::thread::sleep(Duration::from_millis(500));
         api.remove("pods", &first);
         succeed_as(api, job, "b");
     });
