@@ -114,12 +114,14 @@ impl Drop for Image {
 }
 
 #[test]
-fn two_builds_of_one_tree_give_the_same_layers() {
+fn two_builds_of_one_tree_give_the_same_image() {
     let image = Image::of("layers");
     assert_eq!(image.build("one"), format!("{}:one", image.0), "the reference alone is on stdout");
     image.build("two");
     let layers = image.layers("one");
     assert_eq!(layers, image.layers("two"));
+    let id = |tag: &str| docker(&["image", "inspect", "--format", "{{.Id}}", &format!("{}:{tag}", image.0)]);
+    assert_eq!(id("one"), id("two"));
     assert_eq!(layers.matches("sha256:").count(), 2, "{layers}");
     let config = docker(&[
         "image",

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use base64::Engine;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use serde_json::Value;
 
 use super::buildkit::{Event, events};
@@ -11,13 +11,10 @@ use super::{Builder, Docker, http};
 use crate::ui;
 
 /// One build.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Build<'a> {
-    /// Name and tag of the result; none for an intermediate stage.
-    pub(crate) tag: Option<&'a str>,
     pub(crate) target: &'a str,
     pub(crate) platform: &'a str,
-    pub(crate) arguments: Vec<(&'a str, String)>,
     pub(crate) context: Vec<u8>,
 }
 
@@ -37,49 +34,26 @@ enum Frame {
 }
 
 impl Docker {
-    /// Builds and returns the image's ID. What another build's cleaning up took from this one is built
-    /// once more.
+    /// Builds one stage and returns the image's ID.
     pub(crate) async fn build(&self, build: Build<'_>) -> anyhow::Result<String> {
-        match self.attempt(build.clone()).await {
-            Err(error) if lost_a_layer(&format!("{error:#}")) => self.attempt(build).await,
-            first => first,
-        }
-    }
-
-    async fn attempt(&self, build: Build<'_>) -> anyhow::Result<String> {
-        let arguments = Value::Object(
-            build.arguments.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect(),
-        );
-        let arguments = arguments.to_string();
         let version = match self.builder {
             Builder::Classic => "1",
             Builder::BuildKit => "2",
         };
-        let mut pairs = vec![
+        let pairs = [
             ("version", version),
             ("target", build.target),
             ("platform", build.platform),
-            ("buildargs", &arguments),
             ("rm", "1"),
             ("forcerm", "1"),
         ];
-        pairs.extend(build.tag.map(|tag| ("t", tag)));
         let request = hyper::Request::post(format!("/build?{}", http::query(&pairs)))
             .header("host", "docker")
             .header("content-type", "application/x-tar")
             .body(Full::new(Bytes::from(build.context)))
             .context("the build request is not valid")?;
         let response = http::send(&self.endpoint, request).await?;
-        if !response.status().is_success() {
-            let status = response.status();
-            let body = response
-                .into_body()
-                .collect()
-                .await
-                .map(http_body_util::Collected::to_bytes)
-                .unwrap_or_default();
-            bail!("the daemon refused to build ({status}): {}", message(&body));
-        }
+        let response = http::accepted(response).await.context("the daemon refused to build")?;
         let mut image = None;
         let mut failure = None;
         let mut failed_step = None;
@@ -135,11 +109,6 @@ impl Docker {
     }
 }
 
-/// How the classic builder says that an intermediate image went away in the middle of a build.
-fn lost_a_layer(error: &str) -> bool {
-    error.contains("unknown parent image ID") || error.contains("unable to find image \"sha256:")
-}
-
 fn frame(line: &[u8]) -> Frame {
     if line.is_empty() {
         return Frame::Nothing;
@@ -191,14 +160,6 @@ fn classic(output: &str) -> Frame {
     Frame::Output(output)
 }
 
-/// The daemon's own words out of an error body.
-pub(super) fn message(body: &[u8]) -> String {
-    serde_json::from_slice::<Value>(body)
-        .ok()
-        .and_then(|value| value["message"].as_str().map(str::to_owned))
-        .unwrap_or_else(|| String::from_utf8_lossy(body.trim_ascii()).into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,11 +199,5 @@ mod tests {
         ] {
             assert_eq!(frame(line.as_bytes()), expected, "{line}");
         }
-    }
-
-    #[test]
-    fn refusals_are_quoted() {
-        assert_eq!(message(br#"{"message":"invalid platform"}"#), "invalid platform");
-        assert_eq!(message(b" gateway down\n"), "gateway down");
     }
 }

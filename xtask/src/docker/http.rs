@@ -1,5 +1,5 @@
-//! Plain requests to the daemon, for the two things bollard can't do: read the headers of `/_ping`, and read the
-//! frames of a BuildKit build, which hold text where bollard expects an object.
+//! Plain requests to the daemon, for what bollard can't do: read the headers of `/_ping`, the frames of a BuildKit
+//! build, which hold text where bollard expects an object, and errors that come as a frame of their own.
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -41,6 +42,24 @@ where
     // An error of the connection also ends the body, where it is reported.
     tokio::spawn(async move { drop(connection.await) });
     sender.send_request(request).await.context("the daemon did not answer")
+}
+
+/// The response, or the daemon's own words for why not.
+pub(crate) async fn accepted(response: Response<Incoming>) -> anyhow::Result<Response<Incoming>> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes);
+    bail!("{status}: {}", message(&body.unwrap_or_default()))
+}
+
+/// The daemon's own words out of an error body.
+pub(super) fn message(body: &[u8]) -> String {
+    serde_json::from_slice::<Value>(body)
+        .ok()
+        .and_then(|value| value["message"].as_str().map(str::to_owned))
+        .unwrap_or_else(|| String::from_utf8_lossy(body.trim_ascii()).into_owned())
 }
 
 /// The body of a response as lines, each handed over as soon as it is complete.
@@ -85,5 +104,11 @@ mod tests {
             super::query(&[("t", "a:b"), ("buildargs", r#"{"A":"ü &"}"#)]),
             "t=a%3Ab&buildargs=%7B%22A%22%3A%22%C3%BC%20%26%22%7D"
         );
+    }
+
+    #[test]
+    fn refusals_are_quoted() {
+        assert_eq!(super::message(br#"{"message":"invalid platform"}"#), "invalid platform");
+        assert_eq!(super::message(b" gateway down\n"), "gateway down");
     }
 }

@@ -6,6 +6,7 @@ mod buildkit;
 mod endpoint;
 mod http;
 pub(crate) mod image;
+mod load;
 #[cfg(feature = "cloud")]
 pub(crate) mod login;
 #[cfg(feature = "cloud")]

@@ -106,7 +106,7 @@ impl Docker {
         if !response.status().is_success() {
             let status = response.status();
             let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes);
-            let message = super::build::message(&body.unwrap_or_default());
+            let message = http::message(&body.unwrap_or_default());
             return Ok(Err(Failure { kind: classify(&message), said: format!("{status}: {message}") }));
         }
         let (mut digest, mut error) = (None, None);

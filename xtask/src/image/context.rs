@@ -1,4 +1,4 @@
-//! The build context, byte for byte the same for the same content: fixed times, owners, modes and order. That is what
+//! What goes into archives, byte for byte the same for the same content: fixed times, owners, modes and order. That is what
 //! makes two builds of one tree give the same layers.
 
 use std::path::Path;
@@ -49,29 +49,12 @@ pub(crate) fn pack(directory: Option<&str>, mut files: Vec<File>) -> anyhow::Res
     archive.into_inner().context("cannot finish the archive")
 }
 
-/// What the stage `prebuilt` is built from. The scripts travel as a tar, which the builder unpacks with the times
-/// it holds; a directory would get the time of the build and be a new layer each time.
-pub(crate) fn prebuilt(project: &Project, binary: Vec<u8>) -> anyhow::Result<Vec<u8>> {
-    let scripts = scripts(&project.migrations())?;
-    pack(
-        None,
-        vec![
-            read(project, "Dockerfile")?,
-            read(project, "LICENSE")?,
-            File { mode: 0o755, ..File::new("run-migrations", binary) },
-            File::new("migrations.tar", pack(Some("migrations"), scripts)?),
-        ],
-    )
-}
-
 /// What the stage `compile` is built from: nothing that a new migration changes.
 pub(crate) fn compile(project: &Project) -> anyhow::Result<Vec<u8>> {
     let mut files = ["Dockerfile", "LICENSE", "Cargo.toml", "Cargo.lock", "xtask/Cargo.toml"]
         .into_iter()
         .map(|path| read(project, path))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    // The classic builder runs through `prebuilt` on its way and wants to see something there.
-    files.push(File::new("migrations.tar", pack(Some("migrations"), vec![])?));
     let mut directories = vec!["src".to_owned()];
     while let Some(directory) = directories.pop() {
         for name in names(&project.root().join(&directory))? {
@@ -86,13 +69,13 @@ pub(crate) fn compile(project: &Project) -> anyhow::Result<Vec<u8>> {
     pack(None, files)
 }
 
-fn read(project: &Project, path: &str) -> anyhow::Result<File> {
+pub(super) fn read(project: &Project, path: &str) -> anyhow::Result<File> {
     let bytes = std::fs::read(project.root().join(path)).with_context(|| format!("cannot read {path}"))?;
     Ok(File::new(path, bytes))
 }
 
 /// The SQL files of the directory; the job reads nothing else.
-fn scripts(directory: &Path) -> anyhow::Result<Vec<File>> {
+pub(super) fn scripts(directory: &Path) -> anyhow::Result<Vec<File>> {
     let mut files = Vec::new();
     for name in names(directory)?.into_iter().filter(|name| name.ends_with(".sql")) {
         let path = directory.join(&name);

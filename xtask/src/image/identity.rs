@@ -1,5 +1,5 @@
-//! What an image is made from, as one hash: same identity, same inputs. It is no promise about bytes, since two builds
-//! of the same inputs differ in their creation time; so the first image pushed under an identity is the one for all.
+//! What an image is made from, as one hash: same identity, same inputs. It is no promise about bytes, since the same
+//! inputs may be those of two commits, and the config names one; so the first image pushed under an identity is the one for all.
 
 use std::collections::BTreeMap;
 

@@ -93,7 +93,7 @@ fn on_host(inputs: &mut Inputs, project: &Project, target: &str) -> anyhow::Resu
         process::output(Command::new(program).args(words).current_dir(project.root()))
     };
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
-    inputs.add("stage", b"prebuilt");
+    inputs.add("stage", b"host");
     inputs.add("target", target.as_bytes());
     inputs.add("rustc", said(&rustc, &["-vV"]).context("cannot ask rustc for its version")?.as_bytes());
     // A musl target brings its libc and starts files with the toolchain; glibc's come from the system.

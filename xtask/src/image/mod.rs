@@ -1,5 +1,6 @@
 //! What an image is made of and what it is called. Nothing in here talks to Docker.
 
+pub(crate) mod archive;
 pub(crate) mod binary;
 pub(crate) mod context;
 pub(crate) mod ecr_host;

@@ -9,10 +9,11 @@ use crate::project::Project;
 /// Read from git; what git can't tell is said to be unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Provenance {
-    version: String,
-    revision: String,
-    created: String,
-    source: String,
+    pub(super) version: String,
+    pub(super) revision: String,
+    /// RFC 3339.
+    pub(super) created: Option<String>,
+    pub(super) source: String,
 }
 
 impl Provenance {
@@ -29,19 +30,9 @@ impl Provenance {
             version: git(&["describe", "--tags", "--always"]).map_or_else(unknown, |version| version + mark),
             revision: git(&["rev-parse", "HEAD"]).map_or_else(unknown, |revision| revision + mark),
             // The commit's time, not the clock's: the same tree gives the same config.
-            created: git(&["show", "--no-patch", "--format=%cI", "HEAD"]).unwrap_or_else(unknown),
+            created: git(&["show", "--no-patch", "--format=%cI", "HEAD"]),
             source: git(&["remote", "get-url", "origin"]).map_or_else(unknown, |url| public_address(&url)),
         }
-    }
-
-    /// The build arguments of the Dockerfile.
-    pub(crate) fn arguments(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("VERSION", self.version.clone()),
-            ("COMMIT", self.revision.clone()),
-            ("CREATED", self.created.clone()),
-            ("SOURCE", self.source.clone()),
-        ]
     }
 }
 

@@ -68,7 +68,7 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
         Compiler::Host { target } => target,
         Compiler::Docker { why } => bail!("the job's image binary can't be compiled here: {why}"),
     };
-    let job = binary::compile(project, &target, platform).await?;
+    let job = binary::compile(project, &target).await?;
     let (quick, fresh_clone, own) = (arguments.quick, arguments.fresh_clone, project.clone());
     // From here on there is a server to stop, also when we are interrupted.
     let mut signals = Signals::listen()?;

@@ -1,10 +1,11 @@
 //! `cargo xtask build-image`: the binary, the scripts, one image.
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use crate::docker::Docker;
 use crate::docker::build::Build;
 use crate::docker::image::Description;
+use crate::image::archive::{Archive, Layers};
 use crate::image::binary::{self, Compiler};
 use crate::image::context;
 use crate::image::name::Tag;
@@ -75,34 +76,32 @@ pub(crate) async fn build(
 ) -> anyhow::Result<Description> {
     let platform = settings.platform;
     let binary = match Compiler::choose(project, platform) {
-        Compiler::Host { target } => binary::compile(project, &target, platform).await?,
+        Compiler::Host { target } => binary::compile(project, &target).await?,
         Compiler::Docker { why } => {
             ui::note("Compiling", format!("in Docker: {why}"));
             let context = context::compile(project)?;
-            let stage =
-                Build { tag: None, target: "compile", platform: platform.name(), arguments: vec![], context };
+            let stage = Build { target: "compile", platform: platform.name(), context };
             let compiled = docker.build(stage).await?;
             docker.file_of(&compiled, platform.name(), "/run-migrations").await?
         }
     };
-    let id = docker
-        .build(Build {
-            tag: Some(reference),
-            target: "prebuilt",
-            platform: platform.name(),
-            arguments: Provenance::read(project).arguments(),
-            context: context::prebuilt(project, binary)?,
-        })
-        .await?;
-    let image = docker.describe(&id).await?;
-    if image.architecture != platform.architecture() {
-        bail!(
-            "the image was built for {}, not for {}; this Docker does not build for other platforms",
-            image.architecture,
-            platform.name()
-        );
+    let waiting = ui::waiting("Loading", "image");
+    let layers = Layers::of(project, platform, binary)?;
+    let archive = Archive::pack(reference, platform, &Provenance::read(project), layers)?;
+    let id = archive.id.clone();
+    // What is there already is not sent again.
+    if let Ok(image) = docker.describe(reference).await
+        && image.id == id
+    {
+        return Ok(image);
     }
-    Ok(image)
+    docker.load(archive).await?;
+    drop(waiting);
+    match docker.describe(&id).await {
+        Ok(image) => Ok(image),
+        // containerd's store knows images by the digest of their manifest.
+        Err(_) => docker.describe(reference).await,
+    }
 }
 
 pub(crate) fn summarize(reference: &str, image: &Description) {

@@ -85,10 +85,6 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
         let mut command = cargo::command(project);
         command.args(&words).envs(server.environment());
         command.envs(emulator.iter().flat_map(Emulator::environment));
-        if words.contains(&"docker") {
-            // The classic builder loses layers to another build's cleaning up.
-            command.env("RUST_TEST_THREADS", "1");
-        }
         command.arg("--").args(&arguments.filters);
         if !is_root {
             command.args(["--skip", "host_name"]);

@@ -6,23 +6,17 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 
 use super::report::{Bound, Figure};
-use crate::image::{binary, context};
+use crate::image::archive::Layers;
+use crate::image::binary;
 use crate::project::Project;
+use crate::settings::Platform;
 use crate::{cargo, process};
 
 /// Sizes of the binary and of the image's two layers as a registry gets them.
 pub(super) fn sizes(project: &Project, binary: &[u8]) -> anyhow::Result<Vec<Figure>> {
     let megabytes = |bytes: usize| bytes as f64 / 1e6;
-    let license = std::fs::read(project.root().join("LICENSE")).context("cannot read LICENSE")?;
-    let job = context::File { mode: 0o755, ..context::File::new("run-migrations", binary.to_vec()) };
-    let program = context::pack(None, vec![context::File::new("LICENSE", license), job])?;
-    let mut scripts = Vec::new();
-    for entry in std::fs::read_dir(project.migrations()).context("cannot list migrations/")?.flatten() {
-        let bytes =
-            std::fs::read(entry.path()).with_context(|| format!("cannot read {}", entry.path().display()))?;
-        scripts.push(context::File::new(&entry.file_name().to_string_lossy(), bytes));
-    }
-    let compressed = compress(&program)? + compress(&context::pack(Some("migrations"), scripts)?)?;
+    let layers = Layers::of(project, Platform::of_this_machine()?, binary.to_vec())?;
+    let compressed = compress(&layers.program)? + compress(&layers.scripts)?;
     Ok(vec![
         Figure::new("binary", megabytes(binary.len()), "MB", None),
         Figure::new("image, compressed", megabytes(compressed), "MB", Some(Bound::AtMost(2.0))),

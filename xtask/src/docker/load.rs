@@ -1,0 +1,56 @@
+//! Handing the daemon an image that is already made.
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use http_body_util::Full;
+use serde_json::Value;
+
+use super::{Docker, http};
+use crate::image::archive::Archive;
+
+impl Docker {
+    /// Takes the image in under the reference it was packed with, which then names no other one any more.
+    pub(crate) async fn load(&self, archive: Archive) -> anyhow::Result<()> {
+        let request = hyper::Request::post("/images/load?quiet=1")
+            .header("host", "docker")
+            .header("content-type", "application/x-tar")
+            .body(Full::new(Bytes::from(archive.tar)))
+            .context("the request to load the image is not valid")?;
+        let response = http::send(&self.endpoint, request).await?;
+        let response = http::accepted(response).await.context("the daemon refused the image")?;
+        let mut failure = None;
+        http::lines(response.into_body(), |line| {
+            failure = failure.take().or_else(|| refusal(line));
+            Ok(())
+        })
+        .await?;
+        match failure {
+            Some(error) => bail!("the image was not loaded: {error}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The stream has a status of its own: an error may come after the headers said that all is well.
+fn refusal(line: &[u8]) -> Option<String> {
+    let value: Value = serde_json::from_slice(line).ok()?;
+    let error = value["errorDetail"]["message"].as_str().or(value["error"].as_str())?;
+    Some(error.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refusal;
+
+    #[test]
+    fn a_refusal_in_the_stream_is_seen() {
+        for (line, expected) in [
+            (r#"{"stream":"Loaded image: a:b\n"}"#, None),
+            (r#"{"errorDetail":{"message":"invalid archive\n"},"error":"invalid"}"#, Some("invalid archive")),
+            (r#"{"error":"no space left on device"}"#, Some("no space left on device")),
+            ("", None),
+        ] {
+            assert_eq!(refusal(line.as_bytes()).as_deref(), expected, "{line}");
+        }
+    }
+}
