@@ -96,18 +96,17 @@ impl Release<'_> {
         let mut credentials = ecr_access::credentials(self.ecr).await?;
         let credentials = &mut credentials;
         self.source.is_still(self.project, self.settings).await?;
+        docker.tag(&built.id, &self.ecr.name, &tag).await?;
         let since = Instant::now();
         // Somebody may have pushed the same inputs while this was being built.
-        let (held, named) = tokio::join!(self.held(&tag), docker.tag(&built.id, &self.ecr.name, &tag));
-        let is_named = named.is_ok();
-        let upload = match (held, named) {
-            (Err(error), _) | (_, Err(error)) => Err(error),
-            (Ok(Some(_)), _) => Ok(Upload::Taken),
-            (Ok(None), Ok(())) => attempt::push(&docker, self.ecr, &built, &tag, credentials).await,
+        let upload = match self.held(&tag).await {
+            Err(error) => Err(error),
+            Ok(Some(_)) => Ok(Upload::Taken),
+            Ok(None) => attempt::push(&docker, self.ecr, &built, &tag, credentials).await,
         };
         // The name was for the push alone; one left behind does no harm.
         let unname = async {
-            if is_named && let Err(error) = docker.untag(&self.ecr.name, &tag).await {
+            if let Err(error) = docker.untag(&self.ecr.name, &tag).await {
                 ui::warning(format!("{error:#}"));
             }
         };
