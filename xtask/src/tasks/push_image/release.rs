@@ -129,10 +129,13 @@ impl Release<'_> {
                 _ => bail!("ECR says that {tag} is taken, but not by what; try again"),
             },
         };
-        let (image, ()) = tokio::try_join!(
+        let (image, named) = tokio::join!(
             self.ecr.verify(&digest, self.settings.platform, credentials),
             self.ecr.verify_tag(tag, &digest)
-        )?;
+        );
+        // An image that is not there has no tag either: the first says more.
+        let image = image?;
+        named?;
         let action = match layers {
             Some((pushed, existing)) => {
                 let sizes = image.sizes();
