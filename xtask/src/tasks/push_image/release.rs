@@ -1,7 +1,7 @@
 //! The steps of a release, in the only order their types allow: look, build and push if ECR does not hold the image,
 //! verify, tag, verify the tags.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
@@ -35,7 +35,8 @@ pub(super) struct Release<'a> {
 struct Held {
     image: PinnedImage,
     action: Action,
-    since: Instant,
+    /// For the upload with its proof, where there was one.
+    upload: Option<Duration>,
 }
 
 impl Release<'_> {
@@ -52,11 +53,11 @@ impl Release<'_> {
                 None
             }
         };
-        let Held { image, action, since } = match held {
+        let Held { image, action, upload } = match held {
             Some(digest) => {
                 let credentials = ecr_access::credentials(self.ecr).await?;
                 let image = self.ecr.verify(&digest, self.settings.platform, &credentials).await?;
-                Held { image, action: Action::Promoted, since: start }
+                Held { image, action: Action::Promoted, upload: None }
             }
             None => self.push(identity.as_ref()).await?,
         };
@@ -65,7 +66,8 @@ impl Release<'_> {
             let outcome = self.tag(&image, tag).await.with_context(|| unfinished(&image, &outcomes))?;
             outcomes.push(outcome);
         }
-        Ok(Outcome::new(&image, identity.as_ref(), action, outcomes, since.elapsed()))
+        let took = upload.unwrap_or_else(|| start.elapsed());
+        Ok(Outcome::new(&image, identity.as_ref(), action, outcomes, took))
     }
 
     /// The image under a tag. Where the repository is missing it is created, or the release ends here.
@@ -112,7 +114,7 @@ impl Release<'_> {
         };
         let (proved, ()) = tokio::join!(self.prove(upload, &tag, credentials), unname);
         let (image, action) = proved?;
-        Ok(Held { image, action, since })
+        Ok(Held { image, action, upload: Some(since.elapsed()) })
     }
 
     /// What an upload came to, as ECR has it.
