@@ -30,7 +30,7 @@ Environment: GITHUB_REPOSITORY, GITHUB_SERVER_URL, GITHUB_RUN_ID and GITHUB_SHA 
 it, to learn who approved.")]
 pub(crate) struct Arguments {
     /// The release's tag, or the branch that is rehearsed
-    #[arg(long, env = "TAG", value_name = "TAG", hide_env_values = true)]
+    #[arg(long, value_name = "TAG")]
     tag: String,
     /// The image in ECR, by digest
     #[arg(

@@ -35,7 +35,7 @@ Examples:
 
 Environment: CARGO_TARGET_DIR, RUST_BACKTRACE and RUST_TEST_THREADS as cargo and the tests read them; with --all
 DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_TLS_VERIFY and XDG_RUNTIME_DIR as the docker CLI does. The tests get
-TEST_POSTGRES_HOST, _PORT, _USER, _PASSWORD, _SOCKET_DIR, _CA and _BIN, TEST_ECR, TEST_ECR_PYTHON and TEST_AWS_BIN from here.")]
+TEST_POSTGRES_HOST, _PORT, _USER, _PASSWORD, _SOCKET_DIR, _CA and _BIN, TEST_ECR, TEST_ECR_PYTHON, TEST_AWS_BIN and TEST_ACT_BIN from here.")]
 pub(crate) struct Arguments {
     /// Also run the tests that need a Docker daemon
     #[arg(long)]

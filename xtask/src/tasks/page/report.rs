@@ -44,7 +44,7 @@ pub(super) fn read(text: &str) -> Report {
         Some(format!("the database is {place}"))
     });
     if report.done.is_none() {
-        let first = lines.iter().position(|line| line.starts_with("error"));
+        let first = lines.iter().position(|line| said_as_error(line).is_some());
         report.failed = first.and_then(|first| failed(lines.get(first)?));
         report.error = first.and_then(|first| lines.get(first..)).map(|lines| lines.join("\n"));
     }
@@ -74,11 +74,15 @@ fn step(line: &str) -> Option<Step> {
 
 /// `error: applying 2 (b), statement 2 of 2: …`
 fn failed(line: &str) -> Option<(String, String)> {
-    let rest = ["applying ", "taking back "]
-        .iter()
-        .find_map(|verb| line.strip_prefix("error: ")?.strip_prefix(verb))?;
+    let said = said_as_error(line)?;
+    let rest = ["applying ", "taking back "].iter().find_map(|verb| said.strip_prefix(verb))?;
     let (version, rest) = rest.split_once(" (")?;
     Some((version.to_owned(), rest.split_once(')')?.0.to_owned()))
+}
+
+/// The job's own words, or its log's, as a run in the cluster shows them.
+fn said_as_error(line: &str) -> Option<&str> {
+    ["error: ", "ERROR "].iter().find_map(|start| line.strip_prefix(start))
 }
 
 #[cfg(test)]
@@ -101,6 +105,9 @@ mod tests {
 
     #[test]
     fn a_failure_says_where_the_database_is() {
+        let in_a_cluster =
+            read(" INFO waiting\nERROR applying 2 (b): no\nerror: the job ended with exit code 5\n");
+        assert_eq!(in_a_cluster.failed, Some(("2".to_owned(), "b".to_owned())));
         let report = read(
             "upgrade from 1 to 2: 1 migration\nerror: applying 2 (b): no\n --> migrations/2_b.up.sql:2:8\n  \
              = state: it was rolled back; the database is at 1\n",

