@@ -86,6 +86,10 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
         command.args(&words).envs(server.environment());
         command.envs(emulator.iter().flat_map(Emulator::environment));
         command.arg("--").args(&arguments.filters);
+        if scope == Scope::Usual {
+            // It compiles the whole workspace once more, in another place.
+            command.args(["--skip", "lint_passes_on_the_tree"]);
+        }
         if !is_root {
             command.args(["--skip", "host_name"]);
         }
@@ -104,7 +108,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
         ui::note("Left out", format!("the tests of ECR: {error:#}"));
     }
     if scope == Scope::Usual {
-        ui::note("Left out", "the tests that need a Docker daemon: `cargo xtask test --all`");
+        ui::note("Left out", "the tests that need a Docker daemon, and a lint in ci.yml: `cargo xtask test --all`");
     } else if !is_root {
         ui::note("Left out", "the test that needs root, with ECR's own host name on port 443");
     }
