@@ -108,7 +108,10 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
         ui::note("Left out", format!("the tests of ECR: {error:#}"));
     }
     if scope == Scope::Usual {
-        ui::note("Left out", "the tests that need a Docker daemon, and a lint in ci.yml: `cargo xtask test --all`");
+        ui::note(
+            "Left out",
+            "the tests that need a Docker daemon, and a lint in ci.yml: `cargo xtask test --all`",
+        );
     } else if !is_root {
         ui::note("Left out", "the test that needs root, with ECR's own host name on port 443");
     }

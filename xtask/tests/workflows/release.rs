@@ -21,7 +21,8 @@ fn a_tag_becomes_a_migrated_database_and_the_same_tag_again_changes_nothing() {
     stage.tag("v9.9.9");
     let start = std::time::Instant::now();
     let first = stage.push_event("v9.9.9").succeeded();
-    eprintln!("from the tag to the page: {:.1} s", start.elapsed().as_secs_f64());
+    // Without compiling, which a runner does first: from the tag to the page, the run of the job included.
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
     assert_eq!(stage.repository.digest("v9.9.9"), Some(digest.clone()), "{}", first.stdout);
     assert_eq!(stage.github("roles"), "image promoter\ndeploy deployer\n");
     assert_eq!(stage.query(APPLIED), migrations(&stage));
