@@ -138,11 +138,14 @@ async fn until_done_or_interrupted(
     })
 }
 
-/// A query of ours that was cancelled because of the signal is no failure of the server's.
+/// A query of ours that was cancelled because of the signal is no failure of the server's, and one
+/// that found no answer had no more time.
 fn cancelled(end: Result<(), Error>, signal: Signal) -> Result<(), Error> {
     match end {
         // query_canceled
-        Err(Error::Database { source, state, .. }) if source.sqlstate() == Some("57014") => {
+        Err(Error::Database { source, state, .. })
+            if source.sqlstate() == Some("57014") || source.is_outage() =>
+        {
             let state = if state.is_empty() { "nothing was changed".to_owned() } else { state };
             Err(Error::interrupted(signal, state.trim_start_matches("; ")))
         }

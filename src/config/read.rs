@@ -24,7 +24,8 @@ use task::Asked;
 /// # Errors
 /// [`Error::Configuration`] with every mistake there is.
 pub fn read(args: &Args, environment: &Environment) -> Result<Config, Error> {
-    let mut reader = Reader { environment, mistakes: Vec::new() };
+    let mut reader = Reader::of(environment);
+    reader.allows_relative = reader.choice("ALLOW_RELATIVE", false, &[("true", true), ("false", false)]);
     let task = reader.task(args);
     let server = if args.sql.is_some() { None } else { Some(reader.server()) };
     let output = reader.choice("OUTPUT", Output::Text, &[("text", Output::Text), ("json", Output::Json)]);
@@ -43,7 +44,7 @@ pub fn read(args: &Args, environment: &Environment) -> Result<Config, Error> {
 
 /// LOG_FORMAT and RUST_LOG.
 pub(super) fn log_settings(environment: &Environment, mistakes: &mut Vec<Mistake>) -> LogSettings {
-    let mut reader = Reader { environment, mistakes: Vec::new() };
+    let mut reader = Reader::of(environment);
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json), ("auto", LogFormat::Auto)];
     let format = reader.choice("LOG_FORMAT", LogFormat::Auto, &formats);
     let default = || Targets::new().with_default(LevelFilter::INFO);
@@ -58,10 +59,16 @@ pub(super) fn log_settings(environment: &Environment, mistakes: &mut Vec<Mistake
 
 struct Reader<'a> {
     environment: &'a Environment,
+    /// ALLOW_RELATIVE.
+    allows_relative: bool,
     mistakes: Vec<Mistake>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn of(environment: &'a Environment) -> Self {
+        Self { environment, allows_relative: false, mistakes: Vec::new() }
+    }
+
     fn wrong(&mut self, name: &str, problem: impl Into<String>) {
         self.mistakes.push(Mistake { name: name.to_owned(), problem: problem.into() });
     }

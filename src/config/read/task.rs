@@ -113,9 +113,8 @@ impl Reader<'_> {
     /// A revision to change the database to.
     fn target(&mut self, text: &str) -> Option<Revision> {
         let revision = self.revision(text)?;
-        let allowed = self.choice("ALLOW_RELATIVE", false, &[("true", true), ("false", false)]);
         let is_offset = revision.is_relative_to_current() && revision != Revision::Current;
-        if is_offset && self.environment.is_in_cluster() && !allowed {
+        if is_offset && self.environment.is_in_cluster() && !self.allows_relative {
             self.wrong(
                 "REVISION",
                 format!(
