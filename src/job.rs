@@ -302,6 +302,10 @@ async fn learn(place: &Place<'_>, mut failure: Box<Failure>, reporter: &mut Repo
             failure.outcome = Outcome::Halfway;
             error.to_string()
         }
+        Err(Error::Interrupted { signal, .. }) => {
+            failure.outcome = Outcome::Stopped(signal);
+            format!("the connection broke, and what became of it is not known; {again}")
+        }
         Err(error) => format!("what became of it is not known ({error}); {again}"),
     };
     Error::Step(failure)

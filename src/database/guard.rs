@@ -49,7 +49,7 @@ impl Session {
 
 /// Each by itself: a server that knows a setting may still refuse it on its system. Then the names
 /// of those that took.
-fn try_each() -> String {
+pub(super) fn try_each() -> String {
     let pairs: Vec<_> = GUARDS.iter().map(|(name, value)| format!("('{name}', '{value}')")).collect();
     let names: Vec<_> = GUARDS.iter().map(|(name, _)| format!("'{name}'")).collect();
     format!(

@@ -6,7 +6,8 @@ use sqlx::postgres::PgRow;
 
 use super::DatabaseError;
 use super::connect::{CANCEL_GRACE, second};
-use super::query::{first, read, rows};
+use super::guard::try_each;
+use super::query::{execute, first, read, rows};
 use crate::config::Server;
 
 /// The second connection.
@@ -56,7 +57,8 @@ pub struct Progress {
 
 const BLOCKERS: &str = "\
 SELECT a.pid, nullif(a.usename::text, ''), nullif(a.application_name, ''), a.state,
-       extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start))::float8, nullif(a.query, '')
+       extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start))::float8,
+       nullif(nullif(a.query, ''), '<insufficient privilege>')
   FROM pg_stat_activity a WHERE a.pid = ANY (pg_blocking_pids($PID)) ORDER BY 1";
 
 /// Only while we are not waiting ourselves: then it is our granted locks that they wait for.
@@ -101,7 +103,12 @@ impl Watcher {
     /// # Errors
     /// When there is no second connection to be had in a few seconds.
     pub async fn connect(server: &Server, pid: i32) -> Result<Self, DatabaseError> {
-        Ok(Self { connection: second(server).await?, pid })
+        let mut connection = second(server).await?;
+        // It must not outlive a lost node any more than the session it watches; a server may not know how.
+        match execute(&mut connection, CANCEL_GRACE, try_each()).await {
+            Err(failed) if failed.error.is_outage() => Err(failed.error),
+            _ => Ok(Self { connection, pid }),
+        }
     }
 
     /// Looks once, in one round trip.

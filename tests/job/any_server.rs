@@ -45,7 +45,7 @@ fn a_server_that_falls_silent_is_not_waited_for() {
         &[("1_a.sql", "-- no-transaction\nCREATE TABLE a (b int);\nCREATE INDEX CONCURRENTLY i ON a (b);\n")];
     let start = Instant::now();
     let cases = [
-        ("pg_is_in_recovery()", SCRIPT, "no connection to the server within 1s"),
+        ("pg_is_in_recovery()", SCRIPT, "no connection to the server within 4s"),
         ("guard record", SCRIPT, "taking the run lock: the server did not answer within 5s 100ms"),
         ("pg_try_advisory_lock(", SCRIPT, "taking the run lock: the server did not answer"),
         ("SET LOCAL row_security", SCRIPT, "reading the bookkeeping: the server did not answer"),
@@ -71,7 +71,7 @@ fn a_server_that_falls_silent_is_not_waited_for() {
         (setup.job("upgrade head").env("POSTGRES_PORT", &relay.port.to_string()), setup, relay, words, said)
     });
     let runs = runs.map(|(job, setup, relay, words, said)| {
-        let job = job.env("CONNECT_TIMEOUT", "1s").env("LOCK_TIMEOUT", "100ms");
+        let job = job.env("CONNECT_TIMEOUT", "4s").env("LOCK_TIMEOUT", "100ms");
         (job.start(), setup, relay, words, said)
     });
     for (run, _setup, _relay, words, said) in runs {
@@ -79,7 +79,7 @@ fn a_server_that_falls_silent_is_not_waited_for() {
         println!("{words}");
         outcome.fails(3, said);
     }
-    assert!(start.elapsed() < Duration::from_secs(40), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
 }
 
 /// All is committed and said; who holds the lock is gone, or will be.

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::support::{Database, Directory, Job, Relay, Server, Setup, until};
+use crate::support::{Database, Directory, Job, Relay, Server, Setup, quoted, until};
 
 const SCRIPTS: &[(&str, &str)] = &[("1_a.up.sql", "CREATE TABLE a ();"), ("1_a.down.sql", "DROP TABLE a;")];
 
@@ -141,4 +141,40 @@ fn after_a_cut_the_job_learns_what_became_of_the_migration() {
     };
     setup.job("upgrade head").run().ok();
     assert_eq!(setup.database.versions(), [1, 2]);
+}
+
+/// What was committed can't be learnt either where everybody else has taken the connections.
+#[test]
+fn a_server_that_filled_up_meanwhile_leaves_it_unknown() {
+    let setup = Setup::with(&[("1_a.sql", "SELECT pg_sleep(600);")]);
+    let role = setup.database.role("secret");
+    setup.database.execute(&format!("GRANT CREATE ON SCHEMA public TO {}", quoted(&role.name)));
+    let job = setup.job("upgrade head").role(&role).env("CONNECT_TIMEOUT", "4s").start();
+    until("the job sleeps", || setup.database.is_sleeping());
+    setup.database.execute(&format!("ALTER ROLE {} CONNECTION LIMIT 0", quoted(&role.name)));
+    setup.database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND application_name LIKE 'run-migrations%'",
+    );
+    let outcome = job.wait();
+    outcome.fails(3, "what became of it is not known (no connection to the server within 4s: ");
+    outcome.fails(3, "too many connections for role \"DATABASE_role_1\" (SQLSTATE 53300)");
+}
+
+/// There may be room again: the code says that it is worth another try. In a script's own statement it is that script's
+/// failure.
+#[test]
+fn a_full_disk_is_worth_another_try() {
+    let setup = Setup::with(&[("1_a.sql", "SELECT 1;"), ("2_b.sql", "SELECT 1;")]);
+    setup.job("upgrade 1").run().ok();
+    setup.database.execute(
+        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS \
+         'BEGIN RAISE disk_full USING message = ''could not extend file: No space left on device''; END'; \
+         CREATE TRIGGER no_room BEFORE INSERT ON _sqlx_migrations FOR EACH ROW EXECUTE FUNCTION no_room()",
+    );
+    let said = "No space left on device (SQLSTATE 53100); nothing was changed";
+    setup.job("stamp head").run().fails(3, said);
+    setup.job("upgrade head").run().fails(5, "it was rolled back; the database is at 1");
+    setup.database.execute("DROP TRIGGER no_room ON _sqlx_migrations");
+    setup.job("stamp head").run().ok();
 }

@@ -2,7 +2,7 @@
 
 use sqlx::raw_sql;
 
-use crate::support::{Setup, until};
+use crate::support::{Setup, quoted, until};
 
 const SCRIPTS: &[(&str, &str)] =
     &[("1_a.up.sql", "CREATE TABLE a ();"), ("2_b.up.sql", "ALTER TABLE a ADD b int;")];
@@ -48,4 +48,22 @@ fn a_step_that_keeps_others_waiting_gives_way_on_request() {
 fn a_long_step_that_nobody_waits_for_takes_its_time() {
     let setup = Setup::with(&[("1_a.up.sql", "CREATE TABLE a ();\nSELECT pg_sleep(1.5);")]);
     setup.job("upgrade head").env("MAX_BLOCKING", "100ms").run().ok();
+}
+
+/// Another's query and what it does are not for everyone to see; who it is, is.
+#[test]
+fn who_may_see_little_is_told_what_there_is_to_see() {
+    let setup = Setup::with(SCRIPTS);
+    let role = setup.database.role("secret");
+    setup.database.execute(&format!("GRANT CREATE ON SCHEMA public TO {}", quoted(&role.name)));
+    setup.job("upgrade 1").role(&role).run().ok();
+    let mut holder = setup.database.connection();
+    let held = raw_sql("BEGIN; LOCK TABLE a IN ACCESS SHARE MODE; SELECT 'hunter2'").execute(&mut holder);
+    setup.database.block_on(held).unwrap();
+    let outcome = setup.job("upgrade head").role(&role).env("LOCK_TIMEOUT", "4s").without("RUST_LOG").run();
+    let superuser: String = setup.database.value("SELECT current_user::text");
+    let blocker = format!("waiting for pid N, role {superuser}, application test");
+    outcome.fails(4, &format!(" INFO {blocker}\n"));
+    outcome.fails(4, "; run again when that is over\n");
+    assert!(!outcome.stderr.contains("LOCK TABLE"), "{}", outcome.stderr);
 }

@@ -170,3 +170,23 @@ fn a_server_that_ends_the_session_is_told_from_a_failed_migration() {
     );
     assert_eq!(setup.database.versions(), [1]);
 }
+
+/// Longer than the server waits for a transaction that does nothing, which is a minute: it ends the session meanwhile.
+#[test]
+fn a_job_that_was_stopped_for_too_long_says_what_became_of_its_transaction() {
+    let setup = Setup::with(&[
+        ("1_a.sql", "CREATE TABLE a ();\nSELECT pg_sleep(1);"),
+        ("2_b.sql", "CREATE TABLE b ();"),
+    ]);
+    let job = setup.job("upgrade head").env("TRANSACTION", "run").start();
+    until("the job sleeps", || setup.database.is_sleeping());
+    job.signal("STOP");
+    until("the server has ended its session", || setup.database.sessions() == 0);
+    job.signal("CONT");
+    let outcome = job.wait();
+    outcome.fails(3, "terminating connection due to idle-in-transaction timeout");
+    outcome.fails(3, "it was rolled back; the database is at base, as before this run; run again to go on");
+    assert_eq!(setup.database.tables("public"), ["_sqlx_migrations"]);
+    setup.directory.write("1_a.sql", "CREATE TABLE a ();");
+    setup.job("upgrade head").run().ok();
+}

@@ -14,7 +14,7 @@ use super::proxy::Proxy;
 use super::scenario::{Halts, Scenario};
 use super::server::Server;
 use super::strike::Strike;
-use super::{live, together};
+use super::{live, lost_node, together};
 
 /// A scenario on a server: where its runs begin, how they go and what they leave without faults.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub(super) struct Finding {
     pub(super) reached: bool,
     pub(super) runs: usize,
     pub(super) violations: Vec<String>,
-    /// How long a visitor waited, where there were any.
+    /// How long somebody waited, where somebody looked.
     pub(super) longest_wait: Duration,
 }
 
@@ -119,7 +119,8 @@ impl<'a> Stage<'a> {
         self.server.copy(&self.template, database)?;
         let mut finding = Finding { runs: 1, ..Finding::default() };
         match kind {
-            Kind::Together => together::run(self, database, seed, &mut finding)?,
+            Kind::Together | Kind::WithSqlx => together::run(self, database, kind, seed, &mut finding)?,
+            Kind::LostNode => lost_node::run(self, database, seed, &mut finding)?,
             Kind::Reader | Kind::Dump | Kind::Writer => live::run(self, database, kind, seed, &mut finding)?,
             _ => self.meet(database, kind, moment, seed, &mut finding)?,
         }

@@ -13,6 +13,7 @@ use super::disturb::{Finding, Stage};
 use super::job::Program;
 use super::kind::{Extent, Kind};
 use super::moment::{self, Moment};
+use super::network::Network;
 use super::only::Only;
 use super::scenario::Scenario;
 use super::server::{Ground, Server};
@@ -63,12 +64,12 @@ pub(super) fn binaries(project: &Project, home: &Path, only: &Only) -> anyhow::R
     Ok(all)
 }
 
-/// Those without a site; every other one of them, where it is said with which to begin.
-fn every_other<'a>(scenarios: &[&'a Scenario], first: Option<usize>) -> Vec<&'a Scenario> {
-    let calm = scenarios.iter().copied().filter(|scenario| scenario.visitors_wait.is_none());
+/// Those that serve the kind; every other one of them, where it is said with which to begin.
+fn every_other<'a>(scenarios: &[&'a Scenario], kind: Kind, first: Option<usize>) -> Vec<&'a Scenario> {
+    let all = scenarios.iter().copied().filter(|scenario| scenario.serves(kind));
     match first {
-        Some(first) => calm.skip(first).step_by(2).collect(),
-        None => calm.collect(),
+        Some(first) => all.skip(first).step_by(2).collect(),
+        None => all.collect(),
     }
 }
 
@@ -105,8 +106,7 @@ impl<'a> Field<'a> {
             let _waiting = ui::waiting("Rehearsing", format!("on PostgreSQL {}", binaries.version()));
             let server = Arc::new(Server::start(self.project, binaries, Ground::Roomy)?);
             for (scenario, turn) in scenarios.iter().zip(first..) {
-                let is_live = scenario.visitors_wait.is_some();
-                if kinds.iter().any(|kind| kind.is_live() == is_live) {
+                if kinds.iter().any(|kind| scenario.serves(*kind)) {
                     stages.push((turn, Stage::set(&server, self.program, scenario)?));
                 }
             }
@@ -145,6 +145,12 @@ impl<'a> Field<'a> {
                 ui::note("Left out", format!("{}: only root can mount a small disk", kind.describe()));
                 continue;
             }
+            if kind.ground() == Some(Ground::Network)
+                && let Err(error) = Network::make()
+            {
+                ui::note("Left out", format!("{}: {error:#}", kind.describe()));
+                continue;
+            }
             pairs.extend(all.iter().zip(0..).map(|(binaries, first)| (*kind, binaries, first)));
         }
         let queue = Mutex::new(pairs);
@@ -155,7 +161,7 @@ impl<'a> Field<'a> {
                     while let Some((kind, binaries, first)) = self.next(queue) {
                         // A server that is worth its making, on which half of the scenarios will do.
                         let half = self.is_sample().then_some(first);
-                        let scenarios = every_other(scenarios, half);
+                        let scenarios = every_other(scenarios, kind, half);
                         if let Err(error) = self.on_own_server(kind, binaries, &scenarios) {
                             lock(&self.table).row(kind).violations += 1;
                             ui::warning(format!(
@@ -210,7 +216,7 @@ impl<'a> Field<'a> {
     }
 
     fn injections<'s>(&self, kind: Kind, stage: &'s Stage<'a>) -> Vec<Injection<'s>> {
-        if kind.is_live() != stage.scenario.visitors_wait.is_some() {
+        if !stage.scenario.serves(kind) {
             return Vec::new();
         }
         let moments = kind.moments(&stage.seen);

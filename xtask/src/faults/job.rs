@@ -19,16 +19,32 @@ pub(super) const LOCK_TIMEOUT: Duration = Duration::from_millis(1500);
 /// MAX_BLOCKING, where it is set.
 pub(super) const MAX_BLOCKING: Duration = Duration::from_millis(1500);
 
-/// Where the binary and the scripts of each scenario are.
+/// What was compiled for the campaign.
+#[derive(Debug)]
+pub(super) struct Binaries {
+    pub(super) job: PathBuf,
+    pub(super) application: PathBuf,
+}
+
+/// Where the binaries and the scripts of each scenario are.
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) binary: PathBuf,
+    /// `examples/application.rs`
+    application: PathBuf,
     pub(super) scripts: PathBuf,
 }
 
+/// How an application ends that finds a script halfway.
+pub(super) const DIRTY: i32 = 75;
+
 impl Program {
     /// Writes the scripts of every scenario.
-    pub(super) fn new(binary: &Path, directory: &Path, scenarios: &[&Scenario]) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        binaries: &Binaries,
+        directory: &Path,
+        scenarios: &[&Scenario],
+    ) -> anyhow::Result<Self> {
         let scripts = directory.join("scripts");
         for scenario in scenarios {
             let directory = scripts.join(scenario.name);
@@ -39,9 +55,29 @@ impl Program {
             }
         }
         // Whoever compiles meanwhile does not change what is tried.
-        let own = directory.join("run-migrations");
-        std::fs::copy(binary, &own).with_context(|| format!("cannot copy {}", binary.display()))?;
-        Ok(Self { binary: own, scripts })
+        let copy = |binary: &Path, name: &str| {
+            let own = directory.join(name);
+            std::fs::copy(binary, &own).with_context(|| format!("cannot copy {}", binary.display()))?;
+            anyhow::Ok(own)
+        };
+        let binary = copy(&binaries.job, "run-migrations")?;
+        let application = copy(&binaries.application, "application")?;
+        Ok(Self { binary, application, scripts })
+    }
+
+    /// An application that migrates when it starts.
+    pub(super) fn application(&self, scenario: &Scenario, server: &Server, database: &str) -> Command {
+        let mut command = Command::new(&self.application);
+        let address = server.throwaway.address();
+        command
+            .env_clear()
+            .env("PGHOST", &address.host)
+            .env("PGPORT", address.port.to_string())
+            .env("PGDATABASE", database)
+            .env("PGUSER", &address.user)
+            .env("PGPASSWORD", address.password.expose())
+            .env("MIGRATIONS_DIR", self.scripts.join(scenario.name));
+        command
     }
 
     /// A run on a database, over a port of the loopback.

@@ -40,6 +40,10 @@ pub(super) enum Kind {
     Building,
     /// Two to eight jobs at once.
     Together,
+    /// Two to eight at once, applications among them that sqlx migrates when they start.
+    WithSqlx,
+    /// The node of the job is lost: no word comes from it, and none that it is gone.
+    LostNode,
     /// Somebody reads the table for long.
     Reader,
     /// pg_dump is at work.
@@ -49,7 +53,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::Kill,
         Self::Cut,
         Self::Terminate,
@@ -67,6 +71,8 @@ impl Kind {
         Self::LateCommit,
         Self::Building,
         Self::Together,
+        Self::WithSqlx,
+        Self::LostNode,
         Self::Reader,
         Self::Dump,
         Self::Writer,
@@ -91,6 +97,8 @@ impl Kind {
             Self::LateCommit => "late-commit",
             Self::Building => "building",
             Self::Together => "together",
+            Self::WithSqlx => "with-sqlx",
+            Self::LostNode => "lost-node",
             Self::Reader => "reader",
             Self::Dump => "dump",
             Self::Writer => "writer",
@@ -116,6 +124,8 @@ impl Kind {
             Self::LateCommit => "cut off while a commit waits for its standby",
             Self::Building => "SIGKILL, SIGTERM, cut, terminate in a long build",
             Self::Together => "two to eight jobs at once",
+            Self::WithSqlx => "the same with sqlx's Migrator among them",
+            Self::LostNode => "node lost",
             Self::Reader => "a long-running reader, others wait",
             Self::Dump => "pg_dump, others wait",
             Self::Writer => "an idle-in-transaction writer, others wait",
@@ -130,6 +140,7 @@ impl Kind {
             }
             Self::DiskFull => Some(Ground::SmallDisk),
             Self::NoConnections => Some(Ground::FewConnections),
+            Self::LostNode => Some(Ground::Network),
             _ => None,
         }
     }
@@ -157,6 +168,8 @@ impl Kind {
             Self::Building => moment::of_builds(seen),
             // Rounds.
             Self::Together => (1..=17).map(Moment::Before).collect(),
+            Self::WithSqlx => (1..=34).map(Moment::Before).collect(),
+            Self::LostNode => (1..=10).map(Moment::Before).collect(),
             Self::Reader | Self::Dump | Self::Writer => (1..=4).map(Moment::Before).collect(),
             _ => moment::all(seen),
         }
@@ -168,9 +181,10 @@ impl Kind {
             (Self::Kill | Self::Cut, Extent::Bounded) => 4,
             (Self::Terminate | Self::Term, Extent::Bounded) => 3,
             (Self::Reset, Extent::Bounded) => 2,
+            (Self::LostNode, Extent::Bounded) => 1,
             (kind, Extent::Bounded) if kind.ground().is_some() => 2,
             (_, Extent::Bounded) => 1,
-            (Self::Building | Self::Together, Extent::Long) => usize::MAX,
+            (Self::Building | Self::Together | Self::WithSqlx, Extent::Long) => usize::MAX,
             (Self::Reader | Self::Dump | Self::Writer, Extent::Long) => usize::MAX,
             (_, Extent::All) => usize::MAX,
             (Self::Kill | Self::Cut | Self::Terminate | Self::Term, Extent::Long) => 40,
@@ -197,11 +211,12 @@ impl Kind {
             (Self::RestartFast | Self::RestartImmediate | Self::Promotion | Self::LateCommit, code) => {
                 code == 3 || (may_halt && code == 6)
             }
+            (Self::LostNode, code) => [3, 137].contains(&code) || (may_halt && code == 6),
             // Without room a migration fails, a server may fall, and a script stands where it is to go on.
             (Self::DiskFull, code) => [3, 5, 6, 8].contains(&code),
             // It waits, for longer than the others stay.
             (Self::Delay | Self::NoConnections, _) => false,
-            (Self::Together | Self::Reader | Self::Dump | Self::Writer, _) => false,
+            (Self::Together | Self::WithSqlx | Self::Reader | Self::Dump | Self::Writer, _) => false,
         }
     }
 }

@@ -10,7 +10,9 @@ mod field;
 mod job;
 mod kind;
 mod live;
+mod lost_node;
 mod moment;
+mod network;
 mod only;
 mod proxy;
 mod scenario;
@@ -21,7 +23,6 @@ mod table;
 mod together;
 mod wire;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +34,7 @@ use crate::process::Signals;
 use crate::project::Project;
 use crate::ui;
 use field::Field;
-use job::Program;
+use job::{Binaries, Program};
 use kind::{Extent, Kind};
 pub(crate) use only::Only;
 use scenario::Scenario;
@@ -49,11 +50,13 @@ pub(crate) struct Campaign {
 
 /// Runs it; prints the table.
 pub(crate) async fn run(campaign: Campaign, project: &Project) -> anyhow::Result<ExitCode> {
-    let binary = binary::compile_native(project).await?;
+    let job = binary::compile_native(project).await?;
+    let application = binary::compile_example(project, "application").await?;
+    let binaries = Binaries { job, application };
     let mut signals = Signals::listen()?;
     let stop = Arc::new(AtomicBool::new(false));
     let (own, stopped) = (project.clone(), Arc::clone(&stop));
-    let mut work = tokio::task::spawn_blocking(move || campaign.run(&own, binary, &stopped));
+    let mut work = tokio::task::spawn_blocking(move || campaign.run(&own, &binaries, &stopped));
     let table = tokio::select! {
         table = &mut work => table,
         _ = signals.next() => {
@@ -72,11 +75,11 @@ pub(crate) async fn run(campaign: Campaign, project: &Project) -> anyhow::Result
 }
 
 impl Campaign {
-    fn run(&self, project: &Project, binary: PathBuf, stop: &AtomicBool) -> anyhow::Result<Table> {
+    fn run(&self, project: &Project, binaries: &Binaries, stop: &AtomicBool) -> anyhow::Result<Table> {
         let home = server::scratch(project)?;
         let scenarios: Vec<&Scenario> =
             scenario::all().filter(|scenario| self.only.wants_scenario(scenario.name)).collect();
-        let program = Program::new(&binary, home.path(), &scenarios)?;
+        let program = Program::new(binaries, home.path(), &scenarios)?;
         let extent = match (self.long, self.only.names_a_kind()) {
             (false, _) => Extent::Bounded,
             (true, false) => Extent::Long,
@@ -90,12 +93,6 @@ impl Campaign {
             field.share(&all, &scenarios, &sharing)?;
         }
         field.alone(&all, &scenarios, &alone);
-        if self.only == Only::default() {
-            ui::note(
-                "Left out",
-                "sqlx's own Migrator among the jobs, which `cargo xtask test` has (tests/job/locks.rs)",
-            );
-        }
         Ok(field.table())
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::job::{LOCK_TIMEOUT, MAX_BLOCKING};
+use super::kind::Kind;
 
 /// What a run does.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) struct Scenario {
     pub(super) halts: Halts,
     /// How long the visitors of a site may wait while this is applied; nothing where there is no site.
     pub(super) visitors_wait: Option<Promise>,
+    /// The one kind of fault it is made for; nothing where it serves any.
+    pub(super) meant_for: Option<Kind>,
 }
 
 /// Whether a script may stand halfway in a way that takes a person.
@@ -167,6 +170,7 @@ const ALL: &[Scenario] = &[
         words: UP,
         halts: Halts::Never,
         visitors_wait: None,
+        meant_for: None,
     },
     Scenario {
         name: "run",
@@ -176,6 +180,7 @@ const ALL: &[Scenario] = &[
         words: UP,
         halts: Halts::Never,
         visitors_wait: None,
+        meant_for: None,
     },
     Scenario {
         name: "no-transaction",
@@ -185,6 +190,7 @@ const ALL: &[Scenario] = &[
         words: UP,
         halts: Halts::Never,
         visitors_wait: None,
+        meant_for: None,
     },
     Scenario {
         name: "each-down",
@@ -194,6 +200,7 @@ const ALL: &[Scenario] = &[
         words: &["downgrade", "1"],
         halts: Halts::Never,
         visitors_wait: None,
+        meant_for: None,
     },
     Scenario {
         name: "no-transaction-down",
@@ -203,6 +210,7 @@ const ALL: &[Scenario] = &[
         words: &["downgrade", "1"],
         halts: Halts::Until { repair: NO_MAILS },
         visitors_wait: None,
+        meant_for: None,
     },
     Scenario {
         name: "upkeep",
@@ -212,6 +220,7 @@ const ALL: &[Scenario] = &[
         words: UP,
         halts: Halts::Until { repair: UPKEEP },
         visitors_wait: None,
+        meant_for: None,
     },
 ];
 
@@ -234,6 +243,7 @@ const LIVE: &[Scenario] = &[
         words: UP,
         halts: Halts::Never,
         visitors_wait: Some(Promise::LockTimeout),
+        meant_for: None,
     },
     Scenario {
         name: "several",
@@ -252,6 +262,7 @@ INSERT INTO audit VALUES ('notes');",
         words: UP,
         halts: Halts::Never,
         visitors_wait: Some(Promise::MaxBlocking),
+        meant_for: None,
     },
     Scenario {
         name: "slow",
@@ -265,15 +276,80 @@ INSERT INTO audit VALUES ('notes');",
         words: UP,
         halts: Halts::Never,
         visitors_wait: Some(Promise::MaxBlocking),
+        meant_for: None,
     },
 ];
 
-/// Those with a site and those without.
+/// What is made for one kind of fault.
+const SPECIAL: &[Scenario] = &[
+    Scenario {
+        name: "far",
+        transaction: "run",
+        files: &[
+            SITE,
+            ("2_note.up.sql", "ALTER TABLE account ADD COLUMN note text;"),
+            (
+                "3_long.up.sql",
+                "-- Who comes from another node takes longer than a lost one may go unnoticed.
+SELECT pg_sleep(60) WHERE inet_client_addr() <> '127.0.0.1';
+INSERT INTO audit VALUES ('long');",
+            ),
+        ],
+        before: &[&["upgrade", "1"]],
+        words: UP,
+        halts: Halts::Never,
+        visitors_wait: None,
+        meant_for: Some(Kind::LostNode),
+    },
+    // As those write scripts for whom sqlx applies them: one statement where there is no transaction.
+    Scenario {
+        name: "sqlx",
+        transaction: "each",
+        files: &[
+            ACCOUNTS,
+            (
+                "2_balances.up.sql",
+                "-- no-transaction\nCREATE INDEX CONCURRENTLY account_balance ON account (slow(balance));",
+            ),
+            (
+                "3_raise.up.sql",
+                "UPDATE account SET balance = balance + 1;\nINSERT INTO audit VALUES ('raise');",
+            ),
+            (
+                "4_names.up.sql",
+                "-- no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY account_lower ON account (lower(name));",
+            ),
+            ("5_rich.up.sql", "CREATE VIEW rich AS SELECT name FROM account WHERE balance > 0;"),
+        ],
+        before: &[],
+        words: UP,
+        halts: Halts::Never,
+        visitors_wait: None,
+        meant_for: Some(Kind::WithSqlx),
+    },
+];
+
+/// Those with a site, those without, and those for one kind of fault.
 pub(super) fn all() -> impl Iterator<Item = &'static Scenario> {
-    ALL.iter().chain(LIVE)
+    ALL.iter().chain(LIVE).chain(SPECIAL)
 }
 
 impl Scenario {
+    /// Whether a fault of this kind is tried on it.
+    pub(super) fn serves(&self, kind: Kind) -> bool {
+        match (self.meant_for, kind) {
+            (Some(only), _) => only == kind,
+            // sqlx knows one way, and for scripts without a transaction one statement.
+            (None, Kind::WithSqlx) => ["each", "run"].contains(&self.name),
+            (None, _) => kind.is_live() == self.visitors_wait.is_some(),
+        }
+    }
+
+    /// Whether it takes statement after statement.
+    pub(super) fn is_statementwise(&self) -> bool {
+        self.files.iter().any(|(_, text)| text.starts_with("-- no-transaction"))
+    }
+
     /// Whether it may take a person.
     pub(super) fn may_halt(&self) -> bool {
         matches!(self.halts, Halts::Until { .. })

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::Context;
 
 use super::disk::Disk;
+use super::network::Network;
 use crate::postgres::account::Account;
 use crate::postgres::binaries::{Binaries, Version};
 use crate::postgres::cluster::Throwaway;
@@ -23,6 +24,8 @@ pub(super) struct Server {
     programs: PathBuf,
     /// Keeps the data, where they are on a disk of their own.
     disk: Option<Disk>,
+    /// Leads to another node.
+    network: Option<Network>,
     _directory: Scratch,
 }
 
@@ -38,6 +41,7 @@ pub(super) enum Ground {
     Roomy,
     FewConnections,
     SmallDisk,
+    Network,
 }
 
 static NUMBER: AtomicUsize = AtomicUsize::new(0);
@@ -50,14 +54,39 @@ pub(super) fn scratch(project: &Project) -> anyhow::Result<Scratch> {
 impl Server {
     pub(super) fn start(project: &Project, binaries: &Binaries, ground: Ground) -> anyhow::Result<Self> {
         let directory = scratch(project)?;
-        let (disk, settings) = match ground {
-            Ground::Roomy => (None, [].as_slice()),
-            Ground::FewConnections => (None, [("max_connections", "12")].as_slice()),
-            Ground::SmallDisk => (Some(Disk::mount(directory.path())?), SMALL),
+        let disk = match ground {
+            Ground::SmallDisk => Some(Disk::mount(directory.path())?),
+            _ => None,
         };
-        let throwaway = Throwaway::start(binaries.clone(), directory.path(), &[QUIET, settings].concat())?;
+        let network = match ground {
+            Ground::Network => Some(Network::make()?),
+            _ => None,
+        };
+        let addresses = network.as_ref().map(|network| format!("127.0.0.1,{}", network.here()));
+        let addresses = addresses.as_deref().map(|addresses| ("listen_addresses", addresses));
+        let settings = match ground {
+            Ground::Roomy | Ground::Network => [].as_slice(),
+            Ground::FewConnections => [("max_connections", "12")].as_slice(),
+            Ground::SmallDisk => SMALL,
+        };
+        let settings = [QUIET, settings, addresses.as_slice()].concat();
+        let throwaway = Throwaway::start(binaries.clone(), directory.path(), &settings)?;
         let programs = clients(binaries)?;
-        Ok(Self { throwaway, binaries: binaries.clone(), programs, disk, _directory: directory })
+        let binaries = binaries.clone();
+        let server = Self { throwaway, binaries, programs, disk, network, _directory: directory };
+        server.let_in()?;
+        Ok(server)
+    }
+
+    /// Whoever comes from the other node.
+    fn let_in(&self) -> anyhow::Result<()> {
+        let Some(network) = &self.network else { return Ok(()) };
+        let file = PathBuf::from(self.sql("postgres", "SHOW hba_file")?);
+        let line = format!("host all all {}/32 scram-sha-256\n", network.there());
+        let mut rules =
+            std::fs::OpenOptions::new().append(true).open(&file).context("cannot open pg_hba.conf")?;
+        std::io::Write::write_all(&mut rules, line.as_bytes()).context("cannot write pg_hba.conf")?;
+        self.sql("postgres", "SELECT pg_reload_conf()").map(drop)
     }
 
     /// A standby that this server waits for at every commit.
@@ -68,12 +97,17 @@ impl Server {
         self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'")?;
         self.sql("postgres", "SELECT pg_reload_conf()")?;
         let (binaries, programs) = (self.binaries.clone(), self.programs.clone());
-        Ok(Self { throwaway, binaries, programs, disk: None, _directory: directory })
+        Ok(Self { throwaway, binaries, programs, disk: None, network: None, _directory: directory })
     }
 
     /// The disk, where it is one of its own.
     pub(super) fn disk(&self) -> Option<&Disk> {
         self.disk.as_ref()
+    }
+
+    /// The other node, where there is one.
+    pub(super) fn network(&self) -> Option<&Network> {
+        self.network.as_ref()
     }
 
     pub(super) fn version(&self) -> Version {

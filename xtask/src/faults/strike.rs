@@ -76,7 +76,8 @@ impl<'s> Strike<'s> {
                 self.bystander = Some(session);
             }
             // These are not about one run and its messages.
-            Kind::Delay | Kind::Together | Kind::Reader | Kind::Dump | Kind::Writer => {}
+            Kind::Delay | Kind::Together | Kind::WithSqlx | Kind::LostNode => {}
+            Kind::Reader | Kind::Dump | Kind::Writer => {}
             Kind::RestartFast => server.throwaway.cluster().stop(Stop::Fast)?,
             Kind::RestartImmediate => server.throwaway.cluster().stop(Stop::Immediate)?,
             Kind::DiskFull => server.disk().context("the server has no disk of its own")?.fill()?,

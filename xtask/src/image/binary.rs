@@ -11,6 +11,9 @@ use crate::project::Project;
 use crate::settings::Platform;
 use crate::{cargo, process};
 
+/// The package, and its binary.
+const JOB: &str = "run-migrations";
+
 /// Who compiles the binary that goes into the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Compiler {
@@ -86,7 +89,8 @@ fn probe(project: &Project, target: &str) -> anyhow::Result<()> {
 pub(crate) async fn compile(project: &Project, target: &str) -> anyhow::Result<Vec<u8>> {
     let path = cargo_build(
         project,
-        &["--profile", "job", "--target", target],
+        JOB,
+        &["--bin", JOB, "--profile", "job", "--target", target],
         &[("CARGO_ENCODED_RUSTFLAGS", flags(project))],
     )
     .await?;
@@ -105,24 +109,23 @@ pub(crate) fn flags(project: &Project) -> String {
 
 /// Compiles for this machine, as `cargo test` does, so that both share what they build.
 pub(crate) async fn compile_native(project: &Project) -> anyhow::Result<PathBuf> {
-    cargo_build(project, &[], &[]).await
+    cargo_build(project, JOB, &["--bin", JOB], &[]).await
+}
+
+/// Compiles one of the job's examples.
+pub(crate) async fn compile_example(project: &Project, name: &str) -> anyhow::Result<PathBuf> {
+    cargo_build(project, name, &["--example", name], &[]).await
 }
 
 /// Runs cargo with its own progress on our stderr; returns the executable it names.
 async fn cargo_build(
     project: &Project,
+    name: &str,
     arguments: &[&str],
     environment: &[(&str, String)],
 ) -> anyhow::Result<PathBuf> {
     let mut child = tokio::process::Command::from(cargo::command(project))
-        .args([
-            "build",
-            "--package",
-            "run-migrations",
-            "--bin",
-            "run-migrations",
-            "--message-format=json-render-diagnostics",
-        ])
+        .args(["build", "--package", JOB, "--message-format=json-render-diagnostics"])
         .args(arguments)
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
@@ -134,7 +137,7 @@ async fn cargo_build(
     if let Some(stdout) = child.stdout.take() {
         let mut lines = BufReader::new(stdout).lines();
         while let Some(line) = lines.next_line().await.context("cannot read what cargo says")? {
-            executable = executable_of(&line).or(executable);
+            executable = executable_of(&line, name).or(executable);
         }
     }
     if !child.wait().await.context("cannot wait for cargo")?.success() {
@@ -144,9 +147,9 @@ async fn cargo_build(
 }
 
 /// The executable a line of cargo's JSON messages tells of.
-fn executable_of(line: &str) -> Option<PathBuf> {
+fn executable_of(line: &str, name: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(line).ok()?;
-    let ours = message["reason"] == "compiler-artifact" && message["target"]["name"] == "run-migrations";
+    let ours = message["reason"] == "compiler-artifact" && message["target"]["name"] == name;
     message["executable"].as_str().filter(|_| ours).map(PathBuf::from)
 }
 
@@ -171,7 +174,7 @@ mod tests {
             (r#"{"reason":"build-finished","success":true}"#, None),
             ("not json", None),
         ] {
-            assert_eq!(executable_of(line), path.map(PathBuf::from), "{line}");
+            assert_eq!(executable_of(line, JOB), path.map(PathBuf::from), "{line}");
         }
     }
 }
