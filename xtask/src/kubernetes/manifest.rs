@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::fleet::databases::Database;
 use super::reference::Reference;
 use crate::image::name::hexadecimal;
 
@@ -83,6 +84,50 @@ pub(crate) fn prepare(mut job: Value, namespace: &str, wanted: Wanted<'_>) -> an
     let name = format!("migrate-{}-{}", wanted.command, &hash[..10]);
     set(&mut job, &["metadata", "name"], json!(name))?;
     Ok(Manifest { name, job })
+}
+
+/// What the Jobs of a fleet are made from.
+pub(crate) struct Template<'a> {
+    pub(crate) job: &'a Value,
+    pub(crate) namespace: &'a str,
+    pub(crate) wanted: Wanted<'a>,
+    /// What the fleet is called, so that its Jobs are found by it.
+    pub(crate) fleet: &'a str,
+}
+
+impl Template<'_> {
+    /// What tells its Jobs and pods from others.
+    pub(crate) fn selector(&self) -> String {
+        format!("run-migrations/fleet={}", label(self.fleet))
+    }
+
+    /// The Job of one database. Its pod gets this Secret's role and password, and those of no other.
+    pub(crate) fn manifest(&self, database: &Database) -> anyhow::Result<Manifest> {
+        let mut job = self.job.clone();
+        for place in [&["metadata", "labels"][..], &["spec", "template", "metadata", "labels"]] {
+            set(&mut job, &[place, &["run-migrations/fleet"]].concat(), json!(label(self.fleet)))?;
+            set(&mut job, &[place, &["run-migrations/database"]].concat(), json!(database.name))?;
+        }
+        let container = container(&mut job)?;
+        if container["env"].is_null() {
+            container["env"] = json!([]);
+        }
+        let variables = container["env"].as_array_mut().context("the Job's env is no list")?;
+        variables.retain(|variable| variable["name"] != "POSTGRES_PASSWORD_FILE");
+        let mut put = |name: &str, key: &str, value: Value| {
+            let variable = json!({"name": name, key: value});
+            match variables.iter_mut().find(|variable| variable["name"] == name) {
+                Some(place) => *place = variable,
+                None => variables.push(variable),
+            }
+        };
+        let secret = |key: &str| json!({"secretKeyRef": {"name": database.secret, "key": key}});
+        put("POSTGRES_HOST", "value", json!(database.host));
+        put("POSTGRES_DB", "value", json!(database.database));
+        put("POSTGRES_USER", "valueFrom", secret("username"));
+        put("POSTGRES_PASSWORD", "valueFrom", secret("password"));
+        prepare(job, self.namespace, self.wanted)
+    }
 }
 
 /// The container that is called `migrate`, or the only one.

@@ -57,6 +57,37 @@ fn the_name_is_that_of_the_content() {
 }
 
 #[test]
+fn each_database_of_a_fleet_has_its_own_secret() {
+    let (image, words) = (reference(), words("upgrade head"));
+    let wanted = Wanted { image: &image, command: "upgrade", revision: Some("head"), words: &words };
+    let job = only_job(BASE).unwrap();
+    let template = Template { job: &job, namespace: "site", wanted, fleet: "databases" };
+    let of = |name: &str| {
+        let text = |part: &str| format!("{part}-{name}");
+        let (host, database, secret) = (text("host"), text("db"), text("secret"));
+        template.manifest(&Database { name: name.to_owned(), host, database, secret }).unwrap()
+    };
+    let (a, b) = (of("a"), of("b"));
+    assert_ne!(a.name, b.name);
+    let key = |key: &str| json!({"secretKeyRef": {"name": "secret-a", "key": key}});
+    assert_eq!(
+        a.job["spec"]["template"]["spec"]["containers"][0]["env"],
+        json!([
+            {"name": "POSTGRES_USER", "valueFrom": key("username")},
+            {"name": "POSTGRES_PASSWORD", "valueFrom": key("password")},
+            {"name": "POSTGRES_HOST", "value": "host-a"},
+            {"name": "POSTGRES_DB", "value": "db-a"}
+        ])
+    );
+    assert!(!a.job.to_string().contains("secret-b"));
+    assert_eq!(template.selector(), "run-migrations/fleet=databases");
+    for metadata in [&b.job["metadata"], &b.job["spec"]["template"]["metadata"]] {
+        assert_eq!(metadata["labels"]["run-migrations/fleet"], "databases");
+        assert_eq!(metadata["labels"]["run-migrations/database"], "b");
+    }
+}
+
+#[test]
 fn an_image_that_was_loaded_is_not_pulled() {
     let (image, words) = (Reference::parse("run-migrations:test").unwrap(), words("upgrade head"));
     let wanted = Wanted { image: &image, command: "upgrade", revision: Some("head"), words: &words };

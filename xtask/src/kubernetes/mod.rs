@@ -3,7 +3,8 @@
 //! `manifest` and `reference` say what is to run. `sight` keeps what was seen of a Job; `phase`, `diagnosis` and
 //! `outcome` read from it how far it is, what is in its way and how it ended; `verdict`, `table`, `line` and `cursor`
 //! read what the job itself said. All of these are pure. `cluster` talks to the API server, `watches` and `logs` listen
-//! to it, and `follow` puts it all together.
+//! to it, and `follow` puts it all together;
+//! `fleet` does so for many databases.
 
 pub(crate) mod cluster;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod cursor;
 pub(crate) mod diagnosis;
 #[cfg(test)]
 mod fixtures;
+pub(crate) mod fleet;
 pub(crate) mod follow;
 mod line;
 mod logs;

@@ -21,9 +21,17 @@ pub(super) fn of_job(
     name: &str,
     uid: &str,
 ) -> impl Stream<Item = Result<Change, Cut>> + use<> {
-    let events = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let jobs = Config::default().fields(&format!("metadata.name={name}"));
-    let pods = Config::default().labels(&selector(uid));
+    watch(cluster, jobs, Config::default().labels(&selector(uid)))
+}
+
+/// Of all Jobs with these labels, which their pods have too.
+pub(super) fn of_fleet(cluster: &Cluster, labels: &str) -> impl Stream<Item = Result<Change, Cut>> + use<> {
+    watch(cluster, Config::default().labels(labels), Config::default().labels(labels))
+}
+
+fn watch(cluster: &Cluster, jobs: Config, pods: Config) -> impl Stream<Item = Result<Change, Cut>> + use<> {
+    let events = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let jobs = changes(watcher(cluster.jobs(), jobs).default_backoff(), "list and watch jobs", Change::Job);
     let pods = changes(watcher(cluster.pods(), pods).default_backoff(), "list and watch pods", Change::Pod);
     let events =

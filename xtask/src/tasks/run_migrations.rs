@@ -14,6 +14,7 @@ use crate::settings::kubernetes::KubernetesFlags;
 use crate::settings::{ImageFlags, PostgresFlags, Settings};
 use crate::{process, ui};
 
+mod fleet;
 #[cfg(feature = "cloud")]
 mod kubernetes;
 mod placement;
@@ -40,6 +41,7 @@ Examples:
   cargo xtask run-migrations -- --help            the job's own options
   cargo xtask run-migrations --on kubernetes --image \"$(cargo xtask push-image)\"   in the cluster
   cargo xtask run-migrations --on kubernetes --image run-migrations:latest --dry-run
+  cargo xtask run-migrations --on kubernetes --image … --fleet databases.yaml --canary 2 --parallel 20
 
 Environment, the database: POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB, POSTGRES_USER, POSTGRES_PASSWORD or \
 POSTGRES_PASSWORD_FILE, POSTGRES_SSLMODE, POSTGRES_SSLROOTCERT. Without POSTGRES_HOST it is the local one (see `cargo \
@@ -75,6 +77,8 @@ pub(crate) struct Arguments {
     /// Do not ask before a downgrade in a cluster
     #[arg(long, requires = "on")]
     yes: bool,
+    #[command(flatten)]
+    fleet: fleet::FleetFlags,
     #[command(flatten)]
     kubernetes: KubernetesFlags,
     #[command(flatten)]

@@ -5,6 +5,7 @@
 
 mod ends;
 mod faults;
+mod fleets;
 mod following;
 mod requests;
 mod support;

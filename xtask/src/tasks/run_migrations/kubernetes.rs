@@ -26,13 +26,16 @@ pub(super) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
          that was loaded into the nodes",
     )?;
     let image = Reference::parse(image)?;
-    let words = words::complete(arguments.job);
+    let words = words::complete(arguments.job.clone());
     let asked = words::asked(&words)?;
     let wanted = Wanted { image: &image, command: asked.command, revision: asked.revision, words: &words };
     let template = manifest::only_job(&rendered(&project.root().join(&settings.manifests))?)
         .with_context(|| format!("{} can't be run", settings.manifests.display()))?;
     let namespace =
         settings.namespace.as_deref().or_else(|| manifest::namespace(&template)).map(str::to_owned);
+    if let Some(file) = &arguments.fleet.fleet {
+        return super::fleet::run(&arguments, file, &template, settings, wanted, namespace).await;
+    }
     if arguments.dry_run == Some(DryRun::Client) {
         show(&manifest::prepare(template, namespace.as_deref().unwrap_or("default"), wanted)?)?;
         return Ok(ExitCode::SUCCESS);
@@ -94,13 +97,13 @@ fn rendered(path: &Path) -> anyhow::Result<String> {
     kubectl::kustomize(path)
 }
 
-fn show(manifest: &Manifest) -> anyhow::Result<()> {
+pub(super) fn show(manifest: &Manifest) -> anyhow::Result<()> {
     ui::result(serde_yaml::to_string(&manifest.job).context("the Job can't be written")?.trim_end());
     Ok(())
 }
 
 /// What is taken back may be data: a person says yes, here or in the command.
-fn confirm(what: &str) -> anyhow::Result<()> {
+pub(super) fn confirm(what: &str) -> anyhow::Result<()> {
     if !std::io::stdin().is_terminal() {
         bail!("nobody is there to ask whether to {what}; say --yes");
     }

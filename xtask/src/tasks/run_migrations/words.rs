@@ -42,8 +42,21 @@ pub(super) fn asked(words: &[String]) -> anyhow::Result<Asked<'_>> {
     use anyhow::{Context, ensure};
 
     for word in words {
-        let ours =
-            ["--on", "--detach", "--yes", "--dry-run", "--image", "--namespace", "--context", "--manifests"];
+        let ours = [
+            "--on",
+            "--detach",
+            "--yes",
+            "--dry-run",
+            "--image",
+            "--namespace",
+            "--context",
+            "--manifests",
+            "--fleet",
+            "--canary",
+            "--parallel",
+            "--max-failed",
+            "--json",
+        ];
         let name = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
         ensure!(!ours.contains(&name), "{name} is no option of the job; put it before the command");
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 /// Time as the API server writes it; each call is a second later than the one before.
 fn time(second: u64) -> String {
-    format!("2026-11-23T12:{:02}:{:02}Z", second / 60, second % 60)
+    format!("2026-11-23T{:02}:{:02}:{:02}Z", 12 + second / 3600, second / 60 % 60, second % 60)
 }
 
 #[derive(Default)]
@@ -122,7 +122,10 @@ impl Api {
 
     /// A pod of the Job, scheduled.
     pub(crate) fn pod(&self, job: &str, suffix: &str) -> String {
-        let uid = self.object("jobs", job)["metadata"]["uid"].clone();
+        let of = self.object("jobs", job);
+        let uid = of["metadata"]["uid"].clone();
+        let mut labels = of["spec"]["template"]["metadata"]["labels"].clone();
+        labels["batch.kubernetes.io/controller-uid"] = uid.clone();
         let name = format!("{job}-{suffix}");
         let number = self.with(|state| {
             state.logs.insert(name.clone(), (Vec::new(), false));
@@ -131,7 +134,7 @@ impl Api {
         self.put("pods", &name, |pod| {
             *pod = json!({
                 "metadata": {"name": name, "namespace": "site", "uid": format!("uid-{name}"), "creationTimestamp": time(number),
-                    "labels": {"batch.kubernetes.io/controller-uid": uid},
+                    "labels": labels,
                     "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": job, "uid": uid, "controller": true}]},
                 "spec": {"nodeName": "node-1", "containers": [{"name": "migrate", "resources": {"limits": {"memory": "64Mi"}}}]},
                 "status": {"phase": "Pending"}});
@@ -208,6 +211,30 @@ impl Api {
             job["metadata"]["creationTimestamp"] = json!(time(0));
             job["status"] = json!({});
         });
+    }
+
+    /// The most Jobs that were under way at once.
+    pub(crate) fn most_at_once(&self) -> usize {
+        let finished = |job: &Value| {
+            let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
+            conditions
+                .into_iter()
+                .any(|condition| condition["type"] == "Complete" || condition["type"] == "Failed")
+        };
+        let mut under_way = std::collections::BTreeSet::new();
+        let history = self.with(|state| state.history.clone());
+        let jobs = history.iter().filter(|(resource, ..)| *resource == "jobs");
+        jobs.map(|(_, kind, job)| {
+            let name = job["metadata"]["name"].to_string();
+            if *kind == "DELETED" || finished(job) {
+                under_way.remove(&name);
+            } else {
+                under_way.insert(name);
+            }
+            under_way.len()
+        })
+        .max()
+        .unwrap_or(0)
     }
 
     /// Until a request with these parts, divided by `?`, has come.

@@ -47,6 +47,16 @@ impl Request {
         self.query.split('&').any(|given| given == parameter)
     }
 
+    /// Whether the label selector, of equalities alone, admits an object.
+    pub(crate) fn selects(&self, object: &Value) -> bool {
+        let selector = self.parameter("labelSelector").unwrap_or_default();
+        let selector = selector.replace("%2F", "/").replace("%3D", "=").replace("%2C", ",");
+        selector.split(',').filter(|part| !part.is_empty()).all(|part| {
+            let (key, value) = part.split_once('=').unwrap();
+            object["metadata"]["labels"][key] == value
+        })
+    }
+
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.query.split('&').find_map(|given| given.strip_prefix(name)?.strip_prefix('='))
     }

@@ -62,7 +62,9 @@ impl Api {
             ("GET", None, _) if request.has("watch=true") => self.watch(request, resource, fault, writer),
             ("GET", None, _) => {
                 let (items, version) = self.with(|state| {
-                    let wanted = |(key, _): &(&(&str, String), &Value)| key.0 == resource;
+                    let wanted = |(key, object): &(&(&str, String), &Value)| {
+                        key.0 == resource && request.selects(object)
+                    };
                     let items: Vec<_> =
                         state.objects.iter().filter(wanted).map(|(_, object)| object.clone()).collect();
                     (items, state.history.len())
@@ -118,7 +120,7 @@ impl Api {
             let news = self.wait(|state| (state.history.len() > at).then(|| state.history[at..].to_vec()));
             at += news.len();
             for (of, kind, object) in news {
-                if of != resource {
+                if of != resource || !request.selects(&object) {
                     continue;
                 }
                 if let Some(end) = self.cut(fault.as_ref(), sent, writer) {

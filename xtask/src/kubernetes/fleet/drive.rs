@@ -1,0 +1,303 @@
+//! Runs a fleet: starts what the schedule says, and learns from one watch how each Job ends. Of a database that does not
+//! run now nothing is kept but its name and status.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use futures_util::StreamExt;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+use rustix::process::Signal;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::databases::Database;
+use super::schedule::Schedule;
+use super::status::Status;
+use crate::kubernetes::cluster::{Cluster, Start};
+use crate::kubernetes::diagnosis;
+use crate::kubernetes::manifest::Template;
+use crate::kubernetes::outcome;
+use crate::kubernetes::sight::{Change, Seen, Sight, is_finished};
+use crate::kubernetes::watches::{self, Cut};
+use crate::process::Signals;
+use crate::ui::{self, Waiting};
+
+/// How long the API server may be out of reach.
+const OUT_OF_REACH: Duration = Duration::from_secs(10 * 60);
+
+/// What a fleet is run with.
+pub(crate) struct Fleet<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) template: &'a Template<'a>,
+    pub(crate) databases: &'a [Database],
+    /// Of the Jobs, in the order of the databases.
+    pub(crate) jobs: &'a [String],
+    pub(crate) patience: Duration,
+}
+
+/// How it stood when it was over, or left.
+pub(crate) struct End {
+    pub(crate) all: Vec<Status>,
+    pub(crate) schedule: Schedule,
+    pub(crate) left: Option<Signal>,
+}
+
+/// What a request that was made beside the watch came to.
+enum Step {
+    Started(anyhow::Result<(Job, Start, Vec<Pod>)>),
+    /// A Job that a list left out, which may be older than the Job.
+    Found(Option<Job>),
+    Ended(Status),
+}
+
+/// A database that runs now.
+struct Run {
+    /// What the watch said before the answer to our request came.
+    early: Vec<Change>,
+    sight: Option<Sight>,
+    is_ours: bool,
+    is_ending: bool,
+}
+
+struct Driver<'a> {
+    fleet: Fleet<'a>,
+    schedule: Schedule,
+    all: Vec<Status>,
+    by_job: BTreeMap<&'a str, usize>,
+    running: BTreeMap<usize, Run>,
+    steps: JoinSet<(usize, Step)>,
+    status: Waiting,
+    cut_since: Option<Instant>,
+}
+
+pub(crate) async fn drive(
+    fleet: Fleet<'_>,
+    schedule: Schedule,
+    signals: &mut Signals,
+) -> anyhow::Result<End> {
+    let mut changes = Box::pin(watches::of_fleet(fleet.cluster, &fleet.template.selector()));
+    let mut driver = Driver {
+        all: vec![Status::Waiting; fleet.databases.len()],
+        by_job: fleet.jobs.iter().map(String::as_str).zip(0..).collect(),
+        status: ui::waiting("Running", format!("{} databases", fleet.databases.len())),
+        fleet,
+        schedule,
+        running: BTreeMap::new(),
+        steps: JoinSet::new(),
+        cut_since: None,
+    };
+    let (mut sees_jobs, mut sees_pods) = (false, false);
+    // What only time tells: patience that runs out.
+    let mut seconds = interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let left = loop {
+        tokio::select! {
+            change = changes.next() => match change {
+                Some(Ok(change)) => {
+                    sees_jobs |= matches!(change, Change::Job(_));
+                    sees_pods |= matches!(change, Change::Pod(_));
+                    driver.take(change);
+                }
+                Some(Err(cut)) => driver.cut(cut)?,
+                None => bail!("the watches of the fleet ended"),
+            },
+            Some(step) = driver.steps.join_next() => {
+                let (index, step) = step.context("a request of xtask broke off")?;
+                driver.step(index, step);
+            }
+            signal = signals.next() => break Some(signal),
+            _ = seconds.tick() => {
+                for index in driver.running.keys().copied().collect::<Vec<_>>() {
+                    driver.look(index);
+                }
+            }
+        }
+        // A right that is missing shows before anything was started.
+        if sees_jobs && sees_pods {
+            driver.start();
+        }
+        if driver.schedule.is_over() {
+            break None;
+        }
+    };
+    Ok(End { all: driver.all, schedule: driver.schedule, left })
+}
+
+impl Driver<'_> {
+    fn start(&mut self) {
+        while let Some(index) = self.schedule.next() {
+            let run = Run { early: Vec::new(), sight: None, is_ours: false, is_ending: false };
+            self.running.insert(index, run);
+            self.all[index] = Status::Running;
+            let cluster = self.fleet.cluster.clone();
+            let manifest = self.fleet.template.manifest(&self.fleet.databases[index]);
+            self.steps.spawn(async move {
+                let started = async {
+                    let (job, start) = cluster.start(&manifest?).await?;
+                    // What the watch said of a run that was under way came before we listened.
+                    let pods = match (start, &job.metadata.uid) {
+                        (Start::Attached, Some(uid)) => cluster.pods_of(uid).await.unwrap_or_default(),
+                        _ => Vec::new(),
+                    };
+                    Ok((job, start, pods))
+                };
+                (index, Step::Started(started.await))
+            });
+        }
+        self.status.say(&self.schedule.describe());
+    }
+
+    /// Hands each part of a change to the run it is about.
+    fn take(&mut self, change: Change) {
+        self.cut_since = None;
+        match change {
+            Change::Job(Seen::All(jobs)) => {
+                let listed: Vec<_> = jobs.iter().filter_map(|job| job.metadata.uid.as_deref()).collect();
+                for (index, run) in &self.running {
+                    if run.sight.as_ref().is_some_and(|sight| !listed.contains(&sight.uid())) {
+                        let (index, cluster) = (*index, self.fleet.cluster.clone());
+                        let name = self.fleet.jobs[index].clone();
+                        self.steps.spawn(async move {
+                            (index, Step::Found(cluster.jobs().get_opt(&name).await.ok().flatten()))
+                        });
+                    }
+                }
+                jobs.into_iter().for_each(|job| self.take(Change::Job(Seen::One(Box::new(job)))));
+            }
+            Change::Job(Seen::One(ref job) | Seen::Gone(ref job)) => {
+                let name = job.metadata.name.clone().unwrap_or_default();
+                self.deliver(&name, change);
+            }
+            Change::Pod(Seen::All(pods)) => {
+                let mut by_job: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
+                for pod in pods {
+                    by_job.entry(owner(&pod)).or_default().push(pod);
+                }
+                for index in self.running.keys().copied().collect::<Vec<_>>() {
+                    let name = self.fleet.jobs[index].clone();
+                    let pods = by_job.remove(&name).unwrap_or_default();
+                    self.deliver(&name, Change::Pod(Seen::All(pods)));
+                }
+            }
+            Change::Pod(Seen::One(ref pod) | Seen::Gone(ref pod)) => self.deliver(&owner(pod), change),
+            Change::Event(Seen::All(events)) => {
+                events.into_iter().for_each(|event| self.take(Change::Event(Seen::One(Box::new(event)))));
+            }
+            Change::Event(Seen::One(ref event)) => {
+                let about = event.involved_object.name.clone().unwrap_or_default();
+                let of_pod = event.involved_object.kind.as_deref() == Some("Pod");
+                let name = about.rsplit_once('-').filter(|_| of_pod).map_or(about.as_str(), |(job, _)| job);
+                self.deliver(name, change);
+            }
+            Change::Event(Seen::Gone(_)) => {}
+        }
+    }
+
+    fn deliver(&mut self, job: &str, change: Change) {
+        let Some(index) = self.by_job.get(job).copied() else { return };
+        let Some(run) = self.running.get_mut(&index) else { return };
+        match &mut run.sight {
+            Some(sight) => sight.take(change),
+            None => run.early.push(change),
+        }
+        self.look(index);
+    }
+
+    fn step(&mut self, index: usize, step: Step) {
+        match (step, self.running.get_mut(&index)) {
+            (Step::Started(Ok((job, start, pods))), Some(run)) => {
+                let mut sight = Sight::of(job);
+                sight.take(Change::Pod(Seen::All(pods)));
+                std::mem::take(&mut run.early).into_iter().for_each(|change| sight.take(change));
+                run.sight = Some(sight);
+                run.is_ours = start != Start::Attached;
+                self.look(index);
+            }
+            (Step::Started(Err(error)), _) => {
+                self.end(index, Status::Failed { code: 1, why: format!("{error:#}") });
+            }
+            (Step::Found(found), Some(run)) => {
+                if let Some(sight) = &mut run.sight {
+                    sight.take(Change::Job(Seen::All(found.into_iter().collect())));
+                }
+                self.look(index);
+            }
+            (Step::Ended(status), _) => self.end(index, status),
+            (Step::Found(_), None) | (Step::Started(Ok(_)), None) => {}
+        }
+    }
+
+    /// Whether a run is over, or will not get further by itself.
+    fn look(&mut self, index: usize) {
+        let Some(run) = self.running.get_mut(&index).filter(|run| !run.is_ending) else { return };
+        let Some(sight) = &run.sight else { return };
+        let cluster = self.fleet.cluster.clone();
+        let Some(job) = sight.job().cloned() else {
+            let why = "the Job was deleted by somebody else while it ran".to_owned();
+            return self.end(index, Status::Failed { code: 1, why });
+        };
+        if is_finished(&job) {
+            run.is_ending = true;
+            let seen: Vec<Pod> = sight.pods().into_iter().cloned().collect();
+            self.steps.spawn(async move {
+                let uid = job.metadata.uid.clone().unwrap_or_default();
+                // Its pods may not have been seen to be finished.
+                let pods = cluster.pods_of(&uid).await.unwrap_or(seen);
+                let outcome = outcome::outcome(&job, &pods.iter().collect::<Vec<_>>(), None);
+                let unknown = || Status::Failed { code: 1, why: "the Job says not how it ended".to_owned() };
+                (index, Step::Ended(outcome.as_ref().map_or_else(unknown, Status::of)))
+            });
+        } else if let Some(trouble) = diagnosis::diagnose(sight, Timestamp::now(), self.fleet.patience) {
+            run.is_ending = true;
+            let is_ours = run.is_ours;
+            self.steps.spawn(async move {
+                let mut why = trouble.to_string();
+                // Else it would start by itself whenever somebody mends the cause.
+                if is_ours && let Err(error) = cluster.delete(&job).await {
+                    why = format!("{why} ({error:#})");
+                }
+                (index, Step::Ended(Status::Failed { code: 1, why }))
+            });
+        }
+    }
+
+    fn end(&mut self, index: usize, status: Status) {
+        if self.running.remove(&index).is_none() {
+            return;
+        }
+        self.schedule.ended(status.result());
+        let name = &self.fleet.databases[index].name;
+        self.status.aside(|| match &status {
+            Status::Failed { .. } => ui::warning(format!("{name} {status}")),
+            _ => ui::done("Done", format!("{name} {status}")),
+        });
+        self.all[index] = status;
+    }
+
+    /// A cut is mended by itself; what is forbidden stays so, and events can be done without.
+    fn cut(&mut self, Cut { what, error }: Cut) -> anyhow::Result<()> {
+        let forbidden = matches!(&error, kube::Error::Api(status) if [401, 403].contains(&status.code));
+        let is_first = self.cut_since.is_none();
+        let since = *self.cut_since.get_or_insert_with(Instant::now);
+        let optional = forbidden && what.ends_with("events");
+        if !optional && (forbidden || since.elapsed() > OUT_OF_REACH) {
+            let error = self.fleet.cluster.explain(error, what);
+            return Err(error)
+                .context("gave up following; what runs goes on, and the same command attaches to it");
+        }
+        if is_first {
+            let said = self.fleet.cluster.explain(error, what);
+            self.status.aside(|| ui::warning(format!("{said:#}; going on")));
+        }
+        Ok(())
+    }
+}
+
+/// The Job a pod is of.
+fn owner(pod: &Pod) -> String {
+    let owners = pod.metadata.owner_references.iter().flatten();
+    owners.into_iter().find(|owner| owner.kind == "Job").map(|owner| owner.name.clone()).unwrap_or_default()
+}

@@ -1,0 +1,130 @@
+//! `cargo xtask run-migrations --on kubernetes --fleet databases.yaml`: the same run for many databases.
+
+use std::path::PathBuf;
+
+#[cfg(feature = "cloud")]
+pub(super) use with_cluster::run;
+
+/// Which databases, and how many at once.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct FleetFlags {
+    /// In a cluster: a Job for each database of this file, a list of name, host, database and secretRef. The exit code
+    /// is that of the gravest failure: 6, 70, 5, 7, 8, 2, 9, others, 1, 4, 3
+    #[arg(long, value_name = "FILE", requires = "on", conflicts_with = "detach")]
+    pub(super) fleet: Option<PathBuf>,
+    /// --fleet: the first so many go ahead, the rest only when all of them have succeeded
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "fleet")]
+    canary: usize,
+    /// --fleet: how many run at once
+    #[arg(long, value_name = "N", default_value_t = 10, requires = "fleet", value_parser = at_least_one)]
+    parallel: usize,
+    /// --fleet: with so many failures no more are started
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "fleet", value_parser = at_least_one)]
+    max_failed: usize,
+    /// --fleet: print how the databases stand as JSON
+    #[arg(long, requires = "fleet")]
+    json: bool,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "use a number from 1".to_owned())
+}
+
+#[cfg(feature = "cloud")]
+mod with_cluster {
+    use std::path::Path;
+    use std::process::ExitCode;
+
+    use anyhow::Context;
+    use serde_json::Value;
+
+    use crate::kubernetes::cluster::Cluster;
+    use crate::kubernetes::fleet::databases::{self, Database};
+    use crate::kubernetes::fleet::drive::{self, Fleet};
+    use crate::kubernetes::fleet::schedule::{Rules, Schedule};
+    use crate::kubernetes::fleet::status;
+    use crate::kubernetes::manifest::{Template, Wanted};
+    use crate::process::Signals;
+    use crate::settings::kubernetes::KubernetesSettings;
+    use crate::tasks::run_migrations::kubernetes::{confirm, show};
+    use crate::tasks::run_migrations::{Arguments, DryRun};
+    use crate::ui;
+
+    pub(crate) async fn run(
+        arguments: &Arguments,
+        file: &Path,
+        job: &Value,
+        settings: KubernetesSettings,
+        wanted: Wanted<'_>,
+        namespace: Option<String>,
+    ) -> anyhow::Result<ExitCode> {
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let databases = databases::parse(&text, &file.display().to_string())?;
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        if arguments.dry_run == Some(DryRun::Client) {
+            let namespace = namespace.as_deref().unwrap_or("default");
+            let template = Template { job, namespace, wanted, fleet: &name };
+            return print(&template, &databases);
+        }
+        let mut signals = Signals::listen()?;
+        let cluster = Cluster::connect(settings.context.as_deref(), namespace.as_deref()).await?;
+        let template = Template { job, namespace: &cluster.namespace, wanted, fleet: &name };
+        if arguments.dry_run == Some(DryRun::Server) {
+            for database in &databases {
+                cluster.validate(&template.manifest(database)?).await?;
+            }
+            ui::note("Would run", format!("{} Jobs; the API server accepts them", databases.len()));
+            return print(&template, &databases);
+        }
+        let jobs: Vec<_> = databases
+            .iter()
+            .map(|database| Ok(template.manifest(database)?.name))
+            .collect::<anyhow::Result<_>>()?;
+        let place = format!("namespace {} of {}", cluster.namespace, cluster.name);
+        if wanted.command == "downgrade" && !arguments.yes {
+            confirm(&format!("run {} on {} databases in {place}", wanted.words.join(" "), databases.len()))?;
+        }
+        let flags = &arguments.fleet;
+        let rules = Rules { canary: flags.canary, parallel: flags.parallel, max_failed: flags.max_failed };
+        let fleet = Fleet {
+            cluster: &cluster,
+            template: &template,
+            databases: &databases,
+            jobs: &jobs,
+            patience: settings.start_timeout,
+        };
+        let end = drive::drive(fleet, Schedule::new(databases.len(), rules), &mut signals).await?;
+        let names = databases.iter().map(|database| database.name.as_str());
+        let rows: Vec<_> = names.zip(&end.all).collect();
+        if flags.json {
+            let rows: Vec<_> =
+                rows.iter().zip(&jobs).map(|((name, status), job)| (*name, *status, job.as_str())).collect();
+            ui::result(&status::report(&rows).to_string());
+        } else {
+            ui::table(&status::table(&rows));
+        }
+        if let Some(stopped) = end.schedule.stopped() {
+            ui::warning(format!("{}; mended, the same command goes on", status::explain(stopped)));
+        }
+        if let Some(signal) = end.left {
+            ui::note("Detached", "what runs goes on without us, what waits is not started");
+            ui::note("to go on", "the same command again");
+            let selector = template.selector();
+            ui::note(
+                "to stop",
+                format!("kubectl delete jobs --selector {selector} --namespace {}", cluster.namespace),
+            );
+            return Ok(ExitCode::from(u8::try_from(128 + signal.as_raw()).unwrap_or(1)));
+        }
+        Ok(ExitCode::from(status::exit_code(&end.all)))
+    }
+
+    fn print(template: &Template<'_>, databases: &[Database]) -> anyhow::Result<ExitCode> {
+        for database in databases {
+            ui::result("---");
+            show(&template.manifest(database)?)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
