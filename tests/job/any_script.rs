@@ -247,7 +247,10 @@ fn compare(database: &Database, connection: &mut PgConnection, script: &str) -> 
     match (split(script), send(database, connection, script)) {
         (Ok(statements), Ok(completed)) => {
             assert_eq!(completed, statements.len(), "{script:?}\n{statements:?}");
-            send(database, connection, "DISCARD ALL").unwrap();
+            // Of a body that lost its head, BEGIN may be left.
+            for clean_up in ["ROLLBACK", "DISCARD ALL"] {
+                send(database, connection, clean_up).unwrap();
+            }
             return true;
         }
         (Err(unterminated), Ok(_)) => panic!("{unterminated:?} is none to the server: {script:?}"),
