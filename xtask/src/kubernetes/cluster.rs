@@ -11,11 +11,20 @@ use kube::{Client, Config, Error, Resource};
 use tokio::time::{Instant, sleep};
 
 use super::manifest::Manifest;
-use super::refusal::explain;
+use super::refusal::{explain, may_pass};
 use super::sight::is_finished;
 
 /// How long a finished Job may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(120);
+
+/// Between attempts at what may pass; an API server that restarts takes some seconds.
+const PAUSES: [Duration; 5] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
 
 /// A namespace of a cluster.
 #[derive(Clone)]
@@ -90,8 +99,7 @@ impl Cluster {
         let mut start = Start::Created;
         // Another one may create or delete the Job between two of our requests.
         for _ in 0..5 {
-            let found = self.jobs().get_opt(&manifest.name).await;
-            match found.map_err(|error| self.explain(error, "get jobs"))? {
+            match self.find(&manifest.name).await? {
                 Some(job) if job.metadata.deletion_timestamp.is_some() => self.wait_until_gone(&job).await?,
                 Some(job) if is_finished(&job) => {
                     self.delete(&job).await?;
@@ -99,11 +107,11 @@ impl Cluster {
                     start = Start::Replaced;
                 }
                 Some(job) => return Ok((job, Start::Attached)),
-                None => match self.post(manifest, &PostParams::default()).await {
-                    Ok(job) => return Ok((job, start)),
-                    Err(Error::Api(status)) if status.code == 409 => {}
-                    Err(error) => return Err(self.explain(error, "create jobs")),
-                },
+                None => {
+                    if let Some(job) = self.create(manifest).await? {
+                        return Ok((job, start));
+                    }
+                }
             }
         }
         bail!(
@@ -112,11 +120,36 @@ impl Cluster {
         )
     }
 
+    /// Nothing if somebody else was faster.
+    async fn create(&self, manifest: &Manifest) -> anyhow::Result<Option<Job>> {
+        let mut attempts = 0;
+        let parameters = PostParams::default();
+        let created = patiently(|| {
+            attempts += 1;
+            self.post(manifest, &parameters)
+        });
+        match created.await {
+            Ok(job) => Ok(Some(job)),
+            // It may be the one we asked for, whose answer did not reach us.
+            Err(Error::Api(status)) if status.code == 409 && attempts > 1 => self.find(&manifest.name).await,
+            Err(Error::Api(status)) if status.code == 409 => Ok(None),
+            Err(error) => Err(self.explain(error, "create jobs")),
+        }
+    }
+
+    /// The Job of this name, if there is one.
+    pub(super) async fn find(&self, name: &str) -> anyhow::Result<Option<Job>> {
+        let jobs = self.jobs();
+        patiently(|| jobs.get_opt(name)).await.map_err(|error| self.explain(error, "get jobs"))
+    }
+
     /// With its pods; this very one, and not another of its name. One that is gone is deleted enough.
     pub(crate) async fn delete(&self, job: &Job) -> anyhow::Result<()> {
         let name = job.metadata.name.as_deref().unwrap_or_default();
         let exactly = Preconditions { uid: job.metadata.uid.clone(), resource_version: None };
-        match self.jobs().delete(name, &DeleteParams::foreground().preconditions(exactly)).await {
+        let parameters = DeleteParams::foreground().preconditions(exactly);
+        let jobs = self.jobs();
+        match patiently(|| jobs.delete(name, &parameters)).await {
             Ok(_) => Ok(()),
             Err(Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
             Err(error) => Err(self.explain(error, "delete jobs")),
@@ -127,9 +160,7 @@ impl Cluster {
         let name = job.metadata.name.as_deref().unwrap_or_default();
         let deadline = Instant::now() + GONE_WITHIN;
         while Instant::now() < deadline {
-            let found = self.jobs().get_opt(name).await;
-            let found = found.map_err(|error| self.explain(error, "get jobs"))?;
-            if found.is_none_or(|found| found.metadata.uid != job.metadata.uid) {
+            if self.find(name).await?.is_none_or(|found| found.metadata.uid != job.metadata.uid) {
                 return Ok(());
             }
             sleep(Duration::from_millis(300)).await;
@@ -143,8 +174,24 @@ impl Cluster {
 
     /// The pods as they are now, whatever the watch has delivered so far.
     pub(super) async fn pods_of(&self, uid: &str) -> Result<Vec<Pod>, Error> {
-        Ok(self.pods().list(&ListParams::default().labels(&selector(uid))).await?.items)
+        let parameters = ListParams::default().labels(&selector(uid));
+        let pods = self.pods();
+        Ok(patiently(|| pods.list(&parameters)).await?.items)
     }
+}
+
+/// Asks again, after a pause, where the answer may become another one.
+async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    for pause in PAUSES {
+        match ask().await {
+            Err(error) if may_pass(&error) => sleep(pause).await,
+            end => return end,
+        }
+    }
+    ask().await
 }
 
 /// A Job's pods are found by its UID: one of the same name may have left some behind.

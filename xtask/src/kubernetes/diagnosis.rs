@@ -106,12 +106,29 @@ fn of_pod(sight: &Sight, pod: &Pod, now: Timestamp, patience: Duration) -> Optio
             Some(trouble(format!("the container can't be configured: {said}"), missing(said)))
         }
         "CreateContainerError" | "RunContainerError" => Some(not_started(said)),
-        _ => {
-            let said = last("FailedMount", "")?;
-            let is_missing = said.contains("not found");
-            (is_missing || waited)
-                .then(|| trouble(format!("a volume can't be mounted: {said}"), missing(said)))
+        // What an init container of the overlay does takes as long as it likes.
+        "PodInitializing" => None,
+        _ => not_yet(last("FailedMount", ""), last("FailedCreatePodSandBox", ""), waited),
+    }
+}
+
+/// A container that is still being made: by what was said of its volumes and of its sandbox.
+fn not_yet(mount: Option<&str>, sandbox: Option<&str>, waited: bool) -> Option<Trouble> {
+    if let Some(said) = sandbox.filter(|said| said.contains("OOM-killed")) {
+        return Some(trouble(
+            format!("the container can't start: {said}"),
+            "raise resources.limits.memory in the overlay: the container runtime needs some of it to start",
+        ));
+    }
+    match (mount, sandbox) {
+        (Some(said), _) if waited || said.contains("not found") => {
+            Some(trouble(format!("a volume can't be mounted: {said}"), missing(said)))
         }
+        (_, said) if waited => Some(trouble(
+            format!("the container does not start: {}", said.unwrap_or("the node does not say why")),
+            "look at the pod and its node with `kubectl describe`: the container runtime or the network plugin is in the way",
+        )),
+        _ => None,
     }
 }
 

@@ -138,6 +138,19 @@ fn each_trouble_has_its_reason_and_its_next_step() {
             NEVER,
             ("timed out", "describe"),
         ),
+        (creating(), NEVER, ("the node does not say why", "describe")),
+        (
+            creating().pod_event("FailedCreatePodSandBox", "plugin type=\"calico\" failed (add): no address"),
+            NEVER,
+            ("does not start: plugin type=\"calico\" failed", "network plugin"),
+        ),
+        (
+            creating()
+                .pod_event("FailedCreatePodSandBox", "container init was OOM-killed (memory limit too low?)"),
+            ("OOM-killed", "limits.memory"),
+            ("OOM-killed", "limits.memory"),
+        ),
+        (Story::new().pod("a").on_node().state(waiting("PodInitializing", "")), NEVER, NEVER),
         (
             Story::new().pod("a").ended(terminated(137, "OOMKilled", "")),
             ("want of memory (exit code 137, limit 64Mi)", "limits.memory"),

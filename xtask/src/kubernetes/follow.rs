@@ -77,14 +77,14 @@ pub(crate) async fn follow(
         follower.look();
         let Some(job) = follower.sight.job() else {
             let last = follower.last_phase();
-            follower.drain().await;
+            follower.drain(signals).await;
             return Ok(End::Deleted(last));
         };
         if is_finished(job) {
-            return follower.finish(job.clone()).await;
+            return follower.finish(job.clone(), signals).await;
         }
         if let Some(trouble) = diagnosis::diagnose(&follower.sight, Timestamp::now(), patience) {
-            follower.drain().await;
+            follower.drain(signals).await;
             return Ok(End::Stuck(trouble));
         }
     }
@@ -219,11 +219,15 @@ impl<'a> Follower<'a> {
         self.progress.describe().or(phase).unwrap_or_default()
     }
 
-    /// Reads what is still to be read. Whether that was all.
-    async fn drain(&mut self) -> Log {
+    /// Reads what is still to be read, until that takes too long or somebody has seen enough. Whether it was all.
+    async fn drain(&mut self, signals: &mut Signals) -> Log {
         let deadline = Instant::now() + LAST_LINES;
         while self.open > 0 {
-            match timeout_at(deadline, self.said.recv()).await {
+            let said = tokio::select! {
+                said = timeout_at(deadline, self.said.recv()) => said,
+                _ = signals.next() => return Log::Torn,
+            };
+            match said {
                 Ok(Some(said)) => self.say(said),
                 Ok(None) | Err(_) => return Log::Torn,
             }
@@ -238,7 +242,7 @@ impl<'a> Follower<'a> {
     }
 
     /// The Job says that it is finished; its pods may not have been seen to be.
-    async fn finish(&mut self, job: Job) -> anyhow::Result<End> {
+    async fn finish(&mut self, job: Job, signals: &mut Signals) -> anyhow::Result<End> {
         match self.cluster.pods_of(self.sight.uid()).await {
             Ok(pods) => self.sight.take(Change::Pod(Seen::All(pods))),
             Err(error) => {
@@ -247,7 +251,7 @@ impl<'a> Follower<'a> {
             }
         }
         self.look();
-        let log = self.drain().await;
+        let log = self.drain(signals).await;
         let outcome = outcome::outcome(&job, &self.sight.pods(), self.last_line.as_deref());
         let outcome = outcome.context("the Job is finished and says not how")?;
         Ok(End::Finished { outcome: Box::new(outcome), log })

@@ -123,6 +123,9 @@ impl Template<'_> {
         };
         let secret = |key: &str| json!({"secretKeyRef": {"name": database.secret, "key": key}});
         put("POSTGRES_HOST", "value", json!(database.host));
+        if let Some(port) = database.port {
+            put("POSTGRES_PORT", "value", json!(port.to_string()));
+        }
         put("POSTGRES_DB", "value", json!(database.database));
         put("POSTGRES_USER", "valueFrom", secret("username"));
         put("POSTGRES_PASSWORD", "valueFrom", secret("password"));

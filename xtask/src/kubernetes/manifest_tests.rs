@@ -65,7 +65,8 @@ fn each_database_of_a_fleet_has_its_own_secret() {
     let of = |name: &str| {
         let text = |part: &str| format!("{part}-{name}");
         let (host, database, secret) = (text("host"), text("db"), text("secret"));
-        template.manifest(&Database { name: name.to_owned(), host, database, secret }).unwrap()
+        let port = (name == "a").then_some(6432);
+        template.manifest(&Database { name: name.to_owned(), host, database, secret, port }).unwrap()
     };
     let (a, b) = (of("a"), of("b"));
     assert_ne!(a.name, b.name);
@@ -76,10 +77,12 @@ fn each_database_of_a_fleet_has_its_own_secret() {
             {"name": "POSTGRES_USER", "valueFrom": key("username")},
             {"name": "POSTGRES_PASSWORD", "valueFrom": key("password")},
             {"name": "POSTGRES_HOST", "value": "host-a"},
+            {"name": "POSTGRES_PORT", "value": "6432"},
             {"name": "POSTGRES_DB", "value": "db-a"}
         ])
     );
     assert!(!a.job.to_string().contains("secret-b"));
+    assert!(!b.job.to_string().contains("POSTGRES_PORT"), "the overlay's stays");
     assert_eq!(template.selector(), "run-migrations/fleet=databases");
     for metadata in [&b.job["metadata"], &b.job["spec"]["template"]["metadata"]] {
         assert_eq!(metadata["labels"]["run-migrations/fleet"], "databases");

@@ -34,6 +34,16 @@ pub(super) fn explain(error: Error, what: &str, namespace: &str) -> anyhow::Erro
     }
 }
 
+/// Whether a repetition may be answered otherwise: the server stumbles, or was not reached. That it is busy (429, 503,
+/// 504) kube itself has waited out for minutes by then.
+pub(super) fn may_pass(error: &Error) -> bool {
+    match error {
+        Error::Api(status) => status.code >= 500 && ![503, 504].contains(&status.code),
+        Error::HyperError(_) | Error::Service(_) => true,
+        _ => false,
+    }
+}
+
 /// Whether a repetition would be answered the same.
 pub(super) fn is_final(error: &Error) -> bool {
     matches!(error, Error::Api(status) if [401, 403, 404].contains(&status.code))
@@ -43,6 +53,17 @@ pub(super) fn is_final(error: &Error) -> bool {
 mod tests {
     use super::*;
     use kube::core::Status;
+
+    #[test]
+    fn what_may_pass_is_no_refusal() {
+        for (code, expected) in
+            [(401, false), (403, false), (404, false), (422, false), (429, false), (500, true), (503, false)]
+        {
+            let status = Status { code, ..Status::default() };
+            assert_eq!(may_pass(&Error::Api(Box::new(status))), expected, "{code}");
+        }
+        assert!(may_pass(&Error::Service("connection refused".into())));
+    }
 
     #[test]
     fn each_refusal_says_what_to_do() {

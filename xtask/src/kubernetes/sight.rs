@@ -54,10 +54,12 @@ impl Sight {
             Change::Job(Seen::Gone(job)) if self.is_ours(&job) => self.job = None,
             Change::Job(_) => {}
             Change::Pod(Seen::All(pods)) => {
-                self.pods.clear();
+                self.pods.retain(|_, pod| has_ended(pod));
                 pods.into_iter().for_each(|pod| self.take_pod(pod));
             }
             Change::Pod(Seen::One(pod)) => self.take_pod(*pod),
+            // What its job left as verdict stays true. Past its deadline a Job deletes its pods before it is finished.
+            Change::Pod(Seen::Gone(pod)) if has_ended(&pod) => self.take_pod(*pod),
             Change::Pod(Seen::Gone(pod)) => {
                 self.pods.remove(&uid(&pod));
             }

@@ -3,6 +3,7 @@
 mod certificates;
 pub(crate) mod emulator;
 mod failures;
+mod kubernetes;
 mod needs;
 pub(crate) mod server;
 mod suite;
@@ -16,6 +17,7 @@ use crate::process::Signals;
 use crate::project::Project;
 use crate::{cargo, github, ui};
 use emulator::Emulator;
+use kubernetes::{KubernetesFlags, Stage};
 use needs::{Needs, Scope};
 use server::TestServer;
 use suite::{End, Tally};
@@ -32,10 +34,17 @@ Examples:
   cargo xtask test --all --install    everything, on a machine that may lack some of it (Debian, Ubuntu)
   cargo xtask test --faults           the fault campaign: some minutes, a table at the end
   cargo xtask test --faults --long --only kill:run    kill it at every message of one kind of run
+  cargo xtask test --kubernetes       end to end, in the cluster of the kubeconfig
+  cargo xtask test --kubernetes --image registry.example/run-migrations@sha256:… eviction
 
 Environment: CARGO_TARGET_DIR, RUST_BACKTRACE and RUST_TEST_THREADS as cargo and the tests read them; with --all
-DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_TLS_VERIFY and XDG_RUNTIME_DIR as the docker CLI does. The tests get
-TEST_POSTGRES_HOST, _PORT, _USER, _PASSWORD, _SOCKET_DIR, _CA and _BIN, TEST_ECR, TEST_ECR_PYTHON, TEST_AWS_BIN and TEST_ACT_BIN from here.")]
+DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_TLS_VERIFY and XDG_RUNTIME_DIR as the docker CLI does; with \
+--kubernetes KUBECONFIG as kubectl does, and the PostgreSQL that pods and this machine reach: POSTGRES_HOST, POSTGRES_PORT \
+(5432), POSTGRES_DB (postgres), POSTGRES_USER (a role with CREATEDB), POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE. Without \
+POSTGRES_HOST one is started for kind, and for --host-network.
+
+The tests get TEST_POSTGRES_HOST, _PORT, _USER, _PASSWORD, _SOCKET_DIR, _CA, _BIN and _DB, TEST_CLUSTER_ID, _IMAGE, \
+_HOST_NETWORK, _POSTGRES_HOST and _POSTGRES_PORT, TEST_ECR, TEST_ECR_PYTHON, TEST_AWS_BIN and TEST_ACT_BIN from here.")]
 pub(crate) struct Arguments {
     /// Also run the tests that need a Docker daemon
     #[arg(long)]
@@ -55,17 +64,26 @@ pub(crate) struct Arguments {
     /// --faults: only a part, as KIND[:SCENARIO[:MOMENT[:SERVER]]]
     #[arg(long, value_name = "PART", default_value = "", hide_default_value = true, requires = "faults")]
     only: faults::Only,
+    #[command(flatten)]
+    kubernetes: KubernetesFlags,
     /// Only tests with one of these words in their name
     #[arg(value_name = "FILTER")]
     filters: Vec<String>,
 }
 
 pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Result<ExitCode> {
-    let scope = if arguments.all { Scope::All } else { Scope::Usual };
+    let scope = match &arguments.kubernetes {
+        KubernetesFlags { kubernetes: true, image, .. } => Scope::Kubernetes { builds: image.is_none() },
+        _ if arguments.all => Scope::All,
+        _ => Scope::Usual,
+    };
     meet(Needs::find(scope).await, arguments.install, scope).await?;
     if arguments.faults {
         let Arguments { seed, long, only, .. } = arguments;
         return faults::run(Campaign { seed, long, only }, project).await;
+    }
+    if arguments.kubernetes.kubernetes {
+        return in_cluster(&arguments, project).await;
     }
     // From here on there is something to clean up.
     let mut signals = Signals::listen()?;
@@ -118,6 +136,31 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     if tally.ignored > 0 {
         ui::note("Left out", format!("{} tests marked #[ignore]", tally.ignored));
     }
+    conclude(&tally, all_well)
+}
+
+/// The end-to-end suite, in a namespace and a database for each test.
+async fn in_cluster(arguments: &Arguments, project: &Project) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::listen()?;
+    let stage = Stage::set(&arguments.kubernetes, project).await?;
+    let mut command = cargo::command(project);
+    command.args(["test", "--workspace", "--locked", "--features", "xtask/cloud", "--test", "cluster"]);
+    command.envs(stage.environment()).arg("--").args(&arguments.filters);
+    // They wait for the cluster, not for the processor.
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        command.env("RUST_TEST_THREADS", "6");
+    }
+    let mut tally = Tally::default();
+    let end = suite::run(command, &mut signals, &mut tally).await?;
+    drop(stage);
+    if let End::Interrupted(code) = end {
+        ui::result(&format!("interrupted; {tally} until then"));
+        return Ok(ExitCode::from(code));
+    }
+    conclude(&tally, end == End::Passed)
+}
+
+fn conclude(tally: &Tally, all_well: bool) -> anyhow::Result<ExitCode> {
     if !all_well && tally.failed == 0 {
         ui::warning("cargo failed before every test had run; it says why above");
     }
@@ -133,7 +176,7 @@ fn suites(scope: Scope, with_ecr: bool) -> Vec<Vec<&'static str>> {
         usual.extend(["--features", "xtask/cloud"]);
     }
     match scope {
-        Scope::Usual => vec![usual],
+        Scope::Usual | Scope::Kubernetes { .. } => vec![usual],
         Scope::All => {
             let docker = [usual.as_slice(), &["--test", "docker", "--test", "ecr_docker"]].concat();
             vec![usual, docker]
@@ -154,11 +197,5 @@ async fn meet(needs: Needs, install: bool, scope: Scope) -> anyhow::Result<()> {
         }
         bail!("the tests can't run, even after installing what was missing: {left}");
     }
-    bail!(
-        "the tests can't run: {needs}; `cargo xtask test --install` does that{}",
-        match scope {
-            Scope::All => " (with --all)",
-            Scope::Usual => "",
-        }
-    )
+    bail!("the tests can't run: {needs}; `cargo xtask test{} --install` does what it can", scope.flag())
 }

@@ -126,7 +126,10 @@ fn the_deadline_is_named() {
     let api = Api::start(vec![], |api, job| {
         let pod = api.pod(job, "a");
         api.running(&pod);
+        api.wait_for("GET ?/log?follow=true");
         api.end(&pod, 143, "Error", &failed(143, "terminated"));
+        // Its pods are deleted before it says so.
+        api.remove("pods", &pod);
         api.condition(job, "Failed", "DeadlineExceeded", "Job was active longer than specified deadline");
     });
     run(&api, "").exited(143).said(&["activeDeadlineSeconds"]);

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::api::Api;
-use crate::support::program::{command, failed, run, verdict, wait};
+use crate::support::api::{Api, Fault, Rule};
+use crate::support::outcome::{interrupt, wait};
+use crate::support::program::{command, failed, run, verdict};
 
 fn file(api: &Api, count: usize) -> PathBuf {
     let mut text = String::new();
@@ -28,7 +29,11 @@ fn database(api: &Api, job: &str) -> usize {
 
 /// Those that are named fail; every Job takes a moment.
 fn cluster(failing: &'static [usize]) -> Api {
-    Api::start(vec![], move |api, job| {
+    disturbed(vec![], failing)
+}
+
+fn disturbed(rules: Vec<Rule>, failing: &'static [usize]) -> Api {
+    Api::start(rules, move |api, job| {
         let pod = api.pod(job, "a");
         api.running(&pod);
         std::thread::sleep(Duration::from_millis(20));
@@ -122,9 +127,71 @@ fn ctrl_c_leaves_what_runs() {
     while api.job_names().len() < 2 {
         std::thread::sleep(Duration::from_millis(20));
     }
-    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
+    interrupt(&child);
     let out = wait(child).exited(130).said(&["Detached", "--selector run-migrations/fleet=fleet-"]);
     assert_eq!((out.stdout.matches("running").count(), out.stdout.matches("waiting").count()), (2, 2));
     assert_eq!((api.job_names().len(), api.count("DELETE ")), (2, 0));
+}
+
+#[test]
+fn watches_that_are_cut_lose_no_database() {
+    for fault in [Fault::CutAfter(0), Fault::CutAfter(3), Fault::BreakAfter(5)] {
+        for on in ["GET ?/jobs?watch=true", "GET ?/pods?watch=true"] {
+            let api = disturbed(vec![Rule { on, times: 3, fault: fault.clone() }], &[4]);
+            let words = format!("--fleet {} --parallel 4 --max-failed 2", file(&api, 12).display());
+            let out = run(&api, &words).exited(5);
+            assert_eq!(out.stdout.matches("at 2 (head)").count(), 11, "{on} {fault:?}: {}", out.stdout);
+            assert_eq!(api.count("POST "), 12);
+        }
+    }
+}
+
+#[test]
+fn an_api_server_that_stumbles_fails_no_database() {
+    let stumble = |code| Fault::Refuse { code, message: "etcdserver: leader changed" };
+    let rules = vec![
+        Rule { on: "POST ", times: 2, fault: stumble(500) },
+        Rule { on: "GET ?/jobs/", times: 2, fault: stumble(429) },
+        Rule { on: "GET ?/pods?labelSelector=batch", times: 1, fault: stumble(500) },
+    ];
+    let api = disturbed(rules, &[]);
+    let out = run(&api, &format!("--fleet {} --parallel 2", file(&api, 4).display())).exited(0);
+    assert_eq!(out.stdout.matches("at 2 (head)").count(), 4, "{}", out.stdout);
+}
+
+#[test]
+fn what_will_not_pass_fails_its_database_alone() {
+    let message = "jobs.batch \"x\" is forbidden: exceeded quota: q";
+    let rules = vec![Rule { on: "POST ", times: 1, fault: Fault::Refuse { code: 403, message } }];
+    let api = disturbed(rules, &[]);
+    let words = format!("--fleet {} --parallel 1 --max-failed 2", file(&api, 3).display());
+    let out = run(&api, &words).exited(1);
+    assert!(out.stdout.starts_with("db-0  failed (1): cannot create jobs: "), "{}", out.stdout);
+    assert_eq!(out.stdout.matches("at 2 (head)").count(), 2, "{}", out.stdout);
+}
+
+#[test]
+fn what_is_under_way_is_attached_to() {
+    let api = Api::start(vec![], |api, job| {
+        let pod = api.pod(job, "a");
+        api.running(&pod);
+        // Until the second command has found it.
+        let look = format!("/jobs/{job}?");
+        api.wait(|state| {
+            let looks = state.requests.iter().filter(|request| request.contains(&look));
+            (looks.count() > 1).then_some(())
+        });
+        api.end(&pod, 0, "Completed", &verdict());
+        api.condition(job, "Complete", "CompletionsReached", "");
+    });
+    let words = format!("--fleet {} --parallel 2", file(&api, 2).display());
+    let child = command(&api, &words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while api.job_names().len() < 2 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    interrupt(&child);
+    wait(child).exited(130);
+    let out = run(&api, &words).exited(0);
+    assert_eq!(out.stdout.matches("at 2 (head)").count(), 2, "{}", out.stdout);
+    assert_eq!((api.count("POST "), api.count("DELETE ")), (2, 0));
 }

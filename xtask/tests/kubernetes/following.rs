@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::api::Api;
-use crate::support::program::{DIGEST, REPORT, command, run, verdict, wait, whole_report};
+use crate::support::api::{Api, Fault, Rule};
+use crate::support::outcome::{interrupt, wait};
+use crate::support::program::{DIGEST, REPORT, TABLE, command, run, verdict, whole_report};
 
 fn soon() {
     sleep(Duration::from_millis(30));
@@ -93,13 +94,36 @@ fn ctrl_c_detaches_and_says_how_to_come_back() {
     let child = command(&api, "").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     api.wait_for("GET ?/log?follow=true");
     sleep(Duration::from_millis(300));
-    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
+    interrupt(&child);
     let out =
         wait(child).exited(130).said(&["Detached the Job goes on without us", "the same command again"]);
     assert_eq!(out.stdout, format!("{}\n", REPORT[0]));
     assert!(out.stderr.contains(&format!("kubectl delete job {} --namespace site", api.job_names()[0])));
     assert_eq!(api.count("DELETE "), 0);
+}
+
+/// A node that is gone may hold the last lines back; nobody has to wait for them.
+#[test]
+fn ctrl_c_ends_the_wait_for_the_last_lines() {
+    let rules = vec![Rule { on: "GET ?/log?", times: 99, fault: Fault::HangAfter(1) }];
+    let api = Api::start(rules, succeed);
+    let child = command(&api, "").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Its pods are listed once more when the Job is finished.
+    api.wait_for("GET ?/pods?&labelSelector=");
+    sleep(Duration::from_millis(300));
+    let start = std::time::Instant::now();
+    interrupt(&child);
+    let out = wait(child).exited(0);
+    assert!(start.elapsed() < Duration::from_secs(15), "it waited on: {}", out.stderr);
+    assert!(out.stdout.ends_with(TABLE), "the verdict tells what the log did not: {}", out.stdout);
+}
+
+#[test]
+fn an_answer_that_is_lost_is_no_second_run() {
+    let rules = vec![Rule { on: "POST ", times: 1, fault: Fault::Lose }];
+    let api = Api::start(rules, succeed);
+    run(&api, "").exited(0).printed(&whole_report()).said(&["Started migrate-upgrade-"]);
+    assert_eq!(api.job_names().len(), 1);
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub(crate) struct Database {
     pub(crate) host: String,
     pub(crate) database: String,
     pub(crate) secret: String,
+    /// That of the manifests, where it has none.
+    pub(crate) port: Option<u16>,
 }
 
 /// How many mistakes are told; a file of another kind has one in every line.
@@ -73,7 +75,10 @@ impl<'de> Visitor<'de> for Databases<'_> {
     type Value = Vec<Database>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a list of databases, each with name, host, database and secretRef")
+        write!(
+            f,
+            "a list of databases, each with name, host, database and secretRef, and a port where it differs"
+        )
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
@@ -95,7 +100,10 @@ struct Entry<'a> {
     names: &'a Cell<BTreeSet<String>>,
 }
 
-const KEYS: [&str; 4] = ["name", "host", "database", "secretRef"];
+const KEYS: [&str; 5] = ["name", "host", "database", "secretRef", "port"];
+
+/// So many of them have to be there.
+const REQUIRED: usize = 4;
 
 impl<'de> DeserializeSeed<'de> for Entry<'_> {
     type Value = Database;
@@ -113,7 +121,7 @@ impl<'de> Visitor<'de> for Entry<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Database, A::Error> {
-        let mut found: [Option<String>; 4] = Default::default();
+        let mut found: [Option<String>; KEYS.len()] = Default::default();
         while let Some(key) = map.next_key_seed(Key { reading: self.reading, found: &found })? {
             let Some(index) = key else {
                 map.next_value::<IgnoredAny>()?;
@@ -122,20 +130,26 @@ impl<'de> Visitor<'de> for Entry<'_> {
             let text = map.next_value_seed(Text { reading: self.reading, index, names: self.names })?;
             found[index] = Some(text);
         }
-        let missing: Vec<_> =
-            KEYS.iter().zip(&found).filter(|(_, value)| value.is_none()).map(|(key, _)| *key).collect();
+        let missing: Vec<_> = KEYS
+            .iter()
+            .zip(&found)
+            .take(REQUIRED)
+            .filter(|(_, value)| value.is_none())
+            .map(|(key, _)| *key)
+            .collect();
         if !missing.is_empty() {
             self.reading.mistake(format!("missing {}", missing.join(", ")))?;
         }
-        let [name, host, database, secret] = found.map(Option::unwrap_or_default);
-        Ok(Database { name, host, database, secret })
+        let port = found[REQUIRED].as_deref().and_then(|port| port.parse().ok());
+        let [name, host, database, secret, _] = found.map(Option::unwrap_or_default);
+        Ok(Database { name, host, database, secret, port })
     }
 }
 
 /// The place of a key among `KEYS`; nothing for one that is passed over.
 struct Key<'a> {
     reading: &'a Reading,
-    found: &'a [Option<String>; 4],
+    found: &'a [Option<String>; KEYS.len()],
 }
 
 impl<'de> DeserializeSeed<'de> for Key<'_> {
@@ -194,6 +208,8 @@ impl Text<'_> {
             "secretRef" if text.len() > 253 || !is_name(text, "-.") => {
                 return Err(format!("secretRef {text:?} is no name a Secret can have"));
             }
+            "port" if text.parse::<u16>().is_ok_and(|port| port > 0) => {}
+            "port" => return Err(format!("port {text:?} is none; use a number from 1 to 65535")),
             "host" if text.contains(char::is_whitespace) => return Err(format!("host {text:?} is none")),
             _ => {}
         }
@@ -201,6 +217,11 @@ impl Text<'_> {
         let is_new = key != "name" || names.insert(text.to_owned());
         self.names.set(names);
         if is_new { Ok(()) } else { Err(format!("the name {text} is there twice")) }
+    }
+
+    /// Only a port is one.
+    fn number<E: Error>(self, text: &str) -> Result<String, E> {
+        if KEYS[self.index] == "port" { self.visit_str(text) } else { self.no_text() }
     }
 
     fn no_text<E: Error>(&self) -> Result<String, E> {
@@ -237,12 +258,12 @@ impl<'de> Visitor<'de> for Text<'_> {
         self.no_text()
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<String, E> {
-        self.no_text()
+    fn visit_i64<E: Error>(self, number: i64) -> Result<String, E> {
+        self.number(&number.to_string())
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<String, E> {
-        self.no_text()
+    fn visit_u64<E: Error>(self, number: u64) -> Result<String, E> {
+        self.number(&number.to_string())
     }
 
     fn visit_f64<E: Error>(self, _: f64) -> Result<String, E> {
@@ -269,7 +290,7 @@ mod tests {
     use super::*;
 
     const GOOD: &str = "# ours\n- {name: a, host: db.internal, database: shop, secretRef: shop-a}\n- name: b.eu\n  host: 10.0.0.1\n  \
-         database: Shop 2\n  secretRef: shop-b\n";
+         database: Shop 2\n  secretRef: shop-b\n  port: 6432\n";
 
     #[test]
     fn databases_are_read() {
@@ -278,6 +299,7 @@ mod tests {
         assert_eq!(names, ["a", "b.eu"]);
         let last = &databases[1];
         assert_eq!([last.host.as_str(), &last.database, &last.secret], ["10.0.0.1", "Shop 2", "shop-b"]);
+        assert_eq!((databases[0].port, last.port), (None, Some(6432)));
     }
 
     #[test]
@@ -287,7 +309,7 @@ mod tests {
                 "- name: a\n  hots: x\n  database: 5\n  secretRef: {name: s}\n- name: A\n  host: h\n  database: d\n  \
                  secretRef: s\n- {name: b, host: h, database: d, secretRef: s}\n- {name: b, host: '', database: d, secretRef: S}\n",
                 &[
-                    "unknown key `hots`, expected one of name, host, database, secretRef at line 2 column 3",
+                    "unknown key `hots`, expected one of name, host, database, secretRef, port at line 2 column 3",
                     "database is no text; put it in quotes if it looks like something else at line 3 column 13",
                     "secretRef is no text; put it in quotes if it looks like something else at line 4 column 14",
                     "missing host at line 1 column 3",
@@ -296,6 +318,13 @@ mod tests {
                     "host is empty at line 10 column 19",
                     "secretRef \"S\" is no name a Secret can have at line 10 column 47",
                 ][..],
+            ),
+            (
+                "- {name: a, host: h, database: d, secretRef: s, port: 0}\n- {name: b, host: h, database: d, secretRef: s, port: -1}\n",
+                &[
+                    "port \"0\" is none; use a number from 1 to 65535 at line 1 column 54",
+                    "port \"-1\" is none",
+                ],
             ),
             ("[]", &["there is no database in it"]),
             ("- {name: a\n", &["did not find expected"]),

@@ -49,7 +49,7 @@ pub(crate) struct End {
 enum Step {
     Started(anyhow::Result<(Job, Start, Vec<Pod>)>),
     /// A Job that a list left out, which may be older than the Job.
-    Found(Option<Job>),
+    Found(anyhow::Result<Option<Job>>),
     Ended(Status),
 }
 
@@ -160,9 +160,7 @@ impl Driver<'_> {
                     if run.sight.as_ref().is_some_and(|sight| !listed.contains(&sight.uid())) {
                         let (index, cluster) = (*index, self.fleet.cluster.clone());
                         let name = self.fleet.jobs[index].clone();
-                        self.steps.spawn(async move {
-                            (index, Step::Found(cluster.jobs().get_opt(&name).await.ok().flatten()))
-                        });
+                        self.steps.spawn(async move { (index, Step::Found(cluster.find(&name).await)) });
                     }
                 }
                 jobs.into_iter().for_each(|job| self.take(Change::Job(Seen::One(Box::new(job)))));
@@ -219,7 +217,10 @@ impl Driver<'_> {
             (Step::Started(Err(error)), _) => {
                 self.end(index, Status::Failed { code: 1, why: format!("{error:#}") });
             }
-            (Step::Found(found), Some(run)) => {
+            (Step::Found(Err(error)), Some(_)) => {
+                self.end(index, Status::Failed { code: 1, why: format!("{error:#}") });
+            }
+            (Step::Found(Ok(found)), Some(run)) => {
                 if let Some(sight) = &mut run.sight {
                     sight.take(Change::Job(Seen::All(found.into_iter().collect())));
                 }
@@ -241,12 +242,13 @@ impl Driver<'_> {
         };
         if is_finished(&job) {
             run.is_ending = true;
-            let seen: Vec<Pod> = sight.pods().into_iter().cloned().collect();
+            let mut sight = sight.clone();
             self.steps.spawn(async move {
-                let uid = job.metadata.uid.clone().unwrap_or_default();
                 // Its pods may not have been seen to be finished.
-                let pods = cluster.pods_of(&uid).await.unwrap_or(seen);
-                let outcome = outcome::outcome(&job, &pods.iter().collect::<Vec<_>>(), None);
+                if let Ok(pods) = cluster.pods_of(sight.uid()).await {
+                    sight.take(Change::Pod(Seen::All(pods)));
+                }
+                let outcome = outcome::outcome(&job, &sight.pods(), None);
                 let unknown = || Status::Failed { code: 1, why: "the Job says not how it ended".to_owned() };
                 (index, Step::Ended(outcome.as_ref().map_or_else(unknown, Status::of)))
             });

@@ -8,7 +8,8 @@ pub(super) use with_cluster::run;
 /// Which databases, and how many at once.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct FleetFlags {
-    /// In a cluster: a Job for each database of this file, a list of name, host, database and secretRef. The exit code
+    /// In a cluster: a Job for each database of this file, a list of name, host, database, secretRef and, where
+    /// it differs, port. The exit code
     /// is that of the gravest failure: 6, 70, 5, 7, 8, 2, 9, others, 1, 4, 3
     #[arg(long, value_name = "FILE", requires = "on", conflicts_with = "detach")]
     pub(super) fleet: Option<PathBuf>,

@@ -9,13 +9,37 @@ use anyhow::{Context, bail};
 use crate::docker::Docker;
 use crate::postgres::account::Account;
 use crate::postgres::binaries::Binaries;
-use crate::{process, ui};
+use crate::{kubectl, process, ui};
 
 /// Which tests are to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     Usual,
     All,
+    /// In a cluster, with an image that is built here, or with one that is there.
+    Kubernetes {
+        builds: bool,
+    },
+}
+
+impl Scope {
+    fn wants_docker(self) -> bool {
+        matches!(self, Self::All | Self::Kubernetes { builds: true })
+    }
+
+    /// The lint of the manifests does, too.
+    fn wants_kubectl(self) -> bool {
+        matches!(self, Self::All | Self::Kubernetes { .. })
+    }
+
+    /// What is typed for it.
+    pub(super) fn flag(self) -> &'static str {
+        match self {
+            Self::Usual => "",
+            Self::All => " --all",
+            Self::Kubernetes { .. } => " --kubernetes",
+        }
+    }
 }
 
 /// What is missing.
@@ -32,14 +56,18 @@ enum Missing {
     DockerCli,
     /// The daemon does not answer, for the reason given.
     DockerDaemon(String),
+    /// Debian 12 and Ubuntu have none that is new enough.
+    Kubectl,
 }
 
 impl Missing {
-    fn package(&self) -> &'static str {
+    /// The package that has it, if there is one.
+    fn package(&self) -> Option<&'static str> {
         match self {
-            Self::Postgres => "postgresql",
-            Self::Openssl => "openssl",
-            Self::DockerCli | Self::DockerDaemon(_) => "docker.io",
+            Self::Postgres => Some("postgresql"),
+            Self::Openssl => Some("openssl"),
+            Self::DockerCli | Self::DockerDaemon(_) => Some("docker.io"),
+            Self::Kubectl => None,
         }
     }
 }
@@ -53,6 +81,7 @@ impl fmt::Display for Missing {
             Self::Openssl => write!(f, "openssl is not on PATH"),
             Self::DockerCli => write!(f, "docker is not on PATH"),
             Self::DockerDaemon(why) => write!(f, "no Docker daemon answers ({why})"),
+            Self::Kubectl => write!(f, "{}", kubectl::MISSING),
         }
     }
 }
@@ -61,7 +90,8 @@ impl fmt::Display for Needs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what: Vec<_> = self.missing.iter().map(ToString::to_string).collect();
         let commands: Vec<_> = self.commands().iter().map(|words| format!("`{}`", words.join(" "))).collect();
-        write!(f, "{}; install it with {}", what.join(", "), commands.join(" and "))
+        write!(f, "{}", what.join(", "))?;
+        if commands.is_empty() { Ok(()) } else { write!(f, "; install it with {}", commands.join(" and ")) }
     }
 }
 
@@ -74,13 +104,16 @@ impl Needs {
         if process::find("openssl").is_none() {
             missing.push(Missing::Openssl);
         }
-        if scope == Scope::All {
+        if scope.wants_docker() {
             if process::find("docker").is_none() {
                 missing.push(Missing::DockerCli);
             }
             if let Err(error) = Docker::connect().await {
                 missing.push(Missing::DockerDaemon(format!("{error:#}")));
             }
+        }
+        if scope.wants_kubectl() && process::find("kubectl").is_none() {
+            missing.push(Missing::Kubectl);
         }
         Self { missing }
     }
@@ -94,7 +127,8 @@ impl Needs {
         let is_absent = |missing: &&Missing| {
             !matches!(missing, Missing::DockerDaemon(_)) || self.missing.contains(&Missing::DockerCli)
         };
-        let mut packages: Vec<_> = self.missing.iter().filter(is_absent).map(Missing::package).collect();
+        let mut packages: Vec<_> =
+            self.missing.iter().filter(is_absent).filter_map(Missing::package).collect();
         packages.dedup();
         let mut commands = Vec::new();
         if !packages.is_empty() {
@@ -170,6 +204,7 @@ mod tests {
                 "apt-get update; apt-get install --yes postgresql docker.io; service docker start",
             ),
             (vec![daemon()], "service docker start"),
+            (vec![Missing::Kubectl], ""),
         ] {
             let needs = Needs { missing };
             let lines: Vec<_> = needs.commands().iter().map(|words| words.join(" ")).collect();

@@ -1,6 +1,7 @@
 //! The PostgreSQL of one test run or measurement: TLS and SCRAM over TCP and a Unix socket, gone at the end.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ use crate::postgres::binaries::Binaries;
 use crate::postgres::cluster::{Cluster, Stop, Throwaway};
 use crate::postgres::{Address, wheel};
 use crate::project::Project;
-use crate::ui;
+use crate::{process, ui};
 
 /// Few lock slots, so that tests can use them up.
 pub(crate) const FOR_TESTS: &[(&str, &str)] =
@@ -29,7 +30,17 @@ pub(crate) struct TestServer {
 }
 
 impl TestServer {
+    /// Listens on 127.0.0.1.
     pub(crate) fn start(project: &Project, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::start_on(Ipv4Addr::LOCALHOST, project, settings)
+    }
+
+    /// Listens on an address of this machine that pods reach, too.
+    pub(crate) fn start_for_pods(project: &Project, host: Ipv4Addr) -> anyhow::Result<Self> {
+        Self::start_on(host, project, FOR_TESTS)
+    }
+
+    fn start_on(host: Ipv4Addr, project: &Project, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let account = Account::choose();
         let parent = parent(project, account)?;
         sweep(&parent, account);
@@ -40,8 +51,13 @@ impl TestServer {
         account.own(&certificates.key)?;
         let sockets = sockets(&directory.path)?;
         account.own(&sockets.path)?;
+        let hosts = directory.path.join("pg_hba.conf");
+        fs::write(&hosts, "local all all scram-sha-256\nhost all all all scram-sha-256\n")
+            .with_context(|| format!("cannot write {}", hosts.display()))?;
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let own = [
+            ("listen_addresses", format!("127.0.0.1,{host}")),
+            ("hba_file", text(&hosts)),
             ("ssl", "on".to_owned()),
             ("ssl_cert_file", text(&certificates.server)),
             ("ssl_key_file", text(&certificates.key)),
@@ -171,6 +187,13 @@ pub(crate) fn clients(binaries: &Binaries) -> anyhow::Result<PathBuf> {
         .context(
             "psql and pg_dump are missing; install them (Debian, Ubuntu: apt-get install postgresql-client)",
         )
+}
+
+/// The directory of psql: with a server of the machine, else on PATH.
+pub(super) fn psql() -> Option<PathBuf> {
+    let server = Binaries::of_the_machine(Account::choose()).into_iter().next();
+    let beside = server.and_then(|server| clients(&server).ok());
+    beside.or_else(|| Some(process::find("psql")?.parent()?.to_owned()))
 }
 
 /// The newest of the machine, else the wheel's.

@@ -3,25 +3,28 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// Time as the API server writes it; each call is a second later than the one before.
+/// Time as the API server writes it, so many seconds after the test began.
 fn time(second: u64) -> String {
-    format!("2026-11-23T{:02}:{:02}:{:02}Z", 12 + second / 3600, second / 60 % 60, second % 60)
+    static START: LazyLock<Timestamp> = LazyLock::new(Timestamp::now);
+    let seconds = START.as_second() + i64::try_from(second).unwrap();
+    Timestamp::from_second(seconds).unwrap().to_string()
 }
 
 #[derive(Default)]
-pub(super) struct State {
+pub(crate) struct State {
     /// By resource and name.
     pub(super) objects: BTreeMap<(&'static str, String), Value>,
     /// All that ever happened, for watches.
     pub(super) history: Vec<(&'static str, &'static str, Value)>,
     pub(super) logs: BTreeMap<String, (Vec<String>, bool)>,
-    pub(super) requests: Vec<String>,
+    pub(crate) requests: Vec<String>,
     pub(super) rules: Vec<Rule>,
     uids: usize,
 }
@@ -45,6 +48,10 @@ pub(crate) enum Fault {
     CutAfter(usize),
     /// As `CutAfter`, without the end that HTTP prescribes.
     BreakAfter(usize),
+    /// What was asked is done, and the answer lost.
+    Lose,
+    /// So many lines or events, and then nothing, without an end.
+    HangAfter(usize),
 }
 
 #[derive(Clone)]
@@ -244,7 +251,7 @@ impl Api {
         });
     }
 
-    pub(super) fn wait<T>(&self, ready: impl Fn(&State) -> Option<T>) -> T {
+    pub(crate) fn wait<T>(&self, ready: impl Fn(&State) -> Option<T>) -> T {
         let mut state = self.state.0.lock().unwrap();
         loop {
             if let Some(found) = ready(&state) {

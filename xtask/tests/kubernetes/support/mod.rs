@@ -2,5 +2,6 @@
 
 pub(crate) mod api;
 pub(crate) mod http;
+pub(crate) mod outcome;
 pub(crate) mod program;
 mod serve;

@@ -1,22 +1,14 @@
 //! The real program, with a kubeconfig of its own and nothing of the machine's.
 
-use std::io::Read;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use super::api::Api;
+use super::outcome::{Run, wait};
 
 pub(crate) const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-
-/// What a program printed and how it ended.
-#[derive(Debug)]
-pub(crate) struct Run {
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-    pub(crate) code: Option<i32>,
-}
 
 /// `cargo xtask run-migrations --on kubernetes` with these words behind it.
 pub(crate) fn command(api: &Api, words: &str) -> Command {
@@ -58,41 +50,6 @@ fn kubeconfig(port: u16) -> PathBuf {
 
 pub(crate) fn run(api: &Api, words: &str) -> Run {
     wait(command(api, words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
-}
-
-pub(crate) fn wait(mut child: Child) -> Run {
-    let mut stderr = child.stderr.take().unwrap();
-    let reader = std::thread::spawn(move || {
-        let mut text = String::new();
-        stderr.read_to_string(&mut text).unwrap();
-        text
-    });
-    let mut stdout = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
-    let code = child.wait().unwrap().code();
-    Run { stdout, stderr: reader.join().unwrap(), code }
-}
-
-impl Run {
-    #[track_caller]
-    pub(crate) fn exited(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    #[track_caller]
-    pub(crate) fn said(self, said: &[&str]) -> Self {
-        for said in said {
-            assert!(self.stderr.contains(said), "{said:?} is not in:\n{}", self.stderr);
-        }
-        self
-    }
-
-    #[track_caller]
-    pub(crate) fn printed(self, stdout: &str) -> Self {
-        assert_eq!(self.stdout, stdout, "stderr:\n{}", self.stderr);
-        self
-    }
 }
 
 /// The job's report, as a log has it.

@@ -91,10 +91,12 @@ impl Api {
                     return answer(writer, 409, &refusal(409, "already exists"));
                 }
                 self.create(&name, &request.body);
-                answer(writer, 201, &self.object("jobs", &name))?;
-                let (api, script) = (self.clone(), script.clone());
-                thread::spawn(move || script(&api, &name));
-                Ok(())
+                let (api, script, job) = (self.clone(), script.clone(), name.clone());
+                thread::spawn(move || script(&api, &job));
+                if matches!(fault, Some(Fault::Lose)) {
+                    return Err(std::io::ErrorKind::ConnectionReset.into());
+                }
+                answer(writer, 201, &self.object("jobs", &name))
             }
             ("DELETE", Some(name), _) => {
                 let object = self.object(resource, name);
@@ -175,6 +177,9 @@ impl Api {
     fn cut(&self, fault: Option<&Fault>, sent: usize, writer: &mut TcpStream) -> Option<std::io::Result<()>> {
         match fault {
             Some(Fault::CutAfter(most)) if sent >= *most => Some(finish(writer)),
+            Some(Fault::HangAfter(most)) if sent >= *most => loop {
+                thread::park();
+            },
             Some(Fault::BreakAfter(most)) if sent >= *most => {
                 // Half closed, the client would wait for more.
                 let _ = writer.shutdown(std::net::Shutdown::Both);
