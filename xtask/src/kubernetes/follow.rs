@@ -18,7 +18,7 @@ use super::line::{Line, Progress};
 use super::logs::{self, Said};
 use super::outcome::{self, Outcome};
 use super::phase::{Phase, phase};
-use super::sight::{Change, Seen, Sight, container, has_started, is_finished, uid};
+use super::sight::{Change, SETTLED_WITHIN, Seen, Sight, container, has_started, is_finished, uid};
 use super::watches::{self, Cut};
 use crate::process::Signals;
 use crate::ui::{self, Waiting};
@@ -60,6 +60,7 @@ pub(crate) async fn follow(
     let name = job.metadata.name.clone().context("the Job has no name")?;
     let mut follower = Follower::new(cluster, job, &name);
     let mut changes = Box::pin(watches::of_job(cluster, &name, follower.sight.uid()));
+    let mut finished = None;
     // What only time tells: patience that runs out.
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -81,6 +82,10 @@ pub(crate) async fn follow(
             return Ok(End::Deleted(last));
         };
         if is_finished(job) {
+            let since = *finished.get_or_insert_with(Instant::now);
+            if !follower.sight.is_settled() && since.elapsed() < SETTLED_WITHIN {
+                continue;
+            }
             return follower.finish(job.clone(), signals).await;
         }
         if let Some(trouble) = diagnosis::diagnose(&follower.sight, Timestamp::now(), patience) {

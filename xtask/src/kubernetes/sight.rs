@@ -2,12 +2,16 @@
 //! themselves and leave out what happened while they were cut.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use k8s_openapi::jiff::Timestamp;
 
 use super::manifest::CONTAINER;
+
+/// How long a pod may take to be seen to have ended after its Job was.
+pub(super) const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 
 /// One step of a watch.
 #[derive(Debug, Clone)]
@@ -99,6 +103,11 @@ impl Sight {
     /// Nothing once it was deleted.
     pub(super) fn job(&self) -> Option<&Job> {
         self.job.as_ref()
+    }
+
+    /// Whether every pod that is known has said its last. The watch of the Job may be ahead of that of its pods.
+    pub(super) fn is_settled(&self) -> bool {
+        self.pods.values().all(has_ended)
     }
 
     /// The oldest first.

@@ -181,6 +181,7 @@ fn what_is_under_way_is_attached_to() {
             let looks = state.requests.iter().filter(|request| request.contains(&look));
             (looks.count() > 1).then_some(())
         });
+        std::thread::sleep(Duration::from_millis(200));
         api.end(&pod, 0, "Completed", &verdict());
         api.condition(job, "Complete", "CompletionsReached", "");
     });

@@ -20,7 +20,7 @@ use crate::kubernetes::cluster::{Cluster, Start};
 use crate::kubernetes::diagnosis;
 use crate::kubernetes::manifest::Template;
 use crate::kubernetes::outcome;
-use crate::kubernetes::sight::{Change, Seen, Sight, is_finished};
+use crate::kubernetes::sight::{Change, SETTLED_WITHIN, Seen, Sight, is_finished};
 use crate::kubernetes::watches::{self, Cut};
 use crate::process::Signals;
 use crate::ui::{self, Waiting};
@@ -59,6 +59,8 @@ struct Run {
     early: Vec<Change>,
     sight: Option<Sight>,
     is_ours: bool,
+    /// When the Job was seen to be finished.
+    finished: Option<Instant>,
     is_ending: bool,
 }
 
@@ -129,7 +131,8 @@ pub(crate) async fn drive(
 impl Driver<'_> {
     fn start(&mut self) {
         while let Some(index) = self.schedule.next() {
-            let run = Run { early: Vec::new(), sight: None, is_ours: false, is_ending: false };
+            let run =
+                Run { early: Vec::new(), sight: None, is_ours: false, finished: None, is_ending: false };
             self.running.insert(index, run);
             self.all[index] = Status::Running;
             let cluster = self.fleet.cluster.clone();
@@ -241,6 +244,10 @@ impl Driver<'_> {
             return self.end(index, Status::Failed { code: 1, why });
         };
         if is_finished(&job) {
+            let since = *run.finished.get_or_insert_with(Instant::now);
+            if !sight.is_settled() && since.elapsed() < SETTLED_WITHIN {
+                return;
+            }
             run.is_ending = true;
             let mut sight = sight.clone();
             self.steps.spawn(async move {
