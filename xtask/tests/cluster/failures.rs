@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use crate::support::await_some;
 use crate::support::site::Site;
 
 #[test]
@@ -55,7 +54,7 @@ fn what_will_not_pass_is_given_up_with_its_reason() {
     site.create_secret("run-migrations");
     site.kubectl(&["create", "quota", "none", "--hard=pods=0"]);
     site.run("").exited(1).said(&["no pod can be made", "exceeded quota", "ResourceQuota"]);
-    assert_eq!(site.kubectl(&["get", "jobs", "--output", "name"]), "");
+    site.await_no_job();
     site.kubectl(&["delete", "quota", "none"]);
     site.run("").exited(0);
 }
@@ -88,7 +87,7 @@ fn a_pod_that_no_node_takes_is_given_up_after_a_while() {
     let nowhere = json!({"op": "add", "path": "/spec/template/spec/nodeSelector/nowhere", "value": "true"});
     let site = Site::with("nowhere", &[nowhere]);
     site.run("--start-timeout 3s").exited(1).said(&["no node takes the pod", "make room"]);
-    assert_eq!(site.kubectl(&["get", "jobs", "--output", "name"]), "");
+    site.await_no_job();
 }
 
 #[test]
@@ -105,7 +104,5 @@ fn a_program_that_gets_too_little_memory_is_given_up() {
     let memory = |of: &str, value: &str| json!({"op": "replace", "path": format!("/spec/template/spec/containers/0/resources/{of}/memory"), "value": value});
     let site = Site::with("memory", &[memory("limits", "1Mi"), memory("requests", "1Mi")]);
     site.run("").exited(1).said(&["OOM-killed", "raise resources.limits.memory"]);
-    await_some("the end of the Job", || {
-        site.kubectl(&["get", "jobs", "--output", "name"]).is_empty().then_some(())
-    });
+    site.await_no_job();
 }

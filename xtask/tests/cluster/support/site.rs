@@ -149,6 +149,14 @@ impl Site {
         values.into_iter().find(|value: &Value| value["kind"] == "Job").unwrap()
     }
 
+    /// A Job that is deleted goes after its pods.
+    #[track_caller]
+    pub(crate) fn await_no_job(&self) {
+        await_some("the end of the Job", || {
+            self.kubectl(&["get", "jobs", "--output", "name"]).is_empty().then_some(())
+        });
+    }
+
     /// Keeps the job from getting further than its run lock.
     pub(crate) fn hold_run_lock(&self) -> Held {
         // The first eight bytes of SHA-384("run-migrations").
