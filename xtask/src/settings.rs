@@ -7,6 +7,7 @@ pub(crate) mod kubernetes;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
+use crate::image::reference::Name;
 use crate::project::Project;
 
 /// What may be typed or set in the environment about the image.
@@ -42,7 +43,7 @@ struct File {
 /// What the tasks run on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
-    pub(crate) image: String,
+    pub(crate) image: Name,
     pub(crate) platform: Platform,
     pub(crate) postgres_image: String,
 }
@@ -156,13 +157,8 @@ impl Settings {
             flag.clone().filter(set).or(file.filter(set)).unwrap_or_else(|| default.to_owned())
         };
         let name = first(&image.image, file.image, "run-migrations");
-        if name.contains(['@', ' ']) || name.rsplit('/').next().is_some_and(|name| name.contains(':')) {
-            bail!(
-                "image {name:?} must be a name without tag or digest, such as run-migrations; the tag is set by --tag"
-            );
-        }
         Ok(Self {
-            image: name,
+            image: Name::parse(&name)?,
             platform: Platform::parse(&first(&image.platform, file.platform, "linux/amd64"))?,
             postgres_image: first(&postgres.postgres_image, file.postgres_image, "postgres:17"),
         })
@@ -185,7 +181,7 @@ mod tests {
         ] {
             let file = File::parse(yaml).unwrap();
             assert_eq!(
-                Settings::resolve(&flags, &PostgresFlags::default(), file).unwrap().image,
+                Settings::resolve(&flags, &PostgresFlags::default(), file).unwrap().image.to_string(),
                 image,
                 "{yaml}"
             );
@@ -206,7 +202,7 @@ mod tests {
             ),
             (
                 "image: a:latest\n",
-                "image \"a:latest\" must be a name without tag or digest, such as run-migrations; the tag is set by --tag",
+                "image \"a:latest\" must be a name without tag or digest, such as run-migrations",
             ),
         ] {
             let error = File::parse(yaml)

@@ -3,7 +3,8 @@
 use std::io::Read;
 
 use anyhow::{Context, bail};
-use bollard::models::{ContainerCreateBody, ImageInspect};
+use bollard::errors::Error;
+use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, RemoveContainerOptionsBuilder,
 };
@@ -11,45 +12,14 @@ use futures_util::StreamExt;
 
 use super::Docker;
 
-/// What an image in the local Docker consists of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Description {
-    pub(crate) id: String,
-    pub(crate) architecture: String,
-    pub(crate) size: u64,
-    pub(crate) layers: Vec<Layer>,
-}
-
-/// One layer: the digest of its uncompressed content and how much that is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Layer {
-    pub(crate) digest: String,
-    pub(crate) size: u64,
-}
-
 impl Docker {
-    pub(crate) async fn describe(&self, image: &str) -> anyhow::Result<Description> {
-        let inspected: ImageInspect =
-            self.api.inspect_image(image).await.with_context(|| format!("cannot inspect {image}"))?;
-        let history = self
-            .api
-            .image_history(image)
-            .await
-            .with_context(|| format!("cannot read the history of {image}"))?;
-        let digests = inspected.root_fs.and_then(|root| root.layers).unwrap_or_default();
-        // Steps that only change the config have no layer, and no size either.
-        let made = history.iter().rev().filter(|step| step.size > 0);
-        let layers = digests
-            .into_iter()
-            .zip(made)
-            .map(|(digest, step)| Layer { digest, size: step.size.unsigned_abs() })
-            .collect();
-        Ok(Description {
-            id: inspected.id.context("an image without an ID")?,
-            architecture: inspected.architecture.unwrap_or_default(),
-            size: inspected.size.unwrap_or_default().unsigned_abs(),
-            layers,
-        })
+    /// The ID of an image, by whatever it is called; none where there is no such image.
+    pub(crate) async fn id_of(&self, image: &str) -> anyhow::Result<Option<String>> {
+        match self.api.inspect_image(image).await {
+            Ok(image) => image.id.context("an image without an ID").map(Some),
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot inspect {image}")),
+        }
     }
 
     /// What an image is now, here or, where it is not here yet, in its registry.

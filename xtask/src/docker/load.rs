@@ -6,15 +6,14 @@ use http_body_util::Full;
 use serde_json::Value;
 
 use super::{Docker, http};
-use crate::image::archive::Archive;
 
 impl Docker {
     /// Takes the image in under the reference it was packed with, which then names no other one any more.
-    pub(crate) async fn load(&self, archive: Archive) -> anyhow::Result<()> {
+    pub(crate) async fn load(&self, archive: Vec<u8>) -> anyhow::Result<()> {
         let request = hyper::Request::post("/images/load?quiet=1")
             .header("host", "docker")
             .header("content-type", "application/x-tar")
-            .body(Full::new(Bytes::from(archive.tar)))
+            .body(Full::new(Bytes::from(archive)))
             .context("the request to load the image is not valid")?;
         let response = http::send(&self.endpoint, request).await?;
         let response = http::accepted(response).await.context("the daemon refused the image")?;
@@ -31,10 +30,12 @@ impl Docker {
     }
 }
 
-/// The stream has a status of its own: an error may come after the headers said that all is well.
+/// The stream has a status of its own: an error may come after the headers said that all is well. With containerd's
+/// store one kind of error is told as if it were a result.
 fn refusal(line: &[u8]) -> Option<String> {
     let value: Value = serde_json::from_slice(line).ok()?;
-    let error = value["errorDetail"]["message"].as_str().or(value["error"].as_str())?;
+    let told = value["stream"].as_str().filter(|text| text.starts_with("Error unpacking image "));
+    let error = value["errorDetail"]["message"].as_str().or(value["error"].as_str()).or(told)?;
     Some(error.trim().to_owned())
 }
 
@@ -46,6 +47,10 @@ mod tests {
     fn a_refusal_in_the_stream_is_seen() {
         for (line, expected) in [
             (r#"{"stream":"Loaded image: a:b\n"}"#, None),
+            (
+                r#"{"stream":"Error unpacking image a:b: apply layer error: no space left on device\n"}"#,
+                Some("Error unpacking image a:b: apply layer error: no space left on device"),
+            ),
             (r#"{"errorDetail":{"message":"invalid archive\n"},"error":"invalid"}"#, Some("invalid archive")),
             (r#"{"error":"no space left on device"}"#, Some("no space left on device")),
             ("", None),

@@ -44,6 +44,17 @@ enum Builder {
 pub(crate) struct Daemon {
     pub(crate) place: Place,
     pub(crate) version: String,
+    pub(crate) store: Store,
+}
+
+/// What keeps the images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Store {
+    /// The engine's own: it unpacks layers, packs them again for each upload, and calls an image by its config.
+    Own,
+    /// containerd's, the usual one from Engine 29 on: it keeps and uploads layers as they came, and calls an image by
+    /// its manifest.
+    Containerd,
 }
 
 /// Where containers run, seen from here.
@@ -86,6 +97,7 @@ impl Docker {
         let info = api.info().await.context("the daemon does not describe itself")?;
         let daemon = Daemon {
             place: if remote { Place::Elsewhere } else { place(&info, &host_name()) },
+            store: store(&info),
             version: info.server_version.unwrap_or_default(),
         };
         if info.os_type.as_deref() != Some("linux") {
@@ -126,6 +138,15 @@ fn place(info: &bollard::models::SystemInfo, host_name: &str) -> Place {
     }
 }
 
+/// As `docker info` shows it: `driver-type: io.containerd.snapshotter.v1`.
+fn store(info: &bollard::models::SystemInfo) -> Store {
+    let mut status = info.driver_status.iter().flatten();
+    let is_containerd = status.any(|pair| {
+        matches!(&pair[..], [key, value] if key == "driver-type" && value.starts_with("io.containerd.snapshotter"))
+    });
+    if is_containerd { Store::Containerd } else { Store::Own }
+}
+
 fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
@@ -149,6 +170,21 @@ mod tests {
             (info("other", "Debian GNU/Linux 12", &[]), Place::Elsewhere),
         ] {
             assert_eq!(place(&info, "box"), expected, "{info:?}");
+        }
+    }
+
+    #[test]
+    fn stores_are_told_apart() {
+        for (status, expected) in [
+            // Engine 20.10
+            (r#"[["Backing Filesystem", "extfs"], ["Supports d_type", "true"]]"#, Store::Own),
+            // Engine 29
+            (r#"[["driver-type", "io.containerd.snapshotter.v1"]]"#, Store::Containerd),
+            (r#"[["driver-type"], []]"#, Store::Own),
+            ("null", Store::Own),
+        ] {
+            let info = serde_json::from_str(&format!(r#"{{"DriverStatus": {status}}}"#)).unwrap();
+            assert_eq!(store(&info), expected, "{status}");
         }
     }
 }

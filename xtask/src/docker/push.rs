@@ -7,9 +7,10 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 
-use super::login::credentials::Credentials;
 use super::{Docker, http};
-use crate::image::name::{Digest, Name, Tag};
+use crate::image::name::Digest;
+use crate::image::reference::TaggedReference;
+use crate::secret::Secret;
 
 /// What one frame of the stream means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,45 +56,45 @@ pub(crate) enum Kind {
     Immutable,
     /// It may pass: the server's fault, too many requests, a cut connection.
     Passing,
-    /// It will not: forbidden, malformed, too big.
+    /// The token is one that may not do this.
+    Denied,
+    /// It will not pass: malformed, too big.
     Lasting,
 }
 
 impl Docker {
     /// Gives an image a name in a registry.
-    pub(crate) async fn tag(&self, image: &str, name: &Name, tag: &Tag) -> anyhow::Result<()> {
-        let repository = name.to_string();
+    pub(crate) async fn tag(&self, image: &str, reference: &TaggedReference) -> anyhow::Result<()> {
+        let repository = reference.name.to_string();
         let options = bollard::query_parameters::TagImageOptionsBuilder::new()
             .repo(&repository)
-            .tag(tag.as_str())
+            .tag(reference.tag.as_str())
             .build();
         self.api
             .tag_image(image, Some(options))
             .await
-            .with_context(|| format!("cannot tag the image as {}", name.tagged(tag)))
+            .with_context(|| format!("cannot tag the image as {reference}"))
     }
 
     /// Takes a name away again; the image stays if it has another.
-    pub(crate) async fn untag(&self, name: &Name, tag: &Tag) -> anyhow::Result<()> {
-        let reference = name.tagged(tag);
+    pub(crate) async fn untag(&self, reference: &TaggedReference) -> anyhow::Result<()> {
         self.api
-            .remove_image(&reference, None::<bollard::query_parameters::RemoveImageOptions>, None)
+            .remove_image(&reference.to_string(), None::<bollard::query_parameters::RemoveImageOptions>, None)
             .await
             .map(drop)
             .with_context(|| format!("cannot take the name {reference} away"))
     }
 
-    /// Pushes a tag. The outer error is the daemon's, the inner one the registry's.
+    /// Pushes a tag, with the `X-Registry-Auth` given. The outer error is the daemon's, the inner one the registry's.
     pub(crate) async fn push(
         &self,
-        name: &Name,
-        tag: &Tag,
-        credentials: &Credentials,
+        TaggedReference { name, tag }: &TaggedReference,
+        authorization: &Secret,
         mut event: impl FnMut(&Event),
     ) -> anyhow::Result<Result<Digest, Failure>> {
         // Without a tag the daemon would push all of them.
         let query = http::query(&[("tag", tag.as_str())]);
-        let mut header = hyper::header::HeaderValue::from_str(credentials.header(&name.registry).expose())
+        let mut header = hyper::header::HeaderValue::from_str(authorization.expose())
             .ok()
             .context("the credentials do not fit into a header")?;
         header.set_sensitive(true);
@@ -177,7 +178,7 @@ fn classify(said: &str) -> Kind {
         "authentication required",
         "unauthorized",
         "incorrect username or password",
-        // All that the containerd image store tells of any refusal: a new token decides.
+        // All that containerd's store tells of a refusal without the registry's own words: a new token decides.
         "403 forbidden",
     ]) {
         Kind::Authentication
@@ -192,8 +193,9 @@ fn classify(said: &str) -> Kind {
         Kind::Immutable
     } else if has(&["toomanyrequests", "too many requests", "rate exceeded", "parsing http 429"]) {
         Kind::Passing
-    } else if has(&["denied:", "not authorized to perform", "forbidden"]) {
-        Kind::Lasting
+    } else if has(&["denied:", "access to the resource is denied", "not authorized to perform", "forbidden"])
+    {
+        Kind::Denied
     } else if has(&["http status: 5", "internal server error", "bad gateway", "service unavailable"])
         || has(&["gateway time", "connection reset", "broken pipe", "connection refused", "throttl"])
         || has(&["timeout", "timed out", "unexpected eof", "use of closed network connection"])
@@ -235,6 +237,19 @@ mod tests {
             (r#"{"status":"Retrying in 5 seconds","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), Event::Retrying { layer: layer() }),
             (format!(r#"{{"status":"v1: digest: sha256:{hex} size: 735"}}"#), digest()),
             (format!(r#"{{"progressDetail":{{}},"aux":{{"Tag":"v1","Digest":"sha256:{hex}","Size":735}}}}"#), digest()),
+            // containerd's store
+            (r#"{"status":"Waiting","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), Event::Nothing),
+            (r#"{"status":"Unavailable","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), Event::Nothing),
+            // of what is no layer
+            (r#"{"status":"Already exists","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), Event::Nothing),
+            (
+                format!(r#"{{"progressDetail":{{}},"aux":{{"manifestPushedInsteadOfIndex":true,"originalIndex":{{"digest":"sha256:{hex}"}},"selectedManifest":{{"digest":"sha256:{hex}"}}}}}}"#),
+                Event::Nothing,
+            ),
+            (
+                r#"{"progressDetail":{},"aux":{"contentMissing":true,"desc":{"digest":"sha256:ab"}}}"#.to_owned(),
+                Event::Nothing,
+            ),
             // an error alone, without errorDetail, is what bollard would take for a success
             (r#"{"error":"EOF"}"#.to_owned(), Event::Error("EOF".to_owned())),
             (r#"{"errorDetail":{"message":"denied: no"},"error":"denied: no"}"#.to_owned(), Event::Error("denied: no".to_owned())),
@@ -282,13 +297,39 @@ mod tests {
             ("net/http: TLS handshake timeout", Kind::Passing),
             (
                 "denied: User: arn:aws:iam::1:user/a is not authorized to perform: ecr:InitiateLayerUpload",
-                Kind::Lasting,
+                Kind::Denied,
             ),
             ("manifest invalid: layers missing", Kind::Lasting),
+            ("denied: requested access to the resource is denied", Kind::Denied),
+            // containerd's store passes the registry's message on, without its code
+            (
+                "error from registry: Your authorization token has expired. Reauthenticate and try again.",
+                Kind::Authentication,
+            ),
+            (
+                "error from registry: User: arn:aws:iam::1:user/a is not authorized to perform: ecr:PutImage",
+                Kind::Denied,
+            ),
+            ("error from registry: requested access to the resource is denied", Kind::Denied),
+            (
+                "error from registry: The repository with name 'a' does not exist in the registry with id '1'",
+                Kind::NoRepository,
+            ),
+            (
+                "error from registry: The image tag 'v1' already exists in the 'a' repository and cannot be \
+                 overwritten because the tag is immutable.",
+                Kind::Immutable,
+            ),
+            ("error from registry: Rate exceeded", Kind::Passing),
+            (
+                "unknown: unexpected status from HEAD request to https://h/v2/a/manifests/v1: 401 Unauthorized",
+                Kind::Authentication,
+            ),
+            ("failed to do request: Put \"https://h/v2/a/blobs/uploads/1\": EOF", Kind::Ended),
             // names that sound like something else
             (
                 "denied: User: a is not authorized to perform: ecr:PutImage on resource: repository/timeout",
-                Kind::Lasting,
+                Kind::Denied,
             ),
             (
                 "name unknown: The repository with name 'immutable' does not exist in the registry with id '1'",

@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use http_body_util::BodyExt;
 
 use crate::docker::login::credentials::Credentials;
-use crate::image::name::{Digest, Name, Registry};
+use crate::image::name::{Digest, Registry, Repository};
 use crate::ui;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,6 +57,14 @@ pub(crate) struct Http {
     connector: Connector,
 }
 
+/// What came of asking for a blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Blob {
+    Content(Vec<u8>),
+    /// The credentials may not read it.
+    Refused,
+}
+
 /// What a registry says to credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -86,13 +94,13 @@ impl Http {
 
     /// The content behind a digest, which is what the digest says or an error. Registries hand out blobs from
     /// elsewhere; our credentials are for the registry alone.
-    pub(crate) async fn blob(
+    pub(super) async fn blob(
         &self,
-        name: &Name,
+        registry: &Registry,
+        repository: &Repository,
         digest: &Digest,
         credentials: &Credentials,
-    ) -> anyhow::Result<Vec<u8>> {
-        let Name { registry, repository } = name;
+    ) -> anyhow::Result<Blob> {
         let mut url = format!("{}://{registry}/v2/{repository}/blobs/{digest}", scheme(registry));
         let mut credentials = Some(credentials);
         for _ in 0..5 {
@@ -107,6 +115,9 @@ impl Http {
                 credentials = credentials.filter(|_| url.starts_with(&own));
                 continue;
             }
+            if credentials.is_some() && [401, 403].contains(&status) {
+                return Ok(Blob::Refused);
+            }
             ensure!(status == 200, "the registry answered {status} when asked for {digest}");
             let body = tokio::time::timeout(PATIENCE, response.into_body().collect()).await;
             let body =
@@ -118,7 +129,7 @@ impl Http {
                 "what the registry holds as {digest} is {}",
                 Digest::of(&bytes)
             );
-            return Ok(bytes);
+            return Ok(Blob::Content(bytes));
         }
         bail!("the registry sends us from one place to the next when asked for {digest}")
     }

@@ -57,7 +57,7 @@ impl Ecr {
             .api
             .batch_get_image()
             .registry_id(self.account.as_str())
-            .repository_name(self.name.repository.as_str())
+            .repository_name(self.repository.as_str())
             .image_ids(image)
             .set_accepted_media_types(Some(MEDIA_TYPES.map(str::to_owned).to_vec()))
             .send()
@@ -95,7 +95,7 @@ impl Ecr {
             .api
             .put_image()
             .registry_id(self.account.as_str())
-            .repository_name(self.name.repository.as_str())
+            .repository_name(self.repository.as_str())
             .image_manifest(&manifest.text)
             .image_manifest_media_type(&manifest.media_type)
             .image_digest(manifest.digest.as_str())
@@ -130,7 +130,7 @@ impl Ecr {
             .api
             .describe_images()
             .registry_id(self.account.as_str())
-            .repository_name(self.name.repository.as_str())
+            .repository_name(self.repository.as_str())
             .into_paginator()
             .items()
             .send();

@@ -6,6 +6,7 @@ pub(crate) mod images;
 pub(crate) mod lifecycle;
 pub(crate) mod repository;
 mod retries;
+pub(crate) mod session;
 mod sources;
 pub(crate) mod verify;
 
@@ -21,7 +22,8 @@ use aws_sdk_ecr::config::{ProvideCredentials as _, Region, SharedCredentialsProv
 
 use crate::docker::login::credentials::Credentials;
 use crate::image::ecr_host::{self, Account, EcrHost, Endpoint};
-use crate::image::name::Name;
+use crate::image::name::{Registry, Repository};
+use crate::image::reference::Name;
 use crate::settings::ecr::{Creation, EcrSettings};
 use crate::ui;
 use error::explain;
@@ -34,7 +36,8 @@ use sources::Sources;
 pub(crate) struct Ecr {
     api: aws_sdk_ecr::Client,
     pub(crate) http: Http,
-    pub(crate) name: Name,
+    pub(crate) registry: Registry,
+    pub(crate) repository: Repository,
     pub(crate) account: Account,
     pub(crate) region: String,
     /// What a repository is to be like that is made here.
@@ -113,11 +116,17 @@ impl Ecr {
         Ok(Self {
             api: aws_sdk_ecr::Client::from_conf(api),
             http: Http::new(&trust),
-            name: Name { registry, repository: settings.repository.clone() },
+            registry,
+            repository: settings.repository.clone(),
             account,
             region,
             creation: settings.creation.clone(),
         })
+    }
+
+    /// What its images are called.
+    pub(crate) fn name(&self) -> Name {
+        Name { registry: Some(self.registry.clone()), repository: self.repository.clone() }
     }
 
     /// A new token for the registry.

@@ -18,7 +18,7 @@ const MOVABLE: [&str; 2] = ["latest", "sha256-*"];
 impl Ecr {
     pub(crate) async fn create_repository(&self) -> anyhow::Result<()> {
         let creation = &self.creation;
-        let repository = self.name.repository.as_str();
+        let repository = self.repository.as_str();
         let mut request = self
             .api
             .create_repository()
@@ -90,7 +90,7 @@ impl Ecr {
             "aws ecr {operation} --region {} --registry-id {} --repository-name {}",
             self.region,
             self.account.as_str(),
-            process::quoted(self.name.repository.as_str())
+            process::quoted(self.repository.as_str())
         )
     }
 }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use super::Ecr;
+use super::http::Blob;
 use super::images::Found;
-use crate::docker::login::credentials::Credentials;
+use super::session::Session;
 use crate::image::manifest::{Config, Content, Manifest};
-use crate::image::name::{Digest, Name, Tag};
+use crate::image::name::{Digest, Tag};
+use crate::image::reference::PinnedReference;
 use crate::settings::Platform;
 
 /// A registry may need a moment until all of it knows what one part has taken.
@@ -18,7 +20,7 @@ const PAUSES: [Duration; 4] =
 /// An image that ECR was seen to hold, for the platform that was asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct PinnedImage {
-    name: Name,
+    reference: PinnedReference,
     manifest: Manifest,
     platform: Platform,
     config: Config,
@@ -39,9 +41,8 @@ impl Sizes {
 }
 
 impl PinnedImage {
-    /// `registry/repository@sha256:…`
-    pub(crate) fn reference(&self) -> String {
-        self.name.pinned(&self.manifest.digest)
+    pub(crate) fn reference(&self) -> &PinnedReference {
+        &self.reference
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {
@@ -62,35 +63,55 @@ impl PinnedImage {
 }
 
 impl Ecr {
-    /// Digest, media type and platform.
+    /// Digest, media type and platform of an image.
     pub(crate) async fn verify(
         &self,
         digest: &Digest,
         platform: Platform,
-        credentials: &Credentials,
+        session: &Session,
     ) -> anyhow::Result<PinnedImage> {
         let manifest = self.confirmed(digest).await?;
-        let (config, sizes) = self.config(&manifest, platform, credentials).await?;
-        config.check(platform)?;
-        Ok(PinnedImage { name: self.name.clone(), manifest, platform, config, sizes })
+        self.pinned(manifest, platform, None, session).await
+    }
+
+    /// The same of one that was pushed under a tag: that the tag names it, too. A config that we have ourselves, and
+    /// that the manifest names by its digest, need not come back.
+    pub(crate) async fn verify_pushed(
+        &self,
+        tag: &Tag,
+        digest: &Digest,
+        platform: Platform,
+        config: &[u8],
+        session: &Session,
+    ) -> anyhow::Result<PinnedImage> {
+        let manifest = match self.named(tag, digest).await? {
+            Ok(manifest) => manifest,
+            Err(found) => {
+                // An image that is not there has no tag either: the first says more.
+                self.confirmed(digest).await?;
+                return Err(unnamed(tag, digest, &found));
+            }
+        };
+        self.pinned(manifest, platform, Some(config), session).await
     }
 
     /// That a tag names the image now.
     pub(crate) async fn verify_tag(&self, tag: &Tag, digest: &Digest) -> anyhow::Result<()> {
+        self.named(tag, digest).await?.map(drop).map_err(|found| unnamed(tag, digest, &found))
+    }
+
+    /// The image's manifest by its tag, else what is there instead.
+    async fn named(&self, tag: &Tag, digest: &Digest) -> anyhow::Result<Result<Manifest, Found>> {
         let mut found = Found::NoImage;
         for pause in PAUSES {
             tokio::time::sleep(pause).await;
             found = self.by_tag(tag).await?;
-            if matches!(&found, Found::Image(held) if held.digest == *digest) {
-                return Ok(());
+            match found {
+                Found::Image(manifest) if manifest.digest == *digest => return Ok(Ok(manifest)),
+                _ => {}
             }
         }
-        match found {
-            Found::Image(held) => {
-                bail!("{tag} names {} in ECR, not {digest}; somebody else has moved it just now", held.digest)
-            }
-            _ => bail!("ECR does not know the tag {tag} that it has just been given"),
-        }
+        Ok(Err(found))
     }
 
     async fn confirmed(&self, digest: &Digest) -> anyhow::Result<Manifest> {
@@ -102,16 +123,17 @@ impl Ecr {
         }
         bail!(
             "ECR does not confirm the push: {} has no image {digest}; push again, and look at who else writes there",
-            self.name
+            self.name()
         )
     }
 
-    async fn config(
+    async fn pinned(
         &self,
-        manifest: &Manifest,
+        manifest: Manifest,
         platform: Platform,
-        credentials: &Credentials,
-    ) -> anyhow::Result<(Config, Sizes)> {
+        config: Option<&[u8]>,
+        session: &Session,
+    ) -> anyhow::Result<PinnedImage> {
         let mut content = manifest.content()?;
         if let Content::Index(children) = &content {
             let offered = || children.iter().map(|child| child.0.as_str()).collect::<Vec<_>>().join(", ");
@@ -120,31 +142,61 @@ impl Ecr {
             })?;
             content = self.confirmed(child).await?.content()?;
         }
-        let Content::Image { config, config_size, layers } = content else {
+        let Content::Image { config: named, config_size, layers } = content else {
             bail!("{} holds an index in an index", manifest.digest)
         };
-        let bytes = self
-            .http
-            .blob(&self.name, &config, credentials)
-            .await
-            .context("cannot read the image's config")?;
-        Ok((Config::parse(&bytes)?, Sizes { config: config_size, layers }))
+        let config = match config.filter(|config| Digest::of(config) == named) {
+            Some(config) => Config::parse(config)?,
+            None => Config::parse(&self.config(&named, session).await?)?,
+        };
+        config.check(platform)?;
+        let reference = self.name().pinned(manifest.digest.clone());
+        Ok(PinnedImage {
+            reference,
+            manifest,
+            platform,
+            config,
+            sizes: Sizes { config: config_size, layers },
+        })
+    }
+
+    /// The bytes of an image's config.
+    async fn config(&self, digest: &Digest, session: &Session) -> anyhow::Result<Vec<u8>> {
+        let mut credentials = session.credentials();
+        loop {
+            let blob = self.http.blob(&self.registry, &self.repository, digest, credentials).await;
+            if let Blob::Content(bytes) = blob.context("cannot read the image's config")? {
+                return Ok(bytes);
+            }
+            let refusal = format!("it does not give out {digest}");
+            credentials = session.instead(credentials, self, &refusal).await?.with_context(|| {
+                format!(
+                    "cannot read the image's config: the registry refuses to give out {digest}; whoever this is needs \
+                     ecr:GetDownloadUrlForLayer and ecr:BatchGetImage"
+                )
+            })?;
+        }
     }
 
     /// What an image that is only listed says about itself; nothing where it is no image.
     pub(crate) async fn describe(
         &self,
         digest: &Digest,
-        credentials: &Credentials,
+        session: &Session,
     ) -> anyhow::Result<Option<(Config, u64)>> {
         let Found::Image(manifest) = self.by_digest(digest).await? else { return Ok(None) };
         let Content::Image { config, config_size, layers } = manifest.content()? else { return Ok(None) };
-        let bytes = self
-            .http
-            .blob(&self.name, &config, credentials)
-            .await
-            .context("cannot read the image's config")?;
         let size = Sizes { config: config_size, layers }.all();
-        Ok(Config::parse(&bytes).ok().map(|config| (config, size)))
+        let config = Config::parse(&self.config(&config, session).await?);
+        Ok(config.ok().map(|config| (config, size)))
+    }
+}
+
+fn unnamed(tag: &Tag, digest: &Digest, found: &Found) -> anyhow::Error {
+    match found {
+        Found::Image(held) => {
+            anyhow!("{tag} names {} in ECR, not {digest}; somebody else has moved it just now", held.digest)
+        }
+        _ => anyhow!("ECR does not know the tag {tag} that it has just been given"),
     }
 }

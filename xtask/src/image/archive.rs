@@ -4,12 +4,17 @@
 //! The config is OCI's, <https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md>, the archive Docker's,
 //! <https://github.com/moby/docker-image-spec/blob/v1.3.1/spec.md#combined-image-json--filesystem-changeset-format>.
 
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use flate2::GzBuilder;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use super::context::{self, File};
 use super::elf;
+use super::name::Digest;
 use super::provenance::Provenance;
+use super::reference::TaggedReference;
 use crate::project::Project;
 use crate::settings::Platform;
 
@@ -42,37 +47,83 @@ impl Layers {
 /// An image that any engine can load.
 #[derive(Debug)]
 pub(crate) struct Archive {
-    /// The digest of the config, by which an engine without containerd's store knows the image.
-    pub(crate) id: String,
+    pub(crate) contents: Contents,
     pub(crate) tar: Vec<u8>,
+}
+
+/// What is in it, wherever it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Contents {
+    /// JSON; every registry keeps it as it is.
+    pub(crate) config: Vec<u8>,
+    pub(crate) layers: [Layer; 2],
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layer {
+    /// What it is, for people.
+    pub(crate) name: &'static str,
+    /// Of the content.
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+    /// Of what stands for it in the archive.
+    pub(crate) blob: Digest,
+}
+
+/// How layers stand in the archive. An engine either keeps them as they are, and uploads them so, or unpacks them and
+/// packs them again for each upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Packing {
+    Plain,
+    Gzip,
 }
 
 impl Archive {
     /// Packs layers, and what is said about them, under a reference such as `run-migrations:latest`.
     pub(crate) fn pack(
-        reference: &str,
+        reference: &TaggedReference,
         platform: Platform,
         provenance: &Provenance,
         layers: Layers,
+        packing: Packing,
     ) -> anyhow::Result<Self> {
+        let (program, program_file) = layer("binary", layers.program, packing)?;
+        let (scripts, scripts_file) = layer("migrations", layers.scripts, packing)?;
+        let layers = [program, scripts];
         let config = config(platform, provenance, &layers);
-        let id = hexadecimal(&config);
-        let files = [(format!("{id}.json"), config)]
-            .into_iter()
-            .chain([layers.program, layers.scripts].map(|tar| (format!("{}.tar", hexadecimal(&tar)), tar)));
-        let mut files: Vec<_> = files.map(|(name, bytes)| File::new(&name, bytes)).collect();
-        let [config, program, scripts] = [0, 1, 2].map(|index: usize| files[index].path.clone());
-        let manifest =
-            json!([{ "Config": config, "RepoTags": [reference], "Layers": [program, scripts] }]).to_string();
-        files.push(File::new("manifest.json", manifest.into_bytes()));
-        Ok(Self { id: format!("sha256:{id}"), tar: context::pack(None, files)? })
+        let config_file = File::new(&format!("{}.json", Digest::of(&config).encoded()), config.clone());
+        let manifest = json!([{
+            "Config": config_file.path,
+            "RepoTags": [reference.to_string()],
+            "Layers": [program_file.path, scripts_file.path],
+        }]);
+        let manifest_file = File::new("manifest.json", manifest.to_string().into_bytes());
+        let files = vec![config_file, program_file, scripts_file, manifest_file];
+        Ok(Self { contents: Contents { config, layers }, tar: context::pack(None, files)? })
     }
 }
 
-fn config(platform: Platform, provenance: &Provenance, layers: &Layers) -> Vec<u8> {
+fn layer(name: &'static str, tar: Vec<u8>, packing: Packing) -> anyhow::Result<(Layer, File)> {
+    let (digest, size) = (Digest::of(&tar), tar.len() as u64);
+    let packed = match packing {
+        Packing::Plain => tar,
+        Packing::Gzip => gzip(&tar).context("cannot compress a layer")?,
+    };
+    let blob = Digest::of(&packed);
+    let file = File::new(&format!("{}.tar", blob.encoded()), packed);
+    Ok((Layer { name, digest, size, blob }, file))
+}
+
+/// Without a time or a name in it: the same bytes from the same bytes.
+fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzBuilder::new().write(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
+
+fn config(platform: Platform, provenance: &Provenance, layers: &[Layer; 2]) -> Vec<u8> {
     let Provenance { version, revision, created, source } = provenance;
     let known = created.as_deref().unwrap_or("unknown");
-    let layer = |tar: &[u8]| format!("sha256:{}", hexadecimal(tar));
     let made = |what: &str| json!({ "created": created, "created_by": format!("xtask: {what}") });
     json!({
         "architecture": platform.architecture(),
@@ -95,15 +146,11 @@ fn config(platform: Platform, provenance: &Provenance, layers: &Layers) -> Vec<u
                 "org.opencontainers.image.source": source,
             },
         },
-        "rootfs": { "type": "layers", "diff_ids": [layer(&layers.program), layer(&layers.scripts)] },
+        "rootfs": { "type": "layers", "diff_ids": layers.each_ref().map(|layer| layer.digest.as_str()) },
         "history": [made("binary"), made("migrations")],
     })
     .to_string()
     .into_bytes()
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -114,6 +161,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::image::name::Tag;
+    use crate::image::reference::Name;
 
     fn provenance() -> Provenance {
         let text = |text: &str| text.to_owned();
@@ -125,39 +174,67 @@ mod tests {
         }
     }
 
-    fn archive(scripts: &[u8]) -> Archive {
+    fn archive(scripts: &[u8], packing: Packing) -> Archive {
         let layers = Layers { program: b"program".to_vec(), scripts: scripts.to_vec() };
-        Archive::pack("a:b", Platform::Amd64, &provenance(), layers).unwrap()
+        let reference = Name::parse("a").unwrap().tagged(Tag::parse("b").unwrap());
+        Archive::pack(&reference, Platform::Amd64, &provenance(), layers, packing).unwrap()
     }
 
-    #[test]
-    fn every_part_is_found_under_its_digest() {
-        let packed = archive(b"scripts");
+    fn parts(archive: &Archive) -> BTreeMap<String, Vec<u8>> {
         let mut parts = BTreeMap::new();
-        for entry in tar::Archive::new(packed.tar.as_slice()).entries().unwrap() {
+        for entry in tar::Archive::new(archive.tar.as_slice()).entries().unwrap() {
             let mut entry = entry.unwrap();
             let name = entry.path().unwrap().display().to_string();
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes).unwrap();
             parts.insert(name, bytes);
         }
-        let manifest: Value = serde_json::from_slice(&parts["manifest.json"]).unwrap();
-        assert_eq!(manifest[0]["RepoTags"], json!(["a:b"]));
-        let config = &parts[manifest[0]["Config"].as_str().unwrap()];
-        assert_eq!(packed.id, format!("sha256:{}", hexadecimal(config)));
-        let config: Value = serde_json::from_slice(config).unwrap();
-        assert_eq!(config["config"]["Env"][0], "RUN_MIGRATIONS_VERSION=v1.2.3");
-        assert_eq!(config["architecture"], "amd64");
-        for (index, content) in [&b"program"[..], b"scripts"].into_iter().enumerate() {
-            assert_eq!(parts[manifest[0]["Layers"][index].as_str().unwrap()], content);
-            let digest = format!("sha256:{}", hexadecimal(content));
-            assert_eq!(config["rootfs"]["diff_ids"][index], digest.as_str());
+        parts
+    }
+
+    fn unpacked(bytes: &[u8], packing: Packing) -> Vec<u8> {
+        let mut content = Vec::new();
+        match packing {
+            Packing::Plain => content.extend(bytes),
+            Packing::Gzip => {
+                flate2::read::GzDecoder::new(bytes).read_to_end(&mut content).unwrap();
+            }
+        }
+        content
+    }
+
+    #[test]
+    fn every_part_is_found_under_its_digest() {
+        for packing in [Packing::Plain, Packing::Gzip] {
+            let packed = archive(b"scripts", packing);
+            let parts = parts(&packed);
+            let manifest: Value = serde_json::from_slice(&parts["manifest.json"]).unwrap();
+            assert_eq!(manifest[0]["RepoTags"], json!(["a:b"]));
+            let config = &parts[manifest[0]["Config"].as_str().unwrap()];
+            assert_eq!(*config, packed.contents.config);
+            let config: Value = serde_json::from_slice(config).unwrap();
+            assert_eq!(config["config"]["Env"][0], "RUN_MIGRATIONS_VERSION=v1.2.3");
+            assert_eq!(config["architecture"], "amd64");
+            for (index, content) in [&b"program"[..], b"scripts"].into_iter().enumerate() {
+                let layer = &packed.contents.layers[index];
+                let file = manifest[0]["Layers"][index].as_str().unwrap();
+                assert_eq!(file, format!("{}.tar", layer.blob.encoded()));
+                assert_eq!(layer.blob, Digest::of(&parts[file]));
+                assert_eq!(unpacked(&parts[file], packing), content);
+                assert_eq!(layer.digest, Digest::of(content));
+                assert_eq!(config["rootfs"]["diff_ids"][index], layer.digest.as_str());
+            }
         }
     }
 
     #[test]
     fn the_same_parts_give_the_same_bytes() {
-        assert_eq!(archive(b"one").tar, archive(b"one").tar);
-        assert_ne!(archive(b"one").id, archive(b"two").id);
+        for packing in [Packing::Plain, Packing::Gzip] {
+            assert_eq!(archive(b"one", packing).tar, archive(b"one", packing).tar);
+            assert_ne!(archive(b"one", packing).tar, archive(b"two", packing).tar);
+        }
+        let [plain, packed] =
+            [Packing::Plain, Packing::Gzip].map(|packing| archive(b"one", packing).contents);
+        assert_eq!(plain.config, packed.config, "it is one image, however it is packed");
     }
 }

@@ -20,13 +20,6 @@ pub(crate) struct Tag(String);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Digest(String);
 
-/// A repository and the registry it is in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Name {
-    pub(crate) registry: Registry,
-    pub(crate) repository: Repository,
-}
-
 impl Registry {
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         let (host, port) = match text.rsplit_once(':') {
@@ -103,6 +96,11 @@ impl Tag {
         Ok(Self(text.to_owned()))
     }
 
+    /// What an image is called that is called nothing else.
+    pub(crate) fn latest() -> Self {
+        Self("latest".to_owned())
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -122,6 +120,11 @@ impl Digest {
         }
     }
 
+    /// What stands behind the name of the algorithm.
+    pub(crate) fn encoded(&self) -> &str {
+        self.0.split_once(':').map_or(&*self.0, |(_, encoded)| encoded)
+    }
+
     /// The digest of some bytes.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         use sha2::Digest as _;
@@ -135,18 +138,6 @@ impl Digest {
 
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-impl Name {
-    /// For people and for docker: `host/repository:tag`.
-    pub(crate) fn tagged(&self, tag: &Tag) -> String {
-        format!("{self}:{tag}")
-    }
-
-    /// The one form that can't come to mean something else.
-    pub(crate) fn pinned(&self, digest: &Digest) -> String {
-        format!("{self}@{digest}")
-    }
 }
 
 impl fmt::Display for Registry {
@@ -170,12 +161,6 @@ impl fmt::Display for Tag {
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.registry, self.repository)
     }
 }
 
@@ -295,16 +280,5 @@ mod tests {
             Digest::of(b"").as_str(),
             "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
         );
-    }
-
-    #[test]
-    fn references_are_put_together() {
-        let name = Name {
-            registry: Registry::parse("127.0.0.1:4566").unwrap(),
-            repository: Repository::parse("site/job").unwrap(),
-        };
-        assert_eq!(name.tagged(&Tag::parse("v1").unwrap()), "127.0.0.1:4566/site/job:v1");
-        let pinned = name.pinned(&Digest::of(b""));
-        assert!(pinned.starts_with("127.0.0.1:4566/site/job@sha256:e3b0c442"), "{pinned}");
     }
 }

@@ -2,48 +2,33 @@
 
 use std::fmt;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
-use crate::image::name::{Digest, Registry, Repository, Tag};
+use crate::image::name::Tag;
+use crate::image::reference::{AnyReference, Name, PinnedReference, TaggedReference};
 
 /// What a pod's image may be called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reference {
-    /// `[registry/]repository@sha256:…`, which can't come to mean something else.
-    Pinned(String),
+    /// `[registry/]repository@sha256:…`; kubelet makes sure that it is what the digest says.
+    Pinned(PinnedReference),
     /// `repository:tag` without a registry: an image that was loaded into the nodes of a local cluster. It is never
     /// pulled, for some public image may have that name.
-    Loaded(String),
+    Loaded(TaggedReference),
 }
 
 impl Reference {
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
-        let how = "an image runs in a cluster by its digest, registry/repository@sha256:…, as `cargo xtask \
-                   push-image` prints it";
-        let (name, digest) = match text.split_once('@') {
-            Some((name, digest)) => {
-                (name, Some(Digest::parse(digest).with_context(|| format!("image {text:?}"))?))
+        match AnyReference::parse(text)? {
+            AnyReference::Pinned(pinned) => Ok(Self::Pinned(pinned)),
+            AnyReference::Tagged(tagged) if tagged.name.registry.is_none() => Ok(Self::Loaded(tagged)),
+            AnyReference::Name(name @ Name { registry: None, .. }) => {
+                Ok(Self::Loaded(name.tagged(Tag::latest())))
             }
-            None => (text, None),
-        };
-        let (registry, path) = match name.split_once('/') {
-            Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => {
-                (Some(Registry::parse(host).with_context(|| format!("image {text:?}"))?), path)
-            }
-            _ => (None, name),
-        };
-        let (repository, tag) = match path.split_once(':') {
-            Some((repository, tag)) => (repository, Some(Tag::parse(tag)?)),
-            None => (path, None),
-        };
-        Repository::parse(repository).with_context(|| format!("image {text:?}"))?;
-        match (registry, digest, tag) {
-            (_, Some(_), _) => Ok(Self::Pinned(text.to_owned())),
-            (None, None, Some(_)) => Ok(Self::Loaded(text.to_owned())),
-            (None, None, None) => Ok(Self::Loaded(format!("{text}:latest"))),
-            (Some(_), None, _) => {
-                bail!("image {text:?} has no digest, so it may be another one tomorrow; {how}")
-            }
+            AnyReference::Tagged(_) | AnyReference::Name(_) => bail!(
+                "image {text:?} has no digest, so it may be another one tomorrow; an image runs in a cluster by its \
+                 digest, registry/repository@sha256:…, as `cargo xtask push-image` prints it"
+            ),
         }
     }
 
@@ -59,7 +44,8 @@ impl Reference {
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pinned(text) | Self::Loaded(text) => f.write_str(text),
+            Self::Pinned(pinned) => pinned.fmt(f),
+            Self::Loaded(tagged) => tagged.fmt(f),
         }
     }
 }
@@ -71,22 +57,25 @@ mod tests {
     #[test]
     fn only_what_can_not_change_is_taken() {
         let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
-        for (text, policy) in [
-            (format!("123456789012.dkr.ecr.eu-west-1.amazonaws.com/job@{digest}"), Ok("IfNotPresent")),
-            (format!("localhost:5000/site/job@{digest}"), Ok("IfNotPresent")),
-            (format!("host.example/job:v1@{digest}"), Ok("IfNotPresent")),
-            (format!("site/job@{digest}"), Ok("IfNotPresent")),
-            ("run-migrations:test".to_owned(), Ok("Never")),
-            ("run-migrations".to_owned(), Ok("Never")),
-            ("host.example/job:v1".to_owned(), Err("has no digest")),
-            ("localhost/job".to_owned(), Err("has no digest")),
-            ("host.example/job@sha256:12".to_owned(), Err("digest \"sha256:12\" is not one")),
-            ("Job:v1".to_owned(), Err("repository \"Job\" is not one")),
-            ("job:v 1".to_owned(), Err("tag \"v 1\" is not one")),
-            (String::new(), Err("repository \"\" is not one")),
+        for (text, written, policy) in [
+            (format!("localhost:5000/site/job@{digest}"), None, Ok("IfNotPresent")),
+            (
+                format!("host.example/job:v1@{digest}"),
+                Some(format!("host.example/job@{digest}")),
+                Ok("IfNotPresent"),
+            ),
+            (format!("site/job@{digest}"), None, Ok("IfNotPresent")),
+            ("run-migrations:test".to_owned(), None, Ok("Never")),
+            ("run-migrations".to_owned(), Some("run-migrations:latest".to_owned()), Ok("Never")),
+            ("host.example/job:v1".to_owned(), None, Err("has no digest")),
+            ("localhost/job".to_owned(), None, Err("has no digest")),
+            ("job:v 1".to_owned(), None, Err("tag \"v 1\" is not one")),
         ] {
             match (Reference::parse(&text), policy) {
-                (Ok(reference), Ok(policy)) => assert_eq!(reference.pull_policy(), policy, "{text}"),
+                (Ok(reference), Ok(policy)) => {
+                    assert_eq!(reference.pull_policy(), policy, "{text}");
+                    assert_eq!(reference.to_string(), written.unwrap_or(text));
+                }
                 (Err(error), Err(message)) => assert!(format!("{error:#}").contains(message), "{error:#}"),
                 (found, _) => panic!("{text}: {found:?}"),
             }

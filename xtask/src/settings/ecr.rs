@@ -1,10 +1,11 @@
 //! Where releases go: registry, account, region, repository, and what a repository of ours is like.
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use serde::Deserialize;
 
 use crate::image::ecr_host::{self, Account, EcrHost, Endpoint};
 use crate::image::name::{Registry, Repository};
+use crate::image::reference::Name;
 
 /// What may be typed or set in the environment.
 #[derive(Debug, Default, Clone, clap::Args)]
@@ -98,7 +99,7 @@ pub(super) fn resolve(
     flags: &EcrFlags,
     older_region: Option<String>,
     file: EcrFile,
-    image: &str,
+    image: &Name,
 ) -> anyhow::Result<EcrSettings> {
     let set = |value: String| Some(value).filter(|value| !value.is_empty());
     let first =
@@ -124,8 +125,7 @@ pub(super) fn resolve(
     }
     let repository = match first(&flags.repository, file.repository) {
         Some(repository) => Repository::parse(&repository)?,
-        None => Repository::parse(image)
-            .context("the name of the image is no name of a repository; set --repository")?,
+        None => image.repository.clone(),
     };
     let keep_releases = file.keep_releases.unwrap_or(50);
     ensure!((1..=600).contains(&keep_releases), "keep_releases is {keep_releases}; use 1 to 600");
@@ -158,7 +158,7 @@ mod tests {
 
     fn resolved(flags: &EcrFlags, older_region: Option<&str>, yaml: &str) -> anyhow::Result<EcrSettings> {
         let file = serde_yaml::from_str::<Option<EcrFile>>(yaml)?.unwrap_or_default();
-        resolve(flags, older_region.map(str::to_owned), file, "run-migrations")
+        resolve(flags, older_region.map(str::to_owned), file, &Name::parse("run-migrations").unwrap())
     }
 
     #[test]

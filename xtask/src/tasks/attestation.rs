@@ -88,7 +88,7 @@ mod verifying {
             );
             return set_outputs(&[("found", "false"), ("attested", "false")]);
         };
-        let reference = ecr.name.pinned(&manifest.digest);
+        let reference = ecr.name().pinned(manifest.digest.clone()).to_string();
         set_outputs(&[("found", "true"), ("reference", &reference)])?;
         if arguments.gate == Gate::Off {
             ui::note("Not asked", "who attested it");

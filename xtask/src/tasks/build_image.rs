@@ -2,14 +2,14 @@
 
 use anyhow::Context;
 
-use crate::docker::Docker;
 use crate::docker::build::Build;
-use crate::docker::image::Description;
-use crate::image::archive::{Archive, Layers};
+use crate::docker::{Docker, Store};
+use crate::image::archive::{Archive, Contents, Layer, Layers, Packing};
 use crate::image::binary::{self, Compiler};
 use crate::image::context;
-use crate::image::name::Tag;
+use crate::image::name::{Digest, Tag};
 use crate::image::provenance::Provenance;
+use crate::image::reference::TaggedReference;
 use crate::project::Project;
 use crate::settings::{ImageFlags, PostgresFlags, Settings};
 use crate::ui;
@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
     let settings = Settings::read(&arguments.flags, &PostgresFlags::default(), project)?;
-    let reference = format!("{}:{}", settings.image, Tag::parse(&arguments.tag)?);
+    let reference = settings.image.clone().tagged(Tag::parse(&arguments.tag)?);
     let docker = Docker::connect().await;
     if arguments.dry_run {
         let how = match Compiler::choose(project, settings.platform) {
@@ -63,8 +63,15 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
     let docker = docker.context("no image can be built without Docker")?;
     let image = build(project, &settings, &docker, &reference).await?;
     summarize(&reference, &image);
-    ui::result(&reference);
+    ui::result(&reference.to_string());
     Ok(())
+}
+
+/// An image that the local Docker holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BuiltImage {
+    pub(crate) id: String,
+    pub(crate) contents: Contents,
 }
 
 /// Builds under a reference and makes sure of what was built.
@@ -72,8 +79,8 @@ pub(crate) async fn build(
     project: &Project,
     settings: &Settings,
     docker: &Docker,
-    reference: &str,
-) -> anyhow::Result<Description> {
+    reference: &TaggedReference,
+) -> anyhow::Result<BuiltImage> {
     let platform = settings.platform;
     let binary = match Compiler::choose(project, platform) {
         Compiler::Host { target } => binary::compile(project, &target).await?,
@@ -87,32 +94,45 @@ pub(crate) async fn build(
     };
     let waiting = ui::waiting("Loading", "image");
     let layers = Layers::of(project, platform, binary)?;
-    let archive = Archive::pack(reference, platform, &Provenance::read(project), layers)?;
-    let id = archive.id.clone();
+    let packing = packing(docker.daemon.store);
+    let Archive { contents, tar } =
+        Archive::pack(reference, platform, &Provenance::read(project), layers, packing)?;
+    let id = Digest::of(&contents.config).to_string();
     // What is there already is not sent again.
-    if let Ok(image) = docker.describe(reference).await
-        && image.id == id
-    {
-        return Ok(image);
+    if docker.id_of(&reference.to_string()).await?.as_ref() != Some(&id) {
+        docker.load(tar).await?;
     }
-    docker.load(archive).await?;
     drop(waiting);
-    match docker.describe(&id).await {
-        Ok(image) => Ok(image),
-        // containerd's store knows images by the digest of their manifest.
-        Err(_) => docker.describe(reference).await,
+    let name = match docker.daemon.store {
+        Store::Own => id,
+        Store::Containerd => reference.to_string(),
+    };
+    let id = docker
+        .id_of(&name)
+        .await?
+        .with_context(|| format!("Docker took the image in, but knows no {name}"))?;
+    Ok(BuiltImage { id, contents })
+}
+
+/// What an engine uploads as it got it had better be small.
+fn packing(store: Store) -> Packing {
+    match store {
+        Store::Own => Packing::Plain,
+        Store::Containerd => Packing::Gzip,
     }
 }
 
-pub(crate) fn summarize(reference: &str, image: &Description) {
-    ui::done("Built", format!("{reference}, {} in {} layers", ui::size(image.size), image.layers.len()));
-    for (layer, content) in image.layers.iter().zip(["binary", "migrations"]) {
-        ui::note(content, format!("{} {:>8}", short(&layer.digest), ui::size(layer.size)));
+pub(crate) fn summarize(reference: &TaggedReference, image: &BuiltImage) {
+    let layers = &image.contents.layers;
+    let size: u64 = layers.iter().map(|layer| layer.size).sum();
+    ui::done("Built", format!("{reference}, {} in {} layers", ui::size(size), layers.len()));
+    for Layer { name, digest, size, .. } in layers {
+        ui::note(name, format!("{} {:>8}", short(digest), ui::size(*size)));
     }
     ui::note("image", &image.id);
 }
 
 /// Enough of a digest to compare by eye.
-fn short(digest: &str) -> &str {
-    digest.get(..19).unwrap_or(digest)
+fn short(digest: &Digest) -> &str {
+    digest.as_str().get(..19).unwrap_or(digest.as_str())
 }

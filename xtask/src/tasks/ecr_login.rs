@@ -50,7 +50,7 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
         return Ok(());
     }
     let ecr = Ecr::connect(&settings).await?;
-    let registry = &ecr.name.registry;
+    let registry = &ecr.registry;
     let token = ecr.token().await?;
     let access = ecr.http.access(registry, &token.credentials).await?;
     ensure!(

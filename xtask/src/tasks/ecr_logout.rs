@@ -28,7 +28,7 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
     let store = Store::of_this_user()?;
     let registry = match settings.registry_without_asking() {
         Some(registry) => registry,
-        None => Ecr::connect(&settings).await?.name.registry,
+        None => Ecr::connect(&settings).await?.registry,
     };
     if arguments.dry_run {
         ui::note("Would log out", format!("of {registry}, by {}", store.path().display()));

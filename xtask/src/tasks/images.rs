@@ -29,10 +29,10 @@ mod listing {
 
     use super::Arguments;
     use crate::ecr::Ecr;
+    use crate::ecr::session::Session;
     use crate::image::identity::Identity;
     use crate::project::Project;
     use crate::settings::{ImageFlags, Settings};
-    use crate::tasks::ecr_access;
     use crate::ui;
 
     #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -52,13 +52,13 @@ mod listing {
         let (_, settings) = Settings::read_with_ecr(&ImageFlags::default(), &arguments.ecr, project)?;
         let ecr = Ecr::connect(&settings).await?;
         let Some(images) = ecr.list().await? else {
-            bail!("there is no repository {}; {}", ecr.name, ecr.how_to_create());
+            bail!("there is no repository {}; {}", ecr.name(), ecr.how_to_create());
         };
-        let credentials = ecr_access::credentials(&ecr).await?;
-        let (ecr, credentials) = (&ecr, &credentials);
+        let session = Session::open(&ecr).await?;
+        let (ecr, session) = (&ecr, &session);
         let rows: Vec<Row> = futures_util::stream::iter(images)
             .map(|image| async move {
-                let described = ecr.describe(&image.digest, credentials).await?;
+                let described = ecr.describe(&image.digest, session).await?;
                 let (config, size) =
                     described.map_or((None, None), |(config, size)| (Some(config), Some(size)));
                 let (identities, tags): (Vec<_>, Vec<_>) =

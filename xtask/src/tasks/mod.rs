@@ -6,8 +6,6 @@ pub(crate) mod build_image;
 pub(crate) mod changelog;
 pub(crate) mod completions;
 pub(crate) mod database;
-#[cfg(feature = "cloud")]
-mod ecr_access;
 pub(crate) mod ecr_login;
 pub(crate) mod ecr_logout;
 pub(crate) mod images;

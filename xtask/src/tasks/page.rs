@@ -13,6 +13,7 @@ use super::plan::since_last_release;
 use crate::changelog::{self, Version};
 use crate::github::cli::get;
 use crate::github::repository::Repository;
+use crate::image::reference::PinnedReference;
 use crate::project::Project;
 use crate::{github, ui};
 use markdown::{Deployment, Facts, Gate, Image};
@@ -110,7 +111,7 @@ fn facts(arguments: &Arguments, project: &Project) -> anyhow::Result<Facts> {
     Ok(Facts {
         title: arguments.tag.clone(),
         is_rehearsal,
-        image: image(&arguments.image, &arguments.action),
+        image: image(&arguments.image, &arguments.action)?,
         deployment: deployment(&arguments.deploy, &arguments.deploy_result),
         attestation: attestation(&arguments.attested),
         approval: approval(&arguments.approval, &arguments.deploy, approvals.as_ref()),
@@ -121,14 +122,14 @@ fn facts(arguments: &Arguments, project: &Project) -> anyhow::Result<Facts> {
     })
 }
 
-fn image(reference: &str, action: &str) -> Image {
+fn image(reference: &str, action: &str) -> anyhow::Result<Image> {
     let how = match action {
-        _ if reference.is_empty() => return Image::Missing,
+        _ if reference.is_empty() => return Ok(Image::Missing),
         "pushed" => "built by this release, since ECR held no image of these inputs",
         "promoted" => "promoted: the very image that was tested",
         _ => "as ECR holds it",
     };
-    Image::There { reference: reference.to_owned(), how }
+    Ok(Image::There { reference: PinnedReference::parse(reference)?, how })
 }
 
 fn deployment(deploy: &str, result: &str) -> Deployment {

@@ -82,7 +82,7 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
     ui::result(&if arguments.json {
         serde_json::to_string_pretty(&outcome).context("the result can't be written")?
     } else {
-        outcome.reference
+        outcome.reference.to_string()
     });
     Ok(())
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use super::build_image;
 use crate::docker::run::Run;
 use crate::docker::{Daemon, Docker};
+use crate::image::name::Tag;
 use crate::image::{binary, context};
 use crate::postgres::local::{self, Local};
 use crate::project::Project;
@@ -143,7 +144,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     let placement = decide(wish, &daemon, &database, own_directory)?;
     let code = match (placement, docker) {
         (Placement::Container { network, host }, Ok(docker)) => {
-            let reference = format!("{}:latest", settings.image);
+            let reference = settings.image.clone().tagged(Tag::latest());
             let image = build_image::build(project, &settings, &docker, &reference).await?;
             if let Some(local) = &local {
                 local.introduce();

@@ -5,45 +5,45 @@ use std::io::IsTerminal;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::docker::image::Layer;
 use crate::docker::push::Event;
+use crate::image::archive::Layer;
+use crate::image::name::Digest;
 use crate::ui;
 
 /// What is known of the layers so far.
 pub(crate) struct Layers {
-    /// By the daemon's short name: what is in it, and how much that is before compression.
-    known: BTreeMap<String, (&'static str, u64)>,
+    layers: Vec<Layer>,
     bars: BTreeMap<String, ProgressBar>,
     all: Option<MultiProgress>,
     /// Those the daemon will try again.
     waiting: BTreeSet<String>,
     pushed: Vec<String>,
     existing: usize,
-    order: Vec<String>,
 }
 
 impl Layers {
     pub(crate) fn new(layers: &[Layer]) -> Self {
-        let short = |digest: &str| digest.trim_start_matches("sha256:").chars().take(12).collect::<String>();
-        let contents = ["binary", "migrations"].into_iter().chain(std::iter::repeat("layer"));
-        let order = layers.iter().map(|layer| short(&layer.digest)).collect();
-        let known =
-            layers.iter().zip(contents).map(|(layer, content)| (short(&layer.digest), (content, layer.size)));
         Self {
-            known: known.collect(),
+            layers: layers.to_vec(),
             bars: BTreeMap::new(),
             all: std::io::stderr().is_terminal().then(MultiProgress::new),
             waiting: BTreeSet::new(),
             pushed: Vec::new(),
             existing: 0,
-            order,
         }
     }
 
     /// Which layers went up, by their place in the image, and how many were there.
     pub(crate) fn result(&self) -> (Vec<usize>, usize) {
-        let places = self.order.iter().zip(0..).filter(|(layer, _)| self.pushed.contains(layer));
+        let is_pushed = |layer: &Layer| self.pushed.iter().any(|name| is_called(layer, name));
+        let places = self.layers.iter().zip(0..).filter(|(layer, _)| is_pushed(layer));
         (places.map(|(_, place)| place).collect(), self.existing)
+    }
+
+    /// What is in a layer, and how much that is before compression.
+    fn known(&self, name: &str) -> Option<(&'static str, u64)> {
+        let layer = self.layers.iter().find(|layer| is_called(layer, name))?;
+        Some((layer.name, layer.size))
     }
 
     pub(crate) fn show(&mut self, event: &Event) {
@@ -72,7 +72,7 @@ impl Layers {
 
     fn advance(&mut self, layer: &str, done: u64, total: u64) {
         let Some(all) = &self.all else { return };
-        let (name, size) = self.known.get(layer).copied().unwrap_or(("layer", total));
+        let (name, size) = self.known(layer).unwrap_or(("layer", total));
         let bar = self.bars.entry(layer.to_owned()).or_insert_with(|| {
             let bar = ProgressBar::new(size.max(total)).with_message(name);
             let template = "     Pushing {msg:<10} [{bar:24.cyan}] {bytes:>9} of {total_bytes}";
@@ -88,7 +88,7 @@ impl Layers {
         if let Some(bar) = self.bars.remove(layer) {
             bar.finish_and_clear();
         }
-        let (name, size) = self.known.get(layer).copied().unwrap_or(("layer", 0));
+        let (name, size) = self.known(layer).unwrap_or(("layer", 0));
         let line = || ui::done(verb, format!("{name:<10} {layer} {:>8}", ui::size(size)));
         match &self.all {
             Some(all) => all.suspend(line),
@@ -101,6 +101,41 @@ impl Drop for Layers {
     fn drop(&mut self) {
         for bar in self.bars.values() {
             bar.finish_and_clear();
+        }
+    }
+}
+
+/// The engine's own store calls a layer by its content, containerd's by what it keeps and uploads of it.
+fn is_called(layer: &Layer, name: &str) -> bool {
+    let starts = |digest: &Digest| digest.encoded().starts_with(name);
+    !name.is_empty() && (starts(&layer.digest) || starts(&layer.blob))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_known_by_content_and_by_blob() {
+        let layer = |name, content: &[u8], blob: &[u8]| Layer {
+            name,
+            digest: Digest::of(content),
+            size: 9,
+            blob: Digest::of(blob),
+        };
+        let layers = [layer("binary", b"a", b"packed a"), layer("migrations", b"b", b"packed b")];
+        let short = |bytes: &[u8]| Digest::of(bytes).encoded()[..12].to_owned();
+        for (pushed, existing, expected) in [
+            (vec![short(b"a"), short(b"b")], vec![], (vec![0, 1], 0)),
+            (vec![short(b"packed b")], vec![short(b"packed a")], (vec![1], 1)),
+            (vec![short(b"b")], vec![short(b"a")], (vec![1], 1)),
+            (vec![short(b"another")], vec![], (vec![], 0)),
+            (vec![String::new()], vec![], (vec![], 0)),
+        ] {
+            let mut shown = Layers::new(&layers);
+            pushed.into_iter().for_each(|layer| shown.show(&Event::Pushed { layer }));
+            existing.into_iter().for_each(|layer| shown.show(&Event::Exists { layer }));
+            assert_eq!(shown.result(), expected);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::support::emulator::{Repository, address};
 use crate::support::proxy::{Fault, Proxy, Rule, Server};
 use crate::support::snapshot::Snapshot;
-use crate::support::{Scratch, run, xtask};
+use crate::support::{LESSER, Scratch, run, stored, xtask};
 
 const JSON: &str = "application/x-amz-json-1.1";
 
@@ -177,6 +177,35 @@ fn a_repository_without_its_lifecycle_policy_is_said_with_how_to_add_it() {
         // the next thing it needs
         "no image can be built without Docker",
     ]);
+}
+
+#[test]
+fn stored_credentials_that_may_not_read_are_replaced_once() {
+    let (scratch, snapshot) = (Scratch::new(), Snapshot::take());
+    let repository = Repository::created("lesser", "MUTABLE");
+    repository.image(&snapshot.identity(&scratch), "linux/amd64", b"one");
+    repository.image("v0", "linux/amd64", b"two");
+    for (password, tokens) in LESSER.into_iter().zip([0, 1]) {
+        let proxy = Proxy::start(Server::Tcp(address()), vec![]);
+        scratch.write("config.json", &stored(&proxy.address, password));
+        let out = run(&mut push("--tag v1", &proxy.address, &scratch, &snapshot, &repository)).succeeded();
+        assert_eq!(out.stderr.contains("Refreshing the token"), tokens == 1, "{}", out.stderr);
+        assert_eq!(proxy.count("GetAuthorizationToken"), tokens);
+        // several at a time share the new one
+        let mut images = xtask("images --json", &proxy.address, &scratch);
+        let out = run(images.env("ECR_REPOSITORY", &repository.0)).succeeded();
+        assert_eq!(out.stdout.matches("\"platform\": \"linux/amd64\"").count(), 2, "{}", out.stdout);
+        assert_eq!(proxy.count("GetAuthorizationToken"), 2 * tokens);
+    }
+    // ECR's own token may not either: what is missing is said
+    let rule = Rule {
+        holding: "/blobs/sha256:",
+        times: 9,
+        fault: Fault::Answer { status: 403, kind: JSON, body: "{}".to_owned() },
+    };
+    let proxy = Proxy::start(Server::Tcp(address()), vec![rule]);
+    run(&mut push("--tag v1", &proxy.address, &scratch, &snapshot, &repository))
+        .failed(&["the registry refuses to give out sha256:", "ecr:GetDownloadUrlForLayer"]);
 }
 
 #[test]

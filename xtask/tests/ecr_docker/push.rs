@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::emulator::{Repository, address, api};
 use crate::support::proxy::{Fault, Proxy, Rule, Server};
-use crate::support::{PASSWORD, run};
+use crate::support::{LESSER, PASSWORD, run, stored};
 use crate::{Push, docker};
 
 #[test]
@@ -85,13 +85,38 @@ fn the_first_image_under_an_identity_wins() {
 fn stored_credentials_are_used_as_long_as_they_work() {
     let push = Push::to(Repository::created("stored", "MUTABLE"));
     let proxy = Proxy::start(Server::Tcp(address()), vec![]);
-    let entry = |auth: &str| format!(r#"{{"auths": {{"{}": {{"auth": "{auth}"}}}}}}"#, proxy.address);
-    push.scratch.write("config.json", &entry("QVdTOm1pbmlzdGFjay1hdXRoLXRva2Vu"));
+    push.scratch.write("config.json", &stored(&proxy.address, PASSWORD));
     run(&mut push.command("", &proxy.address)).succeeded().said(&["Pushed binary"]);
     assert_eq!(proxy.count("GetAuthorizationToken"), 0, "ECR is not asked for a token");
-    // AWS:old, which the registry does not take
-    push.scratch.write("config.json", &entry("QVdTOm9sZA=="));
+    // one that the registry does not take
+    push.scratch.write("config.json", &stored(&proxy.address, "old"));
     run(&mut push.command("--tag v2", &proxy.address)).succeeded();
+    assert_eq!(proxy.count("GetAuthorizationToken"), 1);
+}
+
+#[test]
+fn stored_credentials_that_may_not_push_are_replaced_once() {
+    for (password, test) in LESSER.into_iter().zip(["stored-reads", "stored-stranger"]) {
+        let push = Push::to(Repository::created(test, "MUTABLE"));
+        let proxy = Proxy::start(Server::Tcp(address()), vec![]);
+        push.scratch.write("config.json", &stored(&proxy.address, password));
+        let out = run(&mut push.command("", &proxy.address)).succeeded();
+        let out =
+            out.said(&["Refreshing the token", "is not authorized to perform", "Pushed binary", "Verified"]);
+        assert_eq!(proxy.count("GetAuthorizationToken"), 1);
+        assert!(!out.stderr.contains(password), "{}", out.stderr);
+        let config = std::fs::read_to_string(push.scratch.config()).unwrap();
+        assert_eq!(config, stored(&proxy.address, password), "what is stored is left alone");
+    }
+    // ECR's own token may not either: that is the end
+    let push = Push::to(Repository::created("stored-none", "MUTABLE"));
+    let body = r#"{"errors": [{"code": "DENIED", "message": "User: a is not authorized to perform: b"}]}"#;
+    let denied = Fault::Answer { status: 403, kind: "application/json", body: body.to_owned() };
+    let rule = Rule { holding: "POST /v2/", times: 999, fault: denied };
+    let proxy = Proxy::start(Server::Tcp(address()), vec![rule]);
+    push.scratch.write("config.json", &stored(&proxy.address, PASSWORD));
+    run(&mut push.command("", &proxy.address))
+        .failed(&["the image was not pushed, not with a new token either: denied: User: a is not"]);
     assert_eq!(proxy.count("GetAuthorizationToken"), 1);
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::report::{Report, Step};
 use crate::github::cell;
+use crate::image::reference::PinnedReference;
 use crate::plan::Plan;
 
 /// All that is known of a release.
@@ -26,7 +27,7 @@ pub(super) struct Facts {
 pub(super) enum Image {
     /// In ECR, and how it came there.
     There {
-        reference: String,
+        reference: PinnedReference,
         how: &'static str,
     },
     Missing,
@@ -96,9 +97,8 @@ impl Facts {
         }
         match &self.image {
             Image::There { reference, how } => {
-                let (name, digest) = reference.split_once('@').unwrap_or((reference, "unknown"));
-                row("Image", &format!("`{name}`<br>{how}"));
-                row("Digest", &format!("`{digest}`"));
+                row("Image", &format!("`{}`<br>{how}", reference.name));
+                row("Digest", &format!("`{}`", reference.digest));
             }
             Image::Missing => row("Image", "none"),
         }
@@ -154,13 +154,18 @@ fn run(text: &mut String, report: &Report) {
 mod tests {
     use super::super::report::read;
     use super::*;
+    use crate::image::name::Digest;
+    use crate::image::reference::Name;
     use crate::plan::{History, since};
 
     fn facts(deployment: Deployment, report: &str) -> Facts {
         Facts {
             title: "v1.0.0".to_owned(),
             is_rehearsal: false,
-            image: Image::There { reference: "r/i@sha256:ab".to_owned(), how: "promoted" },
+            image: Image::There {
+                reference: Name::parse("r/i").unwrap().pinned(Digest::of(b"")),
+                how: "promoted",
+            },
             deployment,
             attestation: Gate::Real("by ci.yml".to_owned()),
             approval: Gate::Absent("APPROVAL is none".to_owned()),
@@ -179,7 +184,7 @@ mod tests {
             "# ✅ v1.0.0 is released\n\n| | |\n|---|---|\n\
              | **Database** | the database is at 1 (head) |\n\
              | **Image** | `r/i`<br>promoted |\n\
-             | **Digest** | `sha256:ab` |\n\
+             | **Digest** | `sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855` |\n\
              | **Attestation** | ✅ by ci.yml |\n\
              | **Approval** | ⚪ no gate: APPROVAL is none |\n\
              | **Plan** | the first release: 0 migrations |\n\

@@ -5,12 +5,13 @@ use std::time::Duration;
 use anyhow::bail;
 
 use crate::docker::Docker;
-use crate::docker::image::Description;
-use crate::docker::login::credentials::Credentials;
-use crate::docker::push::{Failure, Kind};
+use crate::docker::push::Kind;
 use crate::ecr::Ecr;
 use crate::ecr::images::Found;
+use crate::ecr::session::Session;
+use crate::image::archive::Layer;
 use crate::image::name::{Digest, Tag};
+use crate::image::reference::TaggedReference;
 use crate::ui;
 use crate::ui::layers::Layers;
 
@@ -24,6 +25,17 @@ pub(super) enum Upload {
     },
     /// The tag has an image already, and it may not be moved.
     Taken,
+}
+
+/// Whose token the registry was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token {
+    /// What docker has stored, which may be of somebody else, with fewer rights.
+    Dockers,
+    /// ECR's, which may have expired while something was built.
+    Ecrs,
+    /// ECR's, of this moment: if that won't do, none will.
+    New,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,27 +55,28 @@ const PAUSES: [u64; 4] = [1, 3, 9, 20];
 pub(super) async fn push(
     docker: &Docker,
     ecr: &Ecr,
-    image: &Description,
-    tag: &Tag,
-    credentials: &mut Credentials,
+    reference: &TaggedReference,
+    layers: &[Layer],
+    session: &mut Session,
 ) -> anyhow::Result<Upload> {
-    let (mut new_tokens, mut pauses) = (0, 0);
+    let mut token = if session.is_dockers() { Token::Dockers } else { Token::Ecrs };
+    let mut pauses = 0;
     loop {
-        let mut layers = Layers::new(&image.layers);
-        let pushed = docker.push(&ecr.name, tag, credentials, |event| layers.show(event)).await?;
+        let mut shown = Layers::new(layers);
+        let authorization = session.credentials().header(&ecr.registry);
+        let pushed = docker.push(reference, &authorization, |event| shown.show(event)).await?;
         let failure = match pushed {
             Ok(digest) => {
-                let (pushed, existing) = layers.result();
+                let (pushed, existing) = shown.result();
                 return Ok(Upload::Done { digest, pushed, existing });
             }
             Err(failure) => failure,
         };
-        drop(layers);
-        match next(failure.kind, new_tokens, pauses) {
+        drop(shown);
+        match next(failure.kind, token, pauses) {
             Next::NewToken => {
-                ui::note("Refreshing", format!("the token, which the registry did not take: {failure}"));
-                *credentials = ecr.token().await?.credentials;
-                new_tokens += 1;
+                session.renew(ecr, &failure.said).await?;
+                token = Token::New;
             }
             Next::AskForRepository(_) if is_missing(ecr).await? => return Err(no_repository(ecr)),
             Next::Pause(pause) | Next::AskForRepository(pause) => {
@@ -74,38 +87,42 @@ pub(super) async fn push(
             }
             Next::NoRepository => return Err(no_repository(ecr)),
             Next::Taken => return Ok(Upload::Taken),
-            Next::GiveUp => bail!("the image was not pushed{}: {failure}", after(&failure, pauses)),
+            Next::GiveUp => {
+                bail!("the image was not pushed{}: {failure}", after(failure.kind, token, pauses))
+            }
         }
     }
 }
 
-fn after(failure: &Failure, pauses: usize) -> String {
-    match failure.kind {
-        Kind::Passing | Kind::Ended => format!(", in {} attempts", pauses + 1),
-        Kind::Authentication => ", not with a new token either".to_owned(),
+fn after(kind: Kind, token: Token, pauses: usize) -> String {
+    match (kind, token) {
+        (Kind::Passing | Kind::Ended, _) => format!(", in {} attempts", pauses + 1),
+        (Kind::Authentication | Kind::Denied, Token::New) => ", not with a new token either".to_owned(),
         _ => String::new(),
     }
 }
 
-fn next(kind: Kind, new_tokens: usize, pauses: usize) -> Next {
+fn next(kind: Kind, token: Token, pauses: usize) -> Next {
     let pause = PAUSES.get(pauses).copied().map(Duration::from_secs);
     match (kind, pause) {
-        (Kind::Authentication, _) if new_tokens == 0 => Next::NewToken,
+        (Kind::Authentication, _) if token != Token::New => Next::NewToken,
+        (Kind::Denied, _) if token == Token::Dockers => Next::NewToken,
         (Kind::Passing, Some(pause)) => Next::Pause(pause),
         (Kind::Ended, Some(pause)) => Next::AskForRepository(pause),
         (Kind::NoRepository, _) => Next::NoRepository,
         (Kind::Immutable, _) => Next::Taken,
-        (Kind::Authentication | Kind::Lasting, _) | (Kind::Passing | Kind::Ended, None) => Next::GiveUp,
+        (Kind::Authentication | Kind::Denied | Kind::Lasting, _) | (Kind::Passing | Kind::Ended, None) => {
+            Next::GiveUp
+        }
     }
 }
 
 async fn is_missing(ecr: &Ecr) -> anyhow::Result<bool> {
-    let tag = Tag::parse("latest")?;
-    Ok(ecr.by_tag(&tag).await? == Found::NoRepository)
+    Ok(ecr.by_tag(&Tag::latest()).await? == Found::NoRepository)
 }
 
 pub(super) fn no_repository(ecr: &Ecr) -> anyhow::Error {
-    anyhow::anyhow!("there is no repository {}; {}", ecr.name, ecr.how_to_create())
+    anyhow::anyhow!("there is no repository {}; {}", ecr.name(), ecr.how_to_create())
 }
 
 #[cfg(test)]
@@ -115,19 +132,23 @@ mod tests {
     #[test]
     fn what_may_pass_is_tried_again_and_nothing_else() {
         let pause = |seconds| Duration::from_secs(seconds);
-        for (kind, new_tokens, pauses, expected) in [
-            (Kind::Authentication, 0, 0, Next::NewToken),
-            (Kind::Authentication, 1, 0, Next::GiveUp),
-            (Kind::Passing, 0, 0, Next::Pause(pause(1))),
-            (Kind::Passing, 1, 3, Next::Pause(pause(20))),
-            (Kind::Passing, 0, 4, Next::GiveUp),
-            (Kind::Ended, 0, 1, Next::AskForRepository(pause(3))),
-            (Kind::Ended, 0, 4, Next::GiveUp),
-            (Kind::NoRepository, 0, 0, Next::NoRepository),
-            (Kind::Immutable, 0, 0, Next::Taken),
-            (Kind::Lasting, 0, 0, Next::GiveUp),
+        for (kind, token, pauses, expected) in [
+            (Kind::Authentication, Token::Dockers, 0, Next::NewToken),
+            (Kind::Authentication, Token::Ecrs, 0, Next::NewToken),
+            (Kind::Authentication, Token::New, 0, Next::GiveUp),
+            (Kind::Denied, Token::Dockers, 0, Next::NewToken),
+            (Kind::Denied, Token::Ecrs, 0, Next::GiveUp),
+            (Kind::Denied, Token::New, 0, Next::GiveUp),
+            (Kind::Passing, Token::Ecrs, 0, Next::Pause(pause(1))),
+            (Kind::Passing, Token::New, 3, Next::Pause(pause(20))),
+            (Kind::Passing, Token::Dockers, 4, Next::GiveUp),
+            (Kind::Ended, Token::Ecrs, 1, Next::AskForRepository(pause(3))),
+            (Kind::Ended, Token::Ecrs, 4, Next::GiveUp),
+            (Kind::NoRepository, Token::Dockers, 0, Next::NoRepository),
+            (Kind::Immutable, Token::Ecrs, 0, Next::Taken),
+            (Kind::Lasting, Token::Dockers, 0, Next::GiveUp),
         ] {
-            assert_eq!(next(kind, new_tokens, pauses), expected, "{kind:?} {new_tokens} {pauses}");
+            assert_eq!(next(kind, token, pauses), expected, "{kind:?} {token:?} {pauses}");
         }
     }
 }

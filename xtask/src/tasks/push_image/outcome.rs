@@ -7,12 +7,13 @@ use serde::Serialize;
 use crate::ecr::images::Tagged;
 use crate::ecr::verify::PinnedImage;
 use crate::image::name::Tag;
+use crate::image::reference::PinnedReference;
 use crate::{github, ui};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Outcome {
-    pub(super) reference: String,
+    pub(super) reference: PinnedReference,
     pub(super) digest: String,
     pub(super) media_type: String,
     pub(super) platform: &'static str,
@@ -66,7 +67,7 @@ impl Outcome {
         took: Duration,
     ) -> Self {
         Self {
-            reference: image.reference(),
+            reference: image.reference().clone(),
             digest: image.manifest().digest.as_str().to_owned(),
             media_type: image.manifest().media_type.clone(),
             platform: image.platform().name(),
@@ -112,13 +113,13 @@ impl Outcome {
 impl Outcome {
     /// What the next steps of a workflow's job need.
     pub(super) fn set_outputs(&self) -> anyhow::Result<()> {
-        let name = self.reference.split('@').next().unwrap_or(&self.reference);
+        let (reference, name) = (self.reference.to_string(), self.reference.name.to_string());
         let action = match self.action {
             Action::Pushed { .. } => "pushed",
             Action::Promoted => "promoted",
         };
         let outputs =
-            [("reference", &*self.reference), ("name", name), ("digest", &self.digest), ("action", action)];
+            [("reference", &*reference), ("name", &name), ("digest", &self.digest), ("action", action)];
         github::set_outputs(&outputs)
     }
 }
@@ -146,11 +147,13 @@ fn took(milliseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::name::Digest;
+    use crate::image::reference::Name;
 
     #[test]
     fn the_json_is_what_scripts_rely_on() {
         let outcome = Outcome {
-            reference: "r@sha256:a".to_owned(),
+            reference: Name::parse("r").unwrap().pinned(Digest::of(b"")),
             digest: "sha256:a".to_owned(),
             media_type: "m".to_owned(),
             platform: "linux/amd64",
@@ -170,7 +173,7 @@ mod tests {
         assert_eq!(
             serde_json::to_value(&outcome).unwrap(),
             serde_json::json!({
-                "reference": "r@sha256:a",
+                "reference": "r@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
                 "digest": "sha256:a",
                 "mediaType": "m",
                 "platform": "linux/amd64",

@@ -9,16 +9,15 @@ use super::attempt::{self, Upload};
 use super::outcome::{Action, Outcome, Status, TagOutcome};
 use super::source::Source;
 use crate::docker::Docker;
-use crate::docker::image::Description;
-use crate::docker::login::credentials::Credentials;
 use crate::ecr::Ecr;
 use crate::ecr::images::{Found, Tagged};
+use crate::ecr::session::Session;
 use crate::ecr::verify::PinnedImage;
 use crate::image::name::{Digest, Tag};
 use crate::project::Project;
 use crate::settings::Settings;
 use crate::settings::ecr::EcrSettings;
-use crate::tasks::{build_image, ecr_access};
+use crate::tasks::build_image::{self, BuiltImage};
 use crate::ui;
 
 /// What a release is made of.
@@ -49,14 +48,14 @@ impl Release<'_> {
         let held = match &identity {
             Some(identity) => self.held(identity).await?,
             None => {
-                self.held(&Tag::parse("latest")?).await?;
+                self.held(&Tag::latest()).await?;
                 None
             }
         };
         let Held { image, action, upload } = match held {
             Some(digest) => {
-                let credentials = ecr_access::credentials(self.ecr).await?;
-                let image = self.ecr.verify(&digest, self.settings.platform, &credentials).await?;
+                let session = Session::open(self.ecr).await?;
+                let image = self.ecr.verify(&digest, self.settings.platform, &session).await?;
                 Held { image, action: Action::Promoted, upload: None }
             }
             None => self.push(identity.as_ref()).await?,
@@ -77,7 +76,7 @@ impl Release<'_> {
             Found::NoImage => Ok(None),
             Found::NoRepository if self.registry.create => {
                 self.ecr.create_repository().await?;
-                ui::done("Created", format!("the repository {}", self.ecr.name));
+                ui::done("Created", format!("the repository {}", self.ecr.name()));
                 Ok(None)
             }
             Found::NoRepository => Err(attempt::no_repository(self.ecr)),
@@ -87,32 +86,32 @@ impl Release<'_> {
     /// Builds, and pushes under the identity; without one, under a tag made of the image's own ID.
     async fn push(&self, identity: Option<&Tag>) -> anyhow::Result<Held> {
         let docker = Docker::connect().await.context("no image can be built without Docker")?;
-        let reference = format!("{}:latest", self.settings.image);
+        let reference = self.settings.image.clone().tagged(Tag::latest());
         let built = build_image::build(self.project, self.settings, &docker, &reference).await?;
         build_image::summarize(&reference, &built);
         let tag = match identity {
             Some(identity) => identity.clone(),
             None => loose_tag(&built)?,
         };
-        // Not before the build, which may take longer than what is left of a token.
-        let mut credentials = ecr_access::credentials(self.ecr).await?;
-        let credentials = &mut credentials;
+        let reference = self.ecr.name().tagged(tag);
+        // Not before the build, which may take longer than what is left of a token. Meanwhile somebody may have pushed
+        // the same inputs.
+        let (session, held) = tokio::try_join!(Session::open(self.ecr), self.held(&reference.tag))?;
         self.source.is_still(self.project, self.settings).await?;
-        docker.tag(&built.id, &self.ecr.name, &tag).await?;
+        docker.tag(&built.id, &reference).await?;
         let since = Instant::now();
-        // Somebody may have pushed the same inputs while this was being built.
-        let upload = match self.held(&tag).await {
-            Err(error) => Err(error),
-            Ok(Some(_)) => Ok(Upload::Taken),
-            Ok(None) => attempt::push(&docker, self.ecr, &built, &tag, credentials).await,
+        let mut session = session;
+        let upload = match held {
+            Some(_) => Ok(Upload::Taken),
+            None => attempt::push(&docker, self.ecr, &reference, &built.contents.layers, &mut session).await,
         };
         // The name was for the push alone; one left behind does no harm.
         let unname = async {
-            if let Err(error) = docker.untag(&self.ecr.name, &tag).await {
+            if let Err(error) = docker.untag(&reference).await {
                 ui::warning(format!("{error:#}"));
             }
         };
-        let (proved, ()) = tokio::join!(self.prove(upload, &tag, credentials), unname);
+        let (proved, ()) = tokio::join!(self.prove(upload, &reference.tag, &built, &session), unname);
         let (image, action) = proved?;
         Ok(Held { image, action, upload: Some(since.elapsed()) })
     }
@@ -122,7 +121,8 @@ impl Release<'_> {
         &self,
         upload: anyhow::Result<Upload>,
         tag: &Tag,
-        credentials: &Credentials,
+        built: &BuiltImage,
+        session: &Session,
     ) -> anyhow::Result<(PinnedImage, Action)> {
         let (digest, layers) = match upload? {
             Upload::Done { digest, pushed, existing } => (digest, Some((pushed, existing))),
@@ -131,13 +131,8 @@ impl Release<'_> {
                 _ => bail!("ECR says that {tag} is taken, but not by what; try again"),
             },
         };
-        let (image, named) = tokio::join!(
-            self.ecr.verify(&digest, self.settings.platform, credentials),
-            self.ecr.verify_tag(tag, &digest)
-        );
-        // An image that is not there has no tag either: the first says more.
-        let image = image?;
-        named?;
+        let (platform, config) = (self.settings.platform, &built.contents.config);
+        let image = self.ecr.verify_pushed(tag, &digest, platform, config, session).await?;
         let action = match layers {
             Some((pushed, existing)) => {
                 let sizes = image.sizes();
@@ -155,7 +150,7 @@ impl Release<'_> {
         if let Tagged::Taken { by } = &tagged {
             bail!(
                 "{tag} names another image in {} and is immutable: it stays {by}, this is {}; a new release needs a new tag",
-                self.ecr.name,
+                self.ecr.name(),
                 image.manifest().digest
             );
         }
@@ -177,7 +172,7 @@ fn unfinished(image: &PinnedImage, tagged: &[TagOutcome]) -> String {
     format!("ECR holds the image, {so_far}: {}", image.reference())
 }
 
-fn loose_tag(built: &Description) -> anyhow::Result<Tag> {
-    let id = built.id.trim_start_matches("sha256:");
-    Tag::parse(&format!("dirty-{}", id.get(..20).unwrap_or(id)))
+fn loose_tag(built: &BuiltImage) -> anyhow::Result<Tag> {
+    let id = Digest::of(&built.contents.config);
+    Tag::parse(&format!("dirty-{}", id.encoded().get(..20).unwrap_or(id.encoded())))
 }

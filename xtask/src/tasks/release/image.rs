@@ -8,11 +8,11 @@ use anyhow::bail;
 use super::checks::Git;
 use crate::ecr::Ecr;
 use crate::ecr::images::Found;
+use crate::ecr::session::Session;
 use crate::image::inputs;
 use crate::project::Project;
 use crate::settings::Settings;
 use crate::settings::ecr::EcrSettings;
-use crate::tasks::ecr_access;
 use crate::tasks::push_image::source::Source;
 
 /// How many of the newest images are looked into.
@@ -28,18 +28,18 @@ pub(super) async fn is_in_ecr(
     if let Ok(Source::Committed(identity)) = Source::read(project, settings, false).await
         && let Found::Image(manifest) = ecr.by_tag(&identity.tag()?).await?
     {
-        return Ok(ecr.name.pinned(&manifest.digest));
+        return Ok(ecr.name().pinned(manifest.digest).to_string());
     }
-    let credentials = ecr_access::credentials(&ecr).await?;
-    for image in ecr.list().await?.unwrap_or_default().iter().take(LOOKED_INTO) {
-        let described = ecr.describe(&image.digest, &credentials).await?;
+    let session = Session::open(&ecr).await?;
+    for image in ecr.list().await?.unwrap_or_default().into_iter().take(LOOKED_INTO) {
+        let described = ecr.describe(&image.digest, &session).await?;
         let Some(commit) = described.and_then(|(config, _)| config.commit) else { continue };
         let mut words = vec!["diff", "--quiet", &*commit, "HEAD", "--"];
         words.extend(inputs::PATHS);
         // git also fails where it does not know the commit, or it is no commit.
         if git.say(&words).is_ok() {
-            return Ok(format!("{}, built from {commit}", ecr.name.pinned(&image.digest)));
+            return Ok(format!("{}, built from {commit}", ecr.name().pinned(image.digest)));
         }
     }
-    bail!("{} holds no image of this commit; CI pushes it once main is green", ecr.name)
+    bail!("{} holds no image of this commit; CI pushes it once main is green", ecr.name())
 }

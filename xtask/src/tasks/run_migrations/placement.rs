@@ -76,10 +76,11 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::docker::Store;
 
     #[test]
     fn the_job_runs_where_it_reaches_the_database() {
-        let at = |place| Ok(Daemon { place, version: String::new() });
+        let at = |place| Ok(Daemon { place, version: String::new(), store: Store::Own });
         let configured = |host: &str| Database::Configured { host: host.to_owned() };
         let machine = || Database::Local(Runs::OnMachine);
         let shared =

@@ -14,6 +14,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// What the emulator hands out.
 pub(crate) const PASSWORD: &str = "ministack-auth-token";
 
+/// Of somebody the registry knows, who may only read, and of somebody who may do nothing here.
+pub(crate) const LESSER: [&str; 2] = ["token-of-one-who-reads", "token-of-another-account"];
+
+/// docker's config.json with a token for a registry in it.
+pub(crate) fn stored(registry: &str, password: &str) -> String {
+    use base64::Engine;
+    let auth = base64::engine::general_purpose::STANDARD.encode(format!("AWS:{password}"));
+    format!(r#"{{"auths": {{"{registry}": {{"auth": "{auth}"}}}}}}"#)
+}
+
 /// A directory of one test, gone at the end.
 #[derive(Debug)]
 pub(crate) struct Scratch(PathBuf);
