@@ -28,6 +28,7 @@ mod secret;
 mod settings;
 mod tasks;
 mod ui;
+mod yaml;
 
 use std::process::ExitCode;
 

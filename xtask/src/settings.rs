@@ -1,14 +1,17 @@
 //! Settings that hold for more than one run: flag, environment, `xtask/release.yaml`, default, the first that is set.
+//! All that is wrong with them is told at once.
 
 #[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "for the tasks of the build with the feature"))]
 pub(crate) mod ecr;
+mod given;
 pub(crate) mod kubernetes;
 
 use anyhow::{Context, bail};
-use serde::Deserialize;
 
 use crate::image::reference::Name;
 use crate::project::Project;
+use crate::yaml;
+use given::{Environment, FILE, Given, Mistakes};
 
 /// What may be typed or set in the environment about the image.
 #[derive(Debug, Default, clap::Args)]
@@ -30,14 +33,14 @@ pub(crate) struct PostgresFlags {
 }
 
 /// `xtask/release.yaml`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Default)]
+#[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "for the tasks of the build with the feature"))]
 struct File {
-    image: Option<String>,
-    platform: Option<String>,
-    postgres_image: Option<String>,
-    ecr: Option<ecr::EcrFile>,
-    kubernetes: Option<kubernetes::KubernetesFile>,
+    image: Option<Given>,
+    platform: Option<Given>,
+    postgres_image: Option<Given>,
+    ecr: ecr::EcrFile,
+    kubernetes: kubernetes::KubernetesFile,
 }
 
 /// What the tasks run on.
@@ -103,19 +106,30 @@ impl ImageFlags {
 }
 
 impl File {
-    fn read(project: &Project) -> anyhow::Result<Self> {
-        match std::fs::read_to_string(project.root().join("xtask/release.yaml")) {
-            Ok(text) => Self::parse(&text),
+    fn read(project: &Project, mistakes: &mut Mistakes) -> anyhow::Result<Self> {
+        match std::fs::read_to_string(project.root().join(FILE)) {
+            Ok(text) => Self::parse(&text, mistakes),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error).context("cannot read xtask/release.yaml"),
+            Err(error) => Err(error).with_context(|| format!("cannot read {FILE}")),
         }
     }
 
-    /// `None` is what a file of nothing but comments holds. serde_yaml's message names line and column.
-    fn parse(yaml: &str) -> anyhow::Result<Self> {
-        let file = serde_yaml::from_str::<Option<Self>>(yaml).context("xtask/release.yaml is not valid")?;
-        Ok(file.unwrap_or_default())
+    fn parse(yaml: &str, mistakes: &mut Mistakes) -> anyhow::Result<Self> {
+        let document = yaml::parse(yaml).with_context(|| format!("{FILE} is not valid"))?;
+        let keys = ["image", "platform", "postgres_image", "ecr", "kubernetes"];
+        let mut section = mistakes.section(Some(document), &keys);
+        Ok(Self {
+            image: mistakes.text(&mut section, "image"),
+            platform: mistakes.text(&mut section, "platform"),
+            postgres_image: mistakes.text(&mut section, "postgres_image"),
+            ecr: ecr::EcrFile::read(section.take("ecr"), mistakes),
+            kubernetes: kubernetes::KubernetesFile::read(section.take("kubernetes"), mistakes),
+        })
     }
+}
+
+fn environment(variable: &str) -> Option<String> {
+    std::env::var(variable).ok()
 }
 
 impl Settings {
@@ -124,7 +138,10 @@ impl Settings {
         postgres: &PostgresFlags,
         project: &Project,
     ) -> anyhow::Result<Self> {
-        Self::resolve(image, postgres, File::read(project)?)
+        let mut mistakes = Mistakes::default();
+        let file = File::read(project, &mut mistakes)?;
+        let settings = Self::resolve(image, postgres, &file, &environment, &mut mistakes);
+        mistakes.or(settings)
     }
 
     /// With those of the registry.
@@ -134,12 +151,12 @@ impl Settings {
         registry: &ecr::EcrFlags,
         project: &Project,
     ) -> anyhow::Result<(Self, ecr::EcrSettings)> {
-        let mut file = File::read(project)?;
-        let own = file.ecr.take().unwrap_or_default();
-        let settings = Self::resolve(image, &PostgresFlags::default(), file)?;
-        let older_region = std::env::var("AWS_DEFAULT_REGION").ok();
-        let registry = ecr::resolve(registry, older_region, own, &settings.image)?;
-        Ok((settings, registry))
+        let mut mistakes = Mistakes::default();
+        let file = File::read(project, &mut mistakes)?;
+        let settings = Self::resolve(image, &PostgresFlags::default(), &file, &environment, &mut mistakes);
+        let name = settings.as_ref().map(|settings| &settings.image);
+        let registry = ecr::resolve(registry, file.ecr, name, &environment, &mut mistakes);
+        mistakes.or(settings.zip(registry))
     }
 
     /// Those of the cluster alone.
@@ -148,20 +165,37 @@ impl Settings {
         flags: &kubernetes::KubernetesFlags,
         project: &Project,
     ) -> anyhow::Result<kubernetes::KubernetesSettings> {
-        kubernetes::resolve(flags, File::read(project)?.kubernetes.unwrap_or_default())
+        let mut mistakes = Mistakes::default();
+        let file = File::read(project, &mut mistakes)?;
+        let settings = kubernetes::resolve(flags, file.kubernetes, &environment, &mut mistakes);
+        mistakes.or(settings)
     }
 
-    fn resolve(image: &ImageFlags, postgres: &PostgresFlags, file: File) -> anyhow::Result<Self> {
-        let first = |flag: &Option<String>, file: Option<String>, default: &str| {
-            let set = |value: &String| !value.is_empty();
-            flag.clone().filter(set).or(file.filter(set)).unwrap_or_else(|| default.to_owned())
+    /// Nothing if something is wrong.
+    fn resolve(
+        image: &ImageFlags,
+        postgres: &PostgresFlags,
+        file: &File,
+        environment: Environment<'_>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Self> {
+        let first = |value: &Option<String>, flag, variable, file: &Option<Given>, default: &str| {
+            let typed = Given::typed(value.as_ref(), flag, variable, environment).or_else(|| file.clone());
+            Some(typed.unwrap_or_else(|| Given { value: default.to_owned(), by: "the default".to_owned() }))
         };
-        let name = first(&image.image, file.image, "run-migrations");
-        Ok(Self {
-            image: Name::parse(&name)?,
-            platform: Platform::parse(&first(&image.platform, file.platform, "linux/amd64"))?,
-            postgres_image: first(&postgres.postgres_image, file.postgres_image, "postgres:17"),
-        })
+        let name = first(&image.image, "--image", "IMAGE", &file.image, "run-migrations");
+        let platform =
+            first(&image.platform, "--platform", "DOCKER_DEFAULT_PLATFORM", &file.platform, "linux/amd64");
+        let postgres_image = first(
+            &postgres.postgres_image,
+            "--postgres-image",
+            "POSTGRES_IMAGE",
+            &file.postgres_image,
+            "postgres:17",
+        );
+        let image = mistakes.check(name, Name::parse);
+        let platform = mistakes.check(platform, Platform::parse);
+        Some(Self { image: image?, platform: platform?, postgres_image: postgres_image?.value })
     }
 }
 
@@ -169,46 +203,56 @@ impl Settings {
 mod tests {
     use super::*;
 
+    fn resolved(flags: &ImageFlags, yaml: &str) -> anyhow::Result<Settings> {
+        let mut mistakes = Mistakes::default();
+        let file = File::parse(yaml, &mut mistakes)?;
+        let settings = Settings::resolve(flags, &PostgresFlags::default(), &file, &|_| None, &mut mistakes);
+        mistakes.or(settings)
+    }
+
     #[test]
     fn the_first_that_is_set_wins() {
         let flags = |image: &str| ImageFlags { image: Some(image.to_owned()), ..ImageFlags::default() };
         for (flags, yaml, image) in [
             (ImageFlags::default(), "", "run-migrations"),
             (ImageFlags::default(), "# nothing but a comment\n", "run-migrations"),
+            (ImageFlags::default(), "image:\n", "run-migrations"),
             (ImageFlags::default(), "image: site/migrations\n", "site/migrations"),
             (flags(""), "image: site/migrations\n", "site/migrations"),
             (flags("localhost:5000/other"), "image: site/migrations\n", "localhost:5000/other"),
         ] {
-            let file = File::parse(yaml).unwrap();
-            assert_eq!(
-                Settings::resolve(&flags, &PostgresFlags::default(), file).unwrap().image.to_string(),
-                image,
-                "{yaml}"
-            );
+            assert_eq!(resolved(&flags, yaml).unwrap().image.to_string(), image, "{yaml}");
         }
     }
 
     #[test]
-    fn mistakes_are_named_with_their_place() {
-        for (yaml, message) in [
+    fn all_mistakes_are_named_with_their_places() {
+        let typed = ImageFlags { platform: Some("windows/amd64".to_owned()), ..ImageFlags::default() };
+        for (flags, yaml, message) in [
             (
-                "image: a\nplatfrom: linux/amd64\n",
-                "unknown field `platfrom`, expected one of `image`, `platform`, `postgres_image`, `ecr`, `kubernetes` at line 2 column 1",
+                &typed,
+                "image: a:latest\nplatfrom: linux/amd64\npostgres_image: [a]\necr:\n  region: 5\n  keep: 3\nkubernetes: yes please\n",
+                "7 settings are wrong\n  \
+                 xtask/release.yaml, line 2 column 1: unknown key `platfrom`, expected one of image, platform, postgres_image, ecr, kubernetes\n  \
+                 xtask/release.yaml, line 3 column 17: postgres_image is no text; put it in quotes if it looks like something else\n  \
+                 xtask/release.yaml, line 6 column 3: unknown key `keep`, expected one of region, account, registry, repository, create, immutable_tags, scan_on_push, encryption, keep_releases\n  \
+                 xtask/release.yaml, line 5 column 11: region is no text; put it in quotes if it looks like something else\n  \
+                 xtask/release.yaml, line 7 column 13: here are settings expected, some of context, namespace, manifests, start_timeout\n  \
+                 xtask/release.yaml, line 1 column 8: image \"a:latest\" must be a name without tag or digest, such as run-migrations\n  \
+                 --platform: platform \"windows/amd64\" is not supported; use linux/amd64 or linux/arm64",
             ),
-            ("image: [a]\n", "image: invalid type: sequence, expected a string at line 1 column 8"),
             (
+                &ImageFlags::default(),
                 "platform: windows/amd64\n",
-                "platform \"windows/amd64\" is not supported; use linux/amd64 or linux/arm64",
+                "a setting is wrong: xtask/release.yaml, line 1 column 11: platform \"windows/amd64\" is not supported; use linux/amd64 or linux/arm64",
             ),
             (
-                "image: a:latest\n",
-                "image \"a:latest\" must be a name without tag or digest, such as run-migrations",
+                &ImageFlags::default(),
+                "image: [a\n",
+                "xtask/release.yaml is not valid: did not find expected ',' or ']' at line 2 column 1, while parsing a flow sequence at line 1 column 8",
             ),
         ] {
-            let error = File::parse(yaml)
-                .and_then(|file| Settings::resolve(&ImageFlags::default(), &PostgresFlags::default(), file))
-                .unwrap_err();
-            assert_eq!(error.root_cause().to_string(), message);
+            assert_eq!(format!("{:#}", resolved(flags, yaml).unwrap_err()), message);
         }
     }
 }

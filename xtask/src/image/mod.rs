@@ -14,5 +14,4 @@ pub(crate) mod manifest;
 #[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "for the tasks of the build with the feature"))]
 pub(crate) mod name;
 pub(crate) mod provenance;
-#[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "for the tasks of the build with the feature"))]
 pub(crate) mod reference;

@@ -1,11 +1,12 @@
 //! Where releases go: registry, account, region, repository, and what a repository of ours is like.
 
-use anyhow::ensure;
-use serde::Deserialize;
+use anyhow::bail;
 
+use super::given::{Environment, Given, Mistakes};
 use crate::image::ecr_host::{self, Account, EcrHost, Endpoint};
 use crate::image::name::{Registry, Repository};
 use crate::image::reference::Name;
+use crate::yaml::Node;
 
 /// What may be typed or set in the environment.
 #[derive(Debug, Default, Clone, clap::Args)]
@@ -28,26 +29,45 @@ pub(crate) struct EcrFlags {
 }
 
 /// `ecr` in `xtask/release.yaml`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Default)]
 pub(super) struct EcrFile {
-    region: Option<String>,
-    account: Option<Digits>,
-    registry: Option<String>,
-    repository: Option<String>,
+    region: Option<Given>,
+    account: Option<Given>,
+    registry: Option<Given>,
+    repository: Option<Given>,
     create: Option<bool>,
     immutable_tags: Option<bool>,
     scan_on_push: Option<bool>,
-    encryption: Option<String>,
-    keep_releases: Option<u32>,
+    encryption: Option<Given>,
+    keep_releases: Option<Given<u64>>,
 }
 
-/// YAML takes twelve digits without quotes for a number.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Digits {
-    Number(u64),
-    Text(String),
+impl EcrFile {
+    pub(super) fn read(node: Option<Node<'_>>, mistakes: &mut Mistakes) -> Self {
+        let keys = [
+            "region",
+            "account",
+            "registry",
+            "repository",
+            "create",
+            "immutable_tags",
+            "scan_on_push",
+            "encryption",
+            "keep_releases",
+        ];
+        let mut section = mistakes.section(node, &keys);
+        Self {
+            region: mistakes.text(&mut section, "region"),
+            account: mistakes.text(&mut section, "account"),
+            registry: mistakes.text(&mut section, "registry"),
+            repository: mistakes.text(&mut section, "repository"),
+            create: mistakes.yes_or_no(&mut section, "create"),
+            immutable_tags: mistakes.yes_or_no(&mut section, "immutable_tags"),
+            scan_on_push: mistakes.yes_or_no(&mut section, "scan_on_push"),
+            encryption: mistakes.text(&mut section, "encryption"),
+            keep_releases: mistakes.number(&mut section, "keep_releases"),
+        }
+    }
 }
 
 /// What the tasks run on.
@@ -95,61 +115,79 @@ impl EcrSettings {
     }
 }
 
+/// Nothing if something is wrong. The image's name, if that is right, is the repository's where none is set.
 pub(super) fn resolve(
     flags: &EcrFlags,
-    older_region: Option<String>,
     file: EcrFile,
-    image: &Name,
-) -> anyhow::Result<EcrSettings> {
-    let set = |value: String| Some(value).filter(|value| !value.is_empty());
-    let first =
-        |flag: &Option<String>, file: Option<String>| flag.clone().and_then(set).or(file.and_then(set));
-    let registry = first(&flags.registry, file.registry).as_deref().map(Registry::parse).transpose()?;
-    let in_file = file.account.map(|digits| match digits {
-        Digits::Number(number) => format!("{number:012}"),
-        Digits::Text(text) => text,
-    });
-    let account = first(&flags.account, in_file).as_deref().map(Account::parse).transpose()?;
-    let region =
-        first(&flags.region, None).or_else(|| older_region.and_then(set)).or(file.region.and_then(set));
-    if let Some(region) = &region {
-        ecr_host::check_region(region)?;
-    }
-    if let (Some(account), Some(host)) = (&account, registry.as_ref().and_then(EcrHost::read)) {
-        ensure!(
-            host.account == *account,
-            "the registry is one of account {}, but the account is set to {}; set one of them alone",
-            host.account.as_str(),
-            account.as_str()
+    image: Option<&Name>,
+    environment: Environment<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<EcrSettings> {
+    let typed =
+        |value: &Option<String>, flag, variable| Given::typed(value.as_ref(), flag, variable, environment);
+    let registry = typed(&flags.registry, "--registry", "ECR_REGISTRY").or(file.registry);
+    let account = typed(&flags.account, "--account", "ECR_ACCOUNT").or(file.account);
+    let region = typed(&flags.region, "--region", "AWS_REGION")
+        .or_else(|| Given::set("AWS_DEFAULT_REGION", environment))
+        .or(file.region);
+    let repository = typed(&flags.repository, "--repository", "ECR_REPOSITORY").or(file.repository);
+    let by = account.as_ref().map(|account| account.by.clone()).unwrap_or_default();
+
+    let registry = mistakes.check(registry, Registry::parse);
+    let account = mistakes.check(account, Account::parse);
+    if let (Some(account), Some(host)) = (&account, registry.as_ref().and_then(EcrHost::read))
+        && host.account != *account
+    {
+        mistakes.add(
+            &by,
+            format!(
+                "the account is {}, but the registry is one of account {}; set one of them alone",
+                account.as_str(),
+                host.account.as_str()
+            ),
         );
     }
-    let repository = match first(&flags.repository, file.repository) {
-        Some(repository) => Repository::parse(&repository)?,
-        None => image.repository.clone(),
+    let region = mistakes.check(region, |region| {
+        ecr_host::check_region(region)?;
+        Ok(region.to_owned())
+    });
+    let repository = match repository {
+        Some(repository) => mistakes.check(Some(repository), Repository::parse),
+        None => image.map(|image| image.repository.clone()),
     };
-    let keep_releases = file.keep_releases.unwrap_or(50);
-    ensure!((1..=600).contains(&keep_releases), "keep_releases is {keep_releases}; use 1 to 600");
-    Ok(EcrSettings {
+    let encryption = mistakes.check(file.encryption, Encryption::parse);
+    let keep_releases = file.keep_releases.and_then(|Given { value, by }| {
+        let known = u32::try_from(value).ok().filter(|number| (1..=600).contains(number));
+        if known.is_none() {
+            mistakes.add(&by, format!("keep_releases is {value}; use 1 to 600"));
+        }
+        known
+    });
+    Some(EcrSettings {
         registry,
         account,
         region,
-        repository,
-        profile: flags.profile.clone().and_then(set),
+        repository: repository?,
+        profile: flags.profile.clone().filter(|profile| !profile.is_empty()),
         create: file.create.unwrap_or(false),
         creation: Creation {
             tags: if file.immutable_tags.unwrap_or(true) { Tags::Immutable } else { Tags::Movable },
             scan_on_push: file.scan_on_push.unwrap_or(true),
-            encryption: match file.encryption.as_deref().unwrap_or("AES256") {
-                "AES256" => Encryption::Aes256,
-                "KMS" => Encryption::Kms { key: None },
-                key if key.starts_with("arn:") => Encryption::Kms { key: Some(key.to_owned()) },
-                other => {
-                    anyhow::bail!("encryption {other:?} is none of AES256, KMS and the ARN of a KMS key")
-                }
-            },
-            keep_releases,
+            encryption: encryption.unwrap_or(Encryption::Aes256),
+            keep_releases: keep_releases.unwrap_or(50),
         },
     })
+}
+
+impl Encryption {
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        match text {
+            "AES256" => Ok(Self::Aes256),
+            "KMS" => Ok(Self::Kms { key: None }),
+            key if key.starts_with("arn:") => Ok(Self::Kms { key: Some(key.to_owned()) }),
+            other => bail!("encryption {other:?} is none of AES256, KMS and the ARN of a KMS key"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -157,8 +195,16 @@ mod tests {
     use super::*;
 
     fn resolved(flags: &EcrFlags, older_region: Option<&str>, yaml: &str) -> anyhow::Result<EcrSettings> {
-        let file = serde_yaml::from_str::<Option<EcrFile>>(yaml)?.unwrap_or_default();
-        resolve(flags, older_region.map(str::to_owned), file, &Name::parse("run-migrations").unwrap())
+        let mut mistakes = Mistakes::default();
+        let file = EcrFile::read(Some(crate::yaml::parse(yaml)?), &mut mistakes);
+        let environment = |name: &str| match name {
+            "AWS_DEFAULT_REGION" => older_region.map(str::to_owned),
+            "ECR_REPOSITORY" => Some("Set".to_owned()),
+            _ => None,
+        };
+        let image = Name::parse("localhost:5000/run-migrations").unwrap();
+        let settings = resolve(flags, file, Some(&image), &environment, &mut mistakes);
+        mistakes.or(settings)
     }
 
     #[test]
@@ -166,6 +212,7 @@ mod tests {
         let flag = |region: &str| EcrFlags { region: Some(region.to_owned()), ..EcrFlags::default() };
         for (flags, older, yaml, region) in [
             (EcrFlags::default(), None, "", None),
+            (EcrFlags::default(), None, "region:", None),
             (EcrFlags::default(), None, "region: eu-west-1", Some("eu-west-1")),
             (EcrFlags::default(), Some("eu-west-2"), "region: eu-west-1", Some("eu-west-2")),
             (flag("eu-west-3"), Some("eu-west-2"), "region: eu-west-1", Some("eu-west-3")),
@@ -195,27 +242,46 @@ mod tests {
         );
         let plain = resolved(&EcrFlags::default(), None, "account: 123456789012").unwrap();
         assert_eq!(plain.account.unwrap().as_str(), "123456789012");
+        assert_eq!(plain.repository.as_str(), "run-migrations");
         assert_eq!(plain.creation.tags, Tags::Immutable);
     }
 
     #[test]
-    fn mistakes_are_named() {
-        for (yaml, message) in [
-            ("regio: eu-west-1", "unknown field `regio`"),
-            ("region: eu-west-1\nkeep: 5", "at line 2 column 1"),
-            ("region: Ireland", "region \"Ireland\" is not one"),
-            ("account: '1'", "account \"1\" is not one"),
-            ("repository: A", "repository \"A\" is not one"),
-            ("registry: https://host", "registry \"https://host\" is not one"),
-            ("encryption: rot13", "encryption \"rot13\" is none of"),
-            ("keep_releases: 0", "keep_releases is 0; use 1 to 600"),
-            (
-                "account: '999999999999'\nregistry: 123456789012.dkr.ecr.eu-west-1.amazonaws.com",
-                "the registry is one of account 123456789012, but the account is set to 999999999999",
-            ),
-        ] {
-            let error = format!("{:#}", resolved(&EcrFlags::default(), None, yaml).unwrap_err());
-            assert!(error.contains(message), "{yaml}: {error}");
+    fn every_mistake_is_named_with_who_made_it() {
+        let typed = EcrFlags {
+            account: Some("1".to_owned()),
+            repository: Some("Set".to_owned()),
+            ..EcrFlags::default()
+        };
+        let yaml =
+            "regio: eu-west-1\nregistry: https://host\nkeep_releases: 0\ncreate: maybe\nencryption: rot13\n";
+        let error = resolved(&typed, Some("Ireland"), yaml).unwrap_err().to_string();
+        let told: Vec<_> = error.lines().map(str::trim).collect();
+        let file = "xtask/release.yaml, line";
+        for (line, expected) in told.iter().zip([
+            "8 settings are wrong".to_owned(),
+            format!("{file} 1 column 1: unknown key `regio`, expected one of region, account"),
+            format!("{file} 4 column 9: create must be true or false"),
+            format!("{file} 2 column 11: registry \"https://host\" is not one; it is host or host:port"),
+            "--account: account \"1\" is not one; it is twelve digits".to_owned(),
+            "AWS_DEFAULT_REGION: region \"Ireland\" is not one; it is a name such as eu-west-1".to_owned(),
+            "ECR_REPOSITORY: repository \"Set\" is not one; it is words of a-z".to_owned(),
+            format!("{file} 5 column 13: encryption \"rot13\" is none of AES256, KMS"),
+            format!("{file} 3 column 16: keep_releases is 0; use 1 to 600"),
+        ]) {
+            assert!(line.starts_with(&expected), "{line} is not {expected}");
         }
+        assert_eq!(told.len(), 9, "{error}");
+    }
+
+    #[test]
+    fn two_accounts_are_one_too_many() {
+        let yaml = "account: '999999999999'\nregistry: 123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+        let error = resolved(&EcrFlags::default(), None, yaml).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "a setting is wrong: xtask/release.yaml, line 1 column 10: the account is 999999999999, but the registry is \
+             one of account 123456789012; set one of them alone"
+        );
     }
 }

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 #[cfg(feature = "cloud")]
 use std::time::Duration;
 
-use serde::Deserialize;
+#[cfg(feature = "cloud")]
+use super::given::Environment;
+use super::given::{Given, Mistakes};
+use crate::yaml::Node;
 
 /// What may be typed or set in the environment.
 #[derive(Debug, Default, Clone, clap::Args)]
@@ -26,13 +29,25 @@ pub(crate) struct KubernetesFlags {
 }
 
 /// `kubernetes` in `xtask/release.yaml`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Default)]
+#[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "for the tasks of the build with the feature"))]
 pub(super) struct KubernetesFile {
-    context: Option<String>,
-    namespace: Option<String>,
-    manifests: Option<String>,
-    start_timeout: Option<String>,
+    context: Option<Given>,
+    namespace: Option<Given>,
+    manifests: Option<Given>,
+    start_timeout: Option<Given>,
+}
+
+impl KubernetesFile {
+    pub(super) fn read(node: Option<Node<'_>>, mistakes: &mut Mistakes) -> Self {
+        let mut section = mistakes.section(node, &["context", "namespace", "manifests", "start_timeout"]);
+        Self {
+            context: mistakes.text(&mut section, "context"),
+            namespace: mistakes.text(&mut section, "namespace"),
+            manifests: mistakes.text(&mut section, "manifests"),
+            start_timeout: mistakes.text(&mut section, "start_timeout"),
+        }
+    }
 }
 
 /// What the task runs on.
@@ -46,23 +61,33 @@ pub(crate) struct KubernetesSettings {
     pub(crate) start_timeout: Duration,
 }
 
+/// Nothing if something is wrong.
 #[cfg(feature = "cloud")]
-pub(super) fn resolve(flags: &KubernetesFlags, file: KubernetesFile) -> anyhow::Result<KubernetesSettings> {
+pub(super) fn resolve(
+    flags: &KubernetesFlags,
+    file: KubernetesFile,
+    environment: Environment<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<KubernetesSettings> {
     use anyhow::Context;
 
-    let first = |flag: &Option<String>, file: Option<String>| {
-        let set = |value: &String| !value.is_empty();
-        flag.clone().filter(set).or(file.filter(set))
+    let first = |value: &Option<String>, flag, variable, file: Option<Given>| {
+        Given::typed(value.as_ref(), flag, variable, environment).or(file)
     };
-    let start_timeout = first(&flags.start_timeout, file.start_timeout).unwrap_or_else(|| "5m".to_owned());
-    Ok(KubernetesSettings {
-        context: first(&flags.context, file.context),
-        namespace: first(&flags.namespace, file.namespace),
-        manifests: first(&flags.manifests, file.manifests)
-            .map_or_else(|| PathBuf::from("k8s/overlays/production"), PathBuf::from),
-        start_timeout: humantime::parse_duration(&start_timeout).with_context(|| {
-            format!("the start timeout {start_timeout:?} is no duration; use such as 90s or 5m")
-        })?,
+    let value = |given: Given| given.value;
+    let start_timeout =
+        first(&flags.start_timeout, "--start-timeout", "KUBERNETES_START_TIMEOUT", file.start_timeout)
+            .or_else(|| Some(Given { value: "5m".to_owned(), by: "the default".to_owned() }));
+    let start_timeout = mistakes.check(start_timeout, |text| {
+        humantime::parse_duration(text)
+            .with_context(|| format!("the start timeout {text:?} is no duration; use such as 90s or 5m"))
+    });
+    let manifests = first(&flags.manifests, "--manifests", "KUBERNETES_MANIFESTS", file.manifests);
+    Some(KubernetesSettings {
+        context: first(&flags.context, "--context", "KUBERNETES_CONTEXT", file.context).map(value),
+        namespace: first(&flags.namespace, "--namespace", "KUBERNETES_NAMESPACE", file.namespace).map(value),
+        manifests: PathBuf::from(manifests.map_or_else(|| "k8s/overlays/production".to_owned(), value)),
+        start_timeout: start_timeout?,
     })
 }
 
@@ -70,24 +95,35 @@ pub(super) fn resolve(flags: &KubernetesFlags, file: KubernetesFile) -> anyhow::
 mod tests {
     use super::*;
 
+    fn resolved(flags: &KubernetesFlags, yaml: &str) -> anyhow::Result<KubernetesSettings> {
+        let mut mistakes = Mistakes::default();
+        let file = KubernetesFile::read(Some(crate::yaml::parse(yaml)?), &mut mistakes);
+        let settings = resolve(flags, file, &|_| None, &mut mistakes);
+        mistakes.or(settings)
+    }
+
     #[test]
     fn the_first_that_is_set_wins() {
-        let file = |yaml: &str| serde_yaml::from_str::<KubernetesFile>(yaml).unwrap();
         let yaml = "context: live\nnamespace: site\nmanifests: deploy\nstart_timeout: 90s\n";
         let flags = KubernetesFlags {
             context: Some("other".to_owned()),
             namespace: Some(String::new()),
             ..KubernetesFlags::default()
         };
-        let settings = resolve(&flags, file(yaml)).unwrap();
+        let settings = resolved(&flags, yaml).unwrap();
         assert_eq!(settings.context.as_deref(), Some("other"));
         assert_eq!(settings.namespace.as_deref(), Some("site"));
         assert_eq!(settings.manifests, PathBuf::from("deploy"));
         assert_eq!(settings.start_timeout, Duration::from_secs(90));
-        let settings = resolve(&KubernetesFlags::default(), file("{}")).unwrap();
+        let settings = resolved(&KubernetesFlags::default(), "{}").unwrap();
         assert_eq!(settings.manifests, PathBuf::from("k8s/overlays/production"));
         assert_eq!(settings.start_timeout, Duration::from_secs(300));
-        let error = resolve(&KubernetesFlags::default(), file("start_timeout: soon")).unwrap_err();
-        assert_eq!(error.to_string(), "the start timeout \"soon\" is no duration; use such as 90s or 5m");
+        let error = resolved(&KubernetesFlags::default(), "start_timeout: soon").unwrap_err();
+        assert!(
+            error.to_string().contains(
+                "line 1 column 16: the start timeout \"soon\" is no duration; use such as 90s or 5m"
+            ),
+            "{error}"
+        );
     }
 }
