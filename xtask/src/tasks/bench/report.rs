@@ -140,23 +140,27 @@ impl Report {
         self.figures = figures;
     }
 
+    /// What was not measured has no table.
     pub(super) fn text(&self) -> String {
-        let mut text = String::new();
-        let tools: Vec<Tool> = Tool::ALL
-            .into_iter()
-            .filter(|tool| self.times.iter().any(|time| time.samples.contains_key(tool.name())))
-            .collect();
-        let mut row = |cells: &[String]| {
-            for (cell, width) in cells.iter().zip([34, 10].into_iter().chain(std::iter::repeat(18))) {
-                let _ = if width == 34 { write!(text, "{cell:<34}") } else { write!(text, "{cell:>width$}") };
-            }
-            text.push('\n');
-        };
-        let heading = |first: &str, second: &str| {
-            let own = [first.to_owned(), second.to_owned()];
-            own.into_iter().chain(tools.iter().map(|tool| tool.name().to_owned())).collect::<Vec<_>>()
-        };
-        row(&heading("median, ms (of the job's)", "migrations"));
+        let mut parts = Vec::new();
+        if !self.times.is_empty() {
+            parts.push(self.times_table());
+        }
+        if !self.round_trips.is_empty() {
+            parts.push(self.round_trips_table());
+        }
+        parts.push(self.figures_list());
+        parts.join("\n").trim_end().to_owned()
+    }
+
+    fn measured_tools(&self) -> Vec<Tool> {
+        let is_measured = |tool: &Tool| self.times.iter().any(|time| time.samples.contains_key(tool.name()));
+        Tool::ALL.into_iter().filter(is_measured).collect()
+    }
+
+    fn times_table(&self) -> String {
+        let tools = self.measured_tools();
+        let mut text = heading("median, ms (of the job's)", &tools);
         for time in &self.times {
             let job = time.samples.get(Tool::Job.name()).and_then(|samples| median(samples));
             let cells = tools.iter().map(|tool| {
@@ -167,11 +171,14 @@ impl Report {
                     _ => "–".to_owned(),
                 }
             });
-            let own = [time.operation.to_owned(), time.migrations.to_string()];
-            row(&own.into_iter().chain(cells).collect::<Vec<_>>());
+            text += &row(time.operation, &time.migrations.to_string(), cells);
         }
-        row(&[]);
-        row(&heading("round trips, connecting included", "migrations"));
+        text
+    }
+
+    fn round_trips_table(&self) -> String {
+        let tools = self.measured_tools();
+        let mut text = heading("round trips, connecting included", &tools);
         for counted in &self.round_trips {
             for (size, of) in [("10", 0), ("110", 1)] {
                 let cells = tools.iter().map(|tool| match (counted.counts.get(tool.name()), of) {
@@ -179,13 +186,14 @@ impl Report {
                     (Some((_, many)), _) => many.to_string(),
                     (None, _) => "–".to_owned(),
                 });
-                row(&[counted.operation.to_owned(), size.to_owned()]
-                    .into_iter()
-                    .chain(cells)
-                    .collect::<Vec<_>>());
+                text += &row(counted.operation, size, cells);
             }
         }
-        text.push('\n');
+        text
+    }
+
+    fn figures_list(&self) -> String {
+        let mut text = String::new();
         for figure in &self.figures {
             let mark = match figure.met {
                 Some(true) => "✓",
@@ -203,8 +211,17 @@ impl Report {
         for absent in &self.absent {
             let _ = writeln!(text, "– {absent}");
         }
-        text.trim_end().to_owned()
+        text
     }
+}
+
+fn heading(first: &str, tools: &[Tool]) -> String {
+    row(first, "migrations", tools.iter().map(|tool| tool.name().to_owned()))
+}
+
+fn row(name: &str, migrations: &str, cells: impl Iterator<Item = String>) -> String {
+    let cells: String = cells.map(|cell| format!("{cell:>18}")).collect();
+    format!("{name:<34}{migrations:>10}{cells}\n")
 }
 
 #[cfg(test)]
@@ -246,6 +263,22 @@ mod tests {
         report.derive();
         let met: Vec<_> = report.figures.iter().map(|figure| (figure.value, figure.met)).collect();
         assert_eq!(met, [(30.0, Some(false)), (3.0, Some(true)), (1.0, Some(true)), (1.0, Some(true))]);
-        assert!(report.text().contains("✗ upgrade, nothing to do (100): alembic / job"), "{}", report.text());
+        let text = report.text();
+        assert!(text.contains("✗ upgrade, nothing to do (100): alembic / job"), "{text}");
+        let first = "median, ms (of the job's)         migrations               job              psql";
+        assert!(text.starts_with(first), "{text}");
+        assert!(
+            text.contains("\n\nround trips, connecting included  migrations               job"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_was_not_measured_has_no_heading() {
+        let figures = vec![Figure::new("promotion", 0.25, "s", Some(Bound::AtMost(1.0)))];
+        let report = Report { figures, absent: vec!["sqlx is not on PATH".to_owned()], ..Report::default() };
+        let name = format!("✓ {:<62}", "promotion");
+        assert_eq!(report.text(), format!("{name}       0.25 s   at most 1 s\n– sqlx is not on PATH"));
+        assert_eq!(Report::default().text(), "");
     }
 }
