@@ -96,11 +96,10 @@ impl Release<'_> {
         let reference = self.ecr.name().tagged(tag);
         // Not before the build, which may take longer than what is left of a token. Meanwhile somebody may have pushed
         // the same inputs.
-        let (session, held) = tokio::try_join!(Session::open(self.ecr), self.held(&reference.tag))?;
+        let (mut session, held) = tokio::try_join!(Session::open(self.ecr), self.held(&reference.tag))?;
         self.source.is_still(self.project, self.settings).await?;
         docker.tag(&built.id, &reference).await?;
         let since = Instant::now();
-        let mut session = session;
         let upload = match held {
             Some(_) => Ok(Upload::Taken),
             None => attempt::push(&docker, self.ecr, &reference, &built.contents.layers, &mut session).await,
