@@ -9,5 +9,6 @@ mod login;
 mod promotion;
 mod release;
 mod secrets;
+mod settings;
 mod setup;
 mod support;
