@@ -30,7 +30,7 @@ impl Repository {
             .context("the remote `origin` is not one of GitHub; set GITHUB_REPOSITORY=owner/name")
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (owner, name) = text.split_once('/')?;
         let is_part = |part: &str| {
             !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))

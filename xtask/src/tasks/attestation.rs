@@ -1,26 +1,22 @@
 //! `cargo xtask attestation`: whether ECR's image of these inputs is one that our workflows vouch for.
 
-use crate::image::name::Tag;
 use crate::settings::ImageFlags;
 use crate::settings::ecr::EcrFlags;
 
 /// Say whether ECR holds the image of these inputs, and verify who attested it
 ///
-/// Prints `repository@sha256:…` if it is there and attested by this repository's ci.yml on main; with --tag also by
-/// release.yml for that tag, which builds what ECR does not hold. Prints nothing if there is no such image. In a
-/// workflow the step gets the outputs `found`, `attested` and `reference`. Needs the GitHub CLI.
+/// Prints `repository@sha256:…` if it is there and attested by this repository's ci.yml on main, or by its release.yml
+/// for a tag v*, which builds what ECR does not hold. Prints nothing if there is no such image. In a workflow the step
+/// gets the outputs `found`, `attested` and `reference`. Needs the GitHub CLI.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   cargo xtask attestation
-  cargo xtask attestation --tag v1.2.3 --gate required
+  cargo xtask attestation --gate required
 
-Environment: GITHUB_REPOSITORY (else that of the remote `origin`), GH_TOKEN as gh reads it; the rest as `cargo xtask \
+Environment: GITHUB_REPOSITORY (else that of the remote `origin`), GITHUB_SERVER_URL (https://github.com), GH_TOKEN as gh reads it; the rest as `cargo xtask \
 ecr-login --help` has it.")]
 pub(crate) struct Arguments {
-    /// The release's tag
-    #[arg(long, value_name = "TAG", value_parser = Tag::parse)]
-    tag: Option<Tag>,
     /// What is asked of the image, if it is there
     #[arg(long, value_enum, default_value_t = Gate::Ask)]
     gate: Gate,
@@ -54,24 +50,31 @@ mod verifying {
     use crate::github::repository::Repository;
     use crate::github::set_outputs;
     use crate::image::manifest::Manifest;
-    use crate::image::name::Tag;
     use crate::project::Project;
     use crate::settings::Settings;
     use crate::tasks::push_image::source::Source;
     use crate::ui;
 
-    /// A workflow, and the ref it must have run for.
-    #[derive(Debug, Clone, PartialEq, Eq)]
+    /// A workflow, and the refs it may have run for.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     struct Signer {
         workflow: &'static str,
-        reference: String,
+        /// As a regular expression.
+        references: &'static str,
     }
 
-    fn signers(tag: Option<&Tag>) -> Vec<Signer> {
-        let ci = Signer { workflow: "ci.yml", reference: "refs/heads/main".to_owned() };
-        let release = tag
-            .map(|tag| Signer { workflow: "release.yml", reference: format!("refs/tags/{}", tag.as_str()) });
-        std::iter::once(ci).chain(release).collect()
+    /// Whatever tag the release had: a later one may have the same inputs. A tag v* is what the promoter's role trusts.
+    const SIGNERS: [Signer; 2] = [
+        Signer { workflow: "ci.yml", references: "refs/heads/main" },
+        Signer { workflow: "release.yml", references: "refs/tags/v.+" },
+    ];
+
+    impl Signer {
+        /// What its certificates are for, as a regular expression.
+        fn identity(self, server: &str, repository: &Repository) -> String {
+            let place = format!("{server}/{repository}/.github/workflows/{}", self.workflow);
+            format!("^{}@{}$", place.replace('.', r"\."), self.references)
+        }
     }
 
     pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
@@ -106,8 +109,8 @@ mod verifying {
             );
         }
         if is_attested {
-            let signer = verify(&manifest, &repository, &signers(arguments.tag.as_ref()))?;
-            ui::done("Verified", format!("attested by {} for {}", signer.workflow, signer.reference));
+            let signer = verify(&manifest, &repository)?;
+            ui::done("Verified", format!("attested by this repository's {}", signer.workflow));
             ui::result(&reference);
         } else {
             ui::note("Not attested", &reference);
@@ -117,22 +120,21 @@ mod verifying {
 
     /// The digest of an image is that of its manifest, so gh verifies the manifest as it would any file and needs no
     /// login to the registry.
-    fn verify(manifest: &Manifest, repository: &Repository, signers: &[Signer]) -> anyhow::Result<Signer> {
+    fn verify(manifest: &Manifest, repository: &Repository) -> anyhow::Result<Signer> {
+        let server = std::env::var("GITHUB_SERVER_URL").ok().filter(|server| !server.is_empty());
+        let server = server.as_deref().unwrap_or("https://github.com");
         let file = std::env::temp_dir().join(format!("xtask-manifest-{}.json", std::process::id()));
         std::fs::write(&file, &manifest.text).with_context(|| format!("cannot write {}", file.display()))?;
         let mut refusals = Vec::new();
-        let found = signers.iter().find(|signer| {
-            let workflow = format!("{repository}/.github/workflows/{}", signer.workflow);
+        let found = SIGNERS.into_iter().find(|signer| {
             let verified = gh(&[
                 "attestation",
                 "verify",
                 &file.to_string_lossy(),
                 "--repo",
                 &repository.to_string(),
-                "--signer-workflow",
-                &workflow,
-                "--source-ref",
-                &signer.reference,
+                "--cert-identity-regex",
+                &signer.identity(server, repository),
                 "--deny-self-hosted-runners",
             ]);
             verified.map_err(|error| refusals.push(format!("{error:#}"))).is_ok()
@@ -140,9 +142,9 @@ mod verifying {
         // A copy of what the registry gives to anyone who may read it.
         let _ = std::fs::remove_file(&file);
         match found {
-            Some(signer) => Ok(signer.clone()),
+            Some(signer) => Ok(signer),
             None => bail!(
-                "the image in ECR is attested, but not by this repository's ci.yml on main or release.yml for this tag: {}",
+                "the image in ECR is attested, but not by this repository's ci.yml on main or release.yml for a tag v*: {}",
                 refusals.join("; ")
             ),
         }
@@ -153,17 +155,16 @@ mod verifying {
         use super::*;
 
         #[test]
-        fn a_release_may_have_built_what_was_not_there() {
-            let names = |tag: Option<&str>| {
-                let tag = tag.map(|tag| Tag::parse(tag).unwrap());
-                let signers = signers(tag.as_ref());
-                signers
-                    .into_iter()
-                    .map(|one| format!("{} {}", one.workflow, one.reference))
-                    .collect::<Vec<_>>()
-            };
-            assert_eq!(names(None), ["ci.yml refs/heads/main"]);
-            assert_eq!(names(Some("v1")), ["ci.yml refs/heads/main", "release.yml refs/tags/v1"]);
+        fn a_signer_is_told_by_all_of_its_certificate() {
+            let repository = Repository::parse("site/run.migrations").unwrap();
+            let identities = SIGNERS.map(|signer| signer.identity("https://github.com", &repository));
+            assert_eq!(
+                identities,
+                [
+                    r"^https://github\.com/site/run\.migrations/\.github/workflows/ci\.yml@refs/heads/main$",
+                    r"^https://github\.com/site/run\.migrations/\.github/workflows/release\.yml@refs/tags/v.+$",
+                ]
+            );
         }
     }
 }

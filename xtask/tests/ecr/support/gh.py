@@ -2,7 +2,7 @@
 """Stands in for the GitHub CLI: what GitHub would know is in files below $GH_STATE.
 
 api/PATH.json      what the API answers to `gh api PATH` (the query is ignored)
-attestations.json  one line for each: digest, workflow, ref, predicate
+attestations.json  one line for each: digest, workflow, ref, sbom
 releases/TAG/      title, notes and assets of a release
 calls              one line for each call
 """
@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import sys
 
@@ -44,9 +45,10 @@ def api(path):
 
 def verify(file):
     digest = "sha256:" + hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()
-    workflow, ref = option("--signer-workflow"), option("--source-ref")
-    if not any((one["digest"], one["workflow"], one["ref"]) == (digest, workflow, ref) for one in attestations()):
-        fail(f"no attestation of {digest} by {workflow} for {ref}")
+    identity = option("--cert-identity-regex")
+    signed = [f"https://github.com/{one['workflow']}@{one['ref']}" for one in attestations() if one["digest"] == digest]
+    if not any(re.search(identity, one) for one in signed):
+        fail(f"no attestation of {digest} by {identity}")
 
 
 def release(what, tag):
