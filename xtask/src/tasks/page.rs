@@ -5,6 +5,7 @@ mod publish;
 mod report;
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::Context;
 use serde_json::Value;
@@ -15,19 +16,20 @@ use crate::github::cli::get;
 use crate::github::repository::Repository;
 use crate::image::reference::PinnedReference;
 use crate::project::Project;
-use crate::{github, ui};
+use crate::{github, process, ui};
 use markdown::{Deployment, Facts, Gate, Image};
+use publish::Earlier;
 
 /// Write the page of a release: status, image, gates, plan, the job's report, what changed
 ///
 /// As Markdown on stdout, and in a workflow on the job's page. With --publish it becomes the release on GitHub, made or
-/// renewed; a release that did not go well is not published. What the jobs before came to is read from the environment.
+/// renewed; what did not go well is not published, and a run with nothing to do leaves an earlier page as it is. What the jobs before came to is read from the environment.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   cargo xtask page --tag v1.2.3 --image \"$(cargo xtask push-image --tag v1.2.3)\"
 
-Environment: GITHUB_REPOSITORY, GITHUB_SERVER_URL, GITHUB_RUN_ID and GITHUB_SHA as GitHub sets them; GH_TOKEN as gh reads \
+Environment: GITHUB_REPOSITORY, GITHUB_SERVER_URL and GITHUB_RUN_ID as GitHub sets them; GH_TOKEN as gh reads \
 it, to learn who approved.")]
 pub(crate) struct Arguments {
     /// The release's tag, or the branch that is rehearsed
@@ -80,7 +82,8 @@ pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()
     github::summarize(&text)?;
     ui::result(text.trim_end());
     if arguments.publish && facts.is_well() && !facts.is_rehearsal {
-        publish::publish(&Version::parse(&arguments.tag)?, &arguments.image, &text)?;
+        let earlier = if facts.has_done_nothing() { Earlier::Keep } else { Earlier::Replace };
+        publish::publish(&Version::parse(&arguments.tag)?, &arguments.image, &text, earlier)?;
     }
     Ok(())
 }
@@ -100,7 +103,11 @@ fn facts(arguments: &Arguments, project: &Project) -> anyhow::Result<Facts> {
     {
         let here = format!("{server}/{repository}");
         links.push(("this run", format!("{here}/actions/runs/{id}")));
-        if let Some(commit) = set("GITHUB_SHA") {
+        // A run by hand has another commit than the tag it was given.
+        let mut git = Command::new("git");
+        git.arg("-C").arg(project.root()).args(["rev-parse", "HEAD"]);
+        if let Ok(commit) = process::output(&mut git) {
+            let commit = commit.trim();
             links.push(("commit", format!("{here}/commit/{commit}")));
         }
         links.push(("releases", format!("{here}/releases")));
@@ -108,13 +115,18 @@ fn facts(arguments: &Arguments, project: &Project) -> anyhow::Result<Facts> {
             approvals = get(&format!("repos/{repository}/actions/runs/{id}/approvals"))?;
         }
     }
+    let approval = approval(&arguments.approval, &arguments.deploy, approvals.as_ref());
     Ok(Facts {
         title: arguments.tag.clone(),
         is_rehearsal,
         image: image(&arguments.image, &arguments.action)?,
-        deployment: deployment(&arguments.deploy, &arguments.deploy_result),
+        deployment: match approval {
+            // GitHub says of such a job that it failed.
+            Gate::Shut(_) => Deployment::NotBegun,
+            _ => deployment(&arguments.deploy, &arguments.deploy_result),
+        },
         attestation: attestation(&arguments.attested),
-        approval: approval(&arguments.approval, &arguments.deploy, approvals.as_ref()),
+        approval,
         plan: since_last_release(project, Some(&arguments.tag))?,
         report: report.as_deref().map(report::read).filter(|_| !is_rehearsal),
         changes: version.and_then(|version| changelog::read(project, &version).ok()),
@@ -146,7 +158,7 @@ fn attestation(attested: &str) -> Gate {
     match attested {
         "true" => Gate::Real("verified: attested by this repository's own workflow".to_owned()),
         "made" => Gate::Real("attested by this release, which built the image".to_owned()),
-        "off" => Gate::Absent("ATTESTATIONS is off".to_owned()),
+        "off" => Gate::Absent("nobody is asked who built the image (ATTESTATIONS is off)".to_owned()),
         _ => Gate::Absent("the image is not attested".to_owned()),
     }
 }
@@ -156,17 +168,20 @@ fn approval(expected: &str, deploy: &str, approvals: Option<&Value>) -> Gate {
         return Gate::Absent("nothing is deployed from here".to_owned());
     }
     if expected != "required" {
-        return Gate::Absent(format!("APPROVAL is {expected}"));
+        return Gate::Absent(format!("nobody has to approve (APPROVAL is {expected})"));
     }
     let approvals = approvals.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let approved = approvals.iter().filter(|one| one["state"] == "approved");
-    let people: Vec<_> = approved.filter_map(|one| one["user"]["login"].as_str()).collect();
-    if people.is_empty() {
-        Gate::Absent(
+    let who = |state: &str| {
+        let those = approvals.iter().filter(|one| one["state"] == state);
+        those.filter_map(|one| one["user"]["login"].as_str()).collect::<Vec<_>>().join(", ")
+    };
+    match (&*who("approved"), &*who("rejected")) {
+        ("", "") => Gate::Absent(
             "APPROVAL is required, but nobody was asked; does the environment have reviewers?".to_owned(),
-        )
-    } else {
-        Gate::Real(format!("approved by {}", people.join(", ")))
+        ),
+        ("", people) => Gate::Shut(format!("rejected by {people}")),
+        // Whoever rejected it before was overruled when it ran again.
+        (people, _) => Gate::Real(format!("approved by {people}")),
     }
 }
 
@@ -181,14 +196,15 @@ mod tests {
         let approvals = json!([{"state": "approved", "user": {"login": "ann"}}]);
         for (expected, deploy, approvals, gate) in [
             ("required", "kubernetes", Some(&approvals), Gate::Real("approved by ann".to_owned())),
-            ("none", "kubernetes", None, Gate::Absent("APPROVAL is none".to_owned())),
+            ("none", "kubernetes", None, Gate::Absent("nobody has to approve (APPROVAL is none)".to_owned())),
             ("required", "gitops", None, Gate::Absent("nothing is deployed from here".to_owned())),
         ] {
             assert_eq!(approval(expected, deploy, approvals), gate);
         }
-        for approvals in [json!([]), json!([{"state": "rejected", "user": {"login": "ann"}}])] {
-            assert!(matches!(approval("required", "kubernetes", Some(&approvals)), Gate::Absent(_)));
-        }
+        let rejected = json!([{"state": "rejected", "user": {"login": "ann"}}]);
+        let found = approval("required", "kubernetes", Some(&rejected));
+        assert_eq!(found, Gate::Shut("rejected by ann".to_owned()));
+        assert!(matches!(approval("required", "kubernetes", Some(&json!([]))), Gate::Absent(_)));
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub(super) enum Deployment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Gate {
     Real(String),
+    /// Somebody stood in it, and let nothing pass.
+    Shut(String),
     Absent(String),
 }
 
@@ -60,17 +62,30 @@ impl Facts {
         is_there && !matches!(self.deployment, Deployment::Failed | Deployment::NotBegun)
     }
 
+    /// The job found everything applied.
+    pub(super) fn has_done_nothing(&self) -> bool {
+        let done = self.report.as_ref().and_then(|report| report.done.as_deref());
+        done.is_some_and(|done| done.starts_with("nothing to do"))
+    }
+
     fn headline(&self) -> String {
         let title = cell(&self.title);
         match (&self.image, self.deployment) {
             _ if self.is_rehearsal && self.is_well() => {
-                format!("✅ {title} can be released (a rehearsal: nothing was written)")
+                format!("✅ {title} can be released: rehearsed, nothing written")
             }
             _ if self.is_rehearsal => format!("❌ {title} can't be released yet"),
             (Image::Missing, _) => {
-                format!("❌ {title} is not released: there is no image; the database was not touched")
+                format!(
+                    "❌ {title} is not released: it has no image that may run; the database was not touched"
+                )
             }
             (_, Deployment::Done) => format!("✅ {title} is released"),
+            (_, Deployment::Failed) if self.report.is_none() => {
+                format!(
+                    "❌ {title}: the image is released, the deployment failed before the job said anything"
+                )
+            }
             (_, Deployment::Failed) => format!("❌ {title}: the image is released, the migration failed"),
             (_, Deployment::NotBegun) => {
                 format!("❌ {title}: the image is released, the migration did not begin")
@@ -84,27 +99,55 @@ impl Facts {
         }
     }
 
+    /// What whoever reads of a failure has to do.
+    fn next(&self) -> Option<&'static str> {
+        match self.deployment {
+            _ if self.is_rehearsal => None,
+            Deployment::Failed if self.report.is_some() => Some(
+                "a fault of the script: mend it and release the next version; anything else: run the failed jobs again",
+            ),
+            Deployment::Failed => {
+                Some("run the failed jobs again, once the cause is mended; what is applied stays")
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn markdown(&self) -> String {
         let mut text = format!("# {}\n\n| | |\n|---|---|\n", self.headline());
         let mut row = |name: &str, value: &str| {
             let _ = writeln!(text, "| **{name}** | {value} |");
         };
         let report = self.report.as_ref();
-        if let Some(state) = report.and_then(|report| report.state.as_deref()) {
-            row("Database", &cell(state));
-        } else if self.deployment == Deployment::Failed {
-            row("Database", "not known from here; the log of the job `deploy` says how far it came");
+        match (report.and_then(|report| report.state.as_deref()), self.deployment) {
+            (Some(state), _) => row("Database", &cell(state.trim_start_matches("the database is "))),
+            (None, Deployment::Done) if self.is_rehearsal => {
+                row("Cluster", "✅ accepts the Job, and ran nothing");
+            }
+            (None, Deployment::Failed) if self.is_rehearsal => {
+                row("Cluster", "❌ refused, or was not reached; the log of the job Deploy says why");
+            }
+            (None, Deployment::Failed) => {
+                row("Database", "not known from here; the log of the job Deploy says how far it came");
+            }
+            _ => {}
+        }
+        if let Some(next) = self.next() {
+            row("Next", next);
         }
         match &self.image {
             Image::There { reference, how } => {
                 row("Image", &format!("`{}`<br>{how}", reference.name));
                 row("Digest", &format!("`{}`", reference.digest));
             }
-            Image::Missing => row("Image", "none"),
+            Image::Missing => row("Image", "none; the log of the job Image says why"),
         }
-        for (name, gate) in [("Attestation", &self.attestation), ("Approval", &self.approval)] {
+        let gates = [("Attestation", &self.attestation), ("Approval", &self.approval)];
+        // Without an image nothing came as far as a gate.
+        for (name, gate) in gates.into_iter().filter(|_| self.image != Image::Missing) {
             match gate {
                 Gate::Real(what) => row(name, &format!("✅ {}", cell(what))),
+                Gate::Shut(what) => row(name, &format!("❌ {}", cell(what))),
                 Gate::Absent(what) => row(name, &format!("⚪ no gate: {}", cell(what))),
             }
         }
@@ -116,7 +159,10 @@ impl Facts {
         if let Some(report) = report {
             run(&mut text, report);
         }
-        let _ = write!(text, "\n## Plan: {}\n\n{}", self.plan.heading, self.plan.markdown());
+        let plan = self.plan.markdown();
+        if !plan.is_empty() {
+            let _ = write!(text, "\n## Plan: {}\n\n{plan}", self.plan.heading);
+        }
         if let Some(changes) = &self.changes {
             // Its headings stand below ours.
             let changes = changes.replace("\n### ", "\n#### ");
@@ -131,7 +177,8 @@ impl Facts {
 }
 
 fn run(text: &mut String, report: &Report) {
-    let heading = report.heading.as_deref().unwrap_or("the job");
+    let heading =
+        report.heading.as_deref().unwrap_or(if report.done.is_some() { "nothing to do" } else { "the job" });
     let _ = write!(text, "\n## Run: {heading}\n\n");
     if !report.steps.is_empty() || report.failed.is_some() {
         text.push_str("| | version | migration | took |\n|---|---|---|--:|\n");
@@ -182,7 +229,7 @@ mod tests {
         assert_eq!(
             facts(Deployment::Done, report).markdown(),
             "# ✅ v1.0.0 is released\n\n| | |\n|---|---|\n\
-             | **Database** | the database is at 1 (head) |\n\
+             | **Database** | at 1 (head) |\n\
              | **Image** | `r/i`<br>promoted |\n\
              | **Digest** | `sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855` |\n\
              | **Attestation** | ✅ by ci.yml |\n\
@@ -191,7 +238,7 @@ mod tests {
              | **Links** | [run](https://run) |\n\
              \n## Run: upgrade from base to 1: 1 migration\n\n| | version | migration | took |\n|---|---|---|--:|\n\
              | ✅ applied | `1` | create a | 5 ms |\n\ndone: 1 migration in 5 ms; the database is at 1 (head)\n\
-             \n## Plan: the first release: 0 migrations\n\n\n## What changed\n\n#### Added\n\n- A.\n"
+             \n## What changed\n\n#### Added\n\n- A.\n"
         );
     }
 
@@ -205,8 +252,18 @@ mod tests {
         for (change, expected) in [
             ((|_| {}) as fn(&mut Facts), (true, "✅ v1.0.0 is released")),
             (
-                |facts| facts.deployment = Deployment::Failed,
+                |facts| {
+                    facts.deployment = Deployment::Failed;
+                    facts.report = Some(read("ERROR applying 1 (a): no\n"));
+                },
                 (false, "❌ v1.0.0: the image is released, the migration failed"),
+            ),
+            (
+                |facts| facts.deployment = Deployment::Failed,
+                (
+                    false,
+                    "❌ v1.0.0: the image is released, the deployment failed before the job said anything",
+                ),
             ),
             (
                 |facts| facts.deployment = Deployment::NotBegun,
@@ -214,7 +271,10 @@ mod tests {
             ),
             (
                 |facts| facts.image = Image::Missing,
-                (false, "❌ v1.0.0 is not released: there is no image; the database was not touched"),
+                (
+                    false,
+                    "❌ v1.0.0 is not released: it has no image that may run; the database was not touched",
+                ),
             ),
             (
                 |facts| facts.deployment = Deployment::Elsewhere,
@@ -222,11 +282,30 @@ mod tests {
             ),
             (
                 |facts| facts.is_rehearsal = true,
-                (true, "✅ v1.0.0 can be released (a rehearsal: nothing was written)"),
+                (true, "✅ v1.0.0 can be released: rehearsed, nothing written"),
             ),
         ] {
             let (is_well, headline) = with(change);
             assert_eq!((is_well, &*headline), expected);
+        }
+    }
+    #[test]
+    fn a_rehearsal_tells_what_the_cluster_said_and_a_failure_what_is_next() {
+        let rehearsed = |deployment| Facts { is_rehearsal: true, ..facts(deployment, "") }.markdown();
+        let failed = |report| facts(Deployment::Failed, report).markdown();
+        let no_image = Facts { image: Image::Missing, ..facts(Deployment::NotBegun, "") };
+        for (page, there, absent) in [
+            (rehearsed(Deployment::Done), "| **Cluster** | ✅ accepts the Job", "**Database**"),
+            (rehearsed(Deployment::Failed), "| **Cluster** | ❌ refused", "**Next**"),
+            (failed(""), "| **Database** | not known from here", "mend it"),
+            (
+                failed("ERROR applying 1 (a): no\n  = state: at base\n"),
+                "**Next** | a fault of the script: mend it",
+                "not known",
+            ),
+            (no_image.markdown(), "| **Image** | none; the log of the job Image says why |", "no gate"),
+        ] {
+            assert!(page.contains(there) && !page.contains(absent), "{page}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The release on GitHub: made once, renewed by every later run of the same tag.
+//! The release on GitHub: made once, renewed by a later run of the same tag that has done something.
 
 use anyhow::Context;
 
@@ -6,8 +6,16 @@ use crate::changelog::Version;
 use crate::github::cli::gh;
 use crate::ui;
 
+/// What becomes of a page that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Earlier {
+    Replace,
+    /// It tells of the run that did the work, and this one had nothing to do.
+    Keep,
+}
+
 /// The digest is a file of the release too, for whatever deploys from it.
-pub(super) fn publish(version: &Version, image: &str, page: &str) -> anyhow::Result<()> {
+pub(super) fn publish(version: &Version, image: &str, page: &str, earlier: Earlier) -> anyhow::Result<()> {
     let directory = std::env::temp_dir().join(format!("xtask-release-{}", std::process::id()));
     std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     let write = |name: &str, text: &str| {
@@ -16,24 +24,30 @@ pub(super) fn publish(version: &Version, image: &str, page: &str) -> anyhow::Res
         anyhow::Ok(path.display().to_string())
     };
     let outcome = write("page.md", page)
-        .and_then(|page| send(version, &page, &write("image.txt", &format!("{image}\n"))?));
+        .and_then(|page| send(version, &page, &write("image.txt", &format!("{image}\n"))?, earlier));
     // A copy of what is public now; left behind it does no harm.
     let _ = std::fs::remove_dir_all(&directory);
     outcome
 }
 
-fn send(version: &Version, page: &str, image: &str) -> anyhow::Result<()> {
+fn send(version: &Version, page: &str, image: &str, earlier: Earlier) -> anyhow::Result<()> {
     let (tag, title) = (version.tag(), version.to_string());
     let is_there = gh(&["release", "view", &tag, "--json", "tagName"]).is_ok();
-    if is_there {
-        gh(&["release", "edit", &tag, "--notes-file", page])?;
-    } else {
+    if !is_there {
+        // With its file at once: GitHub may be told that a release never changes.
         let mut words =
-            vec!["release", "create", &tag, "--verify-tag", "--title", &title, "--notes-file", page];
+            vec!["release", "create", &tag, image, "--verify-tag", "--title", &title, "--notes-file", page];
         words.extend(version.is_preview().then_some("--prerelease"));
         gh(&words)?;
+    } else if earlier == Earlier::Replace {
+        gh(&["release", "edit", &tag, "--notes-file", page])?;
+        gh(&["release", "upload", &tag, image, "--clobber"])?;
     }
-    gh(&["release", "upload", &tag, image, "--clobber"])?;
-    ui::done(if is_there { "Renewed" } else { "Published" }, format!("the release {tag} on GitHub"));
+    let done = match (is_there, earlier) {
+        (false, _) => "Published",
+        (true, Earlier::Replace) => "Renewed",
+        (true, Earlier::Keep) => "Kept",
+    };
+    ui::done(done, format!("the release {tag} on GitHub"));
     Ok(())
 }

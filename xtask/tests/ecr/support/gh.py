@@ -63,8 +63,8 @@ def release(what, tag):
         place.mkdir(parents=True)
     if option("--notes-file"):
         shutil.copy(option("--notes-file"), place / "notes.md")
-    if what == "upload":
-        for asset in [word for word in words[3:] if not word.startswith("-") and os.path.exists(word)]:
+    if what in ("create", "upload"):
+        for asset in [word for word in words[3:] if os.path.exists(word) and word != option("--notes-file")]:
             shutil.copy(asset, place / os.path.basename(asset))
 
 
