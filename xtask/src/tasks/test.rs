@@ -105,8 +105,8 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
         command.envs(emulator.iter().flat_map(Emulator::environment));
         command.arg("--").args(&arguments.filters);
         if scope == Scope::Usual {
-            // It compiles the whole workspace once more, in another place.
-            command.args(["--skip", "lint_passes_on_the_tree"]);
+            // They compile the workspace once more, in another place, or need Docker.
+            command.args(["--skip", "whole::"]);
         }
         if !is_root {
             command.args(["--skip", "host_name"]);
@@ -128,7 +128,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     if scope == Scope::Usual {
         ui::note(
             "Left out",
-            "the tests that need a Docker daemon, and a lint in ci.yml: `cargo xtask test --all`",
+            "the tests that need a Docker daemon, and whole jobs of the workflows: `cargo xtask test --all`",
         );
     } else if !is_root {
         ui::note("Left out", "the test that needs root, with ECR's own host name on port 443");

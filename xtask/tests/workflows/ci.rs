@@ -1,20 +1,16 @@
-//! ci.yml.
+//! ci.yml: what waits for what, and what main pushes.
 
 use crate::stage::Stage;
+use crate::support::Run;
 
 #[test]
 fn what_main_pushes_is_attested_once_for_each_digest() {
     let stage = Stage::set("push");
     // The jobs before it are the whole of the tests, this one among them.
-    stage.tree.replace(
-        ".github/workflows/ci.yml",
-        "    needs: [lint, dependencies, test, image]\n    runs-on",
-        "    runs-on",
-    );
-    stage.tree.commit("Push at once");
+    stage.push_at_once();
     let digest = stage.push_from_ci();
     std::fs::remove_file(stage.tree.github().join("attestations.json")).unwrap();
-    stage.ci("push").succeeded();
+    stage.ci_job("push").succeeded();
     assert_eq!(stage.github("roles"), "push pusher\n");
     assert_eq!(stage.repository.digest("latest"), Some(digest.clone()));
     let attested = stage.github("attestations.json");
@@ -23,7 +19,7 @@ fn what_main_pushes_is_attested_once_for_each_digest() {
     let told: Vec<_> =
         lines.iter().map(|line| (line["digest"].as_str().unwrap(), line["sbom"].as_str().unwrap())).collect();
     assert_eq!(told, [(&*digest, "run-migrations.spdx.json"), (&*digest, "")]);
-    stage.ci("push").succeeded();
+    stage.ci_job("push").succeeded();
     assert_eq!(stage.github("attestations.json"), attested, "what is attested is not attested again");
 }
 
@@ -41,9 +37,65 @@ fn the_gate_waits_for_every_other_job() {
     assert_eq!(needed, others);
 }
 
+/// What takes minutes, or what only GitHub has, is done by nobody here.
+fn without_substance(test: &str) -> Stage {
+    let stage = Stage::set(test);
+    for task in ["lint", "test", "build-image"] {
+        stage.instead(task, "");
+    }
+    let cargo = std::env::var("CARGO").unwrap();
+    let own = format!(
+        "case \"$1\" in install|deny) echo \"$GITHUB_JOB: $*\" >> \"$GH_STATE/tasks\";; *) exec {cargo} \"$@\";; esac"
+    );
+    stage.tree.scratch.program("cargo", &own);
+    stage
+}
+
+/// How the job ended that branch protection names; None if it never ran.
+fn gate(out: &Run) -> Option<bool> {
+    let end = out.stdout.lines().find(|line| line.starts_with("[ci/ci ") && line.contains("🏁"))?;
+    Some(end.contains("Job succeeded"))
+}
+
 #[test]
-fn lint_passes_on_the_tree() {
-    let stage = Stage::set("lint");
-    let out = stage.ci("lint").succeeded();
-    assert!(out.stdout.contains("✅ Lint: all"), "{}", out.stdout);
+fn main_is_pushed_after_every_other_job_and_a_pull_request_never() {
+    let stage = without_substance("order");
+    let digest = stage.push_from_ci();
+    let out = stage.ci_of_main().succeeded();
+    let tasks = stage.github("tasks");
+    let (before, push) = tasks.split_once("push: push-image\n").unwrap();
+    // Without the version that is installed.
+    let mut before: Vec<_> = before.lines().filter_map(|line| line.split('@').next()).collect();
+    before.sort_unstable();
+    assert_eq!(
+        before,
+        [
+            "dependencies: deny --workspace --all-features check",
+            "dependencies: install --locked cargo-deny",
+            "image: build-image",
+            "lint: lint",
+            "test: test --all --install",
+        ],
+        "{}",
+        out.stdout
+    );
+    assert_eq!(push, "push: attestation\n");
+    assert_eq!(stage.repository.digest("latest"), Some(digest));
+
+    assert_eq!(gate(&out), Some(true), "{}", out.stdout);
+
+    let out = stage.ci_of_pull_request().succeeded();
+    assert_eq!(gate(&out), Some(true), "{}", out.stdout);
+    assert_eq!(stage.github("roles"), "push pusher\n", "a pull request takes no role: {}", out.stdout);
+}
+
+#[test]
+fn one_job_that_fails_keeps_the_image_back_and_closes_the_gate() {
+    let stage = without_substance("gate");
+    stage.push_from_ci();
+    stage.instead("build-image", "exit 1");
+    let out = stage.ci_of_main();
+    assert_ne!(out.code, Some(0), "{}", out.stdout);
+    assert_eq!(gate(&out), Some(false), "{}", out.stdout);
+    assert_eq!(stage.github("roles"), "", "{}", out.stdout);
 }

@@ -1,7 +1,8 @@
 """A cluster of one namespace that runs the real job: `python cluster.py`, the port is the first line it prints.
 
 A Job that is created becomes a pod at once; its container is the job's binary of this build ($JOB), with the arguments
-of the manifest, the scripts in $MIGRATIONS_DIR and the POSTGRES_… of this process.
+of the manifest, the scripts in $MIGRATIONS_DIR and the POSTGRES_… of this process. When it began, in seconds, is a line
+of the file $STARTED.
 """
 
 import datetime
@@ -10,8 +11,10 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import threading
+import time
 import urllib.parse
 
 changed = threading.Condition()
@@ -47,6 +50,8 @@ def run(job, pod):
     with tempfile.NamedTemporaryFile() as message:
         environment = {key: value for key, value in os.environ.items() if key.startswith(("POSTGRES_", "MIGRATIONS_"))}
         environment |= {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "TERMINATION_MESSAGE_PATH": message.name}
+        with open(os.environ["STARTED"], "a") as begun:
+            begun.write(f"{time.time()}\n")
         command = [os.environ["JOB"], *container.get("args", [])]
         ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         said = pathlib.Path(message.name).read_text()
@@ -92,6 +97,8 @@ class Api(http.server.BaseHTTPRequestHandler):
         (kind, name, part), query = self.place()
         if part == "log":
             return self.answer(logs.get(name, ""))
+        if kind not in objects:
+            return self.missing()
         if name:
             found = objects[kind].get(name)
             return self.answer(found) if found else self.missing()
@@ -154,6 +161,13 @@ class Api(http.server.BaseHTTPRequestHandler):
         self.answer({"kind": "Status", "apiVersion": "v1", "status": "Success"})
 
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api)
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        # Whoever watched has seen enough and gone.
+        if not isinstance(sys.exc_info()[1], BrokenPipeError):
+            super().handle_error(request, client_address)
+
+
+server = Server(("127.0.0.1", 0), Api)
 print(server.server_address[1], flush=True)
 server.serve_forever()

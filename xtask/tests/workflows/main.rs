@@ -2,7 +2,7 @@
 //! emulator of ECR. What needs GitHub, AWS or a cluster themselves is stood in for by `actions`, `gh.py`, `cluster.py`.
 //!
 //! act passes over environments, permissions, concurrency and jobs for runners it has no label of, without a word: what
-//! happened is asserted, not that nothing failed.
+//! happened is asserted, not only that nothing failed.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps nothing has failed")]
 
@@ -11,3 +11,4 @@ mod release;
 mod stage;
 #[path = "../ecr/support/mod.rs"]
 mod support;
+mod whole;

@@ -1,5 +1,6 @@
 //! Everything a workflow finds: a tree with its origin, GitHub, ECR, a cluster with a database.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,6 +17,8 @@ const CI: &str = "site/run-migrations/.github/workflows/ci.yml";
 pub(crate) struct Stage {
     pub(crate) tree: Tree,
     pub(crate) repository: Repository,
+    /// What the workflows read as `vars`.
+    variables: BTreeMap<&'static str, String>,
     database: String,
     cluster: Child,
     port: String,
@@ -23,6 +26,10 @@ pub(crate) struct Stage {
 
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; run this with `cargo xtask test`"))
+}
+
+fn target() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap()
 }
 
 fn here() -> PathBuf {
@@ -40,8 +47,12 @@ impl Stage {
         }
         // What cargo would build from these sources is what it has just built for this test.
         tree.replace(".cargo/config.toml", "run --package xtask --", "built-xtask");
-        let shim =
-            format!("shift; CARGO_MANIFEST_DIR=\"$PWD/xtask\" exec {} \"$@\"", env!("CARGO_BIN_EXE_xtask"));
+        let shim = format!(
+            "shift\necho \"$GITHUB_JOB: $*\" >> \"$GH_STATE/tasks\"\n\
+             if test -x \"$GH_STATE/../bin/instead-of-$1\"; then exec \"$GH_STATE/../bin/instead-of-$1\" \"$@\"; fi\n\
+             CARGO_MANIFEST_DIR=\"$PWD/xtask\" exec {} \"$@\"",
+            env!("CARGO_BIN_EXE_xtask")
+        );
         tree.scratch.program("cargo-built-xtask", &shim);
         tree.commit("Prepare for act");
         std::fs::create_dir_all(tree.github()).unwrap();
@@ -49,7 +60,28 @@ impl Stage {
         psql("postgres", &format!("CREATE DATABASE {database}"));
         let (cluster, port) = start(&tree, &database);
         let repository = Repository::created(&format!("workflow-{test}"), "MUTABLE");
-        Self { tree, repository, database, cluster, port }
+        let manifest = here().join("job.yaml").display().to_string();
+        let variables = [
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ROLE_PUSHER", "pusher"),
+            ("AWS_ROLE_PROMOTER", "promoter"),
+            ("AWS_ROLE_DEPLOYER", "deployer"),
+            ("ECR_REPOSITORY", &repository.0),
+            ("DEPLOY", "kubernetes"),
+            ("KUBERNETES_MANIFESTS", &manifest),
+        ];
+        let variables = variables.map(|(name, value)| (name, value.to_owned())).into();
+        Self { tree, repository, variables, database, cluster, port }
+    }
+
+    /// Sets a variable of the repository.
+    pub(crate) fn set_variable(&mut self, name: &'static str, value: &str) {
+        self.variables.insert(name, value.to_owned());
+    }
+
+    /// From now on a task of xtask is this script, which finds its words as `$@`.
+    pub(crate) fn instead(&self, task: &str, script: &str) {
+        self.tree.scratch.program(&format!("instead-of-{task}"), script);
     }
 
     /// Puts an image with this tree's identity into ECR, as ci.yml would have, attested.
@@ -77,9 +109,26 @@ impl Stage {
         self.act("workflow_dispatch", workflow, &json!({"ref": "refs/heads/main", "inputs": inputs}), &[])
     }
 
+    /// Lets ci.yml push without waiting for its other jobs.
+    pub(crate) fn push_at_once(&self) {
+        let needs = "    needs: [lint, dependencies, test, image]\n    runs-on";
+        self.tree.replace(".github/workflows/ci.yml", needs, "    runs-on");
+        self.tree.commit("Push at once");
+    }
+
     /// One job of ci.yml, as after a push to main.
-    pub(crate) fn ci(&self, job: &str) -> Run {
+    pub(crate) fn ci_job(&self, job: &str) -> Run {
         self.act("push", "ci", &json!({"ref": "refs/heads/main"}), &["--job", job])
+    }
+
+    /// All of ci.yml, after a push to main.
+    pub(crate) fn ci_of_main(&self) -> Run {
+        self.act("push", "ci", &json!({"ref": "refs/heads/main"}), &[])
+    }
+
+    /// All of ci.yml, for a pull request.
+    pub(crate) fn ci_of_pull_request(&self) -> Run {
+        self.act("pull_request", "ci", &json!({"number": 1, "pull_request": {"number": 1}}), &[])
     }
 
     fn act(&self, event: &str, workflow: &str, payload: &serde_json::Value, more: &[&str]) -> Run {
@@ -111,8 +160,10 @@ impl Stage {
         act.current_dir(self.tree.root())
             .env("KUBECONFIG", self.tree.scratch.write("kubeconfig", &kubeconfig))
             .env("TEST_ORIGIN", &origin)
-            .env("TEST_TARGET", Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap())
-            .env("TEST_TARGET", Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap())
+            .env("TEST_TARGET", target())
+            // What a release has to compile is the same as here.
+            .env("CARGO_TARGET_DIR", target())
+            .env("IMAGE", "run-migrations-test-workflow")
             .args([event, "--eventpath", &payload.to_string_lossy()])
             .args([
                 "--workflows",
@@ -135,16 +186,7 @@ impl Stage {
                 &format!("{action}={}", here().join("actions").join(name).display()),
             ]);
         }
-        let manifest = here().join("job.yaml").display().to_string();
-        for (name, value) in [
-            ("AWS_REGION", "eu-west-1"),
-            ("AWS_ROLE_PUSHER", "pusher"),
-            ("AWS_ROLE_PROMOTER", "promoter"),
-            ("AWS_ROLE_DEPLOYER", "deployer"),
-            ("ECR_REPOSITORY", &self.repository.0),
-            ("DEPLOY", "kubernetes"),
-            ("KUBERNETES_MANIFESTS", &manifest),
-        ] {
+        for (name, value) in &self.variables {
             act.args(["--var", &format!("{name}={value}")]);
         }
         let out = run(act.args(more));
@@ -177,6 +219,7 @@ fn start(tree: &Tree, database: &str) -> (Child, String) {
         .arg(here().join("cluster.py"))
         .env("JOB", target.join("run-migrations"))
         .env("MIGRATIONS_DIR", tree.root().join("migrations"))
+        .env("STARTED", tree.github().join("jobs"))
         .env("POSTGRES_DB", database)
         .envs(
             ["HOST", "PORT", "USER", "PASSWORD"]

@@ -1,0 +1,86 @@
+//! Jobs with all of their substance, which compile the workspace once more or need a Docker daemon:
+//! `cargo xtask test --all`.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::stage::Stage;
+use crate::support::run;
+
+#[test]
+fn lint_passes_and_a_bad_script_is_shown_beside_its_line() {
+    let stage = Stage::set("lint");
+    let out = stage.ci_job("lint").succeeded();
+    assert!(out.stdout.contains("✅ Lint: all"), "{}", out.stdout);
+    let script = "-- Add an index.\nCREATE INDEX messages_read ON messages (read);\n";
+    std::fs::write(stage.tree.root().join("migrations/99990101000000_bad.up.sql"), script).unwrap();
+    stage.tree.commit("Forbid writes while an index is built");
+    let out = stage.ci_job("lint");
+    assert_ne!(out.code, Some(0), "{}", out.stdout);
+    for said in ["::error file=migrations/99990101000000_bad.up.sql,line=2,title=squawk::", "❌ Lint: 1 of"]
+    {
+        assert!(out.stdout.contains(said), "{said} is not in:\n{}", out.stdout);
+    }
+}
+
+/// All of the tests would be this one too. So the job's own command runs on this checkout, which is compiled, with a
+/// filter: its servers, its installation of what is missing, its count and its page are real.
+#[test]
+fn the_tests_run_and_leave_a_page() {
+    let stage = Stage::set("test");
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).display();
+    let xtask = env!("CARGO_BIN_EXE_xtask");
+    let script = format!("CARGO_MANIFEST_DIR={checkout} exec {xtask} \"$@\" website:: images::");
+    stage.instead("test", &script);
+    let out = stage.ci_job("test").succeeded();
+    assert_eq!(stage.github("tasks"), "test: test --all --install\n");
+    assert!(out.stdout.contains("## ✅ Tests: "), "{}", out.stdout);
+    assert!(out.stdout.contains("test website::"), "the job was tried: {}", out.stdout);
+}
+
+const IMAGE: &str = "run-migrations-test-workflow";
+
+#[test]
+fn the_image_is_built() {
+    let stage = Stage::set("image");
+    let out = stage.ci_job("image").succeeded();
+    assert!(out.stdout.contains(&format!("{IMAGE}:latest")), "{}", out.stdout);
+    let help = run(Command::new("docker").args(["run", "--rm", IMAGE, "--help"])).succeeded();
+    assert!(help.stdout.contains("run-migrations"), "{}", help.stdout);
+    run(Command::new("docker").args(["image", "rm", IMAGE])).succeeded();
+}
+
+#[test]
+fn a_release_builds_and_attests_what_ecr_lacks_and_ci_takes_it_from_there() {
+    let stage = Stage::set("absent");
+    stage.tree.write_changelog("9.9.9");
+    stage.tag("v9.9.9");
+    let out = stage.push_event("v9.9.9").succeeded();
+    let digest = stage.repository.digest("v9.9.9").unwrap();
+    let attested = stage.github("attestations.json");
+    let told: Vec<serde_json::Value> =
+        attested.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> =
+        told.iter().map(|one| ["digest", "workflow", "ref", "sbom"].map(|name| &one[name])).collect();
+    let workflow = "site/run-migrations/.github/workflows/release.yml";
+    assert_eq!(
+        told,
+        [
+            [&*digest, workflow, "refs/tags/v9.9.9", "run-migrations.spdx.json"],
+            [&*digest, workflow, "refs/tags/v9.9.9", ""]
+        ]
+    );
+    for said in ["built by this release", "✅ attested by this release, which built the image", &*digest] {
+        assert!(out.stdout.contains(said), "{said} is not in:\n{}", out.stdout);
+    }
+    assert_eq!(stage.github("roles"), "image promoter\ndeploy deployer\n");
+
+    // The same tag again, and main's own push of the same inputs, find it.
+    let again = stage.push_event("v9.9.9").succeeded();
+    assert!(again.stdout.contains("✅ verified"), "{}", again.stdout);
+    stage.push_at_once();
+    stage.ci_job("push").succeeded();
+    assert_eq!(stage.repository.digest("latest"), Some(digest));
+    assert_eq!(stage.github("attestations.json"), attested, "what is attested is not attested again");
+    run(Command::new("docker").args(["image", "rm", IMAGE])).succeeded();
+}
