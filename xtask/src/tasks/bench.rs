@@ -7,6 +7,7 @@ mod measure;
 mod release;
 mod report;
 mod runs;
+mod tag;
 mod tools;
 
 use std::os::unix::fs::PermissionsExt;
@@ -28,8 +29,8 @@ use tools::{Programs, Tool};
 ///
 /// Applies the same generated migrations with the job (as it goes into the image), one psql session that sends the same
 /// scripts, and, where they are on PATH, sqlx-cli and Alembic, to a PostgreSQL of its own with the usual durability.
-/// Where there is Docker, releases to an emulator of ECR are timed beside `docker push`. Medians of interleaved
-/// repetitions.
+/// Where there is Docker, releases to an emulator of ECR are timed beside `docker push`; and release.yml, run with act,
+/// from a tag to the start of the job. Medians of interleaved repetitions.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -142,6 +143,10 @@ fn measure_all(
     match release::Releases::prepare(project) {
         Ok(releases) => report.figures.extend(releases.measure(if quick { 1 } else { 5 })?),
         Err(error) => report.absent.push(format!("releases were not timed: {error:#}")),
+    }
+    match tag::measure(project, &server, if quick { 1 } else { 5 }) {
+        Ok(figure) => report.figures.push(figure),
+        Err(error) => report.absent.push(format!("a release in GitHub Actions was not timed: {error:#}")),
     }
     if fresh_clone {
         report.figures.extend(clone::measure(project)?);
