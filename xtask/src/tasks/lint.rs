@@ -172,7 +172,7 @@ fn perform(
             match execute(command.args(arguments).current_dir(project.root())) {
                 Ok(Ok(())) => Outcome::Passed,
                 Ok(Err(output)) => {
-                    let findings = finding::parse(&output, project.root());
+                    let findings = finding::parse(&without_colours(&output), project.root());
                     Outcome::Failed { output, findings }
                 }
                 Err(error) => failure(format!("{error:#}")),
@@ -199,6 +199,8 @@ fn failure(output: String) -> Outcome {
 
 /// Runs a tool to its end; what it printed counts only where it failed.
 fn execute(command: &mut Command) -> anyhow::Result<Result<(), String>> {
+    // Squawk prints annotations of its own where it sees GitHub; they are ours to print.
+    command.env_remove("GITHUB_ACTIONS");
     command.stdin(Stdio::null()).env("CARGO_TERM_COLOR", if ui::colours() { "always" } else { "never" });
     if !ui::colours() {
         command.env("NO_COLOR", "1");
@@ -211,6 +213,11 @@ fn execute(command: &mut Command) -> anyhow::Result<Result<(), String>> {
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let text = said.iter().map(|text| text.trim_end()).filter(|text| !text.is_empty());
     Ok(Err(text.collect::<Vec<_>>().join("\n")))
+}
+
+/// Squawk heeds neither NO_COLOR nor that nobody looks.
+fn without_colours(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
 }
 
 fn report(check: &Check, outcome: &Outcome, took: Duration) {

@@ -28,6 +28,7 @@ pub(super) fn page(results: &[(&Check, Outcome, Duration)]) -> String {
     }
     for (check, outcome, _) in results {
         if let Outcome::Failed { output, .. } = outcome {
+            let output = super::without_colours(output);
             let _ = write!(text, "\n### {}\n\n````text\n{}\n````\n", check.name, output.trim_end());
         }
     }
@@ -43,7 +44,8 @@ mod tests {
     fn what_failed_is_told_in_full() {
         let check = |name| Check { name, what: "all".to_owned(), fixable: false, work: Work::Nothing };
         let (a, b, c) = (check("a"), check("b"), check("c"));
-        let failed = Outcome::Failed { output: "x.sql:1: no\n".to_owned(), findings: Vec::new() };
+        let failed =
+            Outcome::Failed { output: "x.sql:1: \u{1b}[1mno\u{1b}[0m\n".to_owned(), findings: Vec::new() };
         let second = Duration::from_secs(1);
         let results = [(&a, Outcome::Passed, second), (&b, failed, second), (&c, Outcome::Nothing, second)];
         assert_eq!(
