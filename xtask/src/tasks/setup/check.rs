@@ -5,11 +5,11 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use super::facts::Facts;
+use super::facts::{Facts, Protection};
 use super::roles::Role;
 use super::script;
 use crate::github::cli::gh;
-use crate::process;
+use crate::process::{self, quoted};
 
 pub(super) fn differences(
     facts: &Facts,
@@ -47,17 +47,59 @@ pub(super) fn differences(
                 &script::permit(role),
             ));
         }
+        found.extend(more_policies(role)?);
+    }
+    if let Some(cluster) = &facts.cluster {
+        let words = ["eks", "describe-access-entry", "--region", &facts.region, "--cluster-name", cluster];
+        let entry = aws(&[&words[..], &["--principal-arn", &facts.role_arn("deployer")]].concat())?;
+        let groups = entry.map(|entry| entry["accessEntry"]["kubernetesGroups"].clone()).unwrap_or_default();
+        if !holds(&groups, script::GROUP) {
+            found.push(mend(
+                &format!("the deployer is not in the group {} of the cluster {cluster}", script::GROUP),
+                &script::enter(facts, cluster),
+            ));
+        }
+    }
+    match facts.protection {
+        Protection::Branches => {}
+        Protection::None => found.push(mend(
+            &format!("any branch may use the environment {}", facts.environment),
+            &script::environment(facts),
+        )),
+        Protection::Absent => found.push(mend(
+            &format!("there is no environment {}", facts.environment),
+            &script::environment(facts),
+        )),
     }
     let there = gh(&["variable", "list", "--repo", &facts.repository, "--json", "name,value"])?;
     let there: Value = serde_json::from_str(&there).context("gh variable list printed no JSON")?;
     for (name, value) in variables {
-        let is_set = |one: &Value| one["name"] == *name && one["value"] == **value;
+        // Without a cluster others may deploy what the release names.
+        let may_be =
+            |there: &Value| *there == **value || (*name == "DEPLOY" && value == "none" && there == "gitops");
+        let is_set = |one: &Value| one["name"] == *name && may_be(&one["value"]);
         if !there.as_array().is_some_and(|there| there.iter().any(is_set)) {
             found
                 .push(mend(&format!("the variable {name} is not {value}"), &script::set(facts, name, value)));
         }
     }
     Ok(found)
+}
+
+/// What the role may do besides, by policies that we did not write.
+fn more_policies(role: &Role) -> anyhow::Result<Vec<String>> {
+    let list = |what: &str| aws(&["iam", what, "--role-name", &role.name]).map(Option::unwrap_or_default);
+    let (inline, attached) = (list("list-role-policies")?, list("list-attached-role-policies")?);
+    let more = |command: String| mend(&format!("{} may do more than it should", role.name), &command);
+    let inline = inline["PolicyNames"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let inline = inline.filter(|name| *name != script::POLICY).map(|name| {
+        more(format!("aws iam delete-role-policy --role-name {} --policy-name {}", role.name, quoted(name)))
+    });
+    let attached = attached["AttachedPolicies"].as_array().into_iter().flatten();
+    let attached = attached.filter_map(|policy| policy["PolicyArn"].as_str()).map(|arn| {
+        more(format!("aws iam detach-role-policy --role-name {} --policy-arn {}", role.name, quoted(arn)))
+    });
+    Ok(inline.chain(attached).collect())
 }
 
 fn mend(what: &str, command: &str) -> String {
@@ -77,7 +119,13 @@ fn aws(words: &[&str]) -> anyhow::Result<Option<Value>> {
         process::output(Command::new("aws").args(words).args(["--output", "json"]).env("AWS_PAGER", ""));
     match said {
         Ok(text) => Ok(Some(serde_json::from_str(&text).context("the AWS CLI printed no JSON")?)),
-        Err(error) if format!("{error:#}").contains("NoSuchEntity") => Ok(None),
+        Err(error)
+            if ["NoSuchEntity", "ResourceNotFoundException"]
+                .iter()
+                .any(|code| format!("{error:#}").contains(code)) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(error.context(format!("AWS was asked with `aws {}`", words.join(" ")))),
     }
 }

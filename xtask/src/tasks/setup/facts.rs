@@ -25,7 +25,18 @@ pub(super) struct Facts {
     pub(super) region: String,
     pub(super) images: String,
     pub(super) environment: String,
+    pub(super) protection: Protection,
     pub(super) cluster: Option<String>,
+}
+
+/// Which branches and tags may use the environment, and with it the deployer's role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protection {
+    Absent,
+    /// All of them.
+    None,
+    /// Some.
+    Branches,
 }
 
 pub(super) async fn find(arguments: &Github, project: &Project) -> anyhow::Result<Facts> {
@@ -48,7 +59,12 @@ pub(super) async fn find(arguments: &Github, project: &Project) -> anyhow::Resul
         subject: subject(&about, &tokens)?,
         id: about["id"].to_string(),
         is_public: about["visibility"] == "public",
-        is_approved: environment.is_some_and(|environment| has_reviewers(&environment)),
+        is_approved: environment.as_ref().is_some_and(has_reviewers),
+        protection: match environment {
+            None => Protection::Absent,
+            Some(environment) if environment["deployment_branch_policy"].is_null() => Protection::None,
+            Some(_) => Protection::Branches,
+        },
         repository: repository.to_string(),
         account,
         region,
@@ -104,12 +120,10 @@ impl Facts {
 
     /// What the workflows read as `vars`.
     pub(super) fn variables(&self) -> Vec<(&'static str, String)> {
-        let role =
-            |name: &str| format!("arn:{}:iam::{}:role/{}", self.partition(), self.account, self.role(name));
         let mut variables = vec![
             ("AWS_REGION", self.region.clone()),
-            ("AWS_ROLE_PUSHER", role("pusher")),
-            ("AWS_ROLE_PROMOTER", role("promoter")),
+            ("AWS_ROLE_PUSHER", self.role_arn("pusher")),
+            ("AWS_ROLE_PROMOTER", self.role_arn("promoter")),
             ("ECR_REPOSITORY", self.images.clone()),
             ("ENVIRONMENT", self.environment.clone()),
             ("DEPLOY", if self.cluster.is_some() { "kubernetes" } else { "none" }.to_owned()),
@@ -117,9 +131,14 @@ impl Facts {
             ("APPROVAL", if self.is_approved { "required" } else { "none" }.to_owned()),
         ];
         if let Some(cluster) = &self.cluster {
-            variables.extend([("AWS_ROLE_DEPLOYER", role("deployer")), ("EKS_CLUSTER", cluster.clone())]);
+            variables
+                .extend([("AWS_ROLE_DEPLOYER", self.role_arn("deployer")), ("EKS_CLUSTER", cluster.clone())]);
         }
         variables
+    }
+
+    pub(super) fn role_arn(&self, name: &str) -> String {
+        format!("arn:{}:iam::{}:role/{}", self.partition(), self.account, self.role(name))
     }
 
     pub(super) fn role(&self, name: &str) -> String {
@@ -141,6 +160,7 @@ pub(super) fn example() -> Facts {
         region: "eu-west-1".to_owned(),
         images: "site/job".to_owned(),
         environment: "production".to_owned(),
+        protection: Protection::Absent,
         cluster: Some("site".to_owned()),
     }
 }

@@ -9,7 +9,7 @@ use super::roles::Role;
 use crate::process::quoted;
 
 /// The group that k8s/release binds its Role to.
-const GROUP: &str = "run-migrations-release";
+pub(super) const GROUP: &str = "run-migrations-release";
 
 pub(super) fn write(facts: &Facts, roles: &[Role], variables: &[(&'static str, String)]) -> String {
     let mut text =
@@ -25,23 +25,14 @@ pub(super) fn write(facts: &Facts, roles: &[Role], variables: &[(&'static str, S
         section(&role.purpose, &[create(role), permit(role)]);
     }
     if let Some(cluster) = &facts.cluster {
-        let role =
-            format!("arn:{}:iam::{}:role/{}", facts.partition(), facts.account, facts.role("deployer"));
-        let entry = format!(
-            "aws eks create-access-entry --region {} --cluster-name {} --principal-arn {role} --kubernetes-groups {GROUP}",
-            facts.region,
-            quoted(cluster)
-        );
         section(
             "The deployer in the cluster, with the rights of k8s/release.",
-            &[entry, "kubectl apply -k k8s/release".to_owned()],
+            &[enter(facts, cluster), "kubectl apply -k k8s/release".to_owned()],
         );
     }
-    let environment =
-        format!("gh api --silent --method PUT repos/{}/environments/{}", facts.repository, facts.environment);
     section(
-        "The environment; who must approve is set on its page, as far as the account's plan has it.",
-        &[environment],
+        "The environment, for main and tags v* alone; who must approve is set on its page, as far as the account's plan has it.",
+        &[environment(facts)],
     );
     let variables: Vec<_> = variables.iter().map(|(name, value)| set(facts, name, value)).collect();
     section("What the workflows read.", &variables);
@@ -53,6 +44,32 @@ pub(super) fn provider(facts: &Facts) -> String {
         "aws iam get-open-id-connect-provider --open-id-connect-provider-arn {} > /dev/null 2>&1 ||\n  \
          aws iam create-open-id-connect-provider --url https://{ISSUER} --client-id-list sts.amazonaws.com",
         facts.provider()
+    )
+}
+
+/// Maps the deployer to the group.
+pub(super) fn enter(facts: &Facts, cluster: &str) -> String {
+    format!(
+        "aws eks create-access-entry --region {} --cluster-name {} --principal-arn {} --kubernetes-groups {GROUP}",
+        facts.region,
+        quoted(cluster),
+        facts.role_arn("deployer")
+    )
+}
+
+pub(super) fn environment(facts: &Facts) -> String {
+    let place = format!("repos/{}/environments/{}", facts.repository, facts.environment);
+    let allow = |kind: &str, pattern: &str| {
+        format!(
+            "gh api --silent --method POST {place}/deployment-branch-policies -f name={} -f type={kind}",
+            quoted(pattern)
+        )
+    };
+    format!(
+        "gh api --silent --method PUT {place} \\\n  -F 'deployment_branch_policy[protected_branches]=false' \
+         -F 'deployment_branch_policy[custom_branch_policies]=true'\n{}\n{}",
+        allow("branch", "main"),
+        allow("tag", "v*")
     )
 }
 

@@ -43,6 +43,14 @@ def api(path):
     return file.read_text() if file.exists() else fail("Not Found (HTTP 404)")
 
 
+def set_environment(path):
+    file = state / "api" / f"{path}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    known = json.loads(file.read_text()) if file.exists() else {}
+    policy = {"protected_branches": False, "custom_branch_policies": True}
+    file.write_text(json.dumps(known | {"deployment_branch_policy": policy}))
+
+
 def verify(file):
     digest = "sha256:" + hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()
     identity = option("--cert-identity-regex")
@@ -79,7 +87,9 @@ def variable(what, name=None):
 match words:
     case ["api", path]:
         print(api(path))
-    case ["api", "--silent", "--method", "PUT", _]:
+    case ["api", "--silent", "--method", "PUT", path, "-F", _, "-F", _]:
+        set_environment(path)
+    case ["api", "--silent", "--method", "POST", path, "-f", _, "-f", _] if path.endswith("/deployment-branch-policies"):
         pass
     case ["variable", "list", *_]:
         print(variable("list"))
