@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps nothing has failed")]
 
 mod ci;
+mod hardening;
 mod release;
 mod stage;
 #[path = "../ecr/support/mod.rs"]

@@ -1,0 +1,56 @@
+//! What no linter asks of a workflow, and act does not look at.
+
+use serde_yaml::Value;
+
+const WORKFLOWS: [(&str, &str); 3] = [
+    ("ci", include_str!("../../../.github/workflows/ci.yml")),
+    ("release", include_str!("../../../.github/workflows/release.yml")),
+    ("rollback", include_str!("../../../.github/workflows/rollback.yml")),
+];
+
+fn workflow(name: &str) -> Value {
+    let (_, text) = WORKFLOWS.iter().find(|(own, _)| *own == name).unwrap();
+    serde_yaml::from_str(text).unwrap()
+}
+
+/// Every job, with its name and that of its workflow in front.
+fn jobs() -> Vec<(String, Value)> {
+    let all = WORKFLOWS.iter().flat_map(|(name, _)| {
+        let workflow = workflow(name);
+        let jobs = workflow["jobs"].as_mapping().unwrap().clone();
+        jobs.into_iter().map(move |(job, body)| (format!("{name}/{}", job.as_str().unwrap()), body))
+    });
+    all.collect()
+}
+
+#[test]
+fn releases_and_rollbacks_stand_in_one_line_and_none_is_dropped_or_stopped() {
+    let line: Value = serde_yaml::from_str("{group: database, queue: max}").unwrap();
+    assert_eq!(workflow("release")["concurrency"], line);
+    assert_eq!(workflow("rollback")["concurrency"], line);
+}
+
+#[test]
+fn no_job_waits_for_ever() {
+    let jobs = jobs();
+    let endless: Vec<_> =
+        jobs.iter().filter(|(_, job)| job["timeout-minutes"].is_null()).map(|(name, _)| name).collect();
+    assert_eq!(endless, Vec::<&String>::new());
+}
+
+#[test]
+fn what_reaches_ecr_or_the_cluster_comes_from_no_cache() {
+    let jobs = jobs();
+    let cached: Vec<_> = jobs
+        .iter()
+        .filter(|(_, job)| {
+            let steps = job["steps"].as_sequence().unwrap();
+            steps.iter().any(|step| step["uses"].as_str().is_some_and(|action| action.contains("cache")))
+        })
+        .map(|(name, job)| (&**name, job["permissions"]["id-token"].is_null()))
+        .collect();
+    assert!(!cached.is_empty());
+    for (name, is_powerless) in cached {
+        assert!(name.starts_with("ci/") && is_powerless, "{name} uses a cache, and gets a token of AWS");
+    }
+}
