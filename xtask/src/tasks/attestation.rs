@@ -30,6 +30,8 @@ pub(crate) struct Arguments {
 enum Gate {
     /// Whether it is attested
     Ask,
+    /// That it is attested, or else is what this commit builds, which is built for that; else this fails
+    Own,
     /// That it is attested; else this fails
     Required,
     /// Nothing: GitHub is not asked
@@ -41,17 +43,20 @@ pub(crate) use verifying::run;
 
 #[cfg(feature = "cloud")]
 mod verifying {
-    use anyhow::{Context, bail};
+    use anyhow::{Context, bail, ensure};
 
     use super::{Arguments, Gate};
+    use crate::docker::Docker;
     use crate::ecr::Ecr;
     use crate::ecr::images::Found;
     use crate::github::cli::{get, gh};
     use crate::github::repository::Repository;
     use crate::github::set_outputs;
-    use crate::image::manifest::Manifest;
+    use crate::image::manifest::{Content, Manifest};
+    use crate::image::name::{Digest, Tag};
     use crate::project::Project;
     use crate::settings::Settings;
+    use crate::tasks::build_image;
     use crate::tasks::push_image::source::Source;
     use crate::ui;
 
@@ -113,9 +118,34 @@ mod verifying {
             ui::done("Verified", format!("attested by this repository's {}", signer.workflow));
             ui::result(&reference);
         } else {
+            if arguments.gate == Gate::Own {
+                is_built_here(project, &settings, &manifest).await.with_context(|| {
+                    format!(
+                        "{reference} is in ECR, but nobody attested it, and it is not known to be this commit's; run the \
+                         job `push` of the commit that pushed it again, or take it out of ECR"
+                    )
+                })?;
+            }
             ui::note("Not attested", &reference);
         }
         set_outputs(&[("attested", if is_attested { "true" } else { "false" })])
+    }
+
+    /// Whoever may push to ECR can be the first with an image of these inputs. To attest what others have built would be
+    /// to lie, so it is built once more: the same commit gives the same image, down to its config.
+    async fn is_built_here(
+        project: &Project,
+        settings: &Settings,
+        manifest: &Manifest,
+    ) -> anyhow::Result<()> {
+        let Content::Image { config, .. } = manifest.content()? else { bail!("it is an index, no image") };
+        let docker = Docker::connect().await?;
+        let reference = settings.image.clone().tagged(Tag::latest());
+        let own = build_image::pack(project, settings, &docker, &reference).await?;
+        let own = Digest::of(&own.contents.config);
+        ensure!(own == config, "its config is {config}, that of the image built here {own}");
+        ui::done("Compared", "it is the image that this commit builds");
+        Ok(())
     }
 
     /// The digest of an image is that of its manifest, so gh verifies the manifest as it would any file and needs no

@@ -74,13 +74,13 @@ pub(crate) struct BuiltImage {
     pub(crate) contents: Contents,
 }
 
-/// Builds under a reference and makes sure of what was built.
-pub(crate) async fn build(
+/// The image of this tree, byte for byte.
+pub(crate) async fn pack(
     project: &Project,
     settings: &Settings,
     docker: &Docker,
     reference: &TaggedReference,
-) -> anyhow::Result<BuiltImage> {
+) -> anyhow::Result<Archive> {
     let platform = settings.platform;
     let binary = match Compiler::choose(project, platform) {
         Compiler::Host { target } => binary::compile(project, &target).await?,
@@ -92,11 +92,19 @@ pub(crate) async fn build(
             docker.file_of(&compiled, platform.name(), "/run-migrations").await?
         }
     };
-    let waiting = ui::waiting("Loading", "image");
     let layers = Layers::of(project, platform, binary)?;
-    let packing = packing(docker.daemon.store);
-    let Archive { contents, tar } =
-        Archive::pack(reference, platform, &Provenance::read(project), layers, packing)?;
+    Archive::pack(reference, platform, &Provenance::read(project), layers, packing(docker.daemon.store))
+}
+
+/// Builds under a reference and makes sure of what was built.
+pub(crate) async fn build(
+    project: &Project,
+    settings: &Settings,
+    docker: &Docker,
+    reference: &TaggedReference,
+) -> anyhow::Result<BuiltImage> {
+    let Archive { contents, tar } = pack(project, settings, docker, reference).await?;
+    let waiting = ui::waiting("Loading", "image");
     let id = Digest::of(&contents.config).to_string();
     // What is there already is not sent again.
     if docker.id_of(&reference.to_string()).await?.as_ref() != Some(&id) {

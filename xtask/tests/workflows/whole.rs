@@ -3,8 +3,10 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::stage::Stage;
+use crate::support::emulator::Repository;
 use crate::support::run;
 
 #[test]
@@ -38,10 +40,18 @@ fn the_tests_run_and_leave_a_page() {
     assert!(out.stdout.contains("test website::"), "the job was tried: {}", out.stdout);
 }
 
+/// They build one image, and compile in one directory.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 const IMAGE: &str = "run-migrations-test-workflow";
 
 #[test]
 fn the_image_is_built() {
+    let _alone = alone();
     let stage = Stage::set("image");
     let out = stage.ci_job("image").succeeded();
     assert!(out.stdout.contains(&format!("{IMAGE}:latest")), "{}", out.stdout);
@@ -51,25 +61,58 @@ fn the_image_is_built() {
 }
 
 #[test]
+fn main_attests_what_it_builds_once_for_each_digest_and_nothing_else() {
+    let _alone = alone();
+    let mut stage = Stage::set("push");
+    stage.push_at_once();
+    stage.ci_job("push").succeeded();
+    let digest = stage.repository.digest("latest").unwrap();
+    let attested = stage.github("attestations.json");
+    assert_eq!(attested, told(&digest, "ci.yml", "refs/heads/main"));
+
+    // A run that broke off between the push and the attestation.
+    std::fs::remove_file(stage.tree.github().join("attestations.json")).unwrap();
+    let again = stage.ci_job("push").succeeded();
+    assert!(again.stdout.contains("it is the image that this commit builds"), "{}", again.stdout);
+    assert_eq!(stage.github("attestations.json"), attested);
+    stage.ci_job("push").succeeded();
+    assert_eq!(stage.github("attestations.json"), attested, "what is attested is not attested again");
+    assert_eq!(stage.github("roles"), "push pusher\n".repeat(3));
+
+    // Somebody else was first.
+    let other = Repository::created("workflow-first", "MUTABLE");
+    stage.set_variable("ECR_REPOSITORY", &other.0);
+    stage.repository = other;
+    stage.push_from_ci();
+    std::fs::remove_file(stage.tree.github().join("attestations.json")).unwrap();
+    let out = stage.ci_job("push");
+    assert_ne!(out.code, Some(0), "{}", out.stdout);
+    assert!(out.stdout.contains("it is not known to be this commit's"), "{}", out.stdout);
+    assert_eq!(stage.github("attestations.json"), "");
+    run(Command::new("docker").args(["image", "rm", IMAGE])).succeeded();
+}
+
+/// What GitHub knows once a bill of materials, and then where it was built, are attested.
+fn told(digest: &str, workflow: &str, reference: &str) -> String {
+    let line = |sbom: &str| {
+        format!(
+            "{{\"digest\": \"{digest}\", \"workflow\": \"site/run-migrations/.github/workflows/{workflow}\", \
+             \"ref\": \"{reference}\", \"sbom\": \"{sbom}\"}}\n"
+        )
+    };
+    line("run-migrations.spdx.json") + &line("")
+}
+
+#[test]
 fn a_release_builds_and_attests_what_ecr_lacks_and_ci_takes_it_from_there() {
+    let _alone = alone();
     let stage = Stage::set("absent");
     stage.tree.write_changelog("9.9.9");
     stage.tag("v9.9.9");
     let out = stage.push_event("v9.9.9").succeeded();
     let digest = stage.repository.digest("v9.9.9").unwrap();
     let attested = stage.github("attestations.json");
-    let told: Vec<serde_json::Value> =
-        attested.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let told: Vec<_> =
-        told.iter().map(|one| ["digest", "workflow", "ref", "sbom"].map(|name| &one[name])).collect();
-    let workflow = "site/run-migrations/.github/workflows/release.yml";
-    assert_eq!(
-        told,
-        [
-            [&*digest, workflow, "refs/tags/v9.9.9", "run-migrations.spdx.json"],
-            [&*digest, workflow, "refs/tags/v9.9.9", ""]
-        ]
-    );
+    assert_eq!(attested, told(&digest, "release.yml", "refs/tags/v9.9.9"));
     for said in ["built by this release", "✅ attested by this release, which built the image", &*digest] {
         assert!(out.stdout.contains(said), "{said} is not in:\n{}", out.stdout);
     }

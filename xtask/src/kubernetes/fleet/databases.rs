@@ -59,8 +59,10 @@ fn databases(root: Node<'_>, mistakes: &mut Mistakes) -> Vec<Database> {
         }
         Content::List(entries) => entries,
         _ => {
-            mistakes
-                .add(&root, format!("here is a list of databases expected, each with {}", REQUIRED.join(", ")));
+            mistakes.add(
+                &root,
+                format!("here is a list of databases expected, each with {}", REQUIRED.join(", ")),
+            );
             return Vec::new();
         }
     };
@@ -170,13 +172,18 @@ mod tests {
             ),
             (
                 "- {name: a, host: h, database: d, secretRef: s, port: 0}\n- {name: b, host: h, database: d, secretRef: s, port: x}\n",
-                &["port is none; use a number from 1 to 65535 at line 1 column 55", "65535 at line 2 column 55"],
+                &[
+                    "port is none; use a number from 1 to 65535 at line 1 column 55",
+                    "65535 at line 2 column 55",
+                ],
             ),
             ("[]", &["there is no database in it"]),
             ("- {name: a\n", &["did not find expected"]),
             (
                 "- a\n",
-                &["here are settings expected, some of name, host, database, secretRef, port at line 1 column 3"],
+                &[
+                    "here are settings expected, some of name, host, database, secretRef, port at line 1 column 3",
+                ],
             ),
             ("- {name: a, host: , database: d, secretRef: s}\n", &["missing host at line 1 column 3"]),
             (

@@ -9,6 +9,7 @@ use anyhow::{Context, bail, ensure};
 
 use super::server::{self, TestServer};
 use crate::docker::Docker;
+use crate::image::name::Tag;
 use crate::project::Project;
 use crate::settings::{ImageFlags, PostgresFlags, Settings};
 use crate::tasks::build_image;
@@ -244,8 +245,9 @@ async fn build(context: &str, project: &Project) -> anyhow::Result<String> {
     let settings = Settings::read(&ImageFlags::default(), &PostgresFlags::default(), project)?;
     let docker =
         Docker::connect().await.context("no image can be built without Docker; name one with --image")?;
-    let reference = format!("{}:latest", settings.image);
+    let reference = settings.image.clone().tagged(Tag::latest());
     build_image::build(project, &settings, &docker, &reference).await?;
+    let reference = reference.to_string();
     match kind(context) {
         Some(cluster) => {
             let _waiting = ui::waiting("Loading", format!("{reference} into the nodes of {cluster}"));
