@@ -53,6 +53,8 @@ fn main_is_pushed_after_every_other_job_and_a_pull_request_never() {
             "dependencies: deny --workspace --all-features check",
             "dependencies: install --locked cargo-deny",
             "image: build-image",
+            "kubernetes: kind run-migrations",
+            "kubernetes: test --kubernetes --install",
             "lint: lint",
             "test: test --all --install",
         ],

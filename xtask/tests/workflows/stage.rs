@@ -111,7 +111,7 @@ impl Stage {
 
     /// Lets ci.yml push without waiting for its other jobs.
     pub(crate) fn push_at_once(&self) {
-        let needs = "    needs: [lint, dependencies, test, image]\n    runs-on";
+        let needs = "    needs: [lint, dependencies, test, image, kubernetes]\n    runs-on";
         self.tree.replace(".github/workflows/ci.yml", needs, "    runs-on");
         self.tree.commit("Push at once");
     }
