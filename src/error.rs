@@ -160,6 +160,17 @@ fn list(items: &[String]) -> String {
     items.iter().map(|item| format!("\n  {item}")).collect()
 }
 
+/// What a signal leaves of the step that was under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing, or a script that the next run goes on with.
+    Nothing,
+    /// A commit was under way, and the server did not say what became of it.
+    Unknown,
+    /// A script that stands halfway and can't go on by itself.
+    Halfway,
+}
+
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -223,8 +234,8 @@ pub enum Error {
         signal: Signal,
         /// How the database stands.
         state: String,
-        /// Whether a script stands halfway that can't go on by itself.
-        needs_a_person: bool,
+        /// What is left of the step that was under way.
+        left: Left,
     },
     /// This program is wrong.
     #[error("a defect in this program: {0}; please report it")]
@@ -234,7 +245,7 @@ pub enum Error {
 impl Error {
     /// A signal that found nothing halfway.
     pub fn interrupted(signal: Signal, state: impl Into<String>) -> Self {
-        Self::Interrupted { signal, state: state.into(), needs_a_person: false }
+        Self::Interrupted { signal, state: state.into(), left: Left::Nothing }
     }
 
     /// A query of ours that failed before anything was changed.
@@ -257,8 +268,9 @@ impl Error {
             Self::Database { source, .. } => source.exit_code(),
             Self::Refused(_) => ExitCode::Refused,
             Self::Pending(_) => ExitCode::Pending,
-            Self::Interrupted { needs_a_person: true, .. } => ExitCode::Halfway,
-            Self::Interrupted { signal, .. } => signal.exit_code(),
+            Self::Interrupted { left: Left::Halfway, .. } => ExitCode::Halfway,
+            Self::Interrupted { left: Left::Unknown, .. } => ExitCode::Unreachable,
+            Self::Interrupted { left: Left::Nothing, signal, .. } => signal.exit_code(),
             Self::Defect(_) => ExitCode::Defect,
         }
     }

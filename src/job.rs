@@ -289,8 +289,14 @@ async fn bookkeeping(session: &mut Session) -> Result<Table, Error> {
 /// After the connection broke: was it committed? Getting the run lock again proves that the old
 /// session is gone; then the bookkeeping tells.
 async fn learn(place: &Place<'_>, mut failure: Box<Failure>, reporter: &mut Reporter) -> Error {
-    tracing::warn!("{}; connecting again to learn what became of it", failure.headline());
     let again = "run again to go on";
+    if !reporter.in_doubt {
+        // The server was not told to commit.
+        failure.state = format!("it was rolled back; {}; {again}", reporter.state());
+        failure.outcome = place.interrupt.signal().map_or(Outcome::Cut, Outcome::Stopped);
+        return Error::Step(failure);
+    }
+    tracing::warn!("{}; connecting again to learn what became of it", failure.headline());
     failure.state = match ask(place, &failure, reporter).await {
         Ok(Became::Committed) => {
             reporter.turned_out_committed();
@@ -303,8 +309,7 @@ async fn learn(place: &Place<'_>, mut failure: Box<Failure>, reporter: &mut Repo
             error.to_string()
         }
         Err(Error::Interrupted { signal, .. }) => {
-            failure.outcome = Outcome::Stopped(signal);
-            format!("the connection broke, and what became of it is not known; {again}")
+            format!("what became of it is not known ({signal}); {again}")
         }
         Err(error) => format!("what became of it is not known ({error}); {again}"),
     };

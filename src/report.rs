@@ -284,15 +284,15 @@ pub struct Reporter {
     pub report: Report,
     /// Where text goes.
     pub printer: Printer,
-    /// Set while a no-transaction script is under way: whether a person would have to look if it
-    /// ended now.
-    pub halfway: Option<bool>,
+    /// Whether a commit is under way: the server was told to, and has not answered. A script
+    /// without a transaction commits all the time.
+    pub in_doubt: bool,
 }
 
 impl Reporter {
     /// Starts with nothing known.
     pub fn new(printer: Printer) -> Self {
-        Self { report: Report::default(), printer, halfway: None }
+        Self { report: Report::default(), printer, in_doubt: false }
     }
 
     /// Says something odd, now and in the report.
@@ -384,7 +384,8 @@ impl Reporter {
     pub fn state(&self) -> String {
         let steps = self.report.steps();
         let done = steps.iter().filter(|step| step.status == StepStatus::Done).count();
-        let place = at(self.report.current.unwrap_or(Position::Base), self.report.head.map(Position::At));
+        let Some(current) = self.report.current else { return "nothing was changed".to_owned() };
+        let place = at(current, self.report.head.map(Position::At));
         match (done, steps.len() - done) {
             (0, _) => format!("the database is {place}, as before this run"),
             (done, open) => {

@@ -141,7 +141,10 @@ impl Runner<'_> {
             let record = (index == last).then(|| message::record(steps, &took, &self.table));
             let frame = Frame { begins: index == 0, commits: record.is_some() };
             let message = Message::of(prepared, &self.session.settings, frame.begins, record);
-            match self.watched(message.sql.clone()).await {
+            self.reporter.in_doubt = frame.commits;
+            let answer = self.watched(message.sql.clone()).await;
+            self.reporter.in_doubt &= answer.as_ref().is_err_and(|failed| failed.error.is_outage());
+            match answer {
                 Ok(commands) if commands != message.commands() => tracing::warn!(
                     "the server counted {commands} commands in {}, not {}: please report this script",
                     prepared.script.path.display(),

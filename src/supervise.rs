@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::cli::Args;
 use crate::config::{self, Command, Config, Environment, LogSettings, Output, port_is_service_link};
 use crate::database;
-use crate::error::{Error, ExitCode};
+use crate::error::{Error, ExitCode, Left};
 use crate::interrupt::{Interrupt, Signal};
 use crate::job::{self, Pid};
 use crate::report::{self, Printer, Report, Reporter};
@@ -123,19 +123,28 @@ async fn until_done_or_interrupted(
         }
         std::future::pending::<()>().await;
     };
-    let signal = tokio::select! {
-        end = &mut job => return cancelled(end, first),
-        () = cancelling => first,
-        () = sleep_until(deadline) => first,
-        second = interrupt.next() => second,
+    let ended = tokio::select! {
+        end = &mut job => Ok(end),
+        () = cancelling => Err(first),
+        () = sleep_until(deadline) => Err(first),
+        second = interrupt.next() => Err(second),
     };
     drop(job);
-    let closed = "the connection was closed without an answer; the server rolls back what was not committed";
-    Err(Error::Interrupted {
-        signal,
-        state: format!("{closed}; {}", reporter.state()),
-        needs_a_person: reporter.halfway == Some(true),
-    })
+    match ended {
+        Ok(end) if reporter.in_doubt => end,
+        Ok(end) => cancelled(end, first),
+        Err(signal) => Err(unanswered(signal, reporter)),
+    }
+}
+
+/// The connection was closed before the server had said what it made of the signal.
+fn unanswered(signal: Signal, reporter: &Reporter) -> Error {
+    let closed = "the connection was closed without an answer";
+    if reporter.in_doubt {
+        let state = format!("{closed} to a commit, and what became of it is not known; run again to go on");
+        return Error::Interrupted { signal, state, left: Left::Unknown };
+    }
+    Error::interrupted(signal, format!("{closed}; nothing was being committed; {}", reporter.state()))
 }
 
 /// A query of ours that was cancelled because of the signal is no failure of the server's, and one

@@ -91,7 +91,7 @@ pub(super) async fn stamp(
         if !records.is_empty() {
             let table = bookkeeping(&mut session).await?;
             let all: Vec<_> = records.iter().map(|record| record.sql(&table)).collect();
-            commit(&mut session, &all.join(";\n")).await?;
+            commit(&mut session, &all.join(";\n"), reporter).await?;
             reporter.report.current = Some(to);
         }
         lock.release(&mut session).await?;
@@ -138,7 +138,7 @@ pub(super) async fn resolve(
         (Resolution::Retry, Direction::Up) => "as not applied; upgrade runs its script again",
         (Resolution::Retry, Direction::Down) => "as applied; downgrade runs its script again",
     };
-    commit(&mut session, &sql).await?;
+    commit(&mut session, &sql, reporter).await?;
     reporter.report.recorded = Some(vec![format!("{} ({}) {what}", row.version, row.description)]);
     let applied = session.look_again().await?;
     reporter.report.current = Some(Standing::of(place.history, &applied).position());
@@ -149,11 +149,14 @@ pub(super) async fn resolve(
     Ok(())
 }
 
-async fn commit(session: &mut Session, sql: &str) -> Result<(), Error> {
-    match session.execute(format!("BEGIN;\n{sql};\nCOMMIT")).await {
+async fn commit(session: &mut Session, sql: &str, reporter: &mut Reporter) -> Result<(), Error> {
+    reporter.in_doubt = true;
+    let answer = session.execute(format!("BEGIN;\n{sql};\nCOMMIT")).await;
+    reporter.in_doubt = answer.as_ref().is_err_and(|failed| failed.error.is_outage());
+    match answer {
         Ok(_) => Ok(()),
         Err(completed) => {
-            let state = if completed.error.is_outage() {
+            let state = if reporter.in_doubt {
                 "; whether it was written is not known, `history` tells"
             } else {
                 "; nothing was changed"

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Attempts, Runner, Stopped};
 use crate::database::{Completed, DatabaseError};
-use crate::error::{Disagreement, Error};
+use crate::error::{self, Disagreement, Error};
 use crate::failure::{Culprit, Outcome};
 use crate::message::{self, halfway};
 use crate::migration::Version;
@@ -74,6 +74,13 @@ enum Standing {
 
 impl Runner<'_> {
     pub(super) async fn alone(&mut self, prepared: &Prepared<'_>) -> Result<(), Error> {
+        self.reporter.in_doubt = true;
+        let end = self.statementwise(prepared).await;
+        self.reporter.in_doubt = end.as_ref().is_err_and(is_cut);
+        end
+    }
+
+    async fn statementwise(&mut self, prepared: &Prepared<'_>) -> Result<(), Error> {
         let started = Instant::now();
         self.announce(prepared);
         let statements = prepared.split();
@@ -84,7 +91,6 @@ impl Runner<'_> {
         for (index, statement) in statements.iter().enumerate().skip(first) {
             let is_clear = statements[..index].iter().all(Statement::leaves_session_alone);
             let part = Part { prepared, index, statement, is_clear };
-            self.reporter.halfway = Some(index > 0 && !is_clear);
             self.until_granted(&part).await?;
         }
         let done = Standing::Halfway { done: statements.len(), may_go_on: true };
@@ -93,7 +99,6 @@ impl Runner<'_> {
         for sql in [reset, leave] {
             self.ours(prepared, done, sql).await?;
         }
-        self.reporter.halfway = None;
         self.reporter.ran(prepared, started.elapsed());
         self.reporter.committed();
         Ok(())
@@ -288,11 +293,10 @@ impl Runner<'_> {
             }
             other => other,
         };
-        if matches!(&error, Error::Step(failure) if failure.outcome == Outcome::Cut) {
-            self.reporter.failed(prepared);
+        self.reporter.failed(prepared);
+        if is_cut(&error) {
             return error;
         }
-        self.reporter.failed(prepared);
         let migration = prepared.step.migration;
         let of = prepared.statements;
         let script = match standing {
@@ -300,10 +304,7 @@ impl Runner<'_> {
                 let reset = message::reset_session(&self.session.settings);
                 let undo = halfway::undo(migration.version, prepared.step.direction, &self.table);
                 match self.session.execute(format!("{reset};\n{undo}")).await {
-                    Ok(_) => {
-                        self.reporter.halfway = None;
-                        "nothing of the script took effect".to_owned()
-                    }
+                    Ok(_) => "nothing of the script took effect".to_owned(),
                     Err(Completed { error, .. }) => format!(
                         "nothing of the script took effect, but it is still recorded as halfway ({error})"
                     ),
@@ -323,8 +324,10 @@ impl Runner<'_> {
             Standing::Halfway { may_go_on, .. } => may_go_on,
         };
         match error {
+            Error::Interrupted { signal, .. } if may_go_on => Error::interrupted(signal, state),
             Error::Interrupted { signal, .. } => {
-                Error::Interrupted { signal, state, needs_a_person: !may_go_on }
+                let state = format!("{state}; {}", ways_out(migration.version, may_go_on));
+                Error::Interrupted { signal, state, left: error::Left::Halfway }
             }
             Error::Step(mut failure) => {
                 failure.state = state;
@@ -371,6 +374,10 @@ impl Runner<'_> {
         let failure = self.failure(prepared, culprit, excerpt, error, outcome, state);
         Stopped::of(failure, may_repeat)
     }
+}
+
+fn is_cut(error: &Error) -> bool {
+    matches!(error, Error::Step(failure) if failure.outcome == Outcome::Cut)
 }
 
 fn looking(source: DatabaseError) -> Error {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Running, Setup, until};
+use crate::support::{Relay, Running, Setup, Then, until};
 
 /// A job that sleeps in its second migration.
 fn asleep(first_line: &str, transaction: &str) -> (Setup, Running) {
@@ -95,12 +95,96 @@ fn a_second_signal_does_not_wait_for_an_answer() {
     let (setup, job) = asleep("", "each");
     job.signal("INT");
     job.signal("INT");
-    let outcome = job.wait();
-    outcome.fails(130, "interrupted by SIGINT");
+    // The message that is under way ends in a commit.
+    job.wait()
+        .fails(3, "error: interrupted by SIGINT; the connection was closed without an answer to a commit");
     setup.database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
          WHERE datname = current_database() AND application_name LIKE 'run-migrations%'",
     );
+}
+
+/// It was said that the server rolls back what was not committed, with the code for that; what it had been told to commit
+/// it may have committed.
+#[test]
+fn a_signal_that_is_not_answered_tells_what_may_have_been_committed() {
+    const SCRIPTS: &[(&str, &str)] = &[("1_a.sql", "CREATE TABLE a ();"), ("2_b.sql", "CREATE TABLE b ();")];
+    const ALONE: &[(&str, &str)] =
+        &[("1_a.sql", "-- no-transaction\nCREATE TABLE a ();\nCREATE TABLE b ();")];
+    const UNKNOWN: &str = "error: terminated by SIGTERM; the connection was closed without an answer to a commit, and what \
+                           became of it is not known; run again to go on\n";
+    let cases = [
+        ("upgrade head", "each", SCRIPTS, "CREATE TABLE b", 3, UNKNOWN),
+        ("upgrade head", "run", SCRIPTS, "CREATE TABLE b", 3, UNKNOWN),
+        (
+            "upgrade head",
+            "run",
+            SCRIPTS,
+            "CREATE TABLE a",
+            143,
+            "error: terminated by SIGTERM; the connection was closed without an answer; nothing was being committed; the \
+             database is at base, as before this run\n",
+        ),
+        ("upgrade head", "each", ALONE, "CREATE TABLE b", 3, UNKNOWN),
+        ("stamp head", "each", SCRIPTS, "INSERT INTO", 3, UNKNOWN),
+        (
+            "upgrade head",
+            "each",
+            SCRIPTS,
+            "guard record",
+            143,
+            "; nothing was being committed; nothing was changed\n",
+        ),
+    ];
+    let runs = cases.map(|(words, transaction, scripts, end, code, said)| {
+        let (setup, relay) = (Setup::with(scripts), Relay::up_to(end, Then::Silence));
+        let job = setup.job(words).env("TRANSACTION", transaction);
+        (job.env("POSTGRES_PORT", &relay.port.to_string()).start(), setup, relay, code, said)
+    });
+    for (job, setup, relay, code, said) in runs {
+        until("the server has fallen silent", || relay.has_ended());
+        job.signal("TERM");
+        job.signal("TERM");
+        job.wait().fails(code, said);
+        drop(relay);
+        setup.job("upgrade head").run().ok();
+    }
+}
+
+/// The same without a second signal: the server is given up on while the job waits for its answer to a query of its own.
+#[test]
+fn a_silent_server_is_not_asked_again_after_a_signal() {
+    let setup = Setup::with(&[("1_a.sql", "-- no-transaction\nCREATE TABLE a ();\nVACUUM a;")]);
+    let relay = Relay::up_to("clock_timestamp() WHERE statement = 1", Then::Silence);
+    let job = setup.job("upgrade head").env("POSTGRES_PORT", &relay.port.to_string());
+    let job = job.env("CONNECT_TIMEOUT", "1s").env("LOCK_TIMEOUT", "100ms").start();
+    until("the server has fallen silent", || relay.has_ended());
+    job.signal("TERM");
+    job.wait()
+        .fails(3, "= state: what became of it is not known (terminated by SIGTERM); run again to go on\n");
+    drop(relay);
+    setup.job("upgrade head").run().fails(6, "statement 2 (VACUUM a) began and its end is not recorded");
+}
+
+/// The code sent for a person, and nobody told them what to do.
+#[test]
+fn a_signal_between_two_attempts_names_the_ways_out() {
+    let script = "-- no-transaction\nSET x.y = '1';\nALTER TABLE a ADD b int;";
+    let setup = Setup::with(&[("1_a.sql", "CREATE TABLE a ();"), ("2_b.sql", script)]);
+    setup.job("upgrade 1").run().ok();
+    setup.database.execute("BEGIN; LOCK TABLE a IN ACCESS SHARE MODE");
+    let job = setup.job("upgrade head").env("LOCK_TIMEOUT", "100ms").env("LOCK_RETRIES", "9").start();
+    let waits = || setup.database.value("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)");
+    until("the job waits for the table", waits);
+    until("the job gives up for now", || !waits());
+    job.signal("TERM");
+    let outcome = job.wait();
+    outcome.fails(
+        6,
+        "error: terminated by SIGTERM; the script stands halfway: 1 of its 2 statements are in effect; ",
+    );
+    outcome
+        .fails(6, "`resolve 2 --done` if all of it is in effect, or `resolve 2 --retry` if none of it is\n");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _, copy};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::Server;
@@ -10,6 +11,7 @@ use super::Server;
 pub(crate) struct Relay {
     pub(crate) port: u16,
     streams: Arc<Mutex<Vec<TcpStream>>>,
+    ended: Arc<AtomicBool>,
 }
 
 /// What becomes of a connection on which the job says certain words.
@@ -37,6 +39,8 @@ impl Relay {
         let port = listener.local_addr().unwrap().port();
         let streams = Arc::<Mutex<Vec<TcpStream>>>::default();
         let open = Arc::clone(&streams);
+        let ended = Arc::<AtomicBool>::default();
+        let end_came = Arc::clone(&ended);
         std::thread::spawn(move || {
             let Server { host, port, .. } = Server::of_environment();
             for client in listener.incoming() {
@@ -45,14 +49,20 @@ impl Relay {
                 open.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
                 match end {
                     Some((words, then)) => {
-                        pass_up_to(words, then, client.try_clone().unwrap(), server.try_clone().unwrap());
+                        let way = [client.try_clone().unwrap(), server.try_clone().unwrap()];
+                        pass_up_to(words, then, way, Arc::clone(&end_came));
                     }
                     None => pass(client.try_clone().unwrap(), server.try_clone().unwrap()),
                 }
                 pass(server, client);
             }
         });
-        Self { port, streams }
+        Self { port, streams, ended }
+    }
+
+    /// Whether the words were said.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 
     /// Cuts every connection there is; new ones find the way open again.
@@ -73,11 +83,12 @@ fn pass(mut from: TcpStream, mut to: TcpStream) {
 }
 
 /// What the job says in one go arrives in one piece.
-fn pass_up_to(words: &'static str, then: Then, mut from: TcpStream, mut to: TcpStream) {
+fn pass_up_to(words: &'static str, then: Then, [mut from, mut to]: [TcpStream; 2], ended: Arc<AtomicBool>) {
     std::thread::spawn(move || {
         let mut said = vec![0; 64 << 10];
         while let Ok(length @ 1..) = from.read(&mut said) {
             let is_over = said[..length].windows(words.len()).any(|window| window == words.as_bytes());
+            ended.fetch_or(is_over, Ordering::Relaxed);
             match (is_over, then) {
                 (true, Then::Silence) => continue,
                 (true, Then::Cut) => break,

@@ -196,15 +196,16 @@ impl Kind {
         }
     }
 
-    /// The exit codes with which the job may end, 137 where the fault was its end.
-    pub(super) fn allows(self, scenario: &Scenario, code: i32) -> bool {
+    /// The exit codes with which the job may end, 137 where the fault was its end; where something may have been
+    /// committed without its knowing, it is not to say otherwise.
+    pub(super) fn allows(self, scenario: &Scenario, code: i32, in_doubt: bool) -> bool {
         let may_halt = scenario.may_halt();
         match (self, code) {
             (_, 0) => true,
             (Self::Kill | Self::StopAndKill, code) => code == 137,
             (Self::Term, code) => code == 143 || (may_halt && code == 6),
             (Self::Building, code) => [3, 137, 143].contains(&code) || (may_halt && code == 6),
-            (Self::Silent, code) => code == 143,
+            (Self::Silent, code) => code == if in_doubt { 3 } else { 143 },
             (Self::Terminate | Self::Cut | Self::Reset | Self::Stop, code) => {
                 code == 3 || (may_halt && code == 6)
             }

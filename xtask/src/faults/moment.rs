@@ -86,6 +86,20 @@ pub(super) fn of_commits(seen: &[Seen]) -> Vec<Moment> {
     moments
 }
 
+/// Whether something may have been committed at a moment of which the job heard no more: from the first query that
+/// commits to the answer to the last. Between two of them stand the statements of a script without a
+/// transaction, or nothing.
+pub(super) fn is_in_doubt(seen: &[Seen], moment: Moment) -> bool {
+    let (Moment::Before(at) | Moment::After(at)) = moment;
+    let commits = |message: &Seen| message.commits;
+    let (Some(first), Some(last)) = (seen.iter().position(commits), seen.iter().rposition(commits)) else {
+        return false;
+    };
+    let is_answer = |message: &Seen| message.link == seen[last].link && message.tag == Some(b'Z');
+    let answered = seen.iter().skip(last).position(is_answer).map_or(seen.len(), |after| last + after);
+    (first + 1..=answered + 1).contains(&at)
+}
+
 /// The moments at which an index begins to be built or dropped while others work on the table.
 pub(super) fn of_builds(seen: &[Seen]) -> Vec<Moment> {
     let builds = seen.iter().zip(1..).filter(|(message, _)| message.concurrent);
@@ -138,6 +152,17 @@ mod tests {
         assert_eq!(words(&all(&run)), "1 1+ 2 5 6 6+ 7 8 9 9+ 10 11 12 13 13+");
         assert_eq!(words(&of_commits(&run)), "9 9+ 10 11 12");
         assert_eq!(words(&of_builds(&seen(">p <Z ^Q <C <Z ^Q"))), "3 6");
+    }
+
+    #[test]
+    fn what_is_in_doubt_is_known() {
+        let in_doubt = |run: &str| {
+            let seen = seen(run);
+            words(&all(&seen).into_iter().filter(|moment| is_in_doubt(&seen, *moment)).collect::<Vec<_>>())
+        };
+        assert_eq!(in_doubt(">p <Z >Q <C <Z !Q <C <Z >X"), "6 6+ 7 8");
+        assert_eq!(in_doubt(">p <Z !Q <Z ^Q <Z !Q <Z >Q <Z"), "3 3+ 4 5 5+ 6 7 7+ 8");
+        assert_eq!(in_doubt(">p <Z >Q <Z"), "");
     }
 
     #[test]

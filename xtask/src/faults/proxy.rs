@@ -208,8 +208,13 @@ fn copy(state: &Mutex<State>, link: &Link, speaker: Speaker) -> io::Result<()> {
         if *lock(&link.end) != Way::On {
             break;
         }
-        let (tag, commits, concurrent) = (message.tag, message.commits(), message.is_concurrent());
-        state.seen.push(Seen { link: link.number, speaker, tag, commits, concurrent });
+        state.seen.push(Seen {
+            link: link.number,
+            speaker,
+            tag: message.tag,
+            commits: message.commits(),
+            concurrent: message.is_concurrent(),
+        });
         let number = state.seen.len();
         if state.moment == Some(Moment::Before(number)) && state.hold() != Way::On {
             break;
@@ -238,7 +243,7 @@ mod tests {
     use super::*;
 
     const STARTUP: &[u8] = &[0, 0, 0, 8, 0, 3, 0, 0];
-    const QUERY: &[u8] = b"Q\0\0\0\x0bCOMMIT\0";
+    const QUERY: &[u8] = b"Q\0\0\0\x0c\nCOMMIT\0";
     const READY: &[u8] = b"Z\0\0\0\x05I";
 
     /// A client that has started, and the server's side of it.
@@ -265,7 +270,7 @@ mod tests {
         assert!(served.read(&mut [0; 1]).is_err(), "nothing has arrived");
         answer.send(Way::On).unwrap();
         served.set_read_timeout(None).unwrap();
-        let mut query = [0; 12];
+        let mut query = [0; 13];
         served.read_exact(&mut query).unwrap();
         assert_eq!(query, QUERY);
         served.write_all(READY).unwrap();
@@ -288,7 +293,7 @@ mod tests {
         let (proxy, mut client, mut served) = connected(Moment::After(2));
         client.write_all(QUERY).unwrap();
         held(&proxy).send(Way::Reset).unwrap();
-        let mut query = [0; 12];
+        let mut query = [0; 13];
         // What has arrived may be lost with the reset, as on a real network.
         let _ = served.read_exact(&mut query);
         assert_eq!(client.read(&mut [0; 1]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);

@@ -56,9 +56,10 @@ fn filled(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
 }
 
 impl Message {
-    /// A query, or a statement to prepare, that commits by word.
+    /// A query that commits by word, which begins a line, or writes down how far a script without a transaction has
+    /// come. What only reads ends its transaction within a line.
     pub(super) fn commits(&self) -> bool {
-        self.asks(b"commit")
+        self.asks(b"\ncommit") || self.asks(b"_run_migrations_progress")
     }
 
     /// A query that builds or drops an index while others work on the table.
@@ -79,13 +80,15 @@ mod tests {
     #[test]
     fn messages_are_told_apart() {
         let startup = [0, 0, 0, 8, 0, 3, 0, 0];
-        let query = b"Q\0\0\0\x0bCOMMIT\0";
+        let query = b"Q\0\0\0\x0e;\nCOMMIT;\0";
+        let reads = b"Q\0\0\0\x2bSHOW synchronous_commit; ABORT; COMMIT\0";
         let sync = b"S\0\0\0\x04";
-        let mut stream = &[&startup[..], query, sync, b"Q\0\0"].concat()[..];
+        let mut stream = &[&startup[..], query, reads, sync, b"Q\0\0"].concat()[..];
         let mut next = |place| read(&mut stream, Speaker::Client, place).unwrap();
         assert_eq!(next(Place::Opening), Some(Message { tag: None, bytes: startup.to_vec() }));
         let message = next(Place::Later).unwrap();
         assert_eq!((message.tag, &message.bytes[..], message.commits()), (Some(b'Q'), &query[..], true));
+        assert!(!next(Place::Later).unwrap().commits());
         assert_eq!(next(Place::Later), Some(Message { tag: Some(b'S'), bytes: sync.to_vec() }));
         assert_eq!(next(Place::Later), None, "a message that is cut off");
     }
