@@ -89,6 +89,7 @@ impl Runner<'_> {
     }
 
     async fn together(&mut self, steps: &[Prepared<'_>]) -> Result<(), Error> {
+        self.watch.met_a_lock = false;
         let mut attempts = Attempts::begin();
         loop {
             attempts.next();
@@ -122,6 +123,7 @@ impl Runner<'_> {
             attempts.count,
             self.manners.lock_retries,
         );
+        self.watch.met_a_lock = true;
         self.interrupt.sleep(pause).await.map_err(|signal| Error::interrupted(signal, self.reporter.state()))
     }
 

@@ -12,6 +12,9 @@ use crate::statement::without_literals;
 /// A statement that ends sooner needs no watching.
 const LET_RUN: Duration = Duration::from_secs(1);
 
+/// More often nobody is looked at.
+const OFTENEST: Duration = Duration::from_millis(50);
+
 /// A server that has no room for a second connection is not asked for one all the time.
 const CONNECT_EVERY: Duration = Duration::from_secs(15);
 
@@ -25,6 +28,8 @@ pub struct Watch<'s> {
     format: Format,
     watcher: Option<Watcher>,
     failed: Option<Instant>,
+    /// Whether the step was tried before, and met a lock.
+    pub met_a_lock: bool,
     /// Who was last seen in the way of our statement.
     pub blockers: Option<String>,
     /// Whether the statement was cancelled because others waited for it too long.
@@ -34,7 +39,16 @@ pub struct Watch<'s> {
 impl<'s> Watch<'s> {
     /// Will watch this session.
     pub fn new(server: &'s Server, pid: i32, format: Format) -> Self {
-        Self { server, pid, format, watcher: None, failed: None, blockers: None, gave_way: false }
+        Self {
+            server,
+            pid,
+            format,
+            watcher: None,
+            failed: None,
+            met_a_lock: false,
+            blockers: None,
+            gave_way: false,
+        }
     }
 
     /// Forgets what was seen of the statement before.
@@ -46,8 +60,7 @@ impl<'s> Watch<'s> {
     /// Watches until it is dropped.
     pub async fn forever(&mut self) -> Infallible {
         let limit = self.server.manners.max_blocking;
-        let every =
-            if limit.is_zero() { LET_RUN } else { LET_RUN.min(limit / 4).max(Duration::from_millis(50)) };
+        let every = self.every();
         let start = Instant::now();
         let mut line = LiveLine::new(self.format);
         let mut said: Option<(String, Instant)> = None;
@@ -70,6 +83,14 @@ impl<'s> Watch<'s> {
                 said = Some((kind, Instant::now()));
             }
         }
+    }
+
+    /// A step that met a lock may meet it again, and then has to say whose it is.
+    fn every(&self) -> Duration {
+        let manners = &self.server.manners;
+        let lock_timeout = if self.met_a_lock { manners.lock_timeout } else { Duration::ZERO };
+        let limits = [manners.max_blocking, lock_timeout].into_iter().filter(|limit| !limit.is_zero());
+        limits.map(|limit| limit / 4).min().map_or(LET_RUN, |quarter| quarter.clamp(OFTENEST, LET_RUN))
     }
 
     async fn look(&mut self) -> Option<Sight> {

@@ -122,6 +122,7 @@ impl Runner<'_> {
 
     /// Runs one statement, again and again as long as it only lacks a lock.
     async fn until_granted(&mut self, part: &Part<'_>) -> Result<(), Error> {
+        self.watch.met_a_lock = false;
         let mut attempts = Attempts::begin();
         loop {
             let untouched = part.standing(Left::Nothing);

@@ -24,6 +24,16 @@ fn who_is_in_the_way_is_named_without_the_values_of_the_query() {
     assert!(!outcome.stderr.contains("hunter2"), "{}", outcome.stderr);
 }
 
+/// An attempt that lasted for less than a second was not watched, and the run ended without a name.
+#[test]
+fn who_is_in_the_way_for_less_than_a_second_is_named_as_well() {
+    let setup = Setup::with(SCRIPTS);
+    setup.job("upgrade 1").run().ok();
+    setup.database.execute("BEGIN; LOCK TABLE a IN ACCESS SHARE MODE");
+    let job = setup.job("upgrade head").env("LOCK_TIMEOUT", "800ms").env("LOCK_RETRIES", "1");
+    job.run().fails(4, "= next: it waited for pid N, role ");
+}
+
 #[test]
 fn a_step_that_keeps_others_waiting_gives_way_on_request() {
     let setup = Setup::with(&[SCRIPTS[0], ("2_b.up.sql", "ALTER TABLE a ADD b int;\nSELECT pg_sleep(600);")]);
