@@ -33,12 +33,15 @@ impl Session {
     pub async fn indexes_of(&mut self, statement: &Concurrent) -> Result<Vec<Index>, DatabaseError> {
         let which = match statement {
             Concurrent::Build { table, .. } => format!("i.indrelid = to_regclass({})", quoted_literal(table)),
-            Concurrent::Rebuild { relation } => format!(
-                "i.indrelid IN (SELECT to_regclass({relation})::oid \
-                 UNION SELECT reltoastrelid FROM pg_class WHERE oid = to_regclass({relation}) \
-                 UNION SELECT indrelid FROM pg_index WHERE indexrelid = to_regclass({relation}))",
+            // A partitioned one is rebuilt part by part; the tree of any other is itself.
+            Concurrent::Rebuild { relation: Some(relation) } => format!(
+                "i.indrelid IN (WITH parts AS (SELECT r.oid, r.reltoastrelid FROM pg_class r WHERE r.oid \
+                 = to_regclass({relation}) OR r.oid IN (SELECT relid FROM pg_partition_tree(to_regclass({relation})))) \
+                 SELECT oid FROM parts UNION SELECT reltoastrelid FROM parts \
+                 UNION SELECT indrelid FROM pg_index WHERE indexrelid IN (SELECT oid FROM parts))",
                 relation = quoted_literal(relation)
             ),
+            Concurrent::Rebuild { relation: None } => "true".to_owned(),
         };
         let sql = format!(
             "SELECT c.oid, c.relname::text, format('%I.%I', n.nspname, c.relname), i.indisvalid, \
@@ -65,7 +68,11 @@ impl Session {
     /// # Errors
     /// When the query failed.
     pub async fn table_is_there(&mut self, statement: &Concurrent) -> Result<bool, DatabaseError> {
-        let (Concurrent::Build { table: name, .. } | Concurrent::Rebuild { relation: name }) = statement;
+        let (Concurrent::Build { table: name, .. } | Concurrent::Rebuild { relation: Some(name) }) =
+            statement
+        else {
+            return Ok(false);
+        };
         self.value(format!("SELECT to_regclass({}) IS NOT NULL", quoted_literal(name))).await
     }
 

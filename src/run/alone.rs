@@ -247,9 +247,7 @@ impl Runner<'_> {
         // Without the table nothing can be told.
         let is_there = self.session.table_is_there(target).await.unwrap_or(false);
         let mut left = if is_there { Left::Nothing } else { Left::Something };
-        let invalid =
-            after.iter().filter(|index| !index.is_valid && !before.iter().any(|old| old.oid == index.oid));
-        for index in invalid {
+        for index in after.iter().filter(|index| target.has_left(index, before)) {
             self.ours(prepared, standing, DROP_LIMIT.to_owned()).await?;
             let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
             match self.session.execute_within(DROP_PATIENCE, drop).await {

@@ -28,10 +28,10 @@ pub enum Concurrent {
         /// Its table, as written.
         table: String,
     },
-    /// `REINDEX TABLE|INDEX CONCURRENTLY relation`, whose leftovers end in `_ccnew` or `_ccold`.
+    /// `REINDEX … CONCURRENTLY`, whose leftovers end in `_ccnew` or `_ccold`, and perhaps a number.
     Rebuild {
-        /// The table or index, as written.
-        relation: String,
+        /// The table or index, as written; `None` for a whole schema or database.
+        relation: Option<String>,
     },
 }
 
@@ -42,6 +42,18 @@ impl Concurrent {
             Self::Build { name: Some(name), .. } => indexes.iter().any(|index| index.plain_name == *name),
             Self::Build { name: None, .. } | Self::Rebuild { .. } => true,
         }
+    }
+
+    /// Whether it left this one behind, where it has failed: an invalid one that was not there before,
+    /// or was valid, until a rebuild put another in its place.
+    pub fn has_left(&self, index: &Index, before: &[Index]) -> bool {
+        let is_old = before.iter().any(|old| old.oid == index.oid && !old.is_valid);
+        let is_called_so = match self {
+            Self::Build { name: Some(name), .. } => index.plain_name == *name,
+            Self::Build { name: None, .. } => true,
+            Self::Rebuild { .. } => ["_ccnew", "_ccold"].iter().any(|end| index.plain_name.contains(end)),
+        };
+        !index.is_valid && !is_old && is_called_so
     }
 }
 
@@ -135,13 +147,12 @@ impl Statement<'_> {
         self.is_atomic() && !never.iter().any(|keywords| self.starts_with(keywords))
     }
 
-    /// What it builds concurrently, where that can be told from its words: not for an index
-    /// without a name of its own, nor for a whole schema.
+    /// What it builds concurrently, where that can be told from its words.
     pub fn concurrent(&self) -> Option<Concurrent> {
         if !self.is_concurrent() {
             return None;
         }
-        let rebuilds = self.starts_with(&["reindex"]) && (self.has("table") || self.has("index"));
+        let rebuilds = self.starts_with(&["reindex"]);
         if !rebuilds && !self.starts_with(&["create"]) {
             return None;
         }
@@ -151,9 +162,10 @@ impl Statement<'_> {
             token.kind == Kind::Word && text(token).eq_ignore_ascii_case(keyword)
         };
         if rebuilds {
-            let kind = tokens.iter().position(|token| is(token, "table") || is(token, "index"))?;
-            let name = tokens[kind + 1..].iter().filter(|token| !is(token, "concurrently"));
-            return Some(Concurrent::Rebuild { relation: name.map(text).collect() });
+            let kind = tokens.iter().position(|token| is(token, "table") || is(token, "index"));
+            let name = |kind: usize| tokens[kind + 1..].iter().filter(|token| !is(token, "concurrently"));
+            let relation = kind.map(|kind| name(kind).map(text).collect());
+            return Some(Concurrent::Rebuild { relation });
         }
         let after = tokens.iter().position(|token| is(token, "concurrently"))? + 1;
         let on = after + tokens[after..].iter().position(|token| is(token, "on"))?;
@@ -167,10 +179,15 @@ impl Statement<'_> {
 
 /// An identifier as the catalog has it; `None` for one written with Unicode escapes.
 fn unquoted(identifier: &str) -> Option<String> {
-    if let Some(inner) = identifier.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        return Some(inner.replace("\"\"", "\""));
-    }
-    (!identifier.contains('"')).then(|| identifier.to_ascii_lowercase())
+    /// In bytes: <https://www.postgresql.org/docs/current/sql-syntax-lexical.html>.
+    const LONGEST: usize = 63;
+    let mut name = match identifier.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(inner) => inner.replace("\"\"", "\""),
+        None if identifier.contains('"') => return None,
+        None => identifier.to_ascii_lowercase(),
+    };
+    name.truncate(name.floor_char_boundary(LONGEST));
+    Some(name)
 }
 
 #[cfg(test)]
@@ -248,7 +265,12 @@ mod tests {
             let name = (!name.is_empty()).then(|| name.to_owned());
             Some(Concurrent::Build { name, table: table.into() })
         };
-        let rebuild = |relation: &str| Some(Concurrent::Rebuild { relation: relation.into() });
+        let rebuild = |relation: &str| Some(Concurrent::Rebuild { relation: Some(relation.into()) });
+        let (long, cut) = ("ä".repeat(40), "ä".repeat(31));
+        assert_eq!(
+            only(&format!("CREATE INDEX CONCURRENTLY {long} ON t (a)")).concurrent(),
+            build(&cut, "t")
+        );
         for (script, expected) in [
             ("CREATE INDEX CONCURRENTLY i ON t (a)", build("i", "t")),
             (
@@ -263,7 +285,7 @@ mod tests {
             ("DROP INDEX CONCURRENTLY i", None),
             ("REINDEX INDEX CONCURRENTLY s.i", rebuild("s.i")),
             ("REINDEX (CONCURRENTLY) TABLE t", rebuild("t")),
-            ("REINDEX SCHEMA CONCURRENTLY s", None),
+            ("REINDEX SCHEMA CONCURRENTLY s", Some(Concurrent::Rebuild { relation: None })),
         ] {
             assert_eq!(only(script).concurrent(), expected, "{script}");
         }

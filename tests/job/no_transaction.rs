@@ -1,7 +1,9 @@
 //! A script that begins with `-- no-transaction` runs statement by statement, and a row with
 //! `success = false` says so until it has ended.
 
-use crate::support::Setup;
+use sqlx::raw_sql;
+
+use crate::support::{Setup, until};
 
 const TABLE: (&str, &str) = ("1_a.up.sql", "CREATE TABLE a (b int);\nINSERT INTO a VALUES (1), (1);");
 
@@ -110,6 +112,78 @@ fn a_concurrent_index_that_fails_first_leaves_nothing_either() {
     setup.job("upgrade head").run().fails(5, "= state: nothing of the script took effect;");
     assert!(!setup.database.has("i"));
     assert_eq!(setup.database.value::<i64>("SELECT count(*) FROM _sqlx_migrations"), 1);
+}
+
+const INVALID: &str = "SELECT count(*) FROM pg_index WHERE NOT indisvalid";
+
+/// PostgreSQL leaves the index it was building, as `i_ccnew`.
+#[test]
+fn a_concurrent_rebuild_that_fails_leaves_nothing() {
+    let setup = Setup::with(&[
+        ("1_a.up.sql", "CREATE TABLE a (b int);\nINSERT INTO a VALUES (1);"),
+        ("2_i.up.sql", "-- no-transaction\nREINDEX INDEX CONCURRENTLY i;"),
+    ]);
+    setup.job("upgrade 1").run().ok();
+    setup.database.execute(
+        "CREATE SEQUENCE calls; CREATE FUNCTION once(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS \
+         $$ BEGIN IF nextval('calls') > 1 THEN RAISE 'not again'; END IF; RETURN 1; END $$; \
+         CREATE INDEX i ON a (once(b))",
+    );
+    let outcome = setup.job("upgrade head").env("RUST_LOG", "info").run();
+    outcome.fails(5, "not again");
+    outcome.fails(5, " INFO dropped public.i_ccnew, which the failed build left invalid\n");
+    outcome.fails(5, "= state: nothing of the script took effect;");
+    assert_eq!(setup.database.value::<i64>(INVALID), 0);
+    assert!(setup.database.has("i"));
+}
+
+/// It stayed, where the table has parts or a whole schema is rebuilt.
+#[test]
+fn a_rebuild_of_many_that_fails_leaves_no_invalid_index() {
+    for (sql, code) in [("REINDEX TABLE CONCURRENTLY p", 5), ("REINDEX SCHEMA CONCURRENTLY public", 6)] {
+        let setup = Setup::with(&[("1_a.up.sql", &format!("-- no-transaction\n{sql};"))]);
+        setup.database.execute(
+            "CREATE SEQUENCE calls; CREATE FUNCTION once(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS \
+             $$ BEGIN IF nextval('calls') > 1 THEN RAISE 'not again'; END IF; RETURN 1; END $$; \
+             CREATE TABLE p (b int) PARTITION BY LIST (b); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1); \
+             INSERT INTO p VALUES (1); CREATE INDEX i ON p (once(b))",
+        );
+        setup.job("upgrade head").run().fails(code, "not again");
+        assert_eq!(setup.database.value::<i64>(INVALID), 0, "{sql}");
+    }
+}
+
+/// Behind the exchange it leaves the old one, as `i_ccold`, until everybody who reads is gone.
+#[test]
+fn a_concurrent_rebuild_that_is_cancelled_behind_its_exchange_leaves_nothing() {
+    let setup = Setup::with(&[
+        ("1_a.up.sql", "CREATE TABLE a (b int);\nCREATE INDEX i ON a (b);"),
+        ("2_i.up.sql", "-- no-transaction\nREINDEX INDEX CONCURRENTLY i;"),
+    ]);
+    setup.job("upgrade 1").run().ok();
+    let mut reader = setup.database.connection();
+    let mut reads = |sql| setup.database.block_on(raw_sql(sql).execute(&mut reader)).unwrap();
+    reads("BEGIN; SELECT FROM a");
+    let job = setup.job("upgrade head").env("RUST_LOG", "info").start();
+    until("the old index waits for the reader", || {
+        setup.database.has("i_ccold")
+            && setup.database.value(
+                "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
+                 AND query LIKE 'REINDEX%' AND wait_event_type = 'Lock')",
+            )
+    });
+    job.signal("TERM");
+    until("the statement is cancelled", || {
+        setup.database.value(
+            "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
+             AND query LIKE 'REINDEX%' AND state = 'active')",
+        )
+    });
+    reads("COMMIT");
+    let outcome = job.wait();
+    outcome.fails(143, " INFO dropped public.i_ccold, which the failed build left invalid\n");
+    assert_eq!(setup.database.value::<i64>(INVALID), 0);
+    setup.job("upgrade head").run().ok();
 }
 
 #[test]
