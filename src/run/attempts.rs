@@ -52,6 +52,36 @@ pub(super) fn jittered(least: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Transaction;
+
+    #[test]
+    fn what_worked_for_long_or_too_often_is_not_repeated() {
+        let seconds = Duration::from_secs;
+        let manners = |lock_retries, lock_retry_budget| Manners {
+            transaction: Transaction::Each,
+            connect_timeout: Duration::ZERO,
+            run_lock_timeout: Duration::ZERO,
+            lock_timeout: seconds(2),
+            lock_retries,
+            lock_retry_budget,
+            statement_timeout: Duration::ZERO,
+            max_blocking: Duration::ZERO,
+        };
+        for (began, latest, count, manners, may) in [
+            (1, 1, 1, manners(10, seconds(600)), true),
+            (29, 29, 1, manners(10, seconds(600)), true),
+            (31, 31, 1, manners(10, seconds(600)), false),
+            (310, 3, 10, manners(10, seconds(600)), true),
+            (310, 3, 11, manners(10, seconds(600)), false),
+            (3, 3, 1, manners(0, seconds(600)), false),
+            (596, 3, 9, manners(10, seconds(600)), false),
+            (596, 3, 9, manners(10, Duration::ZERO), true),
+        ] {
+            let ago = |time| Instant::now().checked_sub(seconds(time)).unwrap();
+            let attempts = Attempts { start: ago(began), latest: ago(latest), count };
+            assert_eq!(attempts.may_repeat_after(DRAIN, &manners), may, "{began} {latest} {count}");
+        }
+    }
 
     #[test]
     fn jitter_is_bounded() {

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::support::{Database, Directory, Job, Relay, Server, Setup, quoted, until};
+use crate::support::{Database, Directory, Job, Pooler, Relay, Server, Setup, quoted, until};
 
 const SCRIPTS: &[(&str, &str)] = &[("1_a.up.sql", "CREATE TABLE a ();"), ("1_a.down.sql", "DROP TABLE a;")];
 
@@ -119,6 +119,29 @@ fn a_connection_limit_that_is_reached_is_waited_out() {
     setup.database.execute(&format!("ALTER ROLE \"{}\" CONNECTION LIMIT -1", role.name));
     running.wait().is(0, "base\n  pending  1  a", "");
     until("no session is left", || setup.database.sessions() == 0);
+}
+
+/// Its lock and its settings would belong to whoever comes next.
+#[test]
+fn a_pooler_in_transaction_mode_is_refused_before_anything_is_locked() {
+    let setup = Setup::with(SCRIPTS);
+    let port = Pooler::start().port.to_string();
+    let pooled = |words| setup.job(words).env("POSTGRES_HOST", "127.0.0.1").env("POSTGRES_PORT", &port);
+    pooled("upgrade head").run().is(
+        8,
+        "",
+        &format!(
+            "error: 127.0.0.1:{port} is a connection pooler in transaction mode, where no lock can be kept; connect to the \
+             server itself, or to a pool in session mode"
+        ),
+    );
+    assert_eq!(setup.database.tables("public"), [""; 0]);
+    assert!(setup.database.value::<bool>(
+        "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
+    ));
+    // Who only looks needs no lock.
+    pooled("current").run().is(0, "base\n  pending  1  a", "");
 }
 
 /// Whether it was committed depends on when the server notices; that the job tells it right does not.

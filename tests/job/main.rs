@@ -35,4 +35,5 @@ mod tls;
 mod transactions;
 mod upgrade;
 mod verdict;
+mod watching;
 mod website;

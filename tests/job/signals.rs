@@ -173,8 +173,9 @@ fn a_signal_between_two_attempts_names_the_ways_out() {
     let setup = Setup::with(&[("1_a.sql", "CREATE TABLE a ();"), ("2_b.sql", script)]);
     setup.job("upgrade 1").run().ok();
     setup.database.execute("BEGIN; LOCK TABLE a IN ACCESS SHARE MODE");
-    let job = setup.job("upgrade head").env("LOCK_TIMEOUT", "100ms").env("LOCK_RETRIES", "9").start();
-    let waits = || setup.database.value("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)");
+    let job = setup.job("upgrade head").env("LOCK_TIMEOUT", "1s").env("LOCK_RETRIES", "9").start();
+    let waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'a'::regclass)";
+    let waits = || setup.database.value(waiting);
     until("the job waits for the table", waits);
     until("the job gives up for now", || !waits());
     job.signal("TERM");

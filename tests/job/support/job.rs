@@ -75,6 +75,22 @@ impl Job {
         self
     }
 
+    /// With a terminal of its own, whose every character is then in `stdout`.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn on_a_terminal(mut self) -> Self {
+        let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
+        let words: Vec<_> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &words.join(" "), "/dev/null"]).env_clear();
+        script.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if let Some(directory) = self.command.get_current_dir() {
+            script.current_dir(directory);
+        }
+        script.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command = script;
+        self
+    }
+
     /// Prints its report elsewhere.
     pub(crate) fn prints_to(mut self, file: impl Into<Stdio>) -> Self {
         self.command.stdout(file);
