@@ -44,7 +44,7 @@ UNION ALL SELECT format('the session %s (%s, %s)', application_name, state, left
   AND application_name <> 'campaign'";
 
 /// How long the last session may take to go, once its job has.
-const GOING: Duration = Duration::from_secs(5);
+const GOING: Duration = Duration::from_secs(15);
 
 /// Everything that is not as it should be.
 pub(super) fn violations(

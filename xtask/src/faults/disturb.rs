@@ -40,8 +40,8 @@ pub(super) struct Finding {
     pub(super) longest_wait: Duration,
 }
 
-/// Longer than any run takes, the timeouts among it.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than any run takes, the timeouts among it, also where the machine has much else to do.
+pub(super) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A migration that stands halfway on its way down is still there.
 const APPLIED: &str = "SELECT max(version) FROM _sqlx_migrations WHERE success OR execution_time < -1";
@@ -96,6 +96,23 @@ impl<'a> Stage<'a> {
         Self { server: Arc::clone(server), standby: standby.map(Arc::clone), ..self.clone() }
     }
 
+    /// A standby is read, and not written to.
+    pub(super) fn look_at_standby(&self, standby: &Arc<Server>) -> anyhow::Result<()> {
+        let there = self.moved(standby, None);
+        let reference = format!("reference {}", self.scenario.name);
+        for (database, words, code, said) in [
+            (&reference, &["current"][..], 0, ""),
+            (&reference, &["history"], 0, ""),
+            (&self.template, self.scenario.words, 8, "the server is a standby"),
+        ] {
+            let ended = there.undisturbed(database, words)?;
+            if ended.code() != code || !ended.stderr.contains(said) {
+                bail!("{words:?} at a standby ended with exit code {}: {}", ended.code(), ended.words());
+            }
+        }
+        Ok(())
+    }
+
     /// The job on a database of this scenario.
     pub(super) fn command(&self, database: &str, port: u16, words: &[&str]) -> Command {
         let mut command = self.program.command(self.scenario, &self.server, port, database);
@@ -146,7 +163,11 @@ impl<'a> Stage<'a> {
     ) -> anyhow::Result<()> {
         let (at, delay) = if kind == Kind::Delay { (None, DELAY) } else { (Some(moment), Duration::ZERO) };
         let proxy = Proxy::start(self.server.socket(), at, delay)?;
-        let command = self.command(database, proxy.port(), self.scenario.words);
+        let mut command = self.command(database, proxy.port(), self.scenario.words);
+        if kind == Kind::NoConnections {
+            // How long the crowd takes to come does not depend on the job.
+            command.env("CONNECT_TIMEOUT", "60s");
+        }
         let mut job = Running::start(command)?;
         finding.reached = kind == Kind::Delay;
         let mut strike = Strike::new(self, database, kind, moment, seed);

@@ -24,8 +24,11 @@ use crate::postgres::wheel;
 use crate::project::Project;
 use crate::ui;
 
-/// Injections at a time: each waits most of the time, for its server or for a time limit.
-const AT_ONCE: usize = 4;
+/// Injections at a time on the servers that are shared: each waits most of the time, for its server or for a limit.
+const AT_ONCE: usize = 6;
+
+/// Servers that serve one kind, at a time.
+const ALONE_AT_ONCE: usize = 4;
 
 /// The campaign under way.
 #[derive(Debug)]
@@ -140,7 +143,8 @@ impl<'a> Field<'a> {
     /// Each kind on servers of its own, one injection after the other; several kinds at a time.
     pub(super) fn alone(&self, all: &[Binaries], scenarios: &[&'a Scenario], kinds: &[Kind]) {
         let mut pairs = VecDeque::new();
-        for kind in kinds {
+        // The slowest stand last, and begin.
+        for kind in kinds.iter().rev() {
             if kind.ground() == Some(Ground::SmallDisk) && !Disk::can_be_had() {
                 ui::note("Left out", format!("{}: only root can mount a small disk", kind.describe()));
                 continue;
@@ -155,7 +159,7 @@ impl<'a> Field<'a> {
         }
         let queue = Mutex::new(pairs);
         std::thread::scope(|scope| {
-            for _ in 0..AT_ONCE {
+            for _ in 0..ALONE_AT_ONCE {
                 let queue = &queue;
                 scope.spawn(move || {
                     while let Some((kind, binaries, first)) = self.next(queue) {
@@ -191,6 +195,9 @@ impl<'a> Field<'a> {
             true => Some(Arc::new(server.standby(self.project)?)),
             false => None,
         };
+        if let (Some(standby), Some(stage)) = (&standby, stages.first()) {
+            stage.look_at_standby(standby)?;
+        }
         let injections: Vec<_> = stages.iter().flat_map(|stage| self.injections(kind, stage)).collect();
         for injection in injections {
             if self.stop.load(Ordering::Relaxed) {

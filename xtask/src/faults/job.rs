@@ -95,7 +95,7 @@ impl Program {
             .env("MIGRATIONS_DIR", self.scripts.join(scenario.name))
             .env("TRANSACTION", scenario.transaction)
             .env("CONNECT_TIMEOUT", "8s")
-            .env("RUN_LOCK_TIMEOUT", "20s")
+            .env("RUN_LOCK_TIMEOUT", "60s")
             .env("LOCK_TIMEOUT", duration(LOCK_TIMEOUT))
             .env("LOCK_RETRIES", "2")
             .env("LOG_FORMAT", "text")

@@ -12,6 +12,7 @@ use super::job::Running;
 use super::kind::Kind;
 use super::moment::scattered;
 use super::session::Session;
+use super::visit;
 
 /// What every visitor of the site asks.
 const VISIT: &str = "SELECT balance FROM account WHERE name = 'name 1'";
@@ -34,31 +35,27 @@ pub(super) fn run(
     let limit = stage.scenario.visitors_wait.context("nobody says how long visitors may wait")?.limit();
     let bystander = Bystander::enter(stage, database, kind)?;
     finding.reached = true;
-    let mut probe = Session::open(&stage.server, database)?;
+    let mut visitor = Session::open(&stage.server, database)?;
+    let mut beside = Session::open(&stage.server, database)?;
     let command = stage.command(database, stage.server.socket().port(), stage.scenario.words);
     let over = AtomicBool::new(false);
     // So long that the first attempt fails; every other time, longer than all attempts take.
     let stays = Duration::from_secs(if scattered(seed).is_multiple_of(2) { 4 } else { 12 });
-    let (ended, longest) = std::thread::scope(|scope| {
-        let visits = scope.spawn(|| {
-            let mut longest = Duration::ZERO;
-            while !over.load(Ordering::Relaxed) {
-                longest = longest.max(probe.ask(VISIT)?);
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            anyhow::Ok(longest)
-        });
+    let (ended, visits, beside) = std::thread::scope(|scope| {
+        let visits = scope.spawn(|| visit::again_and_again(&mut visitor, VISIT, &over));
+        let beside = scope.spawn(|| visit::again_and_again(&mut beside, visit::BYSTANDER, &over));
         let leaves = scope.spawn(|| bystander.leave_after(stays, &over));
         let ended = Running::start(command).and_then(|job| job.end(PATIENCE));
         over.store(true, Ordering::Relaxed);
         let broke_off = |_| anyhow::anyhow!("a thread of the campaign broke off");
         leaves.join().map_err(broke_off)??;
-        anyhow::Ok((ended?, visits.join().map_err(broke_off)??))
+        anyhow::Ok((ended?, visits.join().map_err(broke_off)??, beside.join().map_err(broke_off)??))
     })?;
     let Some(ended) = ended else {
         finding.violations.push(format!("the run did not end within {} s", PATIENCE.as_secs()));
         return Ok(());
     };
+    let longest = visit::longest(&visits, &beside);
     finding.longest_wait = longest;
     if longest > limit {
         finding.violations.push(format!(
@@ -103,7 +100,7 @@ impl Bystander {
         let locks = "SELECT count(*) FROM pg_locks WHERE relation = 'account'::regclass AND granted";
         // Planning takes a lock of its own on the table only where it is in the query.
         while stage.server.sql(database, locks)? == "0" {
-            if start.elapsed() > Duration::from_secs(20) {
+            if start.elapsed() > PATIENCE {
                 bail!("pg_dump takes no lock");
             }
         }

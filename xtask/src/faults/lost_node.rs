@@ -1,6 +1,7 @@
 //! The node of the job is lost, or cut off: nobody closes its connection. The server has to notice that by itself, so
 //! that the next run finds the lock free.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -10,6 +11,8 @@ use super::disturb::{Finding, PATIENCE, Stage};
 use super::job::Running;
 use super::kind::Kind;
 use super::moment::scattered;
+use super::session::Session;
+use super::visit;
 
 /// What is promised.
 const NOTICED: Duration = Duration::from_secs(15);
@@ -22,7 +25,6 @@ WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE da
 
 pub(super) fn run(stage: &Stage<'_>, database: &str, seed: u64, finding: &mut Finding) -> anyhow::Result<()> {
     let network = stage.server.network().context("the server has no network")?;
-    let sessions = || stage.server.sql(database, SESSIONS);
     let luck = scattered(seed);
     let command = stage.command(database, stage.server.socket().port(), stage.scenario.words);
     let mut job = Running::start(network.on_node(&command)?)?;
@@ -40,14 +42,37 @@ pub(super) fn run(stage: &Stage<'_>, database: &str, seed: u64, finding: &mut Fi
     if luck.is_multiple_of(2) {
         job.signal(Signal::KILL);
     }
-    while finding.reached && sessions()? != "0" && lost.elapsed() < NOTICED {
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    finding.longest_wait = lost.elapsed();
-    let left = sessions()?;
+    let mut beside = Session::open(&stage.server, database)?;
+    let over = AtomicBool::new(false);
+    let (looked, beside) = std::thread::scope(|scope| {
+        let beside = scope.spawn(|| visit::again_and_again(&mut beside, visit::BYSTANDER, &over));
+        // When the last look began that saw the session.
+        let look = || {
+            let mut last = Duration::ZERO;
+            while finding.reached && last < 2 * NOTICED {
+                let now = lost.elapsed();
+                if stage.server.sql(database, SESSIONS)? == "0" {
+                    break;
+                }
+                last = now;
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            anyhow::Ok(last)
+        };
+        let looked = look();
+        over.store(true, Ordering::Relaxed);
+        (looked, beside.join())
+    });
     network.find_again()?;
-    if left != "0" {
-        finding.violations.push(format!("the server did not notice the loss within {} s", NOTICED.as_secs()));
+    let beside = beside.map_err(|_| anyhow::anyhow!("a thread of the campaign broke off"))??;
+    let noticed = looked?;
+    finding.longest_wait = noticed.saturating_sub(visit::stalled(&beside, lost, noticed));
+    if finding.longest_wait > NOTICED {
+        finding.violations.push(format!(
+            "the server noticed the loss after {:.1} s, not {} s",
+            finding.longest_wait.as_secs_f64(),
+            NOTICED.as_secs()
+        ));
     }
     let Some(ended) = job.end(PATIENCE)? else {
         finding.violations.push(format!("the run did not end within {} s", PATIENCE.as_secs()));

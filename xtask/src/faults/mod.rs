@@ -21,6 +21,7 @@ mod session;
 mod strike;
 mod table;
 mod together;
+mod visit;
 mod wire;
 
 use std::process::ExitCode;
@@ -89,10 +90,12 @@ impl Campaign {
         let field = Field::new(project, &program, self.seed, extent, &self.only, stop);
         let kinds = Kind::ALL.into_iter().filter(|kind| self.only.wants_kind(*kind));
         let (sharing, alone): (Vec<Kind>, Vec<Kind>) = kinds.partition(|kind| kind.ground().is_none());
-        if !sharing.is_empty() {
-            field.share(&all, &scenarios, &sharing)?;
-        }
-        field.alone(&all, &scenarios, &alone);
+        std::thread::scope(|scope| {
+            let own = scope.spawn(|| field.alone(&all, &scenarios, &alone));
+            let shared = if sharing.is_empty() { Ok(()) } else { field.share(&all, &scenarios, &sharing) };
+            own.join().map_err(|_| anyhow::anyhow!("a thread of the campaign broke off"))?;
+            shared
+        })?;
         Ok(field.table())
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::process::Signal;
 
-use super::disturb::Stage;
+use super::disturb::{PATIENCE, Stage};
 use super::job::{LOCK_TIMEOUT, Running};
 use super::kind::Kind;
 use super::moment::{Moment, scattered};
@@ -163,7 +163,7 @@ impl<'s> Strike<'s> {
             if refused {
                 return Ok(());
             }
-            if start.elapsed() > Duration::from_secs(20) {
+            if start.elapsed() > PATIENCE {
                 bail!("{} sessions are not enough to crowd the server", self.crowd.len());
             }
             let mut psql = server.client("psql", "postgres");
@@ -198,7 +198,7 @@ fn quiet(command: &mut Command) -> anyhow::Result<Child> {
 fn recovered(server: &Server) -> anyhow::Result<()> {
     let start = Instant::now();
     while let Err(error) = server.sql("postgres", "SELECT 1") {
-        if start.elapsed() > Duration::from_secs(20) {
+        if start.elapsed() > PATIENCE {
             return Err(error.context("the server does not come back"));
         }
         if server.throwaway.cluster().is_down() {

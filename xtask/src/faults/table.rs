@@ -1,5 +1,6 @@
 //! What a campaign found, as a table.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -20,23 +21,20 @@ pub(super) struct Row {
     pub(super) longest_wait: Duration,
 }
 
+/// In the order of the kinds, whichever was tried first.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    rows: Vec<Row>,
+    rows: BTreeMap<usize, Row>,
 }
 
 impl Table {
     pub(super) fn row(&mut self, kind: Kind) -> &mut Row {
-        let fault = kind.describe();
-        let index = self.rows.iter().position(|row| row.fault == fault).unwrap_or_else(|| {
-            self.rows.push(Row { fault, ..Row::default() });
-            self.rows.len() - 1
-        });
-        &mut self.rows[index]
+        let place = Kind::ALL.iter().position(|other| *other == kind).unwrap_or(Kind::ALL.len());
+        self.rows.entry(place).or_insert_with(|| Row { fault: kind.describe(), ..Row::default() })
     }
 
     pub(super) fn total(&self) -> Row {
-        self.rows.iter().fold(Row { fault: "together", ..Row::default() }, |sum, row| Row {
+        self.rows.values().fold(Row { fault: "together", ..Row::default() }, |sum, row| Row {
             fault: sum.fault,
             moments: sum.moments + row.moments,
             tried: sum.tried + row.tried,
@@ -49,7 +47,7 @@ impl Table {
     pub(super) fn text(&self) -> String {
         let mut text =
             format!("{:<48}{:>9}{:>9}{:>9}{:>12}", "fault", "moments", "tried", "runs", "violations");
-        for row in self.rows.iter().chain([&self.total()]) {
+        for row in self.rows.values().chain([&self.total()]) {
             let Row { fault, moments, tried, runs, violations, longest_wait } = row;
             let _ = write!(text, "\n{fault:<48}{moments:>9}{tried:>9}{runs:>9}{violations:>12}");
             if !longest_wait.is_zero() {
@@ -67,7 +65,7 @@ mod tests {
     #[test]
     fn rows_add_up() {
         let mut table = Table::default();
-        for kind in [Kind::Kill, Kind::Cut, Kind::Kill] {
+        for kind in [Kind::Cut, Kind::Kill, Kind::Kill] {
             let row = table.row(kind);
             row.moments = 10;
             row.tried += 1;

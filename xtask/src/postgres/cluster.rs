@@ -192,6 +192,13 @@ pub(crate) fn free_port(wanted: Option<u16>) -> anyhow::Result<u16> {
     Ok(listener.local_addr().context("a free port has no number")?.port())
 }
 
+/// A port below those that the system gives away by itself, so that nobody is given it before the server starts, or while
+/// it starts again.
+fn quiet_port() -> u16 {
+    use std::hash::{BuildHasher, RandomState};
+    20_000 + (RandomState::new().hash_one(()) % 10_000) as u16
+}
+
 /// Writes a file that only its owner can read, even for the moment of its making.
 pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     use std::io::Write;
@@ -229,7 +236,10 @@ impl Throwaway {
         if !account.reaches(directory) {
             bail!("the user nobody, whom PostgreSQL runs as under root, can't reach {}", directory.display());
         }
-        let address = Address::loopback(free_port(None)?, Password::random().context("no random numbers")?);
+        let address = Address::loopback(
+            free_port(Some(quiet_port()))?,
+            Password::random().context("no random numbers")?,
+        );
         let cluster = Cluster::new(binaries, account, directory);
         cluster.make(&address)?;
         let careless = [("fsync", "off"), ("full_page_writes", "off")];
@@ -267,7 +277,7 @@ impl Throwaway {
                 .arg(&cluster.data),
         )
         .context("cannot copy the primary")?;
-        let address = Address { port: free_port(None)?, ..self.address.clone() };
+        let address = Address { port: free_port(Some(quiet_port()))?, ..self.address.clone() };
         let standby = Self { cluster, address, settings: self.settings.clone() };
         standby.start_again()?;
         Ok(standby)
