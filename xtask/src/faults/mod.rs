@@ -51,8 +51,8 @@ pub(crate) struct Campaign {
 
 /// Runs it; prints the table.
 pub(crate) async fn run(campaign: Campaign, project: &Project) -> anyhow::Result<ExitCode> {
-    let job = binary::compile_native(project).await?;
-    let application = binary::compile_example(project, "application").await?;
+    let job = binary::compile_beside_tests(project, "--bin", binary::JOB).await?;
+    let application = binary::compile_beside_tests(project, "--example", "application").await?;
     let binaries = Binaries { job, application };
     let mut signals = Signals::listen()?;
     let stop = Arc::new(AtomicBool::new(false));

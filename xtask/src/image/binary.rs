@@ -12,7 +12,7 @@ use crate::settings::Platform;
 use crate::{cargo, process};
 
 /// The package, and its binary.
-const JOB: &str = "run-migrations";
+pub(crate) const JOB: &str = "run-migrations";
 
 /// Who compiles the binary that goes into the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +90,7 @@ pub(crate) async fn compile(project: &Project, target: &str) -> anyhow::Result<V
     let path = cargo_build(
         project,
         JOB,
-        &["--bin", JOB, "--profile", "job", "--target", target],
+        &["--package", JOB, "--bin", JOB, "--profile", "job", "--target", target],
         &[("CARGO_ENCODED_RUSTFLAGS", flags(project))],
     )
     .await?;
@@ -109,12 +109,17 @@ pub(crate) fn flags(project: &Project) -> String {
 
 /// Compiles for this machine, as `cargo test` does, so that both share what they build.
 pub(crate) async fn compile_native(project: &Project) -> anyhow::Result<PathBuf> {
-    cargo_build(project, JOB, &["--bin", JOB], &[]).await
+    cargo_build(project, JOB, &["--package", JOB, "--bin", JOB], &[]).await
 }
 
-/// Compiles one of the job's examples.
-pub(crate) async fn compile_example(project: &Project, name: &str) -> anyhow::Result<PathBuf> {
-    cargo_build(project, name, &["--example", name], &[]).await
+/// Compiles a binary or an example of the job for the campaign of faults, with the features of the tests' own run: what
+/// that has compiled serves here.
+pub(crate) async fn compile_beside_tests(
+    project: &Project,
+    kind: &str,
+    name: &str,
+) -> anyhow::Result<PathBuf> {
+    cargo_build(project, name, &["--workspace", "--features", "xtask/cloud", kind, name], &[]).await
 }
 
 /// Runs cargo with its own progress on our stderr; returns the executable it names.
@@ -125,7 +130,7 @@ async fn cargo_build(
     environment: &[(&str, String)],
 ) -> anyhow::Result<PathBuf> {
     let mut child = tokio::process::Command::from(cargo::command(project))
-        .args(["build", "--package", JOB, "--message-format=json-render-diagnostics"])
+        .args(["build", "--message-format=json-render-diagnostics"])
         .args(arguments)
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
