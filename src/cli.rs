@@ -1,6 +1,8 @@
 //! What clap parsed: words and flags, not yet checked against each other.
 
-use clap::Parser;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+
+use crate::config::Environment;
 
 const AFTER_HELP: &str = "\
 Revisions: head, base, current, a version, a unique prefix of one, a whole description, +N, -N,
@@ -46,7 +48,7 @@ Examples:
 
 /// Apply SQL migrations to PostgreSQL, exactly once, and say what was done.
 #[derive(Debug, Default, Parser)]
-#[command(name = "run-migrations", after_help = AFTER_HELP, disable_version_flag = true)]
+#[command(name = "run-migrations", after_help = AFTER_HELP)]
 #[command(max_term_width = 100)]
 pub struct Args {
     /// upgrade, downgrade, current, history, stamp or resolve
@@ -83,4 +85,25 @@ pub struct Args {
     /// resolve: none of the halfway script is in effect
     #[arg(long)]
     pub retry: bool,
+}
+
+impl Args {
+    /// Reads the command line. Which version this is, the image's environment knows: the same binary serves many.
+    ///
+    /// # Errors
+    /// What clap has to say, help and version included.
+    pub fn read(environment: &Environment) -> Result<Self, clap::Error> {
+        let version: &'static str = version(environment).leak();
+        Self::from_arg_matches(&Self::command().version(version).try_get_matches()?)
+    }
+}
+
+fn version(environment: &Environment) -> String {
+    let known = |name: &str| environment.text(name).filter(|text| *text != "unknown");
+    let version = known("RUN_MIGRATIONS_VERSION").unwrap_or("dev");
+    match (known("RUN_MIGRATIONS_COMMIT"), known("RUN_MIGRATIONS_CREATED")) {
+        (Some(commit), Some(created)) => format!("{version} (commit {commit} of {created})"),
+        (Some(commit), None) => format!("{version} (commit {commit})"),
+        _ => version.to_owned(),
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use run_migrations::cli::Args;
 use run_migrations::config::Environment;
 use run_migrations::supervise;
@@ -10,7 +9,7 @@ use run_migrations::supervise;
 fn main() -> ExitCode {
     let environment = Environment::of_process();
     supervise::report_panics(&environment);
-    let code = match Args::try_parse() {
+    let code = match Args::read(&environment) {
         Ok(args) => supervise::run(&args, &environment),
         Err(error) => supervise::usage(&error, &environment),
     };

@@ -133,6 +133,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     } else if !is_root {
         ui::note("Left out", "the test that needs root, with ECR's own host name on port 443");
     }
+    ui::note("Left out", "the tests that need a cluster: `cargo xtask test --kubernetes`");
     if tally.ignored > 0 {
         ui::note("Left out", format!("{} tests marked #[ignore]", tally.ignored));
     }

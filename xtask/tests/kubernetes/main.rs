@@ -9,3 +9,6 @@ mod fleets;
 mod following;
 mod requests;
 mod support;
+// `script` is another program elsewhere.
+#[cfg(target_os = "linux")]
+mod terminal;

@@ -1,5 +1,6 @@
 //! The real program, with a kubeconfig of its own and nothing of the machine's.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -32,6 +33,29 @@ pub(crate) fn command(api: &Api, words: &str) -> Command {
         .env("NO_COLOR", "1")
         .stdin(Stdio::null());
     command
+}
+
+/// The same with a terminal of its own, on which this is typed. All that is shown there is its stdout.
+pub(crate) fn typing(api: &Api, words: &str, typed: &str) -> Run {
+    let inner = command(api, words);
+    let words = std::iter::once(inner.get_program()).chain(inner.get_args());
+    let words: Vec<_> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command", &words.join(" "), "/dev/null"]);
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => script.env(name, value),
+            None => script.env_remove(name),
+        };
+    }
+    let mut child =
+        script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Its end would be the end of the terminal.
+    let mut keyboard = child.stdin.take().unwrap();
+    keyboard.write_all(typed.as_bytes()).unwrap();
+    let run = wait(child);
+    drop(keyboard);
+    run
 }
 
 fn kubeconfig(port: u16) -> PathBuf {
