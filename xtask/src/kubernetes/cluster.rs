@@ -5,10 +5,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, ListParams, PostParams, Preconditions};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, DeleteParams, ListParams, LogParams, PostParams, Preconditions};
 use kube::config::KubeConfigOptions;
-use kube::{Client, Config, Error, Resource};
-use tokio::time::{Instant, sleep};
+use kube::{Client, Config, Error, Resource, ResourceExt};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::manifest::Manifest;
 use super::refusal::{explain, may_pass};
@@ -16,6 +18,12 @@ use super::sight::is_finished;
 
 /// How long a finished Job may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(120);
+
+/// How long one answer may take, what kube itself repeats included.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
+
+/// Which of our runs has made a Job.
+const INVOCATION: &str = "run-migrations/invocation";
 
 /// Between attempts at what may pass; an API server that restarts takes some seconds.
 const PAUSES: [Duration; 5] = [
@@ -78,7 +86,8 @@ impl Cluster {
 
     /// Has the API server check a Job without making it.
     pub(crate) async fn validate(&self, manifest: &Manifest) -> anyhow::Result<()> {
-        match self.post(manifest, &PostParams { dry_run: true, field_manager: None }).await {
+        let parameters = PostParams { dry_run: true, field_manager: None };
+        match patiently(|| self.post(&manifest.job, &parameters)).await {
             // It is there already, so it was valid once.
             Ok(_) => Ok(()),
             Err(Error::Api(status)) if status.code == 409 => Ok(()),
@@ -87,9 +96,9 @@ impl Cluster {
     }
 
     /// Sent as it was rendered: fields that are newer than this program stay.
-    async fn post(&self, manifest: &Manifest, parameters: &PostParams) -> Result<Job, Error> {
+    async fn post(&self, job: &Value, parameters: &PostParams) -> Result<Job, Error> {
         let path = Job::url_path(&(), Some(&self.namespace));
-        let body = serde_json::to_vec(&manifest.job).map_err(Error::SerdeError)?;
+        let body = serde_json::to_vec(job).map_err(Error::SerdeError)?;
         let request = kube::core::Request::new(path).create(parameters, body).map_err(Error::BuildRequest)?;
         self.client.request(request).await
     }
@@ -97,9 +106,14 @@ impl Cluster {
     /// Creates the Job, or finds it under way, or puts it in the place of a finished one.
     pub(crate) async fn start(&self, manifest: &Manifest) -> anyhow::Result<(Job, Start)> {
         let mut start = Start::Created;
+        // What tells it from one of the same name that others make; an answer may not reach us.
+        let own = format!("{:x}-{:x}", std::process::id(), Timestamp::now().as_nanosecond());
+        let mut body = manifest.job.clone();
+        body["metadata"]["annotations"][INVOCATION] = json!(own);
         // Another one may create or delete the Job between two of our requests.
         for _ in 0..5 {
             match self.find(&manifest.name).await? {
+                Some(job) if job.annotations().get(INVOCATION) == Some(&own) => return Ok((job, start)),
                 Some(job) if job.metadata.deletion_timestamp.is_some() => self.wait_until_gone(&job).await?,
                 Some(job) if is_finished(&job) => {
                     self.delete(&job).await?;
@@ -108,8 +122,11 @@ impl Cluster {
                 }
                 Some(job) => return Ok((job, Start::Attached)),
                 None => {
-                    if let Some(job) = self.create(manifest).await? {
-                        return Ok((job, start));
+                    let parameters = PostParams::default();
+                    match patiently(|| self.post(&body, &parameters)).await {
+                        Ok(job) => return Ok((job, start)),
+                        Err(Error::Api(status)) if status.code == 409 => {}
+                        Err(error) => return Err(self.explain(error, "create jobs")),
                     }
                 }
             }
@@ -118,23 +135,6 @@ impl Cluster {
             "the Job {} is created and deleted by somebody else at the same time; run this again",
             manifest.name
         )
-    }
-
-    /// Nothing if somebody else was faster.
-    async fn create(&self, manifest: &Manifest) -> anyhow::Result<Option<Job>> {
-        let mut attempts = 0;
-        let parameters = PostParams::default();
-        let created = patiently(|| {
-            attempts += 1;
-            self.post(manifest, &parameters)
-        });
-        match created.await {
-            Ok(job) => Ok(Some(job)),
-            // It may be the one we asked for, whose answer did not reach us.
-            Err(Error::Api(status)) if status.code == 409 && attempts > 1 => self.find(&manifest.name).await,
-            Err(Error::Api(status)) if status.code == 409 => Ok(None),
-            Err(error) => Err(self.explain(error, "create jobs")),
-        }
     }
 
     /// The Job of this name, if there is one.
@@ -172,6 +172,12 @@ impl Cluster {
         )
     }
 
+    /// What a pod said last; nothing where that is not to be had.
+    pub(super) async fn last_line(&self, pod: &str) -> Option<String> {
+        let (pods, parameters) = (self.pods(), LogParams { tail_lines: Some(1), ..LogParams::default() });
+        patiently(|| pods.logs(pod, &parameters)).await.ok()
+    }
+
     /// The pods as they are now, whatever the watch has delivered so far.
     pub(super) async fn pods_of(&self, uid: &str) -> Result<Vec<Pod>, Error> {
         let parameters = ListParams::default().labels(&selector(uid));
@@ -180,18 +186,21 @@ impl Cluster {
     }
 }
 
-/// Asks again, after a pause, where the answer may become another one.
+/// Asks again, after a pause, where there is no answer, or one that may become another.
 async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
-    for pause in PAUSES {
-        match ask().await {
-            Err(error) if may_pass(&error) => sleep(pause).await,
-            end => return end,
+    let mut pauses = PAUSES.into_iter();
+    loop {
+        let answer = timeout(ANSWERED_WITHIN, ask()).await;
+        let silent =
+            || Err(Error::Service(format!("no answer within {} s", ANSWERED_WITHIN.as_secs()).into()));
+        match (answer.unwrap_or_else(|_| silent()), pauses.next()) {
+            (Err(error), Some(pause)) if may_pass(&error) => sleep(pause).await,
+            (end, _) => return end,
         }
     }
-    ask().await
 }
 
 /// A Job's pods are found by its UID: one of the same name may have left some behind.

@@ -30,13 +30,13 @@ fn trouble(what: impl Into<String>, next: impl Into<String>) -> Trouble {
 /// What stands in the way now. `patience` is for what may pass: a node that is still to come, a registry that is down.
 pub(super) fn diagnose(sight: &Sight, now: Timestamp, patience: Duration) -> Option<Trouble> {
     let pods = sight.pods();
-    if let Some(killed) = pods.iter().find_map(|pod| out_of_memory(pod)) {
+    if let Some(killed) = pods.last().and_then(|pod| out_of_memory(pod)) {
         return Some(killed);
     }
     match pods.iter().rfind(|pod| !has_ended(pod)) {
         Some(pod) => of_pod(sight, pod, now, patience),
         // A pod that could not be made is no pod: only events tell.
-        None if pods.is_empty() => not_made(sight, now, patience),
+        None if sight.has_no_pod() => not_made(sight, now, patience),
         None => None,
     }
 }
@@ -102,10 +102,13 @@ fn of_pod(sight: &Sight, pod: &Pod, now: Timestamp, patience: Duration) -> Optio
             let said = last("Failed", "Failed to pull image").unwrap_or(said);
             image(pod, reason, said, waited)
         }
-        "CreateContainerConfigError" => {
-            Some(trouble(format!("the container can't be configured: {said}"), missing(said)))
-        }
-        "CreateContainerError" | "RunContainerError" => Some(not_started(said)),
+        // A node that is slow, or out of step with the API server, says so in the same place.
+        "CreateContainerConfigError" => (waited
+            || has_any(said, &["not found", "couldn't find key", "root"]))
+        .then(|| trouble(format!("the container can't be configured: {said}"), missing(said))),
+        "CreateContainerError" | "RunContainerError" => (waited
+            || has_any(said, &["exec format", "no such file", "not found", "permission denied"]))
+        .then(|| not_started(said)),
         // What an init container of the overlay does takes as long as it likes.
         "PodInitializing" => None,
         _ => not_yet(last("FailedMount", ""), last("FailedCreatePodSandBox", ""), waited),
@@ -133,8 +136,7 @@ fn not_yet(mount: Option<&str>, sandbox: Option<&str>, waited: bool) -> Option<T
 }
 
 fn image(pod: &Pod, reason: &str, said: &str, waited: bool) -> Option<Trouble> {
-    let lower = said.to_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    let has = |words: &[&str]| has_any(said, words);
     let secrets: Vec<_> = pod.spec.iter().flat_map(|spec| spec.image_pull_secrets.iter().flatten()).collect();
     let next = if reason == "ErrImageNeverPull" {
         "load the image into the nodes (`kind load docker-image`, `minikube image load`), or name one of a registry by \
@@ -148,10 +150,15 @@ fn image(pod: &Pod, reason: &str, said: &str, waited: bool) -> Option<Trouble> {
     } else if has(&["no basic auth", "unauthorized", "authorization failed", "denied", "forbidden"]) {
         let by = match secrets.as_slice() {
             [] => "no imagePullSecrets are set on the pod or its ServiceAccount".to_owned(),
-            secrets => format!(
-                "the pod pulls with {}: a token of ECR in there is good for 12 hours, so look at its age",
-                secrets.iter().map(|secret| secret.name.as_str()).collect::<Vec<_>>().join(", ")
-            ),
+            secrets => {
+                let names: Vec<_> = secrets.iter().map(|secret| secret.name.as_str()).collect();
+                format!(
+                    "the pod pulls with {}: a token of ECR in there is good for 12 hours, so look at its age (`kubectl \
+                     get secret {}`)",
+                    names.join(", "),
+                    names.join(" ")
+                )
+            }
         };
         format!(
             "{by}; on EKS nodes pull with their own role, which needs AmazonEC2ContainerRegistryPullOnly and, from \
@@ -173,6 +180,11 @@ fn image(pod: &Pod, reason: &str, said: &str, waited: bool) -> Option<Trouble> {
     Some(trouble(format!("the image can't be pulled ({reason}): {said}"), next))
 }
 
+fn has_any(said: &str, words: &[&str]) -> bool {
+    let lower = said.to_lowercase();
+    words.iter().any(|word| lower.contains(word))
+}
+
 fn missing(said: &str) -> String {
     let lower = said.to_lowercase();
     if lower.contains("secret") {
@@ -192,8 +204,10 @@ pub(super) fn not_started(said: &str) -> Trouble {
     let next = if said.contains("exec format error") {
         "the image is built for another kind of machine than the node: build it with --platform, or steer the pod with a \
          nodeSelector on kubernetes.io/arch"
-    } else {
+    } else if has_any(said, &["no such file", "not found", "permission denied"]) {
         "look at the image: does it hold /run-migrations?"
+    } else {
+        "look at the pod and its node with `kubectl describe`"
     };
     trouble(format!("the container can't start: {said}"), next)
 }

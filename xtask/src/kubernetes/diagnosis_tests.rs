@@ -68,7 +68,6 @@ fn each_trouble_has_its_reason_and_its_next_step() {
             NEVER,
             ("no node takes the pod: 0/3 nodes", "make room"),
         ),
-        (creating(), NEVER, NEVER),
         (
             pulling(not_found),
             ("(ImagePullBackOff): Failed to pull image", "cargo xtask images"),
@@ -155,6 +154,21 @@ fn each_trouble_has_its_reason_and_its_next_step() {
             Story::new().pod("a").ended(terminated(137, "OOMKilled", "")),
             ("want of memory (exit code 137, limit 64Mi)", "limits.memory"),
             ("", ""),
+        ),
+        // the one after it goes well
+        (Story::new().pod("a").ended(terminated(137, "OOMKilled", "")).pod("b").running(), NEVER, NEVER),
+        (
+            config_error("failed to sync secret cache: timed out waiting for the condition"),
+            NEVER,
+            ("failed to sync secret cache", ""),
+        ),
+        (
+            Story::new()
+                .pod("a")
+                .on_node()
+                .state(waiting("CreateContainerError", "context deadline exceeded")),
+            NEVER,
+            ("context deadline exceeded", "kubectl describe"),
         ),
         (Story::new().pod("a").ended(terminated(4, "Error", "")), NEVER, NEVER),
         (Story::new().pod("a").running(), NEVER, NEVER),

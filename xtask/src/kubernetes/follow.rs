@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::jiff::Timestamp;
 use rustix::process::Signal;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
@@ -18,16 +18,16 @@ use super::line::{Line, Progress};
 use super::logs::{self, Said};
 use super::outcome::{self, Outcome};
 use super::phase::{Phase, phase};
-use super::sight::{Change, SETTLED_WITHIN, Seen, Sight, container, has_started, is_finished, uid};
-use super::watches::{self, Cut};
+use super::reach::Reach;
+use super::sight::{
+    Change, SETTLED_WITHIN, Seen, Sight, container, disruption, has_started, is_finished, uid,
+};
+use super::watches;
 use crate::process::Signals;
 use crate::ui::{self, Waiting};
 
 /// How long the last lines may take after the run has ended.
 const LAST_LINES: Duration = Duration::from_secs(20);
-
-/// How long the API server may be out of reach.
-const OUT_OF_REACH: Duration = Duration::from_secs(10 * 60);
 
 /// Why following ended.
 #[derive(Debug)]
@@ -68,7 +68,11 @@ pub(crate) async fn follow(
         tokio::select! {
             change = changes.next() => match change {
                 Some(Ok(change)) => follower.take(change),
-                Some(Err(cut)) => follower.cut(cut)?,
+                Some(Err(cut)) => {
+                    if let Some(said) = follower.reach.cut(cluster, cut)? {
+                        follower.status.aside(|| ui::warning(said));
+                    }
+                }
                 None => bail!("the watches of {name} ended"),
             },
             Some(said) = follower.said.recv() => follower.say(said),
@@ -111,9 +115,11 @@ struct Follower<'a> {
     /// Pods whose log is not whole.
     torn: BTreeSet<String>,
     last_line: Option<String>,
-    /// What was told already: pods that ended, warnings, watches that are cut.
+    /// What was told already: pods that ended, warnings.
     told: BTreeSet<String>,
-    cut_since: Option<Instant>,
+    reach: Reach,
+    /// Whether the run is, for the readers.
+    over: watch::Sender<bool>,
 }
 
 impl<'a> Follower<'a> {
@@ -133,34 +139,14 @@ impl<'a> Follower<'a> {
             torn: BTreeSet::new(),
             last_line: None,
             told: BTreeSet::new(),
-            cut_since: None,
+            reach: Reach::default(),
+            over: watch::Sender::new(false),
         }
     }
 
     fn take(&mut self, change: Change) {
-        self.cut_since = None;
+        self.reach.restored();
         self.sight.take(change);
-    }
-
-    /// A cut is mended by itself; what is forbidden stays so.
-    fn cut(&mut self, Cut { what, error }: Cut) -> anyhow::Result<()> {
-        let forbidden = matches!(&error, kube::Error::Api(status) if [401, 403].contains(&status.code));
-        let optional = what.ends_with("events");
-        if !forbidden {
-            let since = *self.cut_since.get_or_insert_with(Instant::now);
-            if since.elapsed() > OUT_OF_REACH {
-                return Err(self.cluster.explain(error, what))
-                    .context("gave up following, while the run goes on; run this again to attach to it");
-            }
-        } else if !optional {
-            return Err(self.cluster.explain(error, what));
-        }
-        if self.told.insert(format!("cut {what}")) {
-            let said = self.cluster.explain(error, what);
-            let then = if forbidden { "following goes on without" } else { "trying again" };
-            self.status.aside(|| ui::warning(format!("{said:#}; {then}")));
-        }
-        Ok(())
     }
 
     /// Starts reading what can be read, and tells what is new.
@@ -169,14 +155,17 @@ impl<'a> Follower<'a> {
             let name = pod.metadata.name.clone().unwrap_or_default();
             if has_started(pod) && self.read.insert(uid(pod)) {
                 self.open += 1;
-                self.readers.spawn(logs::read(self.cluster.clone(), name.clone(), self.sender.clone()));
+                let (cluster, over) = (self.cluster.clone(), self.over.subscribe());
+                self.readers.spawn(logs::read(cluster, name.clone(), self.sender.clone(), over));
             }
             let ended = container(pod).and_then(|status| status.state.as_ref()?.terminated.as_ref());
             if let Some(ended) = ended.filter(|ended| ended.exit_code != 0)
                 && self.told.insert(format!("end of {}", uid(pod)))
             {
                 let why = ended.reason.as_deref().unwrap_or("Error");
-                let text = format!("pod {name} ended with exit code {} ({why})", ended.exit_code);
+                let by =
+                    disruption(pod).map(|by| format!(", for it was disrupted: {by}")).unwrap_or_default();
+                let text = format!("pod {name} ended with exit code {} ({why}){by}", ended.exit_code);
                 self.status.aside(|| ui::note("Attempt", text));
             }
         }
@@ -226,6 +215,7 @@ impl<'a> Follower<'a> {
 
     /// Reads what is still to be read, until that takes too long or somebody has seen enough. Whether it was all.
     async fn drain(&mut self, signals: &mut Signals) -> Log {
+        self.over.send_replace(true);
         let deadline = Instant::now() + LAST_LINES;
         while self.open > 0 {
             let said = tokio::select! {

@@ -3,8 +3,7 @@
 //! `manifest` and `reference` say what is to run. `sight` keeps what was seen of a Job; `phase`, `diagnosis` and
 //! `outcome` read from it how far it is, what is in its way and how it ended; `verdict`, `table`, `line` and `cursor`
 //! read what the job itself said. All of these are pure. `cluster` talks to the API server, `watches` and `logs` listen
-//! to it, and `follow` puts it all together;
-//! `fleet` does so for many databases.
+//! to it, `reach` bounds how long it may be lost, and `follow` puts it all together; `fleet` does so for many databases.
 
 pub(crate) mod cluster;
 #[cfg(test)]
@@ -20,6 +19,7 @@ mod logs;
 pub(crate) mod manifest;
 pub(crate) mod outcome;
 mod phase;
+mod reach;
 pub(crate) mod reference;
 mod refusal;
 mod sight;

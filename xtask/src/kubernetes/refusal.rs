@@ -35,7 +35,7 @@ pub(super) fn explain(error: Error, what: &str, namespace: &str) -> anyhow::Erro
 }
 
 /// Whether a repetition may be answered otherwise: the server stumbles, or was not reached. That it is busy (429, 503,
-/// 504) kube itself has waited out for minutes by then.
+/// 504) kube itself waits out.
 pub(super) fn may_pass(error: &Error) -> bool {
     match error {
         Error::Api(status) => status.code >= 500 && ![503, 504].contains(&status.code),

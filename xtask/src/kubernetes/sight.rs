@@ -35,6 +35,7 @@ pub(super) enum Change {
 pub(super) struct Sight {
     uid: String,
     job: Option<Job>,
+    has_listed_pods: bool,
     /// By UID: a replaced pod may have its predecessor's name.
     pods: BTreeMap<String, Pod>,
     events: BTreeMap<String, Event>,
@@ -45,6 +46,7 @@ impl Sight {
         Self {
             uid: job.metadata.uid.clone().unwrap_or_default(),
             job: Some(job),
+            has_listed_pods: false,
             pods: BTreeMap::new(),
             events: BTreeMap::new(),
         }
@@ -53,11 +55,16 @@ impl Sight {
     /// Takes in what concerns this Job. A Job of the same name with another UID is another one.
     pub(super) fn take(&mut self, change: Change) {
         match change {
-            Change::Job(Seen::All(jobs)) => self.job = jobs.into_iter().find(|job| self.is_ours(job)),
+            Change::Job(Seen::All(jobs)) => {
+                let found = jobs.into_iter().find(|job| self.is_ours(job));
+                self.job = found.or_else(|| self.job.take().filter(is_finished));
+            }
             Change::Job(Seen::One(job)) if self.is_ours(&job) => self.job = Some(*job),
-            Change::Job(Seen::Gone(job)) if self.is_ours(&job) => self.job = None,
+            // How it ended stays true.
+            Change::Job(Seen::Gone(job)) if self.is_ours(&job) => self.job = Some(*job).filter(is_finished),
             Change::Job(_) => {}
             Change::Pod(Seen::All(pods)) => {
+                self.has_listed_pods = true;
                 self.pods.retain(|_, pod| has_ended(pod));
                 pods.into_iter().for_each(|pod| self.take_pod(pod));
             }
@@ -108,6 +115,11 @@ impl Sight {
     /// Whether every pod that is known has said its last. The watch of the Job may be ahead of that of its pods.
     pub(super) fn is_settled(&self) -> bool {
         self.pods.values().all(has_ended)
+    }
+
+    /// Whether there is none, and not only none that was heard of yet.
+    pub(super) fn has_no_pod(&self) -> bool {
+        self.has_listed_pods && self.pods.is_empty()
     }
 
     /// The oldest first.
@@ -161,6 +173,14 @@ pub(super) fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     let state = container(pod).and_then(|status| status.state.as_ref());
     matches!(phase, Some("Succeeded" | "Failed")) || state.is_some_and(|state| state.terminated.is_some())
+}
+
+/// By what a pod was evicted, preempted or drained, if it was.
+pub(super) fn disruption(pod: &Pod) -> Option<String> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    let found = conditions.iter().find(|it| it.type_ == "DisruptionTarget" && it.status == "True")?;
+    let reason = found.reason.as_deref().unwrap_or("DisruptionTarget");
+    Some(found.message.as_ref().map_or_else(|| reason.to_owned(), |message| format!("{reason}, {message}")))
 }
 
 /// One of the conditions that stand.

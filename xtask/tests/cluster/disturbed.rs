@@ -25,7 +25,7 @@ fn an_evicted_pod_is_replaced_and_followed_on() {
     let second = site.await_pod_at_lock(Some(&first));
     assert_ne!(first, second);
     drop(lock);
-    let out = wait(run).exited(0);
+    let out = wait(run).exited(0).said(&["EvictionByEvictionAPI"]);
     assert!(out.stdout.contains("(head)"), "{}", out.stdout);
     assert_eq!(site.applied(), migrations());
     let failed = "jsonpath={.items[0].status.failed}";

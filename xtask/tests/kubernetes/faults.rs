@@ -29,6 +29,31 @@ fn a_log_stream_that_ends_early_loses_no_line() {
     }
 }
 
+/// A way to a node can be lost without a word to either side.
+#[test]
+fn a_log_stream_that_falls_silent_loses_no_line() {
+    let rules = vec![Rule { on: "GET ?/log?follow=true", times: 1, fault: Fault::HangAfter(2) }];
+    run(&Api::start(rules, succeed), "").exited(0).printed(&whole_report());
+}
+
+/// Somebody else's same command may replace it as soon as it is finished.
+#[test]
+fn a_job_that_is_gone_once_it_is_finished_has_ended_as_it_said() {
+    let api = Api::start(vec![], |api, job| {
+        let pod = api.pod(job, "a");
+        api.running(&pod);
+        for line in REPORT {
+            api.log(&pod, line);
+        }
+        api.wait_for("GET ?/log?follow=true");
+        api.condition(job, "Complete", "CompletionsReached", "");
+        api.remove("jobs", job);
+        std::thread::sleep(Duration::from_millis(500));
+        api.end(&pod, 0, "Completed", &verdict());
+    });
+    run(&api, "").exited(0).printed(&whole_report());
+}
+
 #[test]
 fn lines_that_come_with_the_end_are_not_lost() {
     // The container ends between two streams: what it wrote last is read afterwards.
@@ -66,13 +91,14 @@ fn a_pod_that_is_replaced_is_followed_on() {
         api.wait_for("GET ?/log?follow=true");
         std::thread::sleep(Duration::from_millis(200));
         // drained: the job rolls back, and the pod goes
+        api.disrupt(&first, "EvictionByEvictionAPI", "Eviction API: evicting");
         api.end(&first, 143, "Error", &Value::Null);
         // which takes its time, and is seen
         std::thread::sleep(Duration::from_millis(500));
         api.remove("pods", &first);
         succeed_as(api, job, "b");
     });
-    let out = run(&api, "").exited(0).said(&["ended with exit code 143"]);
+    let out = run(&api, "").exited(0).said(&["ended with exit code 143", "EvictionByEvictionAPI"]);
     assert_eq!(out.stdout, format!("{}\n{}", REPORT[0], whole_report()));
 }
 

@@ -128,7 +128,7 @@ fn ctrl_c_leaves_what_runs() {
         std::thread::sleep(Duration::from_millis(20));
     }
     interrupt(&child);
-    let out = wait(child).exited(130).said(&["Detached", "--selector run-migrations/fleet=fleet-"]);
+    let out = wait(child).exited(130).said(&["Detached", "kubectl delete jobs migrate-upgrade-"]);
     assert_eq!((out.stdout.matches("running").count(), out.stdout.matches("waiting").count()), (2, 2));
     assert_eq!((api.job_names().len(), api.count("DELETE ")), (2, 0));
 }

@@ -25,6 +25,8 @@ fn refusals_name_the_right_that_is_missing() {
     ] {
         let out = run(&refusing(on, code, message), "").exited(1).said(&[message, said]);
         assert_eq!(out.stdout, "");
+        let goes_on = out.stderr.contains("the Job goes on without us");
+        assert_eq!(goes_on, on.contains("pods"), "{}", out.stderr);
     }
     let out = run(&refusing("POST ", 403, create), "").exited(1);
     assert!(out.stderr.contains("kubectl apply -k k8s/release --namespace site"), "{}", out.stderr);

@@ -19,14 +19,12 @@ use super::status::Status;
 use crate::kubernetes::cluster::{Cluster, Start};
 use crate::kubernetes::diagnosis;
 use crate::kubernetes::manifest::Template;
-use crate::kubernetes::outcome;
+use crate::kubernetes::outcome::{self, Outcome};
+use crate::kubernetes::reach::Reach;
 use crate::kubernetes::sight::{Change, SETTLED_WITHIN, Seen, Sight, is_finished};
-use crate::kubernetes::watches::{self, Cut};
+use crate::kubernetes::watches;
 use crate::process::Signals;
 use crate::ui::{self, Waiting};
-
-/// How long the API server may be out of reach.
-const OUT_OF_REACH: Duration = Duration::from_secs(10 * 60);
 
 /// What a fleet is run with.
 pub(crate) struct Fleet<'a> {
@@ -42,7 +40,14 @@ pub(crate) struct Fleet<'a> {
 pub(crate) struct End {
     pub(crate) all: Vec<Status>,
     pub(crate) schedule: Schedule,
-    pub(crate) left: Option<Signal>,
+    pub(crate) left: Option<Left>,
+}
+
+/// Why what runs was not followed to its end.
+pub(crate) enum Left {
+    Asked(Signal),
+    /// The API server was lost, or forbids it.
+    Lost(anyhow::Error),
 }
 
 /// What a request that was made beside the watch came to.
@@ -72,7 +77,7 @@ struct Driver<'a> {
     running: BTreeMap<usize, Run>,
     steps: JoinSet<(usize, Step)>,
     status: Waiting,
-    cut_since: Option<Instant>,
+    reach: Reach,
 }
 
 pub(crate) async fn drive(
@@ -89,7 +94,7 @@ pub(crate) async fn drive(
         schedule,
         running: BTreeMap::new(),
         steps: JoinSet::new(),
-        cut_since: None,
+        reach: Reach::default(),
     };
     let (mut sees_jobs, mut sees_pods) = (false, false);
     // What only time tells: patience that runs out.
@@ -103,14 +108,17 @@ pub(crate) async fn drive(
                     sees_pods |= matches!(change, Change::Pod(_));
                     driver.take(change);
                 }
-                Some(Err(cut)) => driver.cut(cut)?,
+                Some(Err(cut)) => match driver.reach.cut(driver.fleet.cluster, cut) {
+                    Ok(said) => said.into_iter().for_each(|said| driver.status.aside(|| ui::warning(said))),
+                    Err(error) => break Some(Left::Lost(error)),
+                },
                 None => bail!("the watches of the fleet ended"),
             },
             Some(step) = driver.steps.join_next() => {
                 let (index, step) = step.context("a request of xtask broke off")?;
                 driver.step(index, step);
             }
-            signal = signals.next() => break Some(signal),
+            signal = signals.next() => break Some(Left::Asked(signal)),
             _ = seconds.tick() => {
                 for index in driver.running.keys().copied().collect::<Vec<_>>() {
                     driver.look(index);
@@ -155,7 +163,7 @@ impl Driver<'_> {
 
     /// Hands each part of a change to the run it is about.
     fn take(&mut self, change: Change) {
-        self.cut_since = None;
+        self.reach.restored();
         match change {
             Change::Job(Seen::All(jobs)) => {
                 let listed: Vec<_> = jobs.iter().filter_map(|job| job.metadata.uid.as_deref()).collect();
@@ -255,7 +263,7 @@ impl Driver<'_> {
                 if let Ok(pods) = cluster.pods_of(sight.uid()).await {
                     sight.take(Change::Pod(Seen::All(pods)));
                 }
-                let outcome = outcome::outcome(&job, &sight.pods(), None);
+                let outcome = outcome_of(&cluster, &job, &sight).await;
                 let unknown = || Status::Failed { code: 1, why: "the Job says not how it ended".to_owned() };
                 (index, Step::Ended(outcome.as_ref().map_or_else(unknown, Status::of)))
             });
@@ -285,23 +293,17 @@ impl Driver<'_> {
         });
         self.all[index] = status;
     }
+}
 
-    /// A cut is mended by itself; what is forbidden stays so, and events can be done without.
-    fn cut(&mut self, Cut { what, error }: Cut) -> anyhow::Result<()> {
-        let forbidden = matches!(&error, kube::Error::Api(status) if [401, 403].contains(&status.code));
-        let is_first = self.cut_since.is_none();
-        let since = *self.cut_since.get_or_insert_with(Instant::now);
-        let optional = forbidden && what.ends_with("events");
-        if !optional && (forbidden || since.elapsed() > OUT_OF_REACH) {
-            let error = self.fleet.cluster.explain(error, what);
-            return Err(error)
-                .context("gave up following; what runs goes on, and the same command attaches to it");
+/// A program that can't be executed leaves no verdict, only a line.
+async fn outcome_of(cluster: &Cluster, job: &Job, sight: &Sight) -> Option<Outcome> {
+    let pods = sight.pods();
+    let outcome = outcome::outcome(job, &pods, None)?;
+    match pods.last().and_then(|pod| pod.metadata.name.as_deref()) {
+        Some(pod) if outcome.failure.is_some() && outcome.verdict.is_none() => {
+            outcome::outcome(job, &pods, cluster.last_line(pod).await.as_deref())
         }
-        if is_first {
-            let said = self.fleet.cluster.explain(error, what);
-            self.status.aside(|| ui::warning(format!("{said:#}; going on")));
-        }
-        Ok(())
+        _ => Some(outcome),
     }
 }
 

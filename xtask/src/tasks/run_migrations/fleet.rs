@@ -8,9 +8,8 @@ pub(super) use with_cluster::run;
 /// Which databases, and how many at once.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct FleetFlags {
-    /// In a cluster: a Job for each database of this file, a list of name, host, database, secretRef and, where
-    /// it differs, port. The exit code
-    /// is that of the gravest failure: 6, 70, 5, 7, 8, 2, 9, others, 1, 4, 3
+    /// In a cluster: a Job for each database of this file, a list of name, host, database, secretRef and, where it
+    /// differs, port. The exit code is that of the gravest failure: 6, 70, 5, 7, 8, 2, 9, others, 1, 4, 3
     #[arg(long, value_name = "FILE", requires = "on", conflicts_with = "detach")]
     pub(super) fleet: Option<PathBuf>,
     /// --fleet: the first so many go ahead, the rest only when all of them have succeeded
@@ -41,13 +40,13 @@ mod with_cluster {
 
     use crate::kubernetes::cluster::Cluster;
     use crate::kubernetes::fleet::databases::{self, Database};
-    use crate::kubernetes::fleet::drive::{self, Fleet};
+    use crate::kubernetes::fleet::drive::{self, Fleet, Left};
     use crate::kubernetes::fleet::schedule::{Rules, Schedule};
-    use crate::kubernetes::fleet::status;
+    use crate::kubernetes::fleet::status::{self, Status};
     use crate::kubernetes::manifest::{Template, Wanted};
     use crate::process::Signals;
     use crate::settings::kubernetes::KubernetesSettings;
-    use crate::tasks::run_migrations::kubernetes::{confirm, show};
+    use crate::tasks::run_migrations::kubernetes::{confirm, exit_code, show};
     use crate::tasks::run_migrations::{Arguments, DryRun};
     use crate::ui;
 
@@ -68,7 +67,6 @@ mod with_cluster {
             let template = Template { job, namespace, wanted, fleet: &name };
             return print(&template, &databases);
         }
-        let mut signals = Signals::listen()?;
         let cluster = Cluster::connect(settings.context.as_deref(), namespace.as_deref()).await?;
         let template = Template { job, namespace: &cluster.namespace, wanted, fleet: &name };
         if arguments.dry_run == Some(DryRun::Server) {
@@ -86,6 +84,7 @@ mod with_cluster {
         if wanted.command == "downgrade" && !arguments.yes {
             confirm(&format!("run {} on {} databases in {place}", wanted.words.join(" "), databases.len()))?;
         }
+        let mut signals = Signals::listen()?;
         let flags = &arguments.fleet;
         let rules = Rules { canary: flags.canary, parallel: flags.parallel, max_failed: flags.max_failed };
         let fleet = Fleet {
@@ -108,17 +107,20 @@ mod with_cluster {
         if let Some(stopped) = end.schedule.stopped() {
             ui::warning(format!("{}; mended, the same command goes on", status::explain(stopped)));
         }
-        if let Some(signal) = end.left {
-            ui::note("Detached", "what runs goes on without us, what waits is not started");
-            ui::note("to go on", "the same command again");
-            let selector = template.selector();
-            ui::note(
-                "to stop",
-                format!("kubectl delete jobs --selector {selector} --namespace {}", cluster.namespace),
-            );
-            return Ok(ExitCode::from(u8::try_from(128 + signal.as_raw()).unwrap_or(1)));
+        let Some(why) = end.left else { return Ok(ExitCode::from(status::exit_code(&end.all))) };
+        let is_running = |(_, status): &(_, &Status)| **status == Status::Running;
+        let running: Vec<_> =
+            jobs.iter().zip(&end.all).filter(is_running).map(|(job, _)| job.as_str()).collect();
+        ui::note("Detached", "what runs goes on without us, what waits is not started");
+        ui::note("to go on", "the same command again");
+        if !running.is_empty() {
+            let (jobs, namespace) = (running.join(" "), &cluster.namespace);
+            ui::note("to stop", format!("kubectl delete jobs {jobs} --namespace {namespace}"));
         }
-        Ok(ExitCode::from(status::exit_code(&end.all)))
+        match why {
+            Left::Asked(signal) => Ok(exit_code(signal)),
+            Left::Lost(error) => Err(error).context("gave up following"),
+        }
     }
 
     fn print(template: &Template<'_>, databases: &[Database]) -> anyhow::Result<ExitCode> {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use rustix::process::Signal;
 
 use super::{Arguments, DryRun, words};
 use crate::kubectl;
@@ -40,7 +41,6 @@ pub(super) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
         show(&manifest::prepare(template, namespace.as_deref().unwrap_or("default"), wanted)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut signals = Signals::listen()?;
     let cluster = Cluster::connect(settings.context.as_deref(), namespace.as_deref()).await?;
     let manifest = manifest::prepare(template, &cluster.namespace, wanted)?;
     if arguments.dry_run == Some(DryRun::Server) {
@@ -52,7 +52,21 @@ pub(super) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     if asked.command == "downgrade" && !arguments.yes {
         confirm(&format!("run {} in namespace {} of {}", words.join(" "), cluster.namespace, cluster.name))?;
     }
-    let (job, start) = cluster.start(&manifest).await?;
+    let mut signals = Signals::listen()?;
+    let starting = ui::waiting("Starting", &manifest.name);
+    let started = tokio::select! {
+        started = cluster.start(&manifest) => Ok(started?),
+        signal = signals.next() => Err(signal),
+    };
+    drop(starting);
+    let (job, start) = match started {
+        Ok(started) => started,
+        Err(signal) => {
+            ui::warning("interrupted while the Job was asked for: it may have been made");
+            left(&manifest, &cluster);
+            return Ok(exit_code(signal));
+        }
+    };
     let place = format!("{} in namespace {} of {}", manifest.name, cluster.namespace, cluster.name);
     match start {
         Start::Created => ui::done("Started", &place),
@@ -65,6 +79,9 @@ pub(super) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
         return Ok(ExitCode::SUCCESS);
     }
     let end = follow::follow(&cluster, job.clone(), settings.start_timeout, &mut signals).await;
+    if end.is_err() {
+        left(&manifest, &cluster);
+    }
     match end.with_context(|| format!("cannot follow {}", manifest.name))? {
         End::Finished { outcome, log } => Ok(report(&outcome, log)),
         End::Stuck(trouble) => {
@@ -84,9 +101,14 @@ pub(super) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
         ),
         End::Left(signal) => {
             left(&manifest, &cluster);
-            Ok(ExitCode::from(u8::try_from(128 + signal.as_raw()).unwrap_or(1)))
+            Ok(exit_code(signal))
         }
     }
+}
+
+/// As a shell would report it.
+pub(super) fn exit_code(signal: Signal) -> ExitCode {
+    ExitCode::from(u8::try_from(128 + signal.as_raw()).unwrap_or(1))
 }
 
 /// A kustomization's documents, or those of a file.

@@ -121,11 +121,14 @@ impl Stage {
         let selector = format!("run-migrations/test={}", self.id);
         let delete =
             ["delete", "namespaces", "--selector", &selector, "--ignore-not-found", "--timeout=120s"];
-        kubectl::run(&delete).context("the suite's namespaces are not gone")?;
-        if let Postgres::Given(given) = &self.postgres {
-            given.drop_databases(&format!("run_migrations_test_{}_", self.id))?;
-        }
-        Ok(())
+        let namespaces = kubectl::run(&delete).with_context(|| {
+            format!("the suite's namespaces are not gone; look with `kubectl get namespaces --selector {selector}`")
+        });
+        let databases = match &self.postgres {
+            Postgres::Given(given) => given.drop_databases(&format!("run_migrations_test_{}_", self.id)),
+            Postgres::Own(_) => Ok(()),
+        };
+        namespaces.and(databases)
     }
 }
 

@@ -21,15 +21,21 @@ pub(crate) fn kubectl(namespace: &str) -> Command {
 pub(crate) fn output(command: &mut Command, stdin: &str) -> String {
     let Output { status, stdout, stderr } = finish(command, stdin);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    assert!(status.success(), "{command:?}: {}", text(&stderr));
+    assert!(status.success(), "{}: {}", line(command), text(&stderr));
     text(&stdout)
 }
 
 fn finish(command: &mut Command, stdin: &str) -> Output {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", line(command)));
     child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
+}
+
+/// Without its environment, which holds the password.
+fn line(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 /// As the role that makes databases, from this machine.

@@ -151,8 +151,16 @@ impl Api {
 
     pub(crate) fn state(&self, pod: &str, phase: &str, state: Value) {
         self.put("pods", pod, |object| {
-            object["status"] = json!({"phase": phase, "containerStatuses": [{"name": "migrate", "image": "x", "imageID": "",
+            let conditions = object["status"]["conditions"].clone();
+            object["status"] = json!({"phase": phase, "conditions": conditions, "containerStatuses": [{"name": "migrate", "image": "x", "imageID": "",
                 "ready": false, "restartCount": 0, "state": state}]});
+        });
+    }
+
+    pub(crate) fn disrupt(&self, pod: &str, reason: &str, message: &str) {
+        self.put("pods", pod, |object| {
+            object["status"]["conditions"] =
+                json!([{"type": "DisruptionTarget", "status": "True", "reason": reason, "message": message}]);
         });
     }
 
