@@ -162,7 +162,7 @@ fn list(items: &[String]) -> String {
 
 /// What a signal leaves of the step that was under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
+pub enum Aftermath {
     /// Nothing, or a script that the next run goes on with.
     Nothing,
     /// A commit was under way, and the server did not say what became of it.
@@ -235,7 +235,7 @@ pub enum Error {
         /// How the database stands.
         state: String,
         /// What is left of the step that was under way.
-        left: Left,
+        left: Aftermath,
     },
     /// This program is wrong.
     #[error("a defect in this program: {0}; please report it")]
@@ -245,7 +245,7 @@ pub enum Error {
 impl Error {
     /// A signal that found nothing halfway.
     pub fn interrupted(signal: Signal, state: impl Into<String>) -> Self {
-        Self::Interrupted { signal, state: state.into(), left: Left::Nothing }
+        Self::Interrupted { signal, state: state.into(), left: Aftermath::Nothing }
     }
 
     /// A query of ours that failed before anything was changed.
@@ -268,9 +268,9 @@ impl Error {
             Self::Database { source, .. } => source.exit_code(),
             Self::Refused(_) => ExitCode::Refused,
             Self::Pending(_) => ExitCode::Pending,
-            Self::Interrupted { left: Left::Halfway, .. } => ExitCode::Halfway,
-            Self::Interrupted { left: Left::Unknown, .. } => ExitCode::Unreachable,
-            Self::Interrupted { left: Left::Nothing, signal, .. } => signal.exit_code(),
+            Self::Interrupted { left: Aftermath::Halfway, .. } => ExitCode::Halfway,
+            Self::Interrupted { left: Aftermath::Unknown, .. } => ExitCode::Unreachable,
+            Self::Interrupted { left: Aftermath::Nothing, signal, .. } => signal.exit_code(),
             Self::Defect(_) => ExitCode::Defect,
         }
     }

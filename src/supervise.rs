@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::cli::Args;
 use crate::config::{self, Command, Config, Environment, LogSettings, Output, port_is_service_link};
 use crate::database;
-use crate::error::{Error, ExitCode, Left};
+use crate::error::{Aftermath, Error, ExitCode};
 use crate::interrupt::{Interrupt, Signal};
 use crate::job::{self, Pid};
 use crate::report::{self, Printer, Report, Reporter};
@@ -142,7 +142,7 @@ fn unanswered(signal: Signal, reporter: &Reporter) -> Error {
     let closed = "the connection was closed without an answer";
     if reporter.in_doubt {
         let state = format!("{closed} to a commit, and what became of it is not known; run again to go on");
-        return Error::Interrupted { signal, state, left: Left::Unknown };
+        return Error::Interrupted { signal, state, left: Aftermath::Unknown };
     }
     Error::interrupted(signal, format!("{closed}; nothing was being committed; {}", reporter.state()))
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Attempts, Runner, Stopped};
 use crate::database::{Completed, DatabaseError};
-use crate::error::{self, Disagreement, Error};
+use crate::error::{Aftermath, Disagreement, Error};
 use crate::failure::{Culprit, Outcome};
 use crate::message::{self, halfway};
 use crate::migration::Version;
@@ -74,6 +74,7 @@ enum Standing {
 
 impl Runner<'_> {
     pub(super) async fn alone(&mut self, prepared: &Prepared<'_>) -> Result<(), Error> {
+        // Each of its statements commits, and so does each word about them.
         self.reporter.in_doubt = true;
         let end = self.statementwise(prepared).await;
         self.reporter.in_doubt = end.as_ref().is_err_and(is_cut);
@@ -326,7 +327,7 @@ impl Runner<'_> {
             Error::Interrupted { signal, .. } if may_go_on => Error::interrupted(signal, state),
             Error::Interrupted { signal, .. } => {
                 let state = format!("{state}; {}", ways_out(migration.version, may_go_on));
-                Error::Interrupted { signal, state, left: error::Left::Halfway }
+                Error::Interrupted { signal, state, left: Aftermath::Halfway }
             }
             Error::Step(mut failure) => {
                 failure.state = state;
