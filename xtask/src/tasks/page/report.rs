@@ -39,11 +39,11 @@ pub(super) fn read(text: &str) -> Report {
             report.state = Some(state.to_owned());
         }
     }
-    report.state = report.state.or_else(|| {
-        let place = report.done.as_deref()?.split_once("the database is ")?.1;
-        Some(format!("the database is {place}"))
-    });
-    if report.done.is_none() {
+    if let Some(done) = &report.done {
+        // The pod that came to an end tells of the database; what an earlier one left behind is over.
+        report.state =
+            done.split_once("the database is ").map(|(_, place)| format!("the database is {place}"));
+    } else {
         let first = lines.iter().position(|line| said_as_error(line).is_some());
         report.failed = first.and_then(|first| failed(lines.get(first)?));
         report.error = first.and_then(|first| lines.get(first..)).map(|lines| lines.join("\n"));
@@ -101,6 +101,27 @@ mod tests {
         assert_eq!(steps, [("1", "create a  b", "51 ms"), ("2", "drop c", "9 ms")]);
         assert_eq!(report.state.as_deref(), Some("the database is at 2 (head)"));
         assert_eq!(report.error, None);
+    }
+
+    #[test]
+    fn where_the_database_is_the_last_word_says() {
+        let stopped = "upgrade from 1 to 2: 1 migration\nERROR waited for a lock\n  = state: it was rolled back; the database is at 1\n";
+        for (then, expected) in [
+            ("", "it was rolled back; the database is at 1"),
+            (
+                "upgrade from 1 to 2: 1 migration\nERROR no\n  = state: the database is at 2\n",
+                "the database is at 2",
+            ),
+            (
+                "upgrade from 1 to 2: 1 migration\n  applied  2  b      9 ms\ndone: 1 migration in 9 ms; the database is at 2 (head)\n",
+                "the database is at 2 (head)",
+            ),
+            ("nothing to do: the database is at 1 (head)\n", "the database is at 1 (head)"),
+        ] {
+            let report = read(&format!("{stopped}{then}"));
+            assert_eq!(report.state.as_deref(), Some(expected), "{then}");
+            assert_eq!(report.error.is_none(), report.done.is_some(), "{then}");
+        }
     }
 
     #[test]
