@@ -23,7 +23,8 @@ use publish::Earlier;
 /// Write the page of a release: status, image, gates, plan, the job's report, what changed
 ///
 /// As Markdown on stdout, and in a workflow on the job's page. With --publish it becomes the release on GitHub, made or
-/// renewed; what did not go well is not published, and a run with nothing to do leaves an earlier page as it is. What the jobs before came to is read from the environment.
+/// renewed; what did not go well is not published, and a run with nothing to do leaves an earlier page as it is. What the
+/// jobs before came to is read from the environment.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
