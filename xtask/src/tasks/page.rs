@@ -149,6 +149,8 @@ fn deployment(deploy: &str, result: &str) -> Deployment {
     match (deploy, result) {
         ("kubernetes", "success") => Deployment::Done,
         ("kubernetes", "failure") => Deployment::Failed,
+        // By hand, or since it took too long.
+        ("kubernetes", "cancelled") => Deployment::BrokenOff,
         ("kubernetes", _) => Deployment::NotBegun,
         ("gitops", _) => Deployment::Elsewhere,
         _ => Deployment::NotWanted,
@@ -209,12 +211,12 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_was_skipped_did_not_run() {
+    fn a_job_that_was_skipped_did_not_run_and_one_that_was_cancelled_may_have() {
         for (deploy, result, expected) in [
             ("kubernetes", "success", Deployment::Done),
             ("kubernetes", "failure", Deployment::Failed),
             ("kubernetes", "skipped", Deployment::NotBegun),
-            ("kubernetes", "cancelled", Deployment::NotBegun),
+            ("kubernetes", "cancelled", Deployment::BrokenOff),
             ("gitops", "skipped", Deployment::Elsewhere),
             ("none", "skipped", Deployment::NotWanted),
         ] {

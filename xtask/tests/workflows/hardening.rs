@@ -39,6 +39,18 @@ fn no_job_waits_for_ever() {
 }
 
 #[test]
+fn the_job_in_the_cluster_ends_before_the_workflow_that_follows_it() {
+    let manifest = include_str!("../../../k8s/base/job.yaml");
+    let manifest: Value = serde_yaml::from_str(manifest).unwrap();
+    let deadline = manifest["spec"]["activeDeadlineSeconds"].as_u64().unwrap() / 60;
+    for (name, job) in [("release", "deploy"), ("rollback", "downgrade")] {
+        let limit = workflow(name)["jobs"][job]["timeout-minutes"].as_u64().unwrap();
+        // A runner compiles before it begins. GitHub's own runners are taken away after 360 minutes.
+        assert!(deadline + 30 <= limit && limit < 360, "{job}: {deadline} and {limit} minutes");
+    }
+}
+
+#[test]
 fn what_reaches_ecr_or_the_cluster_comes_from_no_cache() {
     let jobs = jobs();
     let cached: Vec<_> = jobs

@@ -38,6 +38,8 @@ pub(super) enum Image {
 pub(super) enum Deployment {
     Done,
     Failed,
+    /// Nobody followed it to its end.
+    BrokenOff,
     /// By others, who take the digest from here.
     Elsewhere,
     /// Not in this set-up.
@@ -59,7 +61,11 @@ impl Facts {
     /// Nothing failed, as far as this set-up goes.
     pub(super) fn is_well(&self) -> bool {
         let is_there = matches!(self.image, Image::There { .. });
-        is_there && !matches!(self.deployment, Deployment::Failed | Deployment::NotBegun)
+        is_there
+            && !matches!(
+                self.deployment,
+                Deployment::Failed | Deployment::BrokenOff | Deployment::NotBegun
+            )
     }
 
     /// The job found everything applied.
@@ -87,6 +93,9 @@ impl Facts {
                 )
             }
             (_, Deployment::Failed) => format!("❌ {title}: the image is released, the migration failed"),
+            (_, Deployment::BrokenOff) => {
+                format!("❌ {title}: the image is released, the deployment was broken off; the Job may still run")
+            }
             (_, Deployment::NotBegun) => {
                 format!("❌ {title}: the image is released, the migration did not begin")
             }
@@ -109,6 +118,9 @@ impl Facts {
             Deployment::Failed => {
                 Some("run the failed jobs again, once the cause is mended; what is applied stays")
             }
+            Deployment::BrokenOff => Some(
+                "`cargo xtask run-migrations --on kubernetes current` tells how far it came; then run the failed jobs again, which attach to a Job that still runs",
+            ),
             _ => None,
         }
     }
@@ -119,17 +131,21 @@ impl Facts {
             let _ = writeln!(text, "| **{name}** | {value} |");
         };
         let report = self.report.as_ref();
-        match (report.and_then(|report| report.state.as_deref()), self.deployment) {
+        // Of a Job that may still run, only its end is the last word.
+        let is_last = |report: &&Report| self.deployment != Deployment::BrokenOff || report.done.is_some();
+        let state = report.filter(is_last).and_then(|report| report.state.as_deref());
+        match (state, self.deployment) {
             (Some(state), _) => row("Database", &cell(state.trim_start_matches("the database is "))),
             (None, Deployment::Done) if self.is_rehearsal => {
                 row("Cluster", "✅ accepts the Job, and ran nothing");
             }
-            (None, Deployment::Failed) if self.is_rehearsal => {
+            (None, Deployment::Failed | Deployment::BrokenOff) if self.is_rehearsal => {
                 row("Cluster", "❌ refused, or was not reached; the log of the job Deploy says why");
             }
             (None, Deployment::Failed) => {
                 row("Database", "not known from here; the log of the job Deploy says how far it came");
             }
+            (None, Deployment::BrokenOff) => row("Database", "not known from here; the Job may still run"),
             _ => {}
         }
         if let Some(next) = self.next() {
@@ -270,6 +286,13 @@ mod tests {
                 (false, "❌ v1.0.0: the image is released, the migration did not begin"),
             ),
             (
+                |facts| facts.deployment = Deployment::BrokenOff,
+                (
+                    false,
+                    "❌ v1.0.0: the image is released, the deployment was broken off; the Job may still run",
+                ),
+            ),
+            (
                 |facts| facts.image = Image::Missing,
                 (
                     false,
@@ -293,6 +316,7 @@ mod tests {
     fn a_rehearsal_tells_what_the_cluster_said_and_a_failure_what_is_next() {
         let rehearsed = |deployment| Facts { is_rehearsal: true, ..facts(deployment, "") }.markdown();
         let failed = |report| facts(Deployment::Failed, report).markdown();
+        let broken_off = |report| facts(Deployment::BrokenOff, report).markdown();
         let no_image = Facts { image: Image::Missing, ..facts(Deployment::NotBegun, "") };
         for (page, there, absent) in [
             (rehearsed(Deployment::Done), "| **Cluster** | ✅ accepts the Job", "**Database**"),
@@ -301,6 +325,16 @@ mod tests {
             (
                 failed("ERROR applying 1 (a): no\n  = state: at base\n"),
                 "**Next** | a fault of the script: mend it",
+                "not known",
+            ),
+            (
+                broken_off("ERROR applying 1 (a): no\n  = state: at base\n"),
+                "| **Database** | not known from here; the Job may still run |\n| **Next** | `cargo xtask run-migrations --on kubernetes current` tells",
+                "at base |",
+            ),
+            (
+                broken_off("done: 1 migration in 5 ms; the database is at 1 (head)\n"),
+                "| **Database** | at 1 (head) |",
                 "not known",
             ),
             (no_image.markdown(), "| **Image** | none; the log of the job Image says why |", "no gate"),
