@@ -1,6 +1,7 @@
 //! GitHub Actions, seen from inside a step: annotations, the page of the job, outputs. Elsewhere nothing is written.
 
 pub(crate) mod cli;
+pub(crate) mod files;
 pub(crate) mod repository;
 
 use std::io::Write as _;

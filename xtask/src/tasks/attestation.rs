@@ -50,6 +50,7 @@ mod verifying {
     use crate::ecr::Ecr;
     use crate::ecr::images::Found;
     use crate::github::cli::{get, gh};
+    use crate::github::files::Files;
     use crate::github::repository::Repository;
     use crate::github::set_outputs;
     use crate::image::manifest::{Content, Manifest};
@@ -114,7 +115,7 @@ mod verifying {
             );
         }
         if is_attested {
-            let signer = verify(&manifest, &repository)?;
+            let signer = verify(&manifest, &repository, project)?;
             ui::done("Verified", format!("attested by this repository's {}", signer.workflow));
             ui::result(&reference);
         } else {
@@ -150,17 +151,17 @@ mod verifying {
 
     /// The digest of an image is that of its manifest, so gh verifies the manifest as it would any file and needs no
     /// login to the registry.
-    fn verify(manifest: &Manifest, repository: &Repository) -> anyhow::Result<Signer> {
+    fn verify(manifest: &Manifest, repository: &Repository, project: &Project) -> anyhow::Result<Signer> {
         let server = std::env::var("GITHUB_SERVER_URL").ok().filter(|server| !server.is_empty());
         let server = server.as_deref().unwrap_or("https://github.com");
-        let file = std::env::temp_dir().join(format!("xtask-manifest-{}.json", std::process::id()));
-        std::fs::write(&file, &manifest.text).with_context(|| format!("cannot write {}", file.display()))?;
+        let files = Files::below(&project.target())?;
+        let file = files.write("manifest.json", &manifest.text)?;
         let mut refusals = Vec::new();
         let found = SIGNERS.into_iter().find(|signer| {
             let verified = gh(&[
                 "attestation",
                 "verify",
-                &file.to_string_lossy(),
+                &file,
                 "--repo",
                 &repository.to_string(),
                 "--cert-identity-regex",
@@ -169,8 +170,6 @@ mod verifying {
             ]);
             verified.map_err(|error| refusals.push(format!("{error:#}"))).is_ok()
         });
-        // A copy of what the registry gives to anyone who may read it.
-        let _ = std::fs::remove_file(&file);
         match found {
             Some(signer) => Ok(signer),
             None => bail!(

@@ -84,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()
     ui::result(text.trim_end());
     if arguments.publish && facts.is_well() && !facts.is_rehearsal {
         let earlier = if facts.has_done_nothing() { Earlier::Keep } else { Earlier::Replace };
-        publish::publish(&Version::parse(&arguments.tag)?, &arguments.image, &text, earlier)?;
+        publish::publish(project, &Version::parse(&arguments.tag)?, &arguments.image, &text, earlier)?;
     }
     Ok(())
 }

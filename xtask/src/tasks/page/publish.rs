@@ -1,9 +1,9 @@
 //! The release on GitHub: made once, renewed by a later run of the same tag that has done something.
 
-use anyhow::Context;
-
 use crate::changelog::Version;
 use crate::github::cli::gh;
+use crate::github::files::Files;
+use crate::project::Project;
 use crate::ui;
 
 /// What becomes of a page that is there already.
@@ -15,19 +15,17 @@ pub(super) enum Earlier {
 }
 
 /// The digest is a file of the release too, for whatever deploys from it.
-pub(super) fn publish(version: &Version, image: &str, page: &str, earlier: Earlier) -> anyhow::Result<()> {
-    let directory = std::env::temp_dir().join(format!("xtask-release-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-    let write = |name: &str, text: &str| {
-        let path = directory.join(name);
-        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        anyhow::Ok(path.display().to_string())
-    };
-    let outcome = write("page.md", page)
-        .and_then(|page| send(version, &page, &write("image.txt", &format!("{image}\n"))?, earlier));
-    // A copy of what is public now; left behind it does no harm.
-    let _ = std::fs::remove_dir_all(&directory);
-    outcome
+pub(super) fn publish(
+    project: &Project,
+    version: &Version,
+    image: &str,
+    page: &str,
+    earlier: Earlier,
+) -> anyhow::Result<()> {
+    let files = Files::below(&project.target())?;
+    let page = files.write("page.md", page)?;
+    let image = files.write("image.txt", &format!("{image}\n"))?;
+    send(version, &page, &image, earlier)
 }
 
 fn send(version: &Version, page: &str, image: &str, earlier: Earlier) -> anyhow::Result<()> {
