@@ -6,7 +6,8 @@ use crate::settings::ecr::EcrFlags;
 /// Say whether ECR holds the image of these inputs, and verify who attested it
 ///
 /// Prints `repository@sha256:…` if it is there and attested by this repository's ci.yml on main, or by its release.yml
-/// for a tag v*, which builds what ECR does not hold. Prints nothing if there is no such image. In a workflow the step
+/// for a tag v*, which builds what ECR does not hold; the commit it was built from must have the inputs of this one, so
+/// the checkout needs its history. Prints nothing if there is no such image. In a workflow the step
 /// gets the outputs `found`, `attested` and `reference`. Needs the GitHub CLI.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -49,6 +50,7 @@ mod verifying {
     use crate::docker::Docker;
     use crate::ecr::Ecr;
     use crate::ecr::images::Found;
+    use crate::ecr::session::Session;
     use crate::github::cli::{get, gh};
     use crate::github::files::Files;
     use crate::github::repository::Repository;
@@ -59,6 +61,8 @@ mod verifying {
     use crate::settings::Settings;
     use crate::tasks::build_image;
     use crate::tasks::push_image::source::Source;
+    use crate::tasks::release::checks::Git;
+    use crate::tasks::release::inputs;
     use crate::ui;
 
     /// A workflow, and the refs it may have run for.
@@ -115,8 +119,11 @@ mod verifying {
             );
         }
         if is_attested {
-            let signer = verify(&manifest, &repository, project)?;
-            ui::done("Verified", format!("attested by this repository's {}", signer.workflow));
+            let Signer { workflow, .. } = verify(&manifest, &repository, project)?;
+            let commit = built_from(&manifest, &ecr, project).await.with_context(|| {
+                format!("{reference} is attested by this repository's {workflow}, but is not known to be the image of these inputs")
+            })?;
+            ui::done("Verified", format!("attested by this repository's {workflow}, built from {commit}"));
             ui::result(&reference);
         } else {
             if arguments.gate == Gate::Own {
@@ -130,6 +137,20 @@ mod verifying {
             ui::note("Not attested", &reference);
         }
         set_outputs(&[("attested", if is_attested { "true" } else { "false" })])
+    }
+
+    /// An attestation tells who built an image, not from what: whoever may push to ECR can put an earlier image where this
+    /// tree's is looked for. The commit stands in the config, whose digest the attested manifest holds.
+    async fn built_from(manifest: &Manifest, ecr: &Ecr, project: &Project) -> anyhow::Result<String> {
+        let described = ecr.describe(&manifest.digest, &Session::open(ecr).await?).await?;
+        let commit = described.and_then(|(config, _)| config.commit);
+        let commit = commit.context("it does not say which commit it was built from")?;
+        ensure!(
+            inputs::are_those_of(&Git(project), &commit)?,
+            "it was built from {commit}, which has other inputs; take this tag out of ECR, find out who put it there, and \
+             have ci.yml push again"
+        );
+        Ok(commit)
     }
 
     /// Whoever may push to ECR can be the first with an image of these inputs. To attest what others have built would be

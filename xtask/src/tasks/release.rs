@@ -1,9 +1,11 @@
 //! `cargo xtask release`: everything a release needs is there, then the tag that starts it.
 
 #[cfg(feature = "cloud")]
-mod checks;
+pub(super) mod checks;
 #[cfg(feature = "cloud")]
 mod image;
+#[cfg(feature = "cloud")]
+pub(super) mod inputs;
 
 use crate::changelog::Version;
 use crate::settings::ImageFlags;

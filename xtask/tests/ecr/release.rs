@@ -87,7 +87,8 @@ fn who_attested_an_image_decides() {
         run(command.env("ECR_REPOSITORY", &repository.0))
     };
     assert_eq!(attestation("--gate required").succeeded().said(&["Not there"]).stdout, "");
-    let digest = repository.image(&identity(&tree), "linux/amd64", b"one");
+    let commit = tree.git(&["rev-parse", "HEAD"]);
+    let digest = repository.image_of(&commit, &identity(&tree), "linux/amd64", b"one");
     assert_eq!(attestation("").succeeded().said(&["Not attested"]).stdout, "");
     attestation("--gate required").failed(&["is in ECR, but nobody attested it", &digest]);
     let attest = |workflow: &str, reference: &str| {
@@ -106,4 +107,49 @@ fn who_attested_an_image_decides() {
     attestation("--gate required").succeeded().said(&["attested by this repository's release.yml"]);
     attest("release.yml", "refs/heads/main");
     attestation("").failed(&["is attested, but not by"]);
+}
+
+#[test]
+fn an_attested_image_is_this_trees_only_if_its_commit_has_the_same_inputs() {
+    let tree = Tree::copy();
+    let repository = Repository::created("attested-inputs", "MUTABLE");
+    let attestation = || {
+        let mut command = tree.xtask("attestation --gate required", &address());
+        run(command.env("ECR_REPOSITORY", &repository.0))
+    };
+    let first = tree.git(&["rev-parse", "HEAD"]);
+    let put = |commit: &str, layer: &[u8]| {
+        let digest = repository.image_of(commit, &identity(&tree), "linux/amd64", layer);
+        let workflow = "site/run-migrations/.github/workflows/ci.yml";
+        let line = json!({"digest": digest, "workflow": workflow, "ref": "refs/heads/main"}).to_string();
+        std::fs::write(tree.github().join("attestations.json"), line).unwrap();
+    };
+    // What the changelog says goes into no image.
+    tree.write_changelog("9.9.9");
+    put(&first, b"one");
+    attestation().succeeded().said(&["attested by this repository's ci.yml, built from", &first]);
+
+    // Somebody gives an earlier image the tag of the next commit's.
+    std::fs::write(tree.root().join("migrations/99990101000000_new.sql"), "SELECT 1;\n").unwrap();
+    tree.commit("Add a migration");
+    put(&first, b"one");
+    attestation().failed(&["is not known to be the image of these inputs", &first, "which has other inputs"]);
+    for (commit, why) in [
+        ("0123456789abcdef0123456789abcdef01234567", "this repository has no commit 0123456789abcdef"),
+        ("--output=x", "\"--output=x\" is no commit"),
+        ("unknown", "it does not say which commit it was built from"),
+    ] {
+        put(commit, b"two");
+        attestation().failed(&["is not known to be the image of these inputs", why]);
+    }
+
+    // A workflow that checks out one commit alone.
+    let origin = format!("file://{}", tree.git(&["remote", "get-url", "origin"]));
+    std::fs::remove_dir_all(tree.root()).unwrap();
+    tree.git(&["clone", "--quiet", "--depth", "1", &origin, "."]);
+    put(&first, b"three");
+    attestation().failed(&["this clone is shallow and lacks the commit", &first, "fetch-depth: 0"]);
+    let head = tree.git(&["rev-parse", "HEAD"]);
+    put(&head, b"four");
+    attestation().succeeded().said(&["built from", &head]);
 }

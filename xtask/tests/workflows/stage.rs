@@ -88,7 +88,8 @@ impl Stage {
     pub(crate) fn push_from_ci(&self) -> String {
         let out = run(&mut self.tree.xtask("push-image --dry-run", "127.0.0.1:9")).succeeded();
         let identity = out.stderr.trim().rsplit("identity ").next().unwrap().to_owned();
-        let digest = self.repository.image(&identity, "linux/amd64", identity.as_bytes());
+        let commit = self.tree.git(&["rev-parse", "HEAD"]);
+        let digest = self.repository.image_of(&commit, &identity, "linux/amd64", identity.as_bytes());
         let line = json!({"digest": digest, "workflow": CI, "ref": "refs/heads/main"});
         std::fs::write(self.tree.github().join("attestations.json"), format!("{line}\n")).unwrap();
         digest

@@ -13,7 +13,7 @@ use crate::project::Project;
 
 /// git, in the checkout.
 #[derive(Debug)]
-pub(super) struct Git<'a>(pub(super) &'a Project);
+pub(in crate::tasks) struct Git<'a>(pub(in crate::tasks) &'a Project);
 
 impl Git<'_> {
     /// What git says, without the line's end.

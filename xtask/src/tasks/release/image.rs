@@ -6,10 +6,10 @@
 use anyhow::bail;
 
 use super::checks::Git;
+use super::inputs;
 use crate::ecr::Ecr;
 use crate::ecr::images::Found;
 use crate::ecr::session::Session;
-use crate::image::inputs;
 use crate::project::Project;
 use crate::settings::Settings;
 use crate::settings::ecr::EcrSettings;
@@ -34,10 +34,8 @@ pub(super) async fn is_in_ecr(
     for image in ecr.list().await?.unwrap_or_default().into_iter().take(LOOKED_INTO) {
         let described = ecr.describe(&image.digest, &session).await?;
         let Some(commit) = described.and_then(|(config, _)| config.commit) else { continue };
-        let mut words = vec!["diff", "--quiet", &*commit, "HEAD", "--"];
-        words.extend(inputs::PATHS);
-        // git also fails where it does not know the commit, or it is no commit.
-        if git.say(&words).is_ok() {
+        // Of a commit that is not known here nothing can be said.
+        if inputs::are_those_of(git, &commit).unwrap_or(false) {
             return Ok(format!("{}, built from {commit}", ecr.name().pinned(image.digest)));
         }
     }

@@ -1,0 +1,25 @@
+//! Whether an image that says which commit it was built from has the inputs of this one.
+
+use anyhow::{bail, ensure};
+
+use super::checks::Git;
+use crate::image::inputs;
+
+/// Whether nothing that goes into an image differs between the commit and HEAD.
+pub(in crate::tasks) fn are_those_of(git: &Git<'_>, commit: &str) -> anyhow::Result<bool> {
+    // A registry says it, and git must not read it as an option or as a name.
+    let is_hash = [40, 64].contains(&commit.len()) && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    ensure!(is_hash, "{commit:?} is no commit");
+    if git.say(&["cat-file", "-e", &format!("{commit}^{{commit}}")]).is_err() {
+        if git.say(&["rev-parse", "--is-shallow-repository"])? == "true" {
+            bail!(
+                "this clone is shallow and lacks the commit {commit}; `git fetch --unshallow` brings it, in a workflow \
+                 `fetch-depth: 0` of the checkout"
+            );
+        }
+        bail!("this repository has no commit {commit}; if it is a new one, `git fetch` brings it");
+    }
+    let mut words = vec!["diff", "--quiet", commit, "HEAD", "--"];
+    words.extend(inputs::PATHS);
+    Ok(git.say(&words).is_ok())
+}
