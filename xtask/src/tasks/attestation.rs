@@ -108,14 +108,17 @@ mod verifying {
             ui::result(&reference);
             return set_outputs(&[("attested", "off")]);
         }
-        let attestations = get(&format!("repos/{repository}/attestations/{}", manifest.digest))?;
+        // A bill of materials alone vouches for nothing: a run that broke off between the two attests again.
+        let of = format!("repos/{repository}/attestations/{}?predicate_type=provenance", manifest.digest);
+        let attestations = get(&of)?;
         let is_attested = attestations
             .and_then(|answer| Some(!answer["attestations"].as_array()?.is_empty()))
             .unwrap_or(false);
         if !is_attested && arguments.gate == Gate::Required {
             bail!(
-                "{reference} is in ECR, but nobody attested it; if it is ci.yml's, run that commit's job `push` again, \
-                 which attests what it finds; if nobody knows whose it is, take it out of ECR"
+                "{reference} is in ECR, but nobody attested it; if it is ci.yml's, run that commit's job `push` again, if \
+                 it is a release's, run release.yml at its tag: they attest what they have built; if nobody knows whose \
+                 it is, take it out of ECR"
             );
         }
         if is_attested {

@@ -91,11 +91,16 @@ fn who_attested_an_image_decides() {
     let digest = repository.image_of(&commit, &identity(&tree), "linux/amd64", b"one");
     assert_eq!(attestation("").succeeded().said(&["Not attested"]).stdout, "");
     attestation("--gate required").failed(&["is in ECR, but nobody attested it", &digest]);
-    let attest = |workflow: &str, reference: &str| {
+    let told = |workflow: &str, reference: &str, sbom: &str| {
         let workflow = format!("site/run-migrations/.github/workflows/{workflow}");
-        let line = json!({"digest": digest, "workflow": workflow, "ref": reference}).to_string();
+        let line = json!({"digest": digest, "workflow": workflow, "ref": reference, "sbom": sbom}).to_string();
         std::fs::write(tree.github().join("attestations.json"), line).unwrap();
     };
+    // A run that broke off before it said where the image was built can be run again.
+    told("ci.yml", "refs/heads/main", "run-migrations.spdx.json");
+    assert_eq!(attestation("").succeeded().said(&["Not attested"]).stdout, "");
+    attestation("--gate required").failed(&["is in ECR, but nobody attested it", &digest]);
+    let attest = |workflow: &str, reference: &str| told(workflow, reference, "");
     attest("other.yml", "refs/heads/main");
     attestation("").failed(&["is attested, but not by this repository's ci.yml on main"]);
     attest("ci.yml", "refs/heads/side");

@@ -70,10 +70,11 @@ fn main_attests_what_it_builds_once_for_each_digest_and_nothing_else() {
     let attested = stage.github("attestations.json");
     assert_eq!(attested, told(&digest, "ci.yml", "refs/heads/main"));
 
-    // A run that broke off between the push and the attestation.
-    std::fs::remove_file(stage.tree.github().join("attestations.json")).unwrap();
+    // A run that broke off between its two attestations.
+    let half = forget_provenance(&stage);
     let again = stage.ci_job("push").succeeded();
     assert!(again.stdout.contains("it is the image that this commit builds"), "{}", again.stdout);
+    let attested = half + &attested;
     assert_eq!(stage.github("attestations.json"), attested);
     stage.ci_job("push").succeeded();
     assert_eq!(stage.github("attestations.json"), attested, "what is attested is not attested again");
@@ -90,6 +91,14 @@ fn main_attests_what_it_builds_once_for_each_digest_and_nothing_else() {
     assert!(out.stdout.contains("it is not known to be this commit's"), "{}", out.stdout);
     assert_eq!(stage.github("attestations.json"), "");
     run(Command::new("docker").args(["image", "rm", IMAGE])).succeeded();
+}
+
+/// Leaves GitHub with the bill of materials alone, which it returns.
+fn forget_provenance(stage: &Stage) -> String {
+    let attested = stage.github("attestations.json");
+    let half: String = attested.lines().take(1).map(|line| format!("{line}\n")).collect();
+    std::fs::write(stage.tree.github().join("attestations.json"), &half).unwrap();
+    half
 }
 
 /// What GitHub knows once a bill of materials, and then where it was built, are attested.
@@ -117,6 +126,15 @@ fn a_release_builds_and_attests_what_ecr_lacks_and_ci_takes_it_from_there() {
         assert!(out.stdout.contains(said), "{said} is not in:\n{}", out.stdout);
     }
     assert_eq!(stage.github("roles"), "image promoter\ndeploy deployer\n");
+
+    // A run that broke off between its two attestations is run again.
+    let half = forget_provenance(&stage);
+    let out = stage.push_event("v9.9.9").succeeded();
+    for said in ["it is the image that this commit builds", "✅ attested by this release"] {
+        assert!(out.stdout.contains(said), "{said} is not in:\n{}", out.stdout);
+    }
+    let attested = half + &attested;
+    assert_eq!(stage.github("attestations.json"), attested);
 
     // The same tag again, and main's own push of the same inputs, find it.
     let again = stage.push_event("v9.9.9").succeeded();

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Stands in for the GitHub CLI: what GitHub would know is in files below $GH_STATE.
 
-api/PATH.json      what the API answers to `gh api PATH` (the query is ignored)
-attestations.json  one line for each: digest, workflow, ref, sbom
+api/PATH.json      what the API answers to `gh api PATH` (the query is ignored, but for attestations)
+attestations.json  one line for each: digest, workflow, ref, sbom; one without an sbom is a provenance
 releases/TAG/      title, notes and assets of a release
 calls              one line for each call
 """
@@ -14,6 +14,7 @@ import pathlib
 import re
 import shutil
 import sys
+import urllib.parse
 
 state = pathlib.Path(os.environ["GH_STATE"])
 words = sys.argv[1:]
@@ -29,16 +30,18 @@ def fail(message):
     sys.exit(f"gh: {message}")
 
 
-def attestations():
+def attestations(digest, predicate):
     path = state / "attestations.json"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = path.read_text().splitlines() if path.exists() else []
+    told = [one for one in map(json.loads, lines) if one["digest"] == digest]
+    return [one for one in told if predicate in (None, "sbom" if one.get("sbom") else "provenance")]
 
 
 def api(path):
-    path = path.partition("?")[0]
+    path, _, query = path.partition("?")
     if "/attestations/" in path:
-        digest = path.rpartition("/")[2]
-        return json.dumps({"attestations": [one for one in attestations() if one["digest"] == digest]})
+        predicate = dict(urllib.parse.parse_qsl(query)).get("predicate_type")
+        return json.dumps({"attestations": attestations(path.rpartition("/")[2], predicate)})
     file = state / "api" / f"{path}.json"
     return file.read_text() if file.exists() else fail("Not Found (HTTP 404)")
 
@@ -54,7 +57,8 @@ def set_environment(path):
 def verify(file):
     digest = "sha256:" + hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()
     identity = option("--cert-identity-regex")
-    signed = [f"https://github.com/{one['workflow']}@{one['ref']}" for one in attestations() if one["digest"] == digest]
+    # Of another kind than provenance only where --predicate-type says so.
+    signed = [f"https://github.com/{one['workflow']}@{one['ref']}" for one in attestations(digest, "provenance")]
     if not any(re.search(identity, one) for one in signed):
         fail(f"no attestation of {digest} by {identity}")
 
