@@ -3,6 +3,8 @@
 #[cfg(feature = "cloud")]
 mod check;
 #[cfg(feature = "cloud")]
+mod environment;
+#[cfg(feature = "cloud")]
 mod facts;
 #[cfg(feature = "cloud")]
 mod roles;

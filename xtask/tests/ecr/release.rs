@@ -93,7 +93,8 @@ fn who_attested_an_image_decides() {
     attestation("--gate required").failed(&["is in ECR, but nobody attested it", &digest]);
     let told = |workflow: &str, reference: &str, sbom: &str| {
         let workflow = format!("site/run-migrations/.github/workflows/{workflow}");
-        let line = json!({"digest": digest, "workflow": workflow, "ref": reference, "sbom": sbom}).to_string();
+        let line =
+            json!({"digest": digest, "workflow": workflow, "ref": reference, "sbom": sbom}).to_string();
         std::fs::write(tree.github().join("attestations.json"), line).unwrap();
     };
     // A run that broke off before it said where the image was built can be run again.

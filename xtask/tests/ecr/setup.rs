@@ -46,10 +46,11 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
         &format!("{repository}/actions/oidc/customization/sub"),
         &json!({"use_default": true, "use_immutable_subject": true, "sub_claim_prefix": "repo:site@11/run-migrations@22"}),
     );
-    tree.answer(
-        &format!("{repository}/environments/production"),
-        &json!({"protection_rules": [{"type": "required_reviewers"}]}),
-    );
+    let environment = format!("{repository}/environments/production");
+    let reviewers =
+        json!({"type": "required_reviewers", "reviewers": [{"type": "User", "reviewer": {"id": 7}}]});
+    let rules = json!({"protection_rules": [{"type": "wait_timer", "wait_timer": 30}, reviewers]});
+    tree.answer(&environment, &rules);
     aws(&tree, "eks create-cluster --name setup --role-arn arn:aws:iam::123456789012:role/eks --resources-vpc-config subnetIds=subnet-1")
         .succeeded();
     let bin = tree.scratch.program("kubectl", "echo \"$@\" > \"$GH_STATE/kubectl\"");
@@ -74,6 +75,10 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
     let script = tree.scratch.write("setup.sh", &setup("").succeeded().stdout);
     with_aws_cli(like_xtask(&tree, "sh").arg(script)).succeeded();
     setup("--check").succeeded().said(&["As it should be"]);
+    let kept = std::fs::read_to_string(tree.github().join(format!("api/{environment}.json"))).unwrap();
+    let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    let kept = &kept["protection_rules"].as_array().unwrap()[1..];
+    assert_eq!(kept, rules["protection_rules"].as_array().unwrap(), "who approves has not changed");
 
     let json: serde_json::Value = serde_json::from_str(&setup("--json").succeeded().stdout).unwrap();
     assert_eq!(json["variables"]["ATTESTATIONS"], "off", "the repository is private");
@@ -82,7 +87,7 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
     let trust = json["roles"][1]["trust"].to_string();
     assert!(trust.contains("repo:site@11/run-migrations@22:ref:refs/tags/v*"), "{trust}");
 
-    // Somebody lets every branch push, and one role do everything.
+    // Somebody lets every branch push and deploy, and two roles do everything.
     let wide = trust.replace("refs/tags/v*", "*");
     aws(
         &tree,
@@ -92,11 +97,40 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
     let all = "arn:aws:iam::aws:policy/AdministratorAccess";
     aws(&tree, &format!("iam attach-role-policy --role-name setup-job-pusher --policy-arn {all}"))
         .succeeded();
-    setup("--check").failed(&[
-        "2 things are not as they should be",
+    let admin = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy";
+    let deployer = "--cluster-name setup --principal-arn arn:aws:iam::123456789012:role/setup-job-deployer";
+    aws(
+        &tree,
+        &format!("eks associate-access-policy {deployer} --policy-arn {admin} --access-scope type=cluster"),
+    )
+    .succeeded();
+    aws(
+        &tree,
+        &format!("eks update-access-entry {deployer} --kubernetes-groups run-migrations-release more"),
+    )
+    .succeeded();
+    let policies = format!("{environment}/deployment-branch-policies");
+    let policy = |id: u8, name: &str, kind: &str| json!({"id": id, "name": name, "type": kind});
+    let all = [policy(1, "main", "branch"), policy(2, "v*", "tag"), policy(3, "*", "branch")];
+    tree.answer(&policies, &json!({"branch_policies": all}));
+    let out = setup("--check").failed(&[
+        "5 things are not as they should be",
         "setup-job-promoter trusts others than it should",
+        "the deployer is in other groups of the cluster setup than run-migrations-release alone:\n    aws eks update-access-entry",
+        "the deployer may do more in the cluster setup than it should:\n    aws eks disassociate-access-policy",
+        "the branch * may use the environment production, too:\n    gh api --silent --method DELETE",
         "setup-job-pusher may do more than it should:\n    aws iam detach-role-policy --role-name setup-job-pusher",
     ]);
+    // What it names mends it.
+    let mends: String = out
+        .stderr
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let script = tree.scratch.write("mend.sh", &format!("set -eu\n{mends}"));
+    with_aws_cli(like_xtask(&tree, "sh").arg(script)).succeeded();
+    setup("--check").succeeded().said(&["As it should be"]);
 }
 
 #[test]

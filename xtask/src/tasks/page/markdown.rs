@@ -62,10 +62,7 @@ impl Facts {
     pub(super) fn is_well(&self) -> bool {
         let is_there = matches!(self.image, Image::There { .. });
         is_there
-            && !matches!(
-                self.deployment,
-                Deployment::Failed | Deployment::BrokenOff | Deployment::NotBegun
-            )
+            && !matches!(self.deployment, Deployment::Failed | Deployment::BrokenOff | Deployment::NotBegun)
     }
 
     /// The job found everything applied.
@@ -94,7 +91,9 @@ impl Facts {
             }
             (_, Deployment::Failed) => format!("❌ {title}: the image is released, the migration failed"),
             (_, Deployment::BrokenOff) => {
-                format!("❌ {title}: the image is released, the deployment was broken off; the Job may still run")
+                format!(
+                    "❌ {title}: the image is released, the deployment was broken off; the Job may still run"
+                )
             }
             (_, Deployment::NotBegun) => {
                 format!("❌ {title}: the image is released, the migration did not begin")

@@ -3,9 +3,9 @@
 use std::process::Command;
 
 use anyhow::{Context, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::facts::{Facts, Protection};
+use super::facts::Facts;
 use super::roles::Role;
 use super::script;
 use crate::github::cli::gh;
@@ -50,27 +50,9 @@ pub(super) fn differences(
         found.extend(more_policies(role)?);
     }
     if let Some(cluster) = &facts.cluster {
-        let words = ["eks", "describe-access-entry", "--region", &facts.region, "--cluster-name", cluster];
-        let entry = aws(&[&words[..], &["--principal-arn", &facts.role_arn("deployer")]].concat())?;
-        let groups = entry.map(|entry| entry["accessEntry"]["kubernetesGroups"].clone()).unwrap_or_default();
-        if !holds(&groups, script::GROUP) {
-            found.push(mend(
-                &format!("the deployer is not in the group {} of the cluster {cluster}", script::GROUP),
-                &script::enter(facts, cluster),
-            ));
-        }
+        found.extend(in_cluster(facts, cluster)?);
     }
-    match facts.protection {
-        Protection::Branches => {}
-        Protection::None => found.push(mend(
-            &format!("any branch may use the environment {}", facts.environment),
-            &script::environment(facts),
-        )),
-        Protection::Absent => found.push(mend(
-            &format!("there is no environment {}", facts.environment),
-            &script::environment(facts),
-        )),
-    }
+    found.extend(facts.environment.differences(facts).iter().map(|(what, commands)| mend(what, commands)));
     let there = gh(&["variable", "list", "--repo", &facts.repository, "--json", "name,value"])?;
     let there: Value = serde_json::from_str(&there).context("gh variable list printed no JSON")?;
     for (name, value) in variables {
@@ -100,6 +82,41 @@ fn more_policies(role: &Role) -> anyhow::Result<Vec<String>> {
         more(format!("aws iam detach-role-policy --role-name {} --policy-arn {}", role.name, quoted(arn)))
     });
     Ok(inline.chain(attached).collect())
+}
+
+/// What the deployer may do in the cluster is what k8s/release says of its group, and nothing besides.
+fn in_cluster(facts: &Facts, cluster: &str) -> anyhow::Result<Vec<String>> {
+    let principal = facts.role_arn("deployer");
+    let about = ["--region", &facts.region, "--cluster-name", cluster, "--principal-arn", &principal];
+    let ask = |what: &str| aws(&[&["eks", what][..], &about].concat());
+    let Some(entry) = ask("describe-access-entry")? else {
+        let what = format!("the deployer is not in the group {} of the cluster {cluster}", script::GROUP);
+        return Ok(vec![mend(&what, &script::enter(facts, cluster))]);
+    };
+    let mut found = Vec::new();
+    if entry["accessEntry"]["kubernetesGroups"] != json!([script::GROUP]) {
+        found.push(mend(
+            &format!("the deployer is in other groups of the cluster {cluster} than {} alone", script::GROUP),
+            &script::entry(
+                facts,
+                cluster,
+                &format!("update-access-entry --kubernetes-groups {}", script::GROUP),
+            ),
+        ));
+    }
+    let policies = ask("list-associated-access-policies")?.unwrap_or_default();
+    let policies = policies["associatedAccessPolicies"].as_array().into_iter().flatten();
+    found.extend(policies.filter_map(|policy| policy["policyArn"].as_str()).map(|arn| {
+        mend(
+            &format!("the deployer may do more in the cluster {cluster} than it should"),
+            &script::entry(
+                facts,
+                cluster,
+                &format!("disassociate-access-policy --policy-arn {}", quoted(arn)),
+            ),
+        )
+    }));
+    Ok(found)
 }
 
 fn mend(what: &str, command: &str) -> String {

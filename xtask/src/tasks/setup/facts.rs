@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 
 use super::Github;
+use super::environment::Environment;
 use crate::ecr::Ecr;
 use crate::github::cli::get;
 use crate::github::repository::Repository;
@@ -19,24 +20,11 @@ pub(super) struct Facts {
     pub(super) id: String,
     /// Whether anyone may read it; attestations of others take GitHub Enterprise Cloud.
     pub(super) is_public: bool,
-    /// Whether the environment has somebody who must approve.
-    pub(super) is_approved: bool,
     pub(super) account: String,
     pub(super) region: String,
     pub(super) images: String,
-    pub(super) environment: String,
-    pub(super) protection: Protection,
+    pub(super) environment: Environment,
     pub(super) cluster: Option<String>,
-}
-
-/// Which branches and tags may use the environment, and with it the deployer's role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protection {
-    Absent,
-    /// All of them.
-    None,
-    /// Some.
-    Branches,
 }
 
 pub(super) async fn find(arguments: &Github, project: &Project) -> anyhow::Result<Facts> {
@@ -54,22 +42,21 @@ pub(super) async fn find(arguments: &Github, project: &Project) -> anyhow::Resul
     let about = get(&format!("repos/{repository}"))?
         .with_context(|| format!("GitHub knows no repository {repository}, or this token may not see it"))?;
     let tokens = get(&format!("repos/{repository}/actions/oidc/customization/sub"))?.unwrap_or(Value::Null);
-    let environment = get(&format!("repos/{repository}/environments/{}", arguments.environment))?;
+    let place = format!("repos/{repository}/environments/{}", arguments.environment);
+    let environment = get(&place)?;
+    let policies = match &environment {
+        Some(_) => get(&format!("{place}/deployment-branch-policies?per_page=100"))?,
+        None => None,
+    };
     Ok(Facts {
         subject: subject(&about, &tokens)?,
         id: about["id"].to_string(),
         is_public: about["visibility"] == "public",
-        is_approved: environment.as_ref().is_some_and(has_reviewers),
-        protection: match environment {
-            None => Protection::Absent,
-            Some(environment) if environment["deployment_branch_policy"].is_null() => Protection::None,
-            Some(_) => Protection::Branches,
-        },
+        environment: Environment::read(&arguments.environment, environment.as_ref(), policies.as_ref()),
         repository: repository.to_string(),
         account,
         region,
         images: registry.repository.as_str().to_owned(),
-        environment: arguments.environment.clone(),
         cluster: arguments.cluster.clone(),
     })
 }
@@ -98,11 +85,6 @@ fn subject(about: &Value, tokens: &Value) -> anyhow::Result<String> {
     })
 }
 
-fn has_reviewers(environment: &Value) -> bool {
-    let rules = environment["protection_rules"].as_array();
-    rules.is_some_and(|rules| rules.iter().any(|rule| rule["type"] == "required_reviewers"))
-}
-
 impl Facts {
     /// China and GovCloud have ARNs of their own.
     pub(super) fn partition(&self) -> &'static str {
@@ -125,10 +107,10 @@ impl Facts {
             ("AWS_ROLE_PUSHER", self.role_arn("pusher")),
             ("AWS_ROLE_PROMOTER", self.role_arn("promoter")),
             ("ECR_REPOSITORY", self.images.clone()),
-            ("ENVIRONMENT", self.environment.clone()),
+            ("ENVIRONMENT", self.environment.name.clone()),
             ("DEPLOY", if self.cluster.is_some() { "kubernetes" } else { "none" }.to_owned()),
             ("ATTESTATIONS", if self.is_public { "on" } else { "off" }.to_owned()),
-            ("APPROVAL", if self.is_approved { "required" } else { "none" }.to_owned()),
+            ("APPROVAL", if self.environment.is_approved() { "required" } else { "none" }.to_owned()),
         ];
         if let Some(cluster) = &self.cluster {
             variables
@@ -155,12 +137,10 @@ pub(super) fn example() -> Facts {
         subject: "repo:site@1/job@2".to_owned(),
         id: "2".to_owned(),
         is_public: true,
-        is_approved: false,
         account: "123456789012".to_owned(),
         region: "eu-west-1".to_owned(),
         images: "site/job".to_owned(),
-        environment: "production".to_owned(),
-        protection: Protection::Absent,
+        environment: Environment::read("production", None, None),
         cluster: Some("site".to_owned()),
     }
 }

@@ -36,14 +36,14 @@ pub(super) fn all(facts: &Facts) -> Vec<Role> {
     ];
     if let Some(cluster) = &facts.cluster {
         // A job with an environment has it in its subject, and no branch or tag.
-        let environment = environment.replace(':', "%3A");
+        let environment = environment.name.replace(':', "%3A");
         let subject = Subject::Exactly(format!("{subject}:environment:{environment}"));
         let arn =
             format!("arn:{}:eks:{}:{}:cluster/{cluster}", facts.partition(), facts.region, facts.account);
         let policy = policy(&[json!({"Effect": "Allow", "Action": "eks:DescribeCluster", "Resource": arn})]);
         let purpose = format!(
             "jobs of the environment {}: reach the cluster, where k8s/release says what they may",
-            facts.environment
+            facts.environment.name
         );
         roles.push(role(facts, "deployer", &purpose, &subject, policy));
     }
@@ -107,6 +107,7 @@ fn policy(statements: &[Value]) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use super::super::environment::Environment;
     use super::super::facts::example;
     use super::*;
 
@@ -145,7 +146,11 @@ mod tests {
 
     #[test]
     fn a_subject_of_names_alone_is_tied_to_the_repositorys_number() {
-        let facts = Facts { subject: "repo:site/job".to_owned(), environment: "a:b".to_owned(), ..example() };
+        let facts = Facts {
+            subject: "repo:site/job".to_owned(),
+            environment: Environment::read("a:b", None, None),
+            ..example()
+        };
         for role in all(&facts) {
             let equals = &role.trust["Statement"][0]["Condition"]["StringEquals"];
             assert_eq!(equals["token.actions.githubusercontent.com:repository_id"], "2", "{}", role.name);

@@ -30,10 +30,14 @@ pub(super) fn write(facts: &Facts, roles: &[Role], variables: &[(&'static str, S
             &[enter(facts, cluster), "kubectl apply -k k8s/release".to_owned()],
         );
     }
-    section(
-        "The environment, for main and tags v* alone; who must approve is set on its page, as far as the account's plan has it.",
-        &[environment(facts)],
-    );
+    let environment = facts.environment.differences(facts);
+    if !environment.is_empty() {
+        let environment: Vec<_> = environment.into_iter().map(|(_, commands)| commands).collect();
+        section(
+            "The environment, for main and tags v* alone; who must approve is set on its page, as far as the account's plan has it.",
+            &environment,
+        );
+    }
     let variables: Vec<_> = variables.iter().map(|(name, value)| set(facts, name, value)).collect();
     section("What the workflows read.", &variables);
     text.trim_end().to_owned()
@@ -49,27 +53,16 @@ pub(super) fn provider(facts: &Facts) -> String {
 
 /// Maps the deployer to the group.
 pub(super) fn enter(facts: &Facts, cluster: &str) -> String {
+    entry(facts, cluster, &format!("create-access-entry --kubernetes-groups {GROUP}"))
+}
+
+/// What is done to the deployer's entry in the cluster.
+pub(super) fn entry(facts: &Facts, cluster: &str, what: &str) -> String {
     format!(
-        "aws eks create-access-entry --region {} --cluster-name {} --principal-arn {} --kubernetes-groups {GROUP}",
+        "aws eks {what} --region {} --cluster-name {} --principal-arn {}",
         facts.region,
         quoted(cluster),
         facts.role_arn("deployer")
-    )
-}
-
-pub(super) fn environment(facts: &Facts) -> String {
-    let place = format!("repos/{}/environments/{}", facts.repository, facts.environment);
-    let allow = |kind: &str, pattern: &str| {
-        format!(
-            "gh api --silent --method POST {place}/deployment-branch-policies -f name={} -f type={kind}",
-            quoted(pattern)
-        )
-    };
-    format!(
-        "gh api --silent --method PUT {place} \\\n  -F 'deployment_branch_policy[protected_branches]=false' \
-         -F 'deployment_branch_policy[custom_branch_policies]=true'\n{}\n{}",
-        allow("branch", "main"),
-        allow("tag", "v*")
     )
 }
 

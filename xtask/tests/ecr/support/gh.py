@@ -47,11 +47,38 @@ def api(path):
 
 
 def set_environment(path):
+    """Like GitHub's, a PUT knows nothing of what was there."""
+    body = json.load(sys.stdin)
+    rules = [{"type": "branch_policy"}]
+    if body.get("wait_timer"):
+        rules.append({"type": "wait_timer", "wait_timer": body["wait_timer"]})
+    if body.get("reviewers"):
+        reviewers = [{"type": one["type"], "reviewer": {"id": one["id"]}} for one in body["reviewers"]]
+        rules.append({"type": "required_reviewers", "reviewers": reviewers})
     file = state / "api" / f"{path}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    known = json.loads(file.read_text()) if file.exists() else {}
-    policy = {"protected_branches": False, "custom_branch_policies": True}
-    file.write_text(json.dumps(known | {"deployment_branch_policy": policy}))
+    policy = body["deployment_branch_policy"]
+    file.write_text(json.dumps({"protection_rules": rules, "deployment_branch_policy": policy}))
+
+
+def change_policies(path, change):
+    file = state / "api" / f"{path}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    policies = json.loads(file.read_text())["branch_policies"] if file.exists() else []
+    file.write_text(json.dumps({"branch_policies": change(policies)}))
+
+
+def allow(path, name, kind):
+    def add(policies):
+        if any(one["name"] == name and one["type"] == kind for one in policies):
+            fail("See Other (HTTP 303)")
+        return policies + [{"id": len(policies) + 1, "name": name, "type": kind}]
+
+    change_policies(path, add)
+
+
+def forbid(path, number):
+    change_policies(path, lambda policies: [one for one in policies if one["id"] != int(number)])
 
 
 def verify(file):
@@ -91,10 +118,12 @@ def variable(what, name=None):
 match words:
     case ["api", path]:
         print(api(path))
-    case ["api", "--silent", "--method", "PUT", path, "-F", _, "-F", _]:
+    case ["api", "--silent", "--method", "PUT", path, "--input", "-"]:
         set_environment(path)
-    case ["api", "--silent", "--method", "POST", path, "-f", _, "-f", _] if path.endswith("/deployment-branch-policies"):
-        pass
+    case ["api", "--silent", "--method", "POST", path, "-f", name, "-f", kind] if path.endswith("/deployment-branch-policies"):
+        allow(path, name.removeprefix("name="), kind.removeprefix("type="))
+    case ["api", "--silent", "--method", "DELETE", path] if "/deployment-branch-policies/" in path:
+        forbid(*path.rsplit("/", 1))
     case ["variable", "list", *_]:
         print(variable("list"))
     case ["variable", "set", name, *_]:

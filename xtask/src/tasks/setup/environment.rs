@@ -1,0 +1,217 @@
+//! The environment on GitHub: who may use it, and what has to be said again when that is changed.
+
+use serde_json::{Map, Value, json};
+
+use super::facts::Facts;
+use crate::process::quoted;
+
+/// Those alone may use it, and with it the deployer's role: kind and pattern.
+const ALLOWED: [(&str, &str); 2] = [("branch", "main"), ("tag", "v*")];
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Environment {
+    pub(super) name: String,
+    protection: Protection,
+    /// A PUT resets what it does not name: who must approve, how long it waits. What an account's plan does not have is
+    /// refused even where it is empty, so only what is set is said again.
+    kept: Map<String, Value>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Protection {
+    Absent,
+    /// Every branch and tag may use it.
+    None,
+    /// Branches with rules of their own, and no tag.
+    Branches,
+    Patterns(Vec<Pattern>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pattern {
+    id: String,
+    kind: String,
+    name: String,
+}
+
+impl Environment {
+    /// From what GitHub says of the environment and of its deployment branch policies.
+    pub(super) fn read(name: &str, there: Option<&Value>, policies: Option<&Value>) -> Self {
+        let protection = match there.map(|there| &there["deployment_branch_policy"]) {
+            None => Protection::Absent,
+            Some(Value::Null) => Protection::None,
+            Some(policy) if policy["custom_branch_policies"] == true => {
+                Protection::Patterns(policies.map(patterns).unwrap_or_default())
+            }
+            Some(_) => Protection::Branches,
+        };
+        Self { name: name.to_owned(), protection, kept: there.map(kept).unwrap_or_default() }
+    }
+
+    /// Whether somebody must approve.
+    pub(super) fn is_approved(&self) -> bool {
+        self.kept.contains_key("reviewers")
+    }
+
+    /// What is not as it should be, each with the commands that mend it.
+    pub(super) fn differences(&self, facts: &Facts) -> Vec<(String, String)> {
+        let name = &self.name;
+        let place = format!("repos/{}/environments/{name}", facts.repository);
+        let allow = |kind: &str, pattern: &str| {
+            format!(
+                "gh api --silent --method POST {place}/deployment-branch-policies -f name={} -f type={kind}",
+                quoted(pattern)
+            )
+        };
+        let all = |what: String| {
+            let allowed = ALLOWED.map(|(kind, pattern)| allow(kind, pattern)).join("\n");
+            vec![(what, format!("{}\n{allowed}", self.put(&place)))]
+        };
+        let there = match &self.protection {
+            Protection::Absent => return all(format!("there is no environment {name}")),
+            Protection::None => return all(format!("any branch may use the environment {name}")),
+            Protection::Branches => {
+                return all(format!("any protected branch, and no tag, may use the environment {name}"));
+            }
+            Protection::Patterns(there) => there,
+        };
+        let is = |one: &Pattern, (kind, pattern): (&str, &str)| one.kind == kind && one.name == pattern;
+        let missing = ALLOWED.into_iter().filter(|wanted| !there.iter().any(|one| is(one, *wanted)));
+        let missing = missing.map(|(kind, pattern)| {
+            (format!("the {kind} {pattern} may not use the environment {name}"), allow(kind, pattern))
+        });
+        let more = there.iter().filter(|one| !ALLOWED.iter().any(|wanted| is(one, *wanted)));
+        let more = more.map(|Pattern { id, kind, name: pattern }| {
+            (
+                format!("the {kind} {pattern} may use the environment {name}, too"),
+                format!("gh api --silent --method DELETE {place}/deployment-branch-policies/{id}"),
+            )
+        });
+        missing.chain(more).collect()
+    }
+
+    fn put(&self, place: &str) -> String {
+        let mut body = self.kept.clone();
+        let policy = json!({"protected_branches": false, "custom_branch_policies": true});
+        body.insert("deployment_branch_policy".to_owned(), policy);
+        let body = quoted(&Value::Object(body).to_string());
+        format!("printf %s {body} |\n  gh api --silent --method PUT {place} --input -")
+    }
+}
+
+fn patterns(policies: &Value) -> Vec<Pattern> {
+    let all = policies["branch_policies"].as_array().into_iter().flatten();
+    let pattern = |one: &Value| Pattern {
+        id: one["id"].to_string(),
+        kind: one["type"].as_str().unwrap_or("branch").to_owned(),
+        name: one["name"].as_str().unwrap_or_default().to_owned(),
+    };
+    all.map(pattern).collect()
+}
+
+fn kept(there: &Value) -> Map<String, Value> {
+    let mut kept = Map::new();
+    for rule in there["protection_rules"].as_array().into_iter().flatten() {
+        match rule["type"].as_str() {
+            Some("wait_timer") => {
+                kept.insert("wait_timer".to_owned(), rule["wait_timer"].clone());
+            }
+            Some("required_reviewers") => {
+                let reviewers = rule["reviewers"].as_array().into_iter().flatten();
+                let reviewers =
+                    reviewers.map(|one| json!({"type": one["type"], "id": one["reviewer"]["id"]}));
+                kept.insert("reviewers".to_owned(), reviewers.collect());
+                if rule["prevent_self_review"] == true {
+                    kept.insert("prevent_self_review".to_owned(), json!(true));
+                }
+            }
+            _ => {}
+        }
+    }
+    if there["can_admins_bypass"] == false {
+        kept.insert("can_admins_bypass".to_owned(), json!(false));
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::facts::example;
+    use super::*;
+
+    fn differences(there: Option<&Value>, policies: &Value) -> Vec<(String, String)> {
+        Environment::read("production", there, Some(policies)).differences(&example())
+    }
+
+    #[test]
+    fn main_and_tags_alone_may_use_it() {
+        let custom = json!({"deployment_branch_policy": {"custom_branch_policies": true}});
+        let protected = json!({"deployment_branch_policy": {"custom_branch_policies": false}});
+        let open = json!({"deployment_branch_policy": null});
+        let main = json!({"id": 1, "name": "main", "type": "branch"});
+        let tags = json!({"id": 2, "name": "v*", "type": "tag"});
+        let any = json!({"id": 3, "name": "*", "type": "branch"});
+        let branches_v = json!({"id": 4, "name": "v*", "type": "branch"});
+        for (there, policies, expected) in [
+            (Some(&custom), json!([main, tags]), vec![]),
+            (None, json!([]), vec!["there is no environment production"]),
+            (Some(&open), json!([]), vec!["any branch may use the environment production"]),
+            (
+                Some(&protected),
+                json!([]),
+                vec!["any protected branch, and no tag, may use the environment production"],
+            ),
+            (
+                Some(&custom),
+                json!([main, tags, any]),
+                vec!["the branch * may use the environment production, too"],
+            ),
+            (
+                Some(&custom),
+                json!([main, branches_v]),
+                vec![
+                    "the tag v* may not use the environment production",
+                    "the branch v* may use the environment production, too",
+                ],
+            ),
+        ] {
+            let found = differences(there, &json!({"branch_policies": policies}));
+            let found: Vec<_> = found.iter().map(|(what, _)| &**what).collect();
+            assert_eq!(found, expected, "{there:?} {policies}");
+        }
+    }
+
+    #[test]
+    fn what_a_put_would_reset_is_said_again() {
+        let there = json!({
+            "can_admins_bypass": false,
+            "protection_rules": [
+                {"id": 1, "type": "wait_timer", "wait_timer": 30},
+                {"id": 2, "type": "required_reviewers", "prevent_self_review": true, "reviewers": [
+                    {"type": "User", "reviewer": {"id": 7, "login": "ann"}},
+                    {"type": "Team", "reviewer": {"id": 8, "slug": "site"}},
+                ]},
+                {"id": 3, "type": "branch_policy"},
+            ],
+            "deployment_branch_policy": null,
+        });
+        let policy = json!({"protected_branches": false, "custom_branch_policies": true});
+        for (there, expected) in [
+            (json!({"deployment_branch_policy": null}), json!({"deployment_branch_policy": policy})),
+            (
+                there,
+                json!({
+                    "can_admins_bypass": false,
+                    "deployment_branch_policy": policy,
+                    "prevent_self_review": true,
+                    "reviewers": [{"type": "User", "id": 7}, {"type": "Team", "id": 8}],
+                    "wait_timer": 30,
+                }),
+            ),
+        ] {
+            let (_, command) = differences(Some(&there), &json!({})).remove(0);
+            let body = command.split('\'').nth(1).unwrap();
+            assert_eq!(serde_json::from_str::<Value>(body).unwrap(), expected, "{command}");
+        }
+    }
+}
