@@ -57,6 +57,7 @@ fn main_is_pushed_after_every_other_job_and_a_pull_request_never() {
             "kubernetes: test --kubernetes --install",
             "lint: lint",
             "test: test --all --install",
+            "test: test --faults",
         ],
         "{}",
         out.stdout
