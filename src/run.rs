@@ -123,8 +123,9 @@ impl Runner<'_> {
             attempts.count,
             self.manners.lock_retries,
         );
-        self.watch.met_a_lock = true;
-        self.interrupt.sleep(pause).await.map_err(|signal| Error::interrupted(signal, self.reporter.state()))
+        let waited = async { tokio::join!(self.watch.get_ready(), tokio::time::sleep(pause)) };
+        let waited = self.interrupt.unless(waited).await.map(drop);
+        waited.map_err(|signal| Error::interrupted(signal, self.reporter.state()))
     }
 
     /// One transaction, one message for each migration.

@@ -51,10 +51,18 @@ impl<'s> Watch<'s> {
         }
     }
 
-    /// Forgets what was seen of the statement before.
+    /// Forgets what was seen of the step before; what an earlier attempt of this one saw is still worth telling.
     pub fn begin(&mut self) {
-        self.blockers = None;
+        if !self.met_a_lock {
+            self.blockers = None;
+        }
         self.gave_way = false;
+    }
+
+    /// The step will be tried again: then there is no time to connect.
+    pub async fn get_ready(&mut self) {
+        self.met_a_lock = true;
+        self.watcher().await;
     }
 
     /// Watches until it is dropped.
@@ -94,6 +102,17 @@ impl<'s> Watch<'s> {
     }
 
     async fn look(&mut self) -> Option<Sight> {
+        match self.watcher().await?.look().await {
+            Ok(sight) => Some(sight),
+            Err(error) => {
+                tracing::debug!("the watching connection broke: {error}");
+                self.watcher = None;
+                None
+            }
+        }
+    }
+
+    async fn watcher(&mut self) -> Option<&mut Watcher> {
         if self.watcher.is_none() {
             if self.failed.is_some_and(|failed| failed.elapsed() < CONNECT_EVERY) {
                 return None;
@@ -106,14 +125,7 @@ impl<'s> Watch<'s> {
                 }
             }
         }
-        match self.watcher.as_mut()?.look().await {
-            Ok(sight) => Some(sight),
-            Err(error) => {
-                tracing::debug!("the watching connection broke: {error}");
-                self.watcher = None;
-                None
-            }
-        }
+        self.watcher.as_mut()
     }
 
     async fn give_way(&mut self, sight: &Sight) {

@@ -121,6 +121,7 @@ impl<'s> Strike<'s> {
             Kind::NoConnections => {
                 std::thread::sleep(Duration::from_millis(self.one_of(&[500, 2000])));
                 self.crowd_out();
+                deserted(server)?;
             }
             Kind::LateCommit => {
                 std::thread::sleep(Duration::from_millis(300));
@@ -188,6 +189,19 @@ impl Drop for Strike<'_> {
     fn drop(&mut self) {
         self.crowd_out();
     }
+}
+
+/// The sessions of a crowd go some time after their clients.
+fn deserted(server: &Server) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let crowd = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'";
+    while !server.sql("postgres", crowd).is_ok_and(|count| count == "0") {
+        if start.elapsed() > PATIENCE {
+            bail!("the crowd does not go");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 fn quiet(command: &mut Command) -> anyhow::Result<Child> {
