@@ -26,7 +26,8 @@ pub(super) async fn current(place: &Place<'_>, check: Check, reporter: &mut Repo
             break;
         }
         if said != Some(pending.len()) {
-            tracing::info!("waiting for {} pending migrations", pending.len());
+            let plural = if pending.len() == 1 { "" } else { "s" };
+            tracing::info!("waiting for {} pending migration{plural}", pending.len());
             said = Some(pending.len());
         }
         place

@@ -51,7 +51,11 @@ pub enum RevisionError {
 }
 
 fn did_you_mean(closest: &[String]) -> String {
-    if closest.is_empty() { String::new() } else { format!("; the closest are {}", closest.join(", ")) }
+    match closest {
+        [] => String::new(),
+        [one] => format!("; the closest is {one}"),
+        several => format!("; the closest are {}", several.join(", ")),
+    }
 }
 
 fn walked_off(offset: Offset) -> &'static str {

@@ -191,7 +191,7 @@ fn ctrl_c_stops_the_job_and_leaves_no_container() {
     job.interrupt();
     let start = Instant::now();
     let status = job.0.wait().unwrap();
-    assert_eq!(status.code(), Some(143), "what the job ends with when it is asked to stop");
+    assert_eq!(status.code(), Some(130), "what the job ends with when it is interrupted");
     assert!(start.elapsed() < Duration::from_secs(8), "it was stopped, not killed: {:?}", start.elapsed());
     let left = docker(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &format!("id={container}")]);
     assert_eq!(left, "");

@@ -13,6 +13,7 @@ use bollard::query_parameters::{
     RemoveContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
+use rustix::process::Signal;
 
 use super::Docker;
 use crate::process::Signals;
@@ -90,7 +91,11 @@ impl Docker {
             };
             let signal = tokio::select! {
                 code = &mut ended => return code,
-                _ = signals.next() => if asked == 0 { "SIGTERM" } else { "SIGKILL" },
+                signal = signals.next() => match signal {
+                    _ if asked > 0 => "SIGKILL",
+                    Signal::INT => "SIGINT",
+                    _ => "SIGTERM",
+                },
                 () = deadline => "SIGKILL",
             };
             asked += 1;

@@ -54,18 +54,19 @@ pub(crate) enum Start {
 }
 
 impl Cluster {
+    /// The namespace of a context, of which nothing else is asked.
+    pub(crate) async fn namespace_of(context: Option<&str>) -> anyhow::Result<String> {
+        match config(context).await {
+            Ok(config) => Ok(config.default_namespace),
+            Err(error) if context.is_some() => Err(error),
+            // There is no cluster yet.
+            Err(_) => Ok("default".to_owned()),
+        }
+    }
+
     /// Reads the kubeconfig as kubectl does; in a pod, what kubelet has put there.
     pub(crate) async fn connect(context: Option<&str>, namespace: Option<&str>) -> anyhow::Result<Self> {
-        let config = match context {
-            Some(name) => {
-                let options = KubeConfigOptions { context: Some(name.to_owned()), ..KubeConfigOptions::default() };
-                let config = Config::from_kubeconfig(&options).await;
-                config.with_context(|| format!("the kubeconfig has no usable context {name:?}"))?
-            }
-            None => Config::infer().await.context(
-                "there is no cluster to run in: no kubeconfig in KUBECONFIG or ~/.kube/config, and this is no pod",
-            )?,
-        };
+        let config = config(context).await?;
         let name = context.map_or_else(|| config.cluster_url.to_string(), str::to_owned);
         let namespace = namespace.map_or_else(|| config.default_namespace.clone(), str::to_owned);
         let client = Client::try_from(config).context("the kubeconfig can't be used")?;
@@ -184,6 +185,17 @@ impl Cluster {
         let pods = self.pods();
         Ok(patiently(|| pods.list(&parameters)).await?.items)
     }
+}
+
+async fn config(context: Option<&str>) -> anyhow::Result<Config> {
+    let Some(name) = context else {
+        return Config::infer().await.context(
+            "there is no cluster to run in: no kubeconfig in KUBECONFIG or ~/.kube/config, and this is no pod",
+        );
+    };
+    let options = KubeConfigOptions { context: Some(name.to_owned()), ..KubeConfigOptions::default() };
+    let config = Config::from_kubeconfig(&options).await;
+    config.with_context(|| format!("the kubeconfig has no usable context {name:?}"))
 }
 
 /// Asks again, after a pause, where there is no answer, or one that may become another.

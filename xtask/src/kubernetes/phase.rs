@@ -41,7 +41,7 @@ impl fmt::Display for Phase {
             Self::Pulling { node } => write!(f, "pulling the image on {node}"),
             Self::Creating { node } => write!(f, "creating the container on {node}"),
             Self::Running => write!(f, "started"),
-            Self::BetweenPods { attempt } => write!(f, "attempt {attempt} ended, waiting for the next"),
+            Self::BetweenPods { attempt } => write!(f, "attempt {attempt} ended"),
             Self::Finished => write!(f, "finished"),
             Self::Deleted => write!(f, "deleted"),
         }
@@ -99,7 +99,7 @@ mod tests {
             (started().on_node().pod_event("Pulling", "Pulling image"), "pulling the image on node-1"),
             (started().on_node().pod_event("Pulled", "pulled"), "creating the container on node-1"),
             (started().running(), "started"),
-            (started().ended(terminated(4, "Error", "")), "attempt 1 ended, waiting for the next"),
+            (started().ended(terminated(4, "Error", "")), "attempt 1 ended"),
             (started().ended(terminated(4, "Error", "")).pod("b"), "waiting for a node"),
             (started().ended(terminated(4, "Error", "")).pod("b").running(), "started"),
             (started().ended(terminated(0, "Completed", "")).complete(), "finished"),

@@ -96,7 +96,11 @@ impl Sight {
     fn take_event(&mut self, event: Event) {
         let about = event.involved_object.uid.as_deref().unwrap_or_default();
         let name = self.job.as_ref().and_then(|job| job.metadata.name.as_deref()).unwrap_or_default();
-        let about_pod = event.involved_object.kind.as_deref() == Some("Pod")
+        // A pod of an earlier Job of the same name is told by its time alone.
+        let created = self.job.as_ref().and_then(|job| job.metadata.creation_timestamp.as_ref());
+        let is_older = time_of(&event) < created.map(|time| time.0);
+        let about_pod = !is_older
+            && event.involved_object.kind.as_deref() == Some("Pod")
             && event.involved_object.name.as_deref().is_some_and(|pod| pod.starts_with(&format!("{name}-")));
         if about == self.uid || self.pods.contains_key(about) || about_pod {
             self.events.insert(event.metadata.name.clone().unwrap_or_default(), event);

@@ -19,7 +19,6 @@ pub(crate) mod run_migrations;
 pub(crate) mod sbom;
 pub(crate) mod setup;
 pub(crate) mod test;
-#[cfg(not(feature = "cloud"))]
 mod with_cloud;
 
 use std::process::ExitCode;
@@ -32,6 +31,8 @@ use crate::project::Project;
 /// Runs one task. A task that hands on another program's exit code returns it; every other one succeeds or fails.
 pub(crate) async fn run(task: Task) -> anyhow::Result<ExitCode> {
     let project = Project::find()?;
+    #[cfg(feature = "cloud")]
+    with_cloud::remember(&project);
     #[cfg(feature = "cloud")]
     if matches!(
         task,

@@ -105,6 +105,7 @@ enum DryRun {
 }
 
 pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Result<ExitCode> {
+    words::refuse_ours(&arguments.job)?;
     if arguments.on == Some(Elsewhere::Kubernetes) {
         #[cfg(feature = "cloud")]
         return kubernetes::run(arguments, project).await;

@@ -134,7 +134,10 @@ fn a_dry_run_needs_no_cluster() {
     assert_eq!(job["metadata"]["namespace"], "other");
     assert_eq!(job["kind"], "Job");
     assert!(api.requests().is_empty());
-    run(&api, "--dry-run=server").exited(0).said(&["the API server accepts it"]);
+    // What would run, to the letter.
+    let (here, there) = (run(&api, "--dry-run").exited(0), run(&api, "--dry-run=server").exited(0));
+    assert_eq!(here.stdout, there.stdout);
+    there.said(&["the API server accepts it"]);
     assert_eq!(api.count("POST /apis/batch/v1/namespaces/site/jobs?&dryRun=All"), 1, "{:?}", api.requests());
     assert!(api.job_names().is_empty());
 }

@@ -63,8 +63,11 @@ mod with_cluster {
         let databases = databases::parse(&text, &file.display().to_string())?;
         let name = file.file_stem().unwrap_or_default().to_string_lossy();
         if arguments.dry_run == Some(DryRun::Client) {
-            let namespace = namespace.as_deref().unwrap_or("default");
-            let template = Template { job, namespace, wanted, fleet: &name };
+            let namespace = match namespace {
+                Some(namespace) => namespace,
+                None => Cluster::namespace_of(settings.context.as_deref()).await?,
+            };
+            let template = Template { job, namespace: &namespace, wanted, fleet: &name };
             return print(&template, &databases);
         }
         let cluster = Cluster::connect(settings.context.as_deref(), namespace.as_deref()).await?;

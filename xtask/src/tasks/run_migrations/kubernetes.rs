@@ -38,7 +38,11 @@ pub(super) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
         return super::fleet::run(&arguments, file, &template, settings, wanted, namespace).await;
     }
     if arguments.dry_run == Some(DryRun::Client) {
-        show(&manifest::prepare(template, namespace.as_deref().unwrap_or("default"), wanted)?)?;
+        let namespace = match namespace {
+            Some(namespace) => namespace,
+            None => Cluster::namespace_of(settings.context.as_deref()).await?,
+        };
+        show(&manifest::prepare(template, &namespace, wanted)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let cluster = Cluster::connect(settings.context.as_deref(), namespace.as_deref()).await?;

@@ -28,6 +28,35 @@ pub(super) fn needs_database(words: &[String]) -> bool {
     })
 }
 
+/// The job has no options of these names; before its command they are xtask's.
+const OURS: [&str; 16] = [
+    "--on",
+    "--native",
+    "--in-container",
+    "--detach",
+    "--yes",
+    "--dry-run",
+    "--image",
+    "--platform",
+    "--namespace",
+    "--context",
+    "--manifests",
+    "--fleet",
+    "--canary",
+    "--parallel",
+    "--max-failed",
+    "--json",
+];
+
+/// An option of the task among the job's words.
+pub(super) fn refuse_ours(words: &[String]) -> anyhow::Result<()> {
+    for word in words {
+        let name = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
+        anyhow::ensure!(!OURS.contains(&name), "{name} is no option of the job; put it before the command");
+    }
+    Ok(())
+}
+
 /// What is asked of the job, as far as a cluster has to know.
 #[cfg(feature = "cloud")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,25 +70,6 @@ pub(super) struct Asked<'a> {
 pub(super) fn asked(words: &[String]) -> anyhow::Result<Asked<'_>> {
     use anyhow::{Context, ensure};
 
-    for word in words {
-        let ours = [
-            "--on",
-            "--detach",
-            "--yes",
-            "--dry-run",
-            "--image",
-            "--namespace",
-            "--context",
-            "--manifests",
-            "--fleet",
-            "--canary",
-            "--parallel",
-            "--max-failed",
-            "--json",
-        ];
-        let name = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
-        ensure!(!ours.contains(&name), "{name} is no option of the job; put it before the command");
-    }
     let index = words.iter().position(|word| COMMANDS.contains(&word.as_str()));
     let index = index.with_context(|| {
         format!("no command among {:?}; use one of {}", words.join(" "), COMMANDS.join(", "))
@@ -101,8 +111,6 @@ mod tests {
             ("downgrade current-1", Err("revision current-1 depends on where the database is")),
             ("downgrade", Err("downgrade needs a revision to go to")),
             ("upgrad head", Err("no command among \"upgrad head\"")),
-            ("downgrade base --yes", Err("--yes is no option of the job; put it before the command")),
-            ("upgrade head --image=a", Err("--image is no option of the job; put it before the command")),
         ] {
             let words: Vec<_> = typed.split_whitespace().map(str::to_owned).collect();
             match (asked(&words), expected) {
@@ -112,6 +120,19 @@ mod tests {
                 }
                 (found, _) => panic!("{typed}: {found:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn options_of_the_task_stand_before_the_command() {
+        for (typed, is_well) in [
+            ("upgrade head --plan", true),
+            ("downgrade -1 --yes", false),
+            ("upgrade head --image=a", false),
+            ("current --native", false),
+        ] {
+            let words: Vec<_> = typed.split_whitespace().map(str::to_owned).collect();
+            assert_eq!(refuse_ours(&words).is_ok(), is_well, "{typed}");
         }
     }
 
