@@ -22,7 +22,8 @@ pub(super) async fn current(place: &Place<'_>, check: Check, reporter: &mut Repo
     let mut said = None;
     while let Check::FailIfPending(wait) = check {
         let pending = open(&Standing::of(place.history, &applied));
-        if pending.is_empty() || start.elapsed() + LOOK_EVERY > wait {
+        let left = wait.saturating_sub(start.elapsed());
+        if pending.is_empty() || left.is_zero() {
             break;
         }
         if said != Some(pending.len()) {
@@ -32,7 +33,7 @@ pub(super) async fn current(place: &Place<'_>, check: Check, reporter: &mut Repo
         }
         place
             .interrupt
-            .sleep(LOOK_EVERY)
+            .sleep(LOOK_EVERY.min(left))
             .await
             .map_err(|signal| Error::interrupted(signal, "it only waited; nothing was changed".to_owned()))?;
         applied = look_again(place, &mut session, reporter).await?;
