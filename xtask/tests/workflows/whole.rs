@@ -25,19 +25,23 @@ fn lint_passes_and_a_bad_script_is_shown_beside_its_line() {
     }
 }
 
-/// All of the tests would be this one too. So the job's own command runs on this checkout, which is compiled, with a
-/// filter: its servers, its installation of what is missing, its count and its page are real.
+/// All of the tests would be this one too. So the job's own commands run on this checkout, which is compiled, on a part:
+/// their servers, the installation of what is missing, the count and the page are real.
 #[test]
 fn the_tests_run_and_leave_a_page() {
     let stage = Stage::set("test");
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).display();
     let xtask = env!("CARGO_BIN_EXE_xtask");
-    let script = format!("CARGO_MANIFEST_DIR={checkout} exec {xtask} \"$@\" website:: images::");
+    let script = format!(
+        "case \"$*\" in *--faults*) part='--only kill:each:3' ;; *) part='website:: images::' ;; esac\n\
+         CARGO_MANIFEST_DIR={checkout} exec {xtask} \"$@\" $part"
+    );
     stage.instead("test", &script);
     let out = stage.ci_job("test").succeeded();
-    assert_eq!(stage.github("tasks"), "test: test --all --install\n");
+    assert_eq!(stage.github("tasks"), "test: test --all --install\ntest: test --faults\n");
     assert!(out.stdout.contains("## ✅ Tests: "), "{}", out.stdout);
     assert!(out.stdout.contains("test website::"), "the job was tried: {}", out.stdout);
+    assert!(out.stdout.contains("SIGKILL"), "and killed: {}", out.stdout);
 }
 
 /// They build one image, and compile in one directory.
