@@ -11,7 +11,8 @@ use anyhow::{Context, bail};
 use crate::image::reference::Name;
 use crate::project::Project;
 use crate::yaml;
-use given::{Environment, FILE, Given, Mistakes};
+pub(crate) use given::Mistakes;
+use given::{Environment, FILE, Given};
 
 /// What may be typed or set in the environment about the image.
 #[derive(Debug, Default, clap::Args)]
@@ -139,9 +140,19 @@ impl Settings {
         project: &Project,
     ) -> anyhow::Result<Self> {
         let mut mistakes = Mistakes::default();
-        let file = File::read(project, &mut mistakes)?;
-        let settings = Self::resolve(image, postgres, &file, &environment, &mut mistakes);
+        let settings = Self::gather(image, postgres, project, &mut mistakes)?;
         mistakes.or(settings)
+    }
+
+    /// For a task that has other mistakes to tell in the same go. Nothing if something is wrong.
+    pub(crate) fn gather(
+        image: &ImageFlags,
+        postgres: &PostgresFlags,
+        project: &Project,
+        mistakes: &mut Mistakes,
+    ) -> anyhow::Result<Option<Self>> {
+        let file = File::read(project, mistakes)?;
+        Ok(Self::resolve(image, postgres, &file, &environment, mistakes))
     }
 
     /// With those of the registry.
@@ -152,23 +163,33 @@ impl Settings {
         project: &Project,
     ) -> anyhow::Result<(Self, ecr::EcrSettings)> {
         let mut mistakes = Mistakes::default();
-        let file = File::read(project, &mut mistakes)?;
-        let settings = Self::resolve(image, &PostgresFlags::default(), &file, &environment, &mut mistakes);
+        let settings = Self::gather_with_ecr(image, registry, project, &mut mistakes)?;
+        mistakes.or(settings)
+    }
+
+    #[cfg(feature = "cloud")]
+    pub(crate) fn gather_with_ecr(
+        image: &ImageFlags,
+        registry: &ecr::EcrFlags,
+        project: &Project,
+        mistakes: &mut Mistakes,
+    ) -> anyhow::Result<Option<(Self, ecr::EcrSettings)>> {
+        let file = File::read(project, mistakes)?;
+        let settings = Self::resolve(image, &PostgresFlags::default(), &file, &environment, mistakes);
         let name = settings.as_ref().map(|settings| &settings.image);
-        let registry = ecr::resolve(registry, file.ecr, name, &environment, &mut mistakes);
-        mistakes.or(settings.zip(registry))
+        let registry = ecr::resolve(registry, file.ecr, name, &environment, mistakes);
+        Ok(settings.zip(registry))
     }
 
     /// Those of the cluster alone.
     #[cfg(feature = "cloud")]
-    pub(crate) fn read_kubernetes(
+    pub(crate) fn gather_kubernetes(
         flags: &kubernetes::KubernetesFlags,
         project: &Project,
-    ) -> anyhow::Result<kubernetes::KubernetesSettings> {
-        let mut mistakes = Mistakes::default();
-        let file = File::read(project, &mut mistakes)?;
-        let settings = kubernetes::resolve(flags, file.kubernetes, &environment, &mut mistakes);
-        mistakes.or(settings)
+        mistakes: &mut Mistakes,
+    ) -> anyhow::Result<Option<kubernetes::KubernetesSettings>> {
+        let file = File::read(project, mistakes)?;
+        Ok(kubernetes::resolve(flags, file.kubernetes, &environment, mistakes))
     }
 
     /// Nothing if something is wrong.

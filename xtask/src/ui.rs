@@ -63,9 +63,16 @@ pub(crate) fn logged(level: &str, text: &str) {
 /// The one place where an error is shown: the sentence, then what caused it.
 pub(crate) fn error(error: &anyhow::Error) {
     anstream::eprintln!("{ERROR}error{ERROR:#}: {error}");
-    for cause in error.chain().skip(1) {
+    for cause in causes(error) {
         anstream::eprintln!("  {NOTE}because{NOTE:#} {cause}");
     }
+}
+
+/// Below the sentence; a cause that the one before has quoted already says nothing new.
+fn causes(error: &anyhow::Error) -> Vec<String> {
+    let told: Vec<_> = error.chain().map(ToString::to_string).collect();
+    let new = told.windows(2).filter(|pair| !pair[0].contains(&pair[1]));
+    new.map(|pair| pair[1].clone()).collect()
 }
 
 fn line(style: Style, label: &str, text: &str) {
@@ -157,6 +164,22 @@ pub(crate) fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_cause_is_told_once() {
+        let chain = |texts: &[&str]| {
+            let (first, others) = texts.split_first().unwrap();
+            others.iter().fold(anyhow::anyhow!("{first}"), |error, text| error.context((*text).to_owned()))
+        };
+        for (texts, expected) in [
+            (&["a"][..], &[][..]),
+            (&["no such file", "cannot read it"], &["no such file"]),
+            (&["no such file", "read: no such file", "cannot start"], &["read: no such file"]),
+            (&["c", "b", "a: b"], &["c"]),
+        ] {
+            assert_eq!(super::causes(&chain(texts)), expected);
+        }
+    }
+
     #[test]
     fn sizes_read_well() {
         for (bytes, text) in [

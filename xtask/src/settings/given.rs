@@ -41,7 +41,7 @@ impl Given {
 
 /// All that is wrong, told at once.
 #[derive(Debug, Default)]
-pub(super) struct Mistakes(Vec<String>);
+pub(crate) struct Mistakes(Vec<String>);
 
 impl Mistakes {
     pub(super) fn add(&mut self, by: &str, what: impl fmt::Display) {
@@ -60,11 +60,16 @@ impl Mistakes {
         parse: impl FnOnce(&str) -> anyhow::Result<T>,
     ) -> Option<T> {
         let Given { value, by } = given?;
-        parse(&value).map_err(|error| self.add(&by, format!("{error:#}"))).ok()
+        self.found(&by, parse(&value))
+    }
+
+    /// What somebody gave, understood elsewhere; nothing if it is a mistake.
+    pub(crate) fn found<T>(&mut self, by: &str, understood: anyhow::Result<T>) -> Option<T> {
+        understood.map_err(|error| self.add(by, format!("{error:#}"))).ok()
     }
 
     /// The settings, if nothing is wrong with any.
-    pub(super) fn or<T>(self, settings: Option<T>) -> anyhow::Result<T> {
+    pub(crate) fn or<T>(self, settings: Option<T>) -> anyhow::Result<T> {
         match (self.0.as_slice(), settings) {
             ([], Some(settings)) => Ok(settings),
             ([], None) => bail!("the settings are not complete"),
@@ -85,7 +90,7 @@ impl Mistakes {
         let node = section.take(key)?;
         let value = match &node.content {
             Content::Text(text) => text.clone(),
-            Content::Number(number) if key == "account" => format!("{number:012}"),
+            Content::Number(number) if key == "account" => number.to_string(),
             _ => {
                 self.add_at(
                     &node,

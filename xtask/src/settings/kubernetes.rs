@@ -79,8 +79,8 @@ pub(super) fn resolve(
         first(&flags.start_timeout, "--start-timeout", "KUBERNETES_START_TIMEOUT", file.start_timeout)
             .or_else(|| Some(Given { value: "5m".to_owned(), by: "the default".to_owned() }));
     let start_timeout = mistakes.check(start_timeout, |text| {
-        humantime::parse_duration(text)
-            .with_context(|| format!("the start timeout {text:?} is no duration; use such as 90s or 5m"))
+        let parsed = humantime::parse_duration(text).ok();
+        parsed.with_context(|| format!("the start timeout {text:?} is no duration; use such as 90s or 5m"))
     });
     let manifests = first(&flags.manifests, "--manifests", "KUBERNETES_MANIFESTS", file.manifests);
     Some(KubernetesSettings {

@@ -11,7 +11,7 @@ use crate::image::name::{Digest, Tag};
 use crate::image::provenance::Provenance;
 use crate::image::reference::TaggedReference;
 use crate::project::Project;
-use crate::settings::{ImageFlags, PostgresFlags, Settings};
+use crate::settings::{ImageFlags, Mistakes, PostgresFlags, Settings};
 use crate::ui;
 
 /// Build the image of the job
@@ -42,8 +42,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
-    let settings = Settings::read(&arguments.flags, &PostgresFlags::default(), project)?;
-    let reference = settings.image.clone().tagged(Tag::parse(&arguments.tag)?);
+    let mut mistakes = Mistakes::default();
+    let settings = Settings::gather(&arguments.flags, &PostgresFlags::default(), project, &mut mistakes)?;
+    let tag = mistakes.found("--tag", Tag::parse(&arguments.tag));
+    let (settings, tag) = mistakes.or(settings.zip(tag))?;
+    let reference = settings.image.clone().tagged(tag);
     let docker = Docker::connect().await;
     if arguments.dry_run {
         let how = match Compiler::choose(project, settings.platform) {

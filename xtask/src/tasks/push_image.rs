@@ -57,13 +57,15 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
     use anyhow::Context;
 
     use crate::ecr::Ecr;
-    use crate::settings::Settings;
+    use crate::settings::{Mistakes, Settings};
     use crate::ui;
     use release::Release;
     use source::Source;
 
-    let tags = tags(&arguments.tags)?;
-    let (settings, mut registry) = Settings::read_with_ecr(&arguments.image, &arguments.ecr, project)?;
+    let mut mistakes = Mistakes::default();
+    let tags = tags(&arguments.tags, &mut mistakes);
+    let settings = Settings::gather_with_ecr(&arguments.image, &arguments.ecr, project, &mut mistakes)?;
+    let (settings, mut registry) = mistakes.or(settings)?;
     registry.create |= arguments.create_repository;
     let source = Source::read(project, &settings, arguments.allow_dirty).await?;
     if arguments.dry_run {
@@ -89,22 +91,25 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
 
 /// Each once. One that always may be moved comes last: if another is refused, it still names what it named.
 #[cfg(feature = "cloud")]
-fn tags(texts: &[String]) -> anyhow::Result<Vec<Tag>> {
-    use crate::image::identity::Identity;
-
+fn tags(texts: &[String], mistakes: &mut crate::settings::Mistakes) -> Vec<Tag> {
     let mut tags = Vec::new();
     for text in texts {
-        let tag = Tag::parse(text)?;
-        anyhow::ensure!(
-            !Identity::is_one(text),
-            "tag {text:?} is the identity of an image, which is given by what it is made from"
-        );
-        if !tags.contains(&tag) {
-            tags.push(tag);
+        match mistakes.found("--tag", tag(text)) {
+            Some(tag) if !tags.contains(&tag) => tags.push(tag),
+            _ => {}
         }
     }
     tags.sort_by_key(|tag| tag.as_str() == "latest");
-    Ok(tags)
+    tags
+}
+
+#[cfg(feature = "cloud")]
+fn tag(text: &str) -> anyhow::Result<Tag> {
+    anyhow::ensure!(
+        !crate::image::identity::Identity::is_one(text),
+        "tag {text:?} is the identity of an image, which is given by what it is made from"
+    );
+    Tag::parse(text)
 }
 
 #[cfg(all(test, feature = "cloud"))]
@@ -113,15 +118,21 @@ mod tests {
     fn tags_come_once_and_latest_last() {
         let identity = format!("inputs-{}", "ab".repeat(20));
         for (texts, expected) in [
-            (vec!["latest"], Some(vec!["latest"])),
-            (vec!["latest", "v2", "v1", "v2"], Some(vec!["v2", "v1", "latest"])),
-            (vec!["a/b"], None),
-            (vec![&*identity], None),
+            (vec!["latest"], Ok(vec!["latest"])),
+            (vec!["latest", "v2", "v1", "v2"], Ok(vec!["v2", "v1", "latest"])),
+            (vec!["a/b"], Err("a setting is wrong: --tag: tag \"a/b\"")),
+            (vec!["v1", &*identity, "a/b"], Err("2 settings are wrong\n  --tag: tag \"inputs-abab")),
         ] {
             let texts: Vec<_> = texts.into_iter().map(str::to_owned).collect();
-            let tags = super::tags(&texts).ok();
-            let tags = tags.as_ref().map(|tags| tags.iter().map(super::Tag::as_str).collect::<Vec<_>>());
-            assert_eq!(tags, expected);
+            let mut mistakes = crate::settings::Mistakes::default();
+            let tags = super::tags(&texts, &mut mistakes);
+            match (mistakes.or(Some(tags)), expected) {
+                (Ok(tags), Ok(expected)) => {
+                    assert_eq!(tags.iter().map(super::Tag::as_str).collect::<Vec<_>>(), expected);
+                }
+                (Err(error), Err(message)) => assert!(error.to_string().starts_with(message), "{error}"),
+                (found, _) => panic!("{texts:?}: {found:?}"),
+            }
         }
     }
 }

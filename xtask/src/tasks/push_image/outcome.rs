@@ -90,7 +90,9 @@ impl Outcome {
                 ui::done("Pushed", format!("{layers}, {sizes} in {took}"));
             }
             Action::Promoted => {
-                ui::done("Promoted", format!("the image built from these inputs before, in {took}"));
+                let is_new = self.tags.iter().any(|tag| tag.status != Status::AlreadyThere);
+                let verb = if is_new { "Promoted" } else { "Found" };
+                ui::done(verb, format!("the image built from these inputs before, in {took}"));
             }
         }
         for TagOutcome { tag, status } in &self.tags {

@@ -17,18 +17,16 @@ use crate::kubernetes::reference::Reference;
 use crate::kubernetes::table::table;
 use crate::process::Signals;
 use crate::project::Project;
-use crate::settings::Settings;
+use crate::settings::{Mistakes, Settings};
 use crate::ui;
 
 pub(super) async fn run(arguments: Arguments, project: &Project) -> anyhow::Result<ExitCode> {
-    let settings = Settings::read_kubernetes(&arguments.kubernetes, project)?;
-    let image = arguments.image.typed().context(
-        "which image? --image registry/repository@sha256:…, as `cargo xtask push-image` prints it, or the name of one \
-         that was loaded into the nodes",
-    )?;
-    let image = Reference::parse(image)?;
     let words = words::complete(arguments.job.clone());
-    let asked = words::asked(&words)?;
+    let mut mistakes = Mistakes::default();
+    let settings = Settings::gather_kubernetes(&arguments.kubernetes, project, &mut mistakes)?;
+    let image = mistakes.found("--image", image(arguments.image.typed()));
+    let asked = mistakes.found("COMMAND", words::asked(&words));
+    let (settings, (image, asked)) = mistakes.or(settings.zip(image.zip(asked)))?;
     let wanted = Wanted { image: &image, command: asked.command, revision: asked.revision, words: &words };
     let template = manifest::only_job(&rendered(&project.root().join(&settings.manifests))?)
         .with_context(|| format!("{} can't be run", settings.manifests.display()))?;
@@ -108,6 +106,13 @@ pub(super) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
             Ok(exit_code(signal))
         }
     }
+}
+
+fn image(typed: Option<&str>) -> anyhow::Result<Reference> {
+    Reference::parse(typed.context(
+        "which image? registry/repository@sha256:…, as `cargo xtask push-image` prints it, or the name of one that was \
+         loaded into the nodes",
+    )?)
 }
 
 /// As a shell would report it.
