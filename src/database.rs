@@ -5,6 +5,7 @@ mod error;
 mod guard;
 mod leftover;
 mod lock;
+mod other;
 mod pooling;
 mod query;
 #[cfg(target_os = "linux")]
@@ -18,10 +19,11 @@ pub use connect::{CANCEL_GRACE, cancel, connect};
 pub use error::{DatabaseError, ServerError};
 pub use leftover::Index;
 pub use lock::{RunLock, unlock_and_lock_again};
+pub use other::{Other, listed};
 pub use pooling::refuse_transaction_pooling;
 pub use query::{Completed, is_believing_a_server};
 pub use session::{Facts, Session, Table};
-pub use watcher::{Other, Progress, Sight, Watcher};
+pub use watcher::{Progress, Sight, Watcher};
 
 use crate::migration::Checksum;
 

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::interrupt::Signal;
 use crate::migration::Version;
 use crate::plan::PlanError;
+use crate::wording::{counted, duration};
 
 /// How the process ends; stable, because Kubernetes' `podFailurePolicy` reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +189,7 @@ pub enum Error {
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// The server did not answer in time.
-    #[error("no connection to the server within {}: {reason}; nothing was changed", seconds(*.after))]
+    #[error("no connection to the server within {}: {reason}; nothing was changed", duration(*.after))]
     Unreachable {
         /// CONNECT_TIMEOUT.
         after: Duration,
@@ -196,7 +197,7 @@ pub enum Error {
         reason: String,
     },
     /// The run lock is held by somebody else.
-    #[error("the run lock was not granted within {}: it is held by {holder}; {state}; run again later", seconds(*.after))]
+    #[error("the run lock was not granted within {}: it is held by {holder}; {state}; run again later", duration(*.after))]
     RunLock {
         /// RUN_LOCK_TIMEOUT.
         after: Duration,
@@ -282,11 +283,6 @@ impl From<Disagreement> for Error {
     }
 }
 
-/// `1 setting is`, `3 settings are`
-pub(crate) fn counted(count: usize, one: &str, several: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { several })
-}
-
 fn mistakes(mistakes: &[Mistake]) -> String {
     mistakes.iter().map(|mistake| format!("\n  {}: {}", mistake.name, mistake.problem)).collect()
 }
@@ -297,9 +293,4 @@ fn shortened(items: &[String]) -> String {
     let more = items.len().saturating_sub(SHOWN);
     let shown = items.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     if more == 0 { shown } else { format!("{shown} and {more} more") }
-}
-
-/// A duration as it would be typed.
-pub(crate) fn seconds(duration: Duration) -> String {
-    humantime::format_duration(duration).to_string()
 }

@@ -30,3 +30,4 @@ pub mod statement;
 pub mod supervise;
 pub mod verdict;
 pub mod watch;
+mod wording;

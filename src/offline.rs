@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 
 use crate::database::{BOOKKEEPING, RunLock, quoted_literal};
-use crate::error::{Error, counted};
+use crate::error::Error;
 use crate::message::{self, halfway};
 use crate::migration::{Direction, History, Migration};
 use crate::plan::{PlanError, Step};
 use crate::revision::{Offline, Position, Range, resolve};
 use crate::script::{Prepared, prepare};
 use crate::statement::Statement;
+use crate::wording;
 
 /// The flags psql needs: no startup file, and a stop at the first error.
 pub const PSQL_FLAGS: &str = "psql -X -v ON_ERROR_STOP=1";
@@ -51,7 +52,7 @@ pub fn script(history: &History, direction: Direction, range: &Range) -> Result<
 fn write(from: Position, to: Position, below: &[&Migration], prepared: &[Prepared<'_>]) -> String {
     let mut sql = format!(
         "-- From {from} to {to}: {}. Run it with\n--   {PSQL_FLAGS} -f THIS_FILE …\n\\set ON_ERROR_STOP on\n",
-        counted(prepared.len(), "migration", "migrations")
+        wording::counted(prepared.len(), "migration", "migrations")
     );
     // psql would put its own variables into text such as arr[1:DBNAME].
     for variable in ["DBNAME", "USER", "HOST", "PORT", "ENCODING", "VERSION", "VERSION_NAME", "VERSION_NUM"] {

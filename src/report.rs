@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::database::DatabaseError;
-use crate::error::{Error, ExitCode, counted};
+use crate::error::{Error, ExitCode};
 use crate::failure::{Excerpt, Failure};
 use crate::migration::{Direction, Version};
 use crate::plan::Plan;
@@ -16,6 +16,7 @@ use crate::revision::Position;
 use crate::run::at;
 use crate::script::Prepared;
 use crate::standing::{Entry, Status};
+use crate::wording;
 
 pub use print::{Printer, print_error};
 
@@ -389,7 +390,7 @@ impl Reporter {
         match (done, steps.len() - done) {
             (0, _) => format!("the database is {place}, as before this run"),
             (done, open) => {
-                let done = counted(done, "step", "steps");
+                let done = wording::counted(done, "step", "steps");
                 format!("the database is {place}: {done} of this run committed, {open} not")
             }
         }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::config::Manners;
 use crate::database::{Completed, DatabaseError, RunLock, Session, Table};
-use crate::error::{Error, counted, seconds};
+use crate::error::Error;
 use crate::failure::{Culprit, Excerpt, Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::message::{self, Message};
@@ -18,8 +18,9 @@ use crate::report::Reporter;
 use crate::revision::Position;
 use crate::script::Prepared;
 use crate::watch::Watch;
+use crate::wording;
 use advice::advice;
-use attempts::{Attempts, DRAIN, coarse, jittered};
+use attempts::{Attempts, DRAIN, jittered};
 pub use group::{Group, groups};
 
 /// What a run works with.
@@ -110,16 +111,19 @@ impl Runner<'_> {
         let pause = jittered(DRAIN);
         if !attempts.may_repeat_after(pause, &self.manners) {
             if attempts.count > 1 {
-                let times = counted(attempts.count as usize, "time", "times");
-                failure.state =
-                    format!("tried {times} within {}; {}", coarse(attempts.start.elapsed()), failure.state);
+                let times = wording::counted(attempts.count as usize, "time", "times");
+                failure.state = format!(
+                    "tried {times} within {}; {}",
+                    wording::duration(attempts.start.elapsed()),
+                    failure.state
+                );
             }
             return Err(Error::Step(failure));
         }
         tracing::warn!(
             "{}; rolled back, trying again in {} ({} of {})",
             failure.headline(),
-            coarse(pause),
+            wording::duration(pause),
             attempts.count,
             self.manners.lock_retries,
         );
@@ -275,7 +279,7 @@ impl Runner<'_> {
             _ if self.watch.gave_way => Some(format!(
                 "others waited for its locks longer than MAX_BLOCKING ({}); run again when the site is calm, or \
                  split the migration",
-                seconds(self.manners.max_blocking)
+                wording::duration(self.manners.max_blocking)
             )),
             (Some(blockers), _) if matches!(error.sqlstate(), Some("55P03" | "40P01")) => {
                 Some(format!("it waited for {blockers}; run again when that is over"))

@@ -5,9 +5,9 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use crate::config::Server;
-use crate::database::{Other, Progress, Sight, Watcher};
+use crate::database::{Progress, Sight, Watcher, listed};
 use crate::log::Format;
-use crate::statement::without_literals;
+use crate::wording;
 
 /// A statement that ends sooner needs no watching.
 const LET_RUN: Duration = Duration::from_secs(1);
@@ -76,13 +76,13 @@ impl<'s> Watch<'s> {
             tokio::time::sleep(every).await;
             let Some(sight) = self.look().await else { continue };
             if !sight.blockers.is_empty() {
-                self.blockers = Some(describe_all(&sight.blockers));
+                self.blockers = Some(listed(&sight.blockers));
             }
-            if !limit.is_zero() && sight.blocked_for > limit.as_secs_f64() && !self.gave_way {
+            if !limit.is_zero() && sight.blocked_for > limit && !self.gave_way {
                 self.give_way(&sight).await;
             }
             let Some(text) = describe(&sight) else { continue };
-            if line.show(&format!("{} s: {text}", start.elapsed().as_secs())) {
+            if line.show(&format!("{}: {text}", wording::whole_seconds(start.elapsed()))) {
                 continue;
             }
             let kind = sight_kind(&sight);
@@ -131,13 +131,13 @@ impl<'s> Watch<'s> {
     async fn give_way(&mut self, sight: &Sight) {
         let Some(watcher) = &mut self.watcher else { return };
         tracing::warn!(
-            "{} for {:.1} s for a lock of this run, longer than MAX_BLOCKING; cancelling",
-            crate::error::counted(
+            "{} for {} for a lock of this run, longer than MAX_BLOCKING; cancelling",
+            wording::counted(
                 usize::try_from(sight.blocked).unwrap_or(1),
                 "session has waited",
                 "sessions have waited"
             ),
-            sight.blocked_for,
+            wording::duration(sight.blocked_for),
         );
         // Before the cancelling: the statement may end before it is answered.
         self.gave_way = true;
@@ -186,12 +186,13 @@ fn sight_kind(sight: &Sight) -> String {
 fn describe(sight: &Sight) -> Option<String> {
     let mut parts = Vec::new();
     if !sight.blockers.is_empty() {
-        parts.push(format!("waiting for {}", describe_all(&sight.blockers)));
+        parts.push(format!("waiting for {}", listed(&sight.blockers)));
     }
     if sight.blocked > 0 {
         parts.push(format!(
-            "{} waiting for this run, the longest for {:.0} s",
-            sight.blocked, sight.blocked_for
+            "{} waiting for this run, the longest for {}",
+            sight.blocked,
+            wording::whole_seconds(sight.blocked_for)
         ));
     }
     if let Some(Progress { phase, percent }) = &sight.progress {
@@ -200,59 +201,25 @@ fn describe(sight: &Sight) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-fn describe_all(others: &[Other]) -> String {
-    others.iter().map(describe_other).collect::<Vec<_>>().join(" and ")
-}
-
-fn describe_other(other: &Other) -> String {
-    const SHOWN: usize = 80;
-    let mut text = format!("pid {}", other.pid);
-    for (name, value) in [("role", &other.role), ("application", &other.application)] {
-        if let Some(value) = value {
-            text.push_str(&format!(", {name} {value}"));
-        }
-    }
-    if let Some(state) = &other.state {
-        text.push_str(&format!(", {state}"));
-    }
-    if let Some(since) = other.since {
-        text.push_str(&format!(" for {since:.0} s"));
-    }
-    if let Some(query) = &other.query {
-        let short: String = without_literals(query).chars().take(SHOWN).collect();
-        text.push_str(&format!(" ({short})"));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::Other;
 
     #[test]
     fn says_what_is_seen() {
-        let other = Other {
-            pid: 7,
-            role: Some("site".to_owned()),
-            application: Some("web".to_owned()),
-            state: Some("idle in transaction".to_owned()),
-            since: Some(12.4),
-            query: Some("UPDATE t SET mail = 'a@b.c' WHERE id = 5".to_owned()),
-        };
-        let hidden =
-            Other { role: None, application: None, state: None, since: None, query: None, ..other.clone() };
+        let blocker = Other { pid: 7, role: None, application: None, state: None, since: None, query: None };
         let progress = |percent| Some(Progress { phase: "building index".to_owned(), percent });
         for (sight, expected) in [
             (Sight::default(), None),
+            (Sight { blockers: vec![blocker], ..Sight::default() }, Some("waiting for pid 7")),
             (
-                Sight { blockers: vec![other, hidden], ..Sight::default() },
-                Some(
-                    "waiting for pid 7, role site, application web, idle in transaction for 12 s \
-                     (UPDATE t SET mail = ? WHERE id = ?) and pid 7",
-                ),
-            ),
-            (
-                Sight { blocked: 3, blocked_for: 4.2, progress: progress(Some(41.7)), ..Sight::default() },
+                Sight {
+                    blocked: 3,
+                    blocked_for: Duration::from_millis(4200),
+                    progress: progress(Some(41.7)),
+                    ..Sight::default()
+                },
                 Some("3 waiting for this run, the longest for 4 s; building index, 42 %"),
             ),
             (Sight { progress: progress(None), ..Sight::default() }, Some("building index")),

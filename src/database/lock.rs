@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{DatabaseError, Session};
+use super::{DatabaseError, Other, Session, listed};
 use crate::config::Manners;
-use crate::error::{Error, seconds};
+use crate::error::Error;
 use crate::interrupt::Interrupt;
+use crate::wording;
 
 /// Our own key: the first eight bytes of SHA-384("run-migrations"). Advisory locks are per
 /// database, so one key serves all.
@@ -145,31 +146,27 @@ async fn poll(
         interrupt.sleep(pause).await.map_err(|signal| {
             Error::interrupted(
                 signal,
-                format!("it had waited {} for the run lock; nothing was changed", whole_seconds(waited)),
+                format!("it had waited {} for the run lock; nothing was changed", wording::duration(waited)),
             )
         })?;
         pause = (pause * 2).min(Duration::from_millis(500));
     }
 }
 
-fn whole_seconds(duration: Duration) -> String {
-    seconds(Duration::from_secs(duration.as_secs()))
-}
-
 /// Who holds an advisory lock; a role sees pid, user, application and address of every session.
 async fn holder(session: &mut Session, key: i64) -> Result<String, DatabaseError> {
-    let found: Option<String> = session
-        .value(format!(
-            "SELECT (SELECT string_agg(format('pid %s%s%s%s', l.pid, \
-               ', role ' || nullif(a.usename, ''), ', application ' || nullif(a.application_name, ''), \
-               ', connected for ' || date_trunc('second', clock_timestamp() - a.backend_start)::text), '; ') \
-             FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid \
-             WHERE l.locktype = 'advisory' AND l.granted \
-             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-             AND (l.classid::bigint << 32) | l.objid::bigint = {key} AND l.objsubid = 1)"
-        ))
-        .await?;
-    Ok(found.unwrap_or_else(|| "nobody any more".to_owned()))
+    let sql = format!(
+        "SELECT coalesce(l.pid, 0), nullif(a.usename::text, ''), nullif(a.application_name, ''), \
+           CASE WHEN a.backend_start IS NOT NULL THEN 'connected' END, \
+           extract(epoch FROM clock_timestamp() - a.backend_start)::float8, NULL::text \
+         FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid \
+         WHERE l.locktype = 'advisory' AND l.granted \
+         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+         AND (l.classid::bigint << 32) | l.objid::bigint = {key} AND l.objsubid = 1"
+    );
+    let results = session.rows(sql).await.map_err(|failed| failed.error)?;
+    let holders = Other::all(results.last().map(Vec::as_slice).unwrap_or_default())?;
+    Ok(if holders.is_empty() { "nobody any more".to_owned() } else { listed(&holders) })
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Either, FromRow, PgConnection, Row as _, raw_sql};
 
 use super::DatabaseError;
-use crate::error::seconds;
+use crate::wording;
 
 /// More than this is no answer to anything that we ask.
 const LONGEST_ANSWER: usize = 64 << 20;
@@ -128,7 +128,10 @@ pub(super) async fn answered<T>(
     }
     match tokio::time::timeout(patience, reading).await {
         Ok(read) => read?,
-        Err(_) => Err(DatabaseError::Cut(format!("the server did not answer within {}", seconds(patience)))),
+        Err(_) => Err(DatabaseError::Cut(format!(
+            "the server did not answer within {}",
+            wording::duration(patience)
+        ))),
     }
 }
 
@@ -165,6 +168,6 @@ mod tests {
     async fn nobody_is_waited_for_without_end() {
         let silence = std::future::pending::<Result<(), DatabaseError>>();
         let error = answered(Duration::from_millis(10), silence).await.unwrap_err();
-        assert_eq!(error.to_string(), "the server did not answer within 10ms");
+        assert_eq!(error.to_string(), "the server did not answer within 10 ms");
     }
 }

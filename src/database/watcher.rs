@@ -1,12 +1,15 @@
 //! A second connection that looks at the first: what it waits for, whom it keeps waiting, how far
 //! it has come. It needs no privilege, and its absence never fails a run.
 
+use std::time::Duration;
+
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
 use super::DatabaseError;
 use super::connect::{CANCEL_GRACE, second};
 use super::guard::try_each;
+use super::other::{Other, lasting};
 use super::query::{execute, first, read, rows};
 use crate::config::Server;
 
@@ -23,27 +26,10 @@ pub struct Sight {
     pub blockers: Vec<Other>,
     /// How many sessions wait for a lock that we were granted.
     pub blocked: i64,
-    /// For how long the first of them has waited, in seconds.
-    pub blocked_for: f64,
+    /// For how long the first of them has waited.
+    pub blocked_for: Duration,
     /// What the server says of the progress.
     pub progress: Option<Progress>,
-}
-
-/// Another session, as far as our role may see it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Other {
-    /// Its server process.
-    pub pid: i32,
-    /// Its role.
-    pub role: Option<String>,
-    /// Its application.
-    pub application: Option<String>,
-    /// `active`, `idle in transaction`, …
-    pub state: Option<String>,
-    /// For how long it has been in its transaction, in seconds; else connected.
-    pub since: Option<f64>,
-    /// Its query.
-    pub query: Option<String>,
 }
 
 /// A progress view's row.
@@ -56,10 +42,11 @@ pub struct Progress {
 }
 
 const BLOCKERS: &str = "\
-SELECT a.pid, nullif(a.usename::text, ''), nullif(a.application_name, ''), a.state,
+SELECT b.pid, nullif(a.usename::text, ''), nullif(a.application_name, ''), a.state,
        extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start))::float8,
        nullif(nullif(a.query, ''), '<insufficient privilege>')
-  FROM pg_stat_activity a WHERE a.pid = ANY (pg_blocking_pids($PID)) ORDER BY 1";
+  FROM (SELECT DISTINCT unnest(pg_blocking_pids($PID))) AS b (pid) LEFT JOIN pg_stat_activity a USING (pid)
+ ORDER BY 1";
 
 /// Only while we are not waiting ourselves: then it is our granted locks that they wait for.
 const BLOCKED: &str = "\
@@ -146,15 +133,13 @@ impl Watcher {
 
 fn sight(results: &[Vec<PgRow>]) -> Result<Sight, DatabaseError> {
     let of = |index: usize| results.get(index).map(Vec::as_slice).unwrap_or_default();
-    let other =
-        |(pid, role, application, state, since, query)| Other { pid, role, application, state, since, query };
     let progress =
         |(phase, percent): (Option<String>, _)| Progress { phase: phase.unwrap_or_default(), percent };
     let (blocked, blocked_for) = first(read(of(1))?).unwrap_or_default();
     Ok(Sight {
-        blockers: read(of(0))?.into_iter().map(other).collect(),
+        blockers: Other::all(of(0))?,
         blocked,
-        blocked_for,
+        blocked_for: lasting(blocked_for),
         progress: first(read(of(2))?).map(progress),
     })
 }

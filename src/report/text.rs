@@ -7,11 +7,12 @@ use anstyle::{AnsiColor, Style};
 
 use super::{MigrationReport, Report, StepReport, StepStatus};
 use crate::config::Transaction;
-use crate::error::{Error, counted};
+use crate::error::Error;
 use crate::migration::Direction;
 use crate::revision::Position;
 use crate::run::{Group, at, groups};
 use crate::standing::Status;
+use crate::wording;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const WAITING: Style = AnsiColor::Yellow.on_default();
@@ -24,7 +25,7 @@ pub fn heading(report: &Report) -> String {
     let (Some(command), Some(from), Some(to)) = (report.command, report.from, report.to) else {
         return String::new();
     };
-    let count = counted(report.steps().len(), "migration", "migrations");
+    let count = wording::counted(report.steps().len(), "migration", "migrations");
     format!("{STRONG}{command}{STRONG:#} from {from} to {to}: {count}\n")
 }
 
@@ -92,7 +93,7 @@ pub fn done(report: &Report) -> String {
     }
     let time: u64 = steps.iter().filter_map(|step| step.milliseconds).sum();
     let count = steps.iter().filter(|step| step.status == StepStatus::Done).count();
-    let count = counted(count, "migration", "migrations");
+    let count = wording::counted(count, "migration", "migrations");
     format!("{GOOD}done{GOOD:#}: {count} in {time} ms; the database is {STRONG}{place}{STRONG:#}\n")
 }
 

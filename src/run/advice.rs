@@ -2,8 +2,8 @@
 
 use crate::config::{Manners, Transaction};
 use crate::database::DatabaseError;
-use crate::error::seconds;
 use crate::message::{LOCK_LOST, NOT_WRITTEN};
+use crate::wording;
 
 /// What PostgreSQL's message leaves out.
 pub(super) fn advice(error: &DatabaseError, manners: &Manners, is_transactional: bool) -> Option<String> {
@@ -39,13 +39,13 @@ pub(super) fn advice(error: &DatabaseError, manners: &Manners, is_transactional:
         // lock_not_available
         "55P03" => format!(
             "another session holds the table for longer than LOCK_TIMEOUT ({}); run again when it is done",
-            seconds(manners.lock_timeout)
+            wording::duration(manners.lock_timeout)
         ),
         // query_canceled
         "57014" if !manners.statement_timeout.is_zero() => {
             format!(
                 "STATEMENT_TIMEOUT is {}; raise it if the statement needs longer",
-                seconds(manners.statement_timeout)
+                wording::duration(manners.statement_timeout)
             )
         }
         _ => return None,

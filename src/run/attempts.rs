@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::Manners;
-use crate::error::seconds;
 
 /// An attempt that worked longer than this before it met a lock is not worth repeating.
 const WORTH_REPEATING: Duration = Duration::from_secs(30);
@@ -35,11 +34,6 @@ impl Attempts {
             && self.latest.elapsed() < WORTH_REPEATING
             && (budget.is_zero() || self.start.elapsed() + pause < budget)
     }
-}
-
-/// A duration for people.
-pub(super) fn coarse(duration: Duration) -> String {
-    seconds(Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX) / 100 * 100))
 }
 
 /// Up to half as much again, so that two jobs don't meet at the same lock twice.

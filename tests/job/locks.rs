@@ -116,7 +116,7 @@ fn a_run_lock_held_by_another_job_is_given_up_in_time_with_its_holder() {
     let first = setup.job("upgrade head").start();
     until("the first job sleeps", || setup.database.is_sleeping());
     let outcome = setup.job("upgrade head").env("RUN_LOCK_TIMEOUT", "200ms").without("RUST_LOG").run();
-    outcome.fails(4, "error: the run lock was not granted within 200ms: it is held by pid N, role ");
+    outcome.fails(4, "error: the run lock was not granted within N ms: it is held by pid N, role ");
     outcome.fails(4, ", application run-migrations dev ");
     outcome.fails(4, "; nothing was changed; run again later\n");
     outcome.fails(4, " INFO waiting for the run lock, which is held by pid N, role ");
@@ -132,7 +132,7 @@ fn a_lock_of_sqlx_s_own_is_respected() {
     let mut holder = setup.database.connection();
     setup.database.block_on(holder.lock()).unwrap();
     let outcome = setup.job("upgrade head").env("RUN_LOCK_TIMEOUT", "200ms").run();
-    outcome.fails(4, "error: the run lock was not granted within 200ms: it is held by pid N, role ");
+    outcome.fails(4, "error: the run lock was not granted within N ms: it is held by pid N, role ");
     outcome.fails(4, ", application test, ");
     setup.database.block_on(holder.unlock()).unwrap();
     setup.job("upgrade head").run().ok();
@@ -162,7 +162,7 @@ error: applying 2 (b), statement 2 of 2: canceling statement due to lock timeout
   | ^ in the statement that starts here
   = sqlstate: 55P03
   = state: it was rolled back; the database is at 1, as before this run
-  = next: another session holds the table for longer than LOCK_TIMEOUT (100ms); run again when it is done",
+  = next: another session holds the table for longer than LOCK_TIMEOUT (N ms); run again when it is done",
     );
     // A second attempt would begin after the budget.
     let job = setup.job("upgrade head").env("LOCK_TIMEOUT", "100ms").env("LOCK_RETRIES", "3");

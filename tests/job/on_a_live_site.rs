@@ -24,6 +24,21 @@ fn who_is_in_the_way_is_named_without_the_values_of_the_query() {
     assert!(!outcome.stderr.contains("hunter2"), "{}", outcome.stderr);
 }
 
+/// One that was prepared and forgotten has no process, and blocks until somebody ends it.
+#[test]
+fn a_prepared_transaction_in_the_way_is_named() {
+    let setup = Setup::with(SCRIPTS);
+    setup.job("upgrade 1").run().ok();
+    let name = setup.database.value::<String>("SELECT quote_literal(current_database())");
+    setup.database.execute(&format!("BEGIN; INSERT INTO a DEFAULT VALUES; PREPARE TRANSACTION {name}"));
+    let outcome = setup.job("upgrade head").env("LOCK_TIMEOUT", "1500ms").without("RUST_LOG").run();
+    setup.database.execute(&format!("ROLLBACK PREPARED {name}"));
+    outcome.fails(
+        4,
+        "= next: it waited for a prepared transaction (see pg_prepared_xacts); run again when that is over",
+    );
+}
+
 /// An attempt that lasted for less than a second was not watched, and the run ended without a name.
 #[test]
 fn who_is_in_the_way_for_less_than_a_second_is_named_as_well() {
@@ -48,7 +63,7 @@ fn a_step_that_keeps_others_waiting_gives_way_on_request() {
     outcome.fails(4, "= state: it was rolled back; the database is at 1, as before this run\n");
     outcome.fails(
         4,
-        "= next: others waited for its locks longer than MAX_BLOCKING (500ms); run again when the site is calm, or split \
+        "= next: others waited for its locks longer than MAX_BLOCKING (N ms); run again when the site is calm, or split \
          the migration\n",
     );
     assert_eq!(setup.database.versions(), [1]);

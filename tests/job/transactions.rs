@@ -173,7 +173,7 @@ error: applying 1 (a), statement 2 of 2: canceling statement due to statement ti
   | ^ in the statement that starts here
   = sqlstate: 57014
   = state: it was rolled back; the database is at base, as before this run
-  = next: STATEMENT_TIMEOUT is 200ms; raise it if the statement needs longer",
+  = next: STATEMENT_TIMEOUT is N ms; raise it if the statement needs longer",
     );
 }
 

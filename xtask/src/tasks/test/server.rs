@@ -15,9 +15,9 @@ use crate::postgres::{Address, wheel};
 use crate::project::Project;
 use crate::{process, ui};
 
-/// Few lock slots, so that tests can use them up.
+/// Few lock slots, so that tests can use them up; and prepared transactions, which are off by default.
 pub(crate) const FOR_TESTS: &[(&str, &str)] =
-    &[("max_connections", "100"), ("max_locks_per_transaction", "10")];
+    &[("max_connections", "100"), ("max_locks_per_transaction", "10"), ("max_prepared_transactions", "2")];
 
 /// A running server; stopped and removed when dropped, in the order of the fields.
 #[derive(Debug)]
