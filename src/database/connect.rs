@@ -26,13 +26,13 @@ pub async fn connect(server: &Server, interrupt: &Interrupt) -> Result<Session, 
     let mut said = String::new();
     let mut pause = Duration::from_millis(100);
     tracing::debug!("connecting to {} as {}", server.address, server.user);
+    let left = || (!timeout.is_zero()).then(|| timeout.saturating_sub(start.elapsed()));
     loop {
-        let left = (!timeout.is_zero()).then(|| timeout.saturating_sub(start.elapsed()));
         let attempt = async {
             let connection = authenticate(server).await.map_err(Failed::Connecting)?;
             Session::open(connection, &server.manners).await.map_err(Failed::LookingAround)
         };
-        let reason = match interrupt.unless(within(left, attempt)).await.map_err(unconnected)? {
+        let reason = match interrupt.unless(within(left(), attempt)).await.map_err(unconnected)? {
             Some(Ok(session)) => return Ok(session),
             Some(Err(Failed::Connecting(error))) if !error.is_outage() => {
                 return Err(refused(server, &error));
@@ -45,14 +45,14 @@ pub async fn connect(server: &Server, interrupt: &Interrupt) -> Result<Session, 
             None => "the server did not answer".to_owned(),
         };
         let reason = format!("{}: {reason}", server.address);
-        if !timeout.is_zero() && start.elapsed() + pause >= timeout {
-            return Err(Error::Unreachable { after: timeout, reason });
-        }
         if said != reason {
             tracing::info!("waiting for the server at {reason}");
-            said = reason;
+            said.clone_from(&reason);
         }
-        interrupt.sleep(pause).await.map_err(unconnected)?;
+        interrupt.sleep(left().map_or(pause, |left| left.min(pause))).await.map_err(unconnected)?;
+        if left().is_some_and(|left| left.is_zero()) {
+            return Err(Error::Unreachable { after: timeout, reason });
+        }
         pause = (pause * 2).min(Duration::from_secs(2));
     }
 }
