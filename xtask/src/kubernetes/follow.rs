@@ -19,9 +19,7 @@ use super::logs::{self, Said};
 use super::outcome::{self, Outcome};
 use super::phase::{Phase, phase};
 use super::reach::Reach;
-use super::sight::{
-    Change, SETTLED_WITHIN, Seen, Sight, container, disruption, has_started, is_finished, uid,
-};
+use super::sight::{Change, Ending, Seen, Sight, container, disruption, has_started, uid};
 use super::watches;
 use crate::process::Signals;
 use crate::ui::{self, Waiting};
@@ -60,7 +58,6 @@ pub(crate) async fn follow(
     let name = job.metadata.name.clone().context("the Job has no name")?;
     let mut follower = Follower::new(cluster, job, &name);
     let mut changes = Box::pin(watches::of_job(cluster, &name, follower.sight.uid()));
-    let mut finished = None;
     // What only time tells: patience that runs out.
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -80,17 +77,15 @@ pub(crate) async fn follow(
             _ = seconds.tick() => {}
         }
         follower.look();
-        let Some(job) = follower.sight.job() else {
+        let Some(job) = follower.sight.job().cloned() else {
             let last = follower.last_phase();
             follower.drain(signals).await;
             return Ok(End::Deleted(last));
         };
-        if is_finished(job) {
-            let since = *finished.get_or_insert_with(Instant::now);
-            if !follower.sight.is_settled() && since.elapsed() < SETTLED_WITHIN {
-                continue;
-            }
-            return follower.finish(job.clone(), signals).await;
+        match follower.sight.ending(std::time::Instant::now()) {
+            Ending::Over => return follower.finish(job, signals).await,
+            Ending::Settling => continue,
+            Ending::NotYet => {}
         }
         if let Some(trouble) = diagnosis::diagnose(&follower.sight, Timestamp::now(), patience) {
             follower.drain(signals).await;

@@ -2,7 +2,7 @@
 //! themselves and leave out what happened while they were cut.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
@@ -11,7 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::manifest::CONTAINER;
 
 /// How long a pod may take to be seen to have ended after its Job was.
-pub(super) const SETTLED_WITHIN: Duration = Duration::from_secs(5);
+const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 
 /// One step of a watch.
 #[derive(Debug, Clone)]
@@ -30,11 +30,22 @@ pub(super) enum Change {
     Event(Seen<Event>),
 }
 
+/// How far a Job's end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    NotYet,
+    /// It is finished, and a pod of it was not seen to be.
+    Settling,
+    Over,
+}
+
 /// One Job.
 #[derive(Debug, Clone)]
 pub(super) struct Sight {
     uid: String,
     job: Option<Job>,
+    /// When the Job was first looked at and found finished.
+    finished: Option<Instant>,
     has_listed_pods: bool,
     /// By UID: a replaced pod may have its predecessor's name.
     pods: BTreeMap<String, Pod>,
@@ -46,6 +57,7 @@ impl Sight {
         Self {
             uid: job.metadata.uid.clone().unwrap_or_default(),
             job: Some(job),
+            finished: None,
             has_listed_pods: false,
             pods: BTreeMap::new(),
             events: BTreeMap::new(),
@@ -116,9 +128,18 @@ impl Sight {
         self.job.as_ref()
     }
 
-    /// Whether every pod that is known has said its last. The watch of the Job may be ahead of that of its pods.
-    pub(super) fn is_settled(&self) -> bool {
-        self.pods.values().all(has_ended)
+    /// How far its end has come. The watch of the Job may be ahead of that of its pods.
+    pub(super) fn ending(&mut self, now: Instant) -> Ending {
+        if !self.job.as_ref().is_some_and(is_finished) {
+            return Ending::NotYet;
+        }
+        let since = *self.finished.get_or_insert(now);
+        let is_settled = self.pods.values().all(has_ended);
+        if is_settled || now.duration_since(since) >= SETTLED_WITHIN {
+            Ending::Over
+        } else {
+            Ending::Settling
+        }
     }
 
     /// Whether there is none, and not only none that was heard of yet.
@@ -197,4 +218,36 @@ pub(super) fn condition<'a>(job: &'a Job, kind: &str) -> Option<(&'a str, &'a st
 /// Whether the Job will start nothing more.
 pub(super) fn is_finished(job: &Job) -> bool {
     condition(job, "Complete").is_some() || condition(job, "Failed").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::fixtures::{Story, terminated};
+    use super::*;
+
+    #[test]
+    fn a_finished_job_is_over_once_its_pods_have_ended_or_had_their_time() {
+        let running = Story::new().pod("a").running();
+        let ended = running.clone().ended(terminated(0, "Completed", ""));
+        // The Job is ahead: as it stands with a pod that ended, and the pod as it stood before.
+        let ahead = || {
+            let mut sight = running.sight();
+            let job = serde_json::from_value(json!(ended.clone().complete().job())).unwrap();
+            sight.take(Change::Job(Seen::One(Box::new(job))));
+            sight
+        };
+        let start = Instant::now();
+        for (mut sight, looks) in [
+            (running.sight(), &[(0, Ending::NotYet), (60, Ending::NotYet)][..]),
+            (ended.clone().complete().sight(), &[(0, Ending::Over)]),
+            (ahead(), &[(0, Ending::Settling), (4, Ending::Settling), (5, Ending::Over)]),
+            (running.clone().deleted().sight(), &[(0, Ending::NotYet)]),
+        ] {
+            for (seconds, expected) in looks {
+                assert_eq!(sight.ending(start + Duration::from_secs(*seconds)), *expected, "{seconds}");
+            }
+        }
+    }
 }

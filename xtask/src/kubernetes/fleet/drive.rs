@@ -2,7 +2,7 @@
 //! run now nothing is kept but its name and status.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use futures_util::StreamExt;
@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use rustix::process::Signal;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::databases::Database;
 use super::schedule::Schedule;
@@ -21,7 +21,7 @@ use crate::kubernetes::diagnosis;
 use crate::kubernetes::manifest::Template;
 use crate::kubernetes::outcome::{self, Outcome};
 use crate::kubernetes::reach::Reach;
-use crate::kubernetes::sight::{Change, SETTLED_WITHIN, Seen, Sight, is_finished};
+use crate::kubernetes::sight::{Change, Ending, Seen, Sight};
 use crate::kubernetes::watches;
 use crate::process::Signals;
 use crate::ui::{self, Waiting};
@@ -64,8 +64,6 @@ struct Run {
     early: Vec<Change>,
     sight: Option<Sight>,
     is_ours: bool,
-    /// When the Job was seen to be finished.
-    finished: Option<Instant>,
     is_ending: bool,
 }
 
@@ -139,8 +137,7 @@ pub(crate) async fn drive(
 impl Driver<'_> {
     fn start(&mut self) {
         while let Some(index) = self.schedule.next() {
-            let run =
-                Run { early: Vec::new(), sight: None, is_ours: false, finished: None, is_ending: false };
+            let run = Run { early: Vec::new(), sight: None, is_ours: false, is_ending: false };
             self.running.insert(index, run);
             self.all[index] = Status::Running;
             let cluster = self.fleet.cluster.clone();
@@ -245,17 +242,14 @@ impl Driver<'_> {
     /// Whether a run is over, or will not get further by itself.
     fn look(&mut self, index: usize) {
         let Some(run) = self.running.get_mut(&index).filter(|run| !run.is_ending) else { return };
-        let Some(sight) = &run.sight else { return };
+        let Some(sight) = &mut run.sight else { return };
         let cluster = self.fleet.cluster.clone();
         let Some(job) = sight.job().cloned() else {
             let why = "the Job was deleted by somebody else while it ran".to_owned();
             return self.end(index, Status::Failed { code: 1, why });
         };
-        if is_finished(&job) {
-            let since = *run.finished.get_or_insert_with(Instant::now);
-            if !sight.is_settled() && since.elapsed() < SETTLED_WITHIN {
-                return;
-            }
+        let ending = sight.ending(Instant::now());
+        if ending == Ending::Over {
             run.is_ending = true;
             let mut sight = sight.clone();
             self.steps.spawn(async move {
@@ -267,7 +261,9 @@ impl Driver<'_> {
                 let unknown = || Status::Failed { code: 1, why: "the Job says not how it ended".to_owned() };
                 (index, Step::Ended(outcome.as_ref().map_or_else(unknown, Status::of)))
             });
-        } else if let Some(trouble) = diagnosis::diagnose(sight, Timestamp::now(), self.fleet.patience) {
+        } else if ending == Ending::NotYet
+            && let Some(trouble) = diagnosis::diagnose(sight, Timestamp::now(), self.fleet.patience)
+        {
             run.is_ending = true;
             let is_ours = run.is_ours;
             self.steps.spawn(async move {
