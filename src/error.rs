@@ -1,6 +1,8 @@
 //! Everything that ends a run early, and the exit code of each.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +18,8 @@ use crate::wording::{counted, duration};
 pub enum ExitCode {
     /// Done, or nothing to do.
     Done = 0,
+    /// The result did not reach stdout.
+    Unwritten = 1,
     /// Usage, configuration, revision, unusable scripts.
     Usage = 2,
     /// The server can't be reached, or the outcome of a commit could not be learnt.
@@ -45,6 +49,7 @@ impl ExitCode {
     pub fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
+            Self::Unwritten => "unwritten",
             Self::Usage => "usage",
             Self::Unreachable => "unreachable",
             Self::Locked => "locked",
@@ -182,12 +187,23 @@ pub enum Error {
     #[error("{} wrong:{}", counted(.0.len(), "setting is", "settings are"), mistakes(.0))]
     Configuration(Vec<Mistake>),
     /// Scripts that can't be used; all of them.
-    #[error("{} unusable:{}", counted(.0.len(), "script is", "scripts are"),
+    #[error("{} unusable:{}", counted(files(.0), "script is", "scripts are"),
         list(&.0.iter().map(ToString::to_string).collect::<Vec<_>>()))]
     Scripts(Vec<ScriptProblem>),
     /// No plan for this revision.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// stdout takes no more.
+    #[error("the result could not be written: {0}; nothing was changed")]
+    Unwritten(io::Error),
+    /// A range whose end lies below its start.
+    #[error("{from} lies above {to}, and a range goes up; say {to}:{from}")]
+    Range {
+        /// Its start, as typed.
+        from: String,
+        /// Its end, as typed.
+        to: String,
+    },
     /// The server did not answer in time.
     #[error("no connection to the server within {}: {reason}; nothing was changed", duration(*.after))]
     Unreachable {
@@ -260,7 +276,10 @@ impl Error {
             Self::Usage(_) | Self::Configuration(_) | Self::Scripts(_) | Self::NothingToResolve(_) => {
                 ExitCode::Usage
             }
-            Self::Plan(PlanError::Revision(_) | PlanError::WrongWay { .. }) => ExitCode::Usage,
+            Self::Unwritten(_) => ExitCode::Unwritten,
+            Self::Range { .. } | Self::Plan(PlanError::Revision(_) | PlanError::WrongWay { .. }) => {
+                ExitCode::Usage
+            }
             Self::Plan(PlanError::Disagreement(Disagreement::Halfway { .. })) => ExitCode::Halfway,
             Self::Plan(PlanError::Disagreement(_)) => ExitCode::Disagreement,
             Self::Unreachable { .. } => ExitCode::Unreachable,
@@ -281,6 +300,11 @@ impl From<Disagreement> for Error {
     fn from(disagreement: Disagreement) -> Self {
         Self::Plan(disagreement.into())
     }
+}
+
+/// How many there are problems in.
+fn files(problems: &[ScriptProblem]) -> usize {
+    problems.iter().map(|problem| &problem.path).collect::<BTreeSet<_>>().len()
 }
 
 fn mistakes(mistakes: &[Mistake]) -> String {

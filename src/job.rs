@@ -40,7 +40,7 @@ pub async fn run(
     match &config.command {
         Command::Script { direction, range } => {
             let script = offline::script(&history, *direction, range)?;
-            reporter.printer.raw(&script);
+            reporter.written(reporter.printer.raw(&script));
             Ok(())
         }
         Command::Online(server, task) => {

@@ -35,7 +35,7 @@ pub enum PlanError {
     Revision(#[from] RevisionError),
     /// The place lies the other way.
     #[error(
-        "{command} only goes {way}, and {revision} is {to}, {side} the database's {from}; use {other} to go there"
+        "{command} only goes {way}, and {} is {side} {from}; use {other} to go there", named(revision, *to)
     )]
     WrongWay {
         /// What was asked for.
@@ -56,6 +56,12 @@ pub enum PlanError {
     /// History and database disagree.
     #[error(transparent)]
     Disagreement(#[from] Disagreement),
+}
+
+/// A revision as it was typed, and what it names where that is not the same.
+fn named(typed: &str, place: Position) -> String {
+    let place = place.to_string();
+    if typed == place { place } else { format!("{typed} ({place})") }
 }
 
 /// What to do about migrations that are pending below the current revision.
@@ -88,9 +94,9 @@ pub fn upgrade<'a>(
             return Err(Disagreement::Unknown(unknown).into());
         }
         warnings.push(format!(
-            "the database is ahead of these scripts: {} {} applied by a newer image",
+            "the database is ahead of these scripts: {} {} no script here, as when a newer image has run",
             unknown.join(", "),
-            if unknown.len() == 1 { "was" } else { "were" },
+            if unknown.len() == 1 { "has" } else { "have" },
         ));
     }
     let late: Vec<String> = standing.with(Status::OutOfOrder).map(super::standing::Entry::label).collect();
@@ -236,16 +242,8 @@ mod tests {
     #[test]
     fn upgrade_refuses() {
         for (applied, target, expected) in [
-            (
-                &[1, 2][..],
-                "1",
-                "upgrade only goes up, and 1 is 1, below the database's 2; use downgrade to go there",
-            ),
-            (
-                &[1, 2],
-                "base",
-                "upgrade only goes up, and base is base, below the database's 2; use downgrade to go there",
-            ),
+            (&[1, 2][..], "1", "upgrade only goes up, and 1 is below 2; use downgrade to go there"),
+            (&[1, 2], "base", "upgrade only goes up, and base is below 2; use downgrade to go there"),
             (&[1, 2, 3], "+2", "+2 goes past head from 3: only 1 step is left that way"),
             (&[1, 3], "head", "pending below the database's revision: 2 (b)"),
             (&[1, 3], "3", "pending below the database's revision: 2 (b)"),

@@ -3,6 +3,7 @@
 mod print;
 pub mod text;
 
+use std::io;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -288,12 +289,14 @@ pub struct Reporter {
     /// Whether a commit is under way: the server was told to, and has not answered. A script
     /// without a transaction commits all the time.
     pub in_doubt: bool,
+    /// Why stdout holds less than the report.
+    unwritten: Option<io::Error>,
 }
 
 impl Reporter {
     /// Starts with nothing known.
     pub fn new(printer: Printer) -> Self {
-        Self { report: Report::default(), printer, in_doubt: false }
+        Self { report: Report::default(), printer, in_doubt: false, unwritten: None }
     }
 
     /// Says something odd, now and in the report.
@@ -320,8 +323,29 @@ impl Reporter {
     }
 
     /// Prints a part of the report.
-    pub fn show(&self, part: impl Fn(&Report) -> String) {
-        self.printer.text(&part(&self.report));
+    pub fn show(&mut self, part: impl Fn(&Report) -> String) {
+        self.written(self.printer.text(&part(&self.report)));
+    }
+
+    /// Keeps the first failure to write; a run goes on without its report.
+    pub fn written(&mut self, written: io::Result<()>) {
+        if let (Err(error), None) = (written, &self.unwritten) {
+            tracing::error!("the report can't be written: {error}");
+            self.unwritten = Some(error);
+        }
+    }
+
+    /// A result that did not reach stdout is none, unless the database was changed: that stays true without it.
+    ///
+    /// # Errors
+    /// [`Error::Unwritten`]
+    pub fn delivered(&mut self) -> Result<(), Error> {
+        let has_run = self.report.steps().iter().any(|step| step.status != StepStatus::Planned);
+        let changed = has_run || self.report.recorded.is_some();
+        match self.unwritten.take() {
+            Some(source) if !changed => Err(Error::Unwritten(source)),
+            _ => Ok(()),
+        }
     }
 
     fn steps_mut(&mut self) -> &mut [StepReport] {
@@ -355,7 +379,8 @@ impl Reporter {
                 steps.get(last + 1).map_or(self.report.to, |next| Some(Position::At(next.version)))
             }
         };
-        self.printer.text(&text::committed(steps.iter().filter(is_new), text::width(steps)));
+        let written = self.printer.text(&text::committed(steps.iter().filter(is_new), text::width(steps)));
+        self.written(written);
         self.mark(StepStatus::Uncommitted, StepStatus::Done);
         self.report.current = position;
     }

@@ -121,8 +121,9 @@ impl Runner<'_> {
             return Err(Error::Step(failure));
         }
         tracing::warn!(
-            "{}; rolled back, trying again in {} ({} of {})",
+            "{}{}; rolled back, trying again in {} ({} of {})",
             failure.headline(),
+            if self.watch.gave_way { ", as MAX_BLOCKING asks" } else { "" },
             wording::duration(pause),
             attempts.count,
             self.manners.lock_retries,

@@ -108,7 +108,8 @@ fn refusal(statement: &Statement<'_>, forbidden: Forbidden) -> String {
             )
         }
         Forbidden::PsqlCommand => {
-            format!("has {what:?}: a backslash command is psql's, the server knows none")
+            let line = statement.text.lines().next().unwrap_or_default();
+            format!("has `{}`: a backslash command is psql's, the server knows none", line.trim_end())
         }
     }
 }
@@ -130,7 +131,7 @@ mod tests {
             ("SELECT 1;\n\nSELECT 'x;\n", "m.sql:3 has a quoted string that starts here and never ends"),
             ("SELECT 1;\nCOMMIT;\n", "m.sql:2 has \"COMMIT\": the job itself begins and ends transactions"),
             ("COPY t (a)\nFROM STDIN;", "m.sql:1 has \"COPY t (a)\": there is no data on the connection"),
-            ("SELECT 1;\n\\i x.sql\n", "m.sql:2 has \"\\\\i x.sql\": a backslash command is psql's"),
+            ("SELECT 1;\n\\i x.sql\nSELECT 2;\n", "m.sql:2 has `\\i x.sql`: a backslash command is psql's"),
         ] {
             let script = Script { path: PathBuf::from("m.sql"), text: text.to_owned() };
             let problems = check(&script).unwrap_err();

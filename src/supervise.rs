@@ -45,7 +45,8 @@ pub fn usage(error: &clap::Error, environment: &Environment) -> ExitCode {
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default();
     let end = Err(Error::Usage(first.trim_start_matches("error: ").to_owned()));
-    Printer::new(output(environment)).document(&Report::default(), &end);
+    // The code says enough where nobody reads it.
+    let _ = Printer::new(output(environment)).document(&Report::default(), &end);
     leave_verdict(environment, &Report::default(), &end);
     ExitCode::Usage
 }
@@ -72,16 +73,18 @@ pub fn run(args: &Args, environment: &Environment) -> ExitCode {
         }
         in_runtime(&config, &mut reporter)
     });
+    let is_script = args.sql.is_some() && end.is_ok();
+    if !is_script {
+        let written = reporter.printer.document(&reporter.report, &end);
+        reporter.written(written);
+    }
+    let end = end.and_then(|()| reporter.delivered());
     match (&end, format) {
         (Ok(()), _) => {}
         (Err(error), log::Format::Text) => report::print_error(error),
         (Err(error), log::Format::Json) => {
             tracing::error!(exit_code = error.exit_code() as u8, "{error}");
         }
-    }
-    let is_script = args.sql.is_some() && end.is_ok();
-    if !is_script {
-        reporter.printer.document(&reporter.report, &end);
     }
     leave_verdict(environment, &reporter.report, &end);
     report::exit_code(&end)

@@ -190,8 +190,8 @@ fn describe(sight: &Sight) -> Option<String> {
     }
     if sight.blocked > 0 {
         parts.push(format!(
-            "{} waiting for this run, the longest for {}",
-            sight.blocked,
+            "{} for this run, the longest for {}",
+            wording::counted(usize::try_from(sight.blocked).unwrap_or(1), "session waits", "sessions wait"),
             wording::whole_seconds(sight.blocked_for)
         ));
     }
@@ -220,7 +220,7 @@ mod tests {
                     progress: progress(Some(41.7)),
                     ..Sight::default()
                 },
-                Some("3 waiting for this run, the longest for 4 s; building index, 42 %"),
+                Some("3 sessions wait for this run, the longest for 4 s; building index, 42 %"),
             ),
             (Sight { progress: progress(None), ..Sight::default() }, Some("building index")),
         ] {

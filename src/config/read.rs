@@ -50,7 +50,10 @@ pub(super) fn log_settings(environment: &Environment, mistakes: &mut Vec<Mistake
     let default = || Targets::new().with_default(LevelFilter::INFO);
     let filter = reader.parsed("RUST_LOG", |text| {
         text.parse::<Targets>().map_err(|_| {
-            "is no log level; expected error, warn, info, debug or trace, also as target=level".to_owned()
+            format!(
+                "{} is not a log level; expected error, warn, info, debug or trace, also as target=level",
+                quoted(text)
+            )
         })
     });
     mistakes.append(&mut reader.mistakes);
@@ -108,7 +111,7 @@ impl<'a> Reader<'a> {
         let found = self.parsed(name, |text| {
             let hit = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
             hit.map(|(_, value)| *value)
-                .ok_or_else(|| format!("{} is none of {}", quoted(text), names.join(", ")))
+                .ok_or_else(|| format!("{} is not one of {}", quoted(text), names.join(", ")))
         });
         found.unwrap_or(default)
     }
@@ -120,7 +123,14 @@ impl<'a> Reader<'a> {
     fn migrations(&mut self) -> PathBuf {
         let in_image = Path::new("/migrations");
         let default = || if in_image.is_dir() { in_image.to_owned() } else { PathBuf::from("migrations") };
-        self.text("MIGRATIONS_DIR").map_or_else(default, PathBuf::from)
+        let set = self.parsed("MIGRATIONS_DIR", |text| {
+            if Path::new(text).is_dir() {
+                Ok(PathBuf::from(text))
+            } else {
+                Err(format!("{} is not a directory", quoted(text)))
+            }
+        });
+        set.unwrap_or_else(default)
     }
 }
 
@@ -139,7 +149,7 @@ fn duration(text: &str) -> Result<Duration, String> {
         return Ok(Duration::ZERO);
     }
     let parsed = humantime::parse_duration(text).map_err(|_| {
-        format!("{} is no duration; expected such as 500ms, 5s, 10m, 1h30m, or 0", quoted(text))
+        format!("{} is not a duration; expected for example 500ms, 5s, 10m, 1h30m, or 0", quoted(text))
     })?;
     if parsed > longest {
         return Err(format!("{} is too long; 24 days is the longest", quoted(text)));

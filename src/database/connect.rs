@@ -154,7 +154,7 @@ fn refused(server: &Server, error: &DatabaseError) -> Error {
             "the server shows a CA's certificate as its own; give it one that the CA signed".to_owned()
         }
         DatabaseError::Tls(_) => "check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT".to_owned(),
-        DatabaseError::Password => "give the role a password without control characters".to_owned(),
+        DatabaseError::Password => "give the role a password of characters that Unicode 3.2 has".to_owned(),
         DatabaseError::Cut(_) => String::new(),
     };
     Error::Refused(format!("{} refused the connection: {error}; {advice}", server.address))

@@ -169,7 +169,7 @@ impl fmt::Display for DatabaseError {
             Self::Server(error) => error.fmt(f),
             Self::Cut(reason) | Self::Tls(reason) => f.write_str(reason),
             Self::Password => f.write_str(
-                "the password holds a character that SASLprep (RFC 4013) prohibits, such as the newline at the end of a file, so that it can't be sent",
+                "the password holds a character that SASLprep (RFC 4013) prohibits, so that it can't be sent",
             ),
         }
     }

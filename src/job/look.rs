@@ -87,6 +87,9 @@ pub(super) async fn history(place: &Place<'_>, range: &Range, reporter: &mut Rep
     let standing = Standing::of(place.history, &applied);
     let side = |revision| resolve(revision, place.history, &standing).map_err(PlanError::from);
     let (from, to) = (side(&range.from)?, side(&range.to)?);
+    if from > to {
+        return Err(Error::Range { from: range.from.to_string(), to: range.to.to_string() });
+    }
     let position = standing.position();
     // Up to head means everything: what is applied above it is what one wants to see.
     let is_head = place.history.head().map(Position::At) == Some(to);

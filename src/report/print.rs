@@ -17,38 +17,43 @@ impl Printer {
     }
 
     /// Text for people; nothing when machines read.
-    pub fn text(self, text: &str) {
-        if self.0 == Output::Text {
-            write(anstream::stdout(), text);
-        }
+    ///
+    /// # Errors
+    /// As those below: where stdout takes no more.
+    pub fn text(self, text: &str) -> io::Result<()> {
+        if self.0 == Output::Text { write(anstream::stdout(), text) } else { Ok(()) }
     }
 
     /// A result that is text by itself, such as a script.
-    pub fn raw(self, text: &str) {
-        write(io::stdout(), text);
+    ///
+    /// # Errors
+    /// Where stdout takes no more.
+    pub fn raw(self, text: &str) -> io::Result<()> {
+        write(io::stdout(), text)
     }
 
     /// The whole, for machines.
-    pub fn document(self, report: &Report, end: &Result<(), Error>) {
+    ///
+    /// # Errors
+    /// Where stdout takes no more.
+    pub fn document(self, report: &Report, end: &Result<(), Error>) -> io::Result<()> {
         if self.0 == Output::Json {
-            match report.to_json(end) {
-                Ok(json) => write(io::stdout(), &format!("{json}\n")),
-                Err(error) => tracing::error!("the report can't be written: {error}"),
-            }
+            let json = report.to_json(end).map_err(io::Error::other)?;
+            return write(io::stdout(), &format!("{json}\n"));
         }
+        Ok(())
     }
 }
 
 /// The error a run ended with, on stderr.
 pub fn print_error(error: &Error) {
-    write(anstream::stderr(), &text::error(error));
+    // There is nowhere left to say that this failed.
+    let _ = write(anstream::stderr(), &text::error(error));
 }
 
-fn write(mut out: impl io::Write, text: &str) {
+fn write(mut out: impl io::Write, text: &str) -> io::Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            tracing::error!("the report can't be written: {error}");
-        }
-        _ => {}
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
 }

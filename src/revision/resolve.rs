@@ -2,6 +2,7 @@
 
 use super::{Offset, Position, Revision};
 use crate::migration::{History, Version};
+use crate::wording::counted;
 
 /// Why a revision names no place. Always decided before anything is written.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +24,7 @@ pub enum RevisionError {
         candidates: Vec<String>,
     },
     /// More steps than there are.
-    #[error("{revision} goes {} from {from}: only {available} {} that way", walked_off(*offset), steps_are(*available))]
+    #[error("{revision} {}", walked_off(*from, *offset, *available))]
     OffTheEnd {
         /// What was typed.
         revision: String,
@@ -52,21 +53,22 @@ pub enum RevisionError {
 
 fn did_you_mean(closest: &[String]) -> String {
     match closest {
-        [] => String::new(),
+        [] => "; `history` lists those there are".to_owned(),
         [one] => format!("; the closest is {one}"),
         several => format!("; the closest are {}", several.join(", ")),
     }
 }
 
-fn walked_off(offset: Offset) -> &'static str {
-    match offset {
-        Offset::Up(_) => "past head",
-        Offset::Down(_) => "below base",
+fn walked_off(from: Position, offset: Offset, available: usize) -> String {
+    match (offset, available) {
+        (Offset::Up(_), 0) => format!("goes past head: {from} is the last there is"),
+        (Offset::Down(_), 0) => "goes below base, which is the first there is".to_owned(),
+        (_, available) => {
+            let end = if matches!(offset, Offset::Up(_)) { "past head" } else { "below base" };
+            let steps = counted(available, "step is", "steps are");
+            format!("goes {end} from {from}: only {steps} left that way")
+        }
     }
-}
-
-fn steps_are(count: usize) -> &'static str {
-    if count == 1 { "step is left" } else { "steps are left" }
 }
 
 /// Where the database is, as far as resolving needs it.
@@ -293,7 +295,7 @@ mod tests {
                 &[][..],
                 "no migration is called \"add_fone\"; the closest are 20260102 (add phone), 20260203 (add phone index)",
             ),
-            ("zzz", &[], "no migration is called \"zzz\""),
+            ("zzz", &[], "no migration is called \"zzz\"; `history` lists those there are"),
             (
                 "2026010",
                 &[],
@@ -304,8 +306,8 @@ mod tests {
                 &[20_260_101, 20_260_203],
                 "+2 goes past head from 20260203: only 1 step is left that way",
             ),
-            ("-1", &[], "-1 goes below base from base: only 0 steps are left that way"),
-            ("head+1", &[], "head+1 goes past head from 20270101: only 0 steps are left that way"),
+            ("-1", &[], "-1 goes below base, which is the first there is"),
+            ("head+1", &[], "head+1 goes past head: 20270101 is the last there is"),
             (
                 "-1",
                 &[20_280_101],

@@ -79,6 +79,7 @@ fn history_takes_a_range_whose_start_is_left_out() {
         setup.job("history").word(range).run().is(0, lines, "");
     }
     setup.job("history 9:head").run().fails(2, "no migration is called \"9\"");
+    setup.job("history head:1").run().fails(2, "error: head lies above 1, and a range goes up; say 1:head");
 }
 
 #[test]

@@ -158,11 +158,11 @@ fn it_needs_no_database_and_shows_the_flags_psql_needs() {
     for (words, error) in [
         (
             "upgrade --sql head:base",
-            "error: upgrade only goes up, and base is base, below the database's 3; use downgrade to go there",
+            "error: upgrade only goes up, and base is below 3; use downgrade to go there",
         ),
         (
             "downgrade --sql base:head",
-            "error: downgrade only goes down, and head is 3, above the database's base; use upgrade to go there",
+            "error: downgrade only goes down, and head (3) is above base; use upgrade to go there",
         ),
         ("upgrade --sql base:9", "error: no migration is called \"9\""),
         ("upgrade --sql head", "error: 1 setting is wrong:\n  --sql: expected FROM:TO, such as base:head"),

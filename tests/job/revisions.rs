@@ -59,11 +59,11 @@ fn a_revision_that_is_no_place_is_an_error_before_anything_is_written() {
             "\"2026010\" names several migrations: 20260101 (create a), 20260102 (create b); type more of the version",
         ),
         ("upgrade +4", "+4 goes past head from base: only 3 steps are left that way"),
-        ("upgrade head+1", "head+1 goes past head from 20270103: only 0 steps are left that way"),
-        ("downgrade -1", "-1 goes below base from base: only 0 steps are left that way"),
+        ("upgrade head+1", "head+1 goes past head: 20270103 is the last there is"),
+        ("downgrade -1", "-1 goes below base, which is the first there is"),
         (
             "downgrade head",
-            "downgrade only goes down, and head is 20270103, above the database's base; use upgrade to go there",
+            "downgrade only goes down, and head (20270103) is above base; use upgrade to go there",
         ),
     ] {
         setup.job(words).run().is(2, "", &format!("error: {message}"));
@@ -73,7 +73,7 @@ fn a_revision_that_is_no_place_is_an_error_before_anything_is_written() {
     setup.job("upgrade 20260101").run().is(
         2,
         "",
-        "error: upgrade only goes up, and 20260101 is 20260101, below the database's 20260102; use downgrade to go there",
+        "error: upgrade only goes up, and 20260101 is below 20260102; use downgrade to go there",
     );
 }
 

@@ -66,7 +66,7 @@ impl Reader<'_> {
         if host.contains(|c: char| c.is_whitespace() || c.is_control() || "/:@,".contains(c)) {
             self.wrong(
                 "POSTGRES_HOST",
-                "is no host name; expected a name, an IP address or an absolute directory",
+                "is not a host name; expected a name, an IP address or an absolute directory",
             );
             return None;
         }
@@ -96,7 +96,7 @@ impl Reader<'_> {
                 self.wrong("POSTGRES_PASSWORD", format!("{IS_ONE}; set it to the role's password"));
                 None
             }
-            (Value::Text(password), None) => Some(Password::new(password.to_owned())),
+            (Value::Text(password), None) => self.sendable("POSTGRES_PASSWORD", password.to_owned()),
         }
     }
 
@@ -135,8 +135,16 @@ impl Reader<'_> {
             self.wrong(NAME, format!("names {}, whose content {IS_ONE}", path.display()));
             return None;
         }
-        if password.contains('\0') {
-            self.wrong(NAME, format!("{} holds a NUL byte", path.display()));
+        self.sendable(NAME, password)
+    }
+
+    /// SASLprep (RFC 4013) prohibits control characters, and sqlx sends nothing else.
+    fn sendable(&mut self, name: &str, password: String) -> Option<Password> {
+        if password.chars().any(char::is_control) {
+            self.wrong(
+                name,
+                "holds more than one line, or another control character, which no password can be sent with",
+            );
             return None;
         }
         Some(Password::new(password))
@@ -202,12 +210,12 @@ fn port(text: &str) -> Result<u16, String> {
         text.strip_prefix("tcp://").and_then(|rest| rest.rsplit_once(':')).and_then(|(_, port)| number(port));
     number(text).or(link).ok_or_else(|| {
         let shown = if text.contains("//") { "the URL".to_owned() } else { quoted(text) };
-        format!("{shown} is no port; expected a number from 1 to 65535")
+        format!("{shown} is not a port; expected a number from 1 to 65535")
     })
 }
 
 fn count(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| format!("{} is no number; expected 0 or more", quoted(text)))
+    text.parse().map_err(|_| format!("{} is not a number from 0 to {}", quoted(text), u32::MAX))
 }
 
 /// Whether POSTGRES_PORT is a Kubernetes service link, which deserves a warning.

@@ -26,7 +26,7 @@ impl Reader<'_> {
         };
         let known = ["upgrade", "downgrade", "current", "history", "stamp", "resolve"];
         if !known.contains(&command.as_str()) {
-            self.wrong("COMMAND", format!("{} is none of {COMMANDS}", quoted(&command)));
+            self.wrong("COMMAND", format!("{} is not one of {COMMANDS}", quoted(&command)));
             return None;
         }
         self.misplaced_flags(args, &command);
@@ -58,8 +58,13 @@ impl Reader<'_> {
             }
             "history" => Task::History(self.range(revision.as_deref())?),
             _ => {
-                if let Some(revision) = &revision {
-                    self.revision(revision)?;
+                // From the environment a revision comes with every command.
+                if let Some(revision) = &args.revision {
+                    self.wrong(
+                        "REVISION",
+                        format!("{} is one too many: current needs none", quoted(revision)),
+                    );
+                    return None;
                 }
                 Task::Current(self.check(args)?)
             }
@@ -103,7 +108,7 @@ impl Reader<'_> {
 
     fn revision(&mut self, text: &str) -> Option<Revision> {
         if text.starts_with("--") {
-            self.wrong(text, "is no option here; --help lists them");
+            self.wrong(text, "is not an option here; --help lists them");
             return None;
         }
         let wrong = |problem: String| format!("{}: {problem}", quoted(text));
@@ -143,10 +148,13 @@ impl Reader<'_> {
         match (args.done, args.retry) {
             (true, false) => Some(Resolution::Done),
             (false, true) => Some(Resolution::Retry),
-            _ => {
+            (both, _) => {
+                let given = if both { "both were given" } else { "none was given" };
                 self.wrong(
                     "resolve",
-                    "needs one of --done (all of the script is in effect) and --retry (none of it is)",
+                    format!(
+                        "needs either --done (all of the script is in effect) or --retry (none of it is); {given}"
+                    ),
                 );
                 None
             }

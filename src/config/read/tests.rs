@@ -73,14 +73,14 @@ fn everything_missing_is_reported_at_once() {
 #[test]
 fn wrong_values_say_what_is_right() {
     for (name, value, expected) in [
-        ("POSTGRES_PORT", "0", "\"0\" is no port; expected a number from 1 to 65535"),
-        ("POSTGRES_PORT", "65536", "\"65536\" is no port; expected a number from 1 to 65535"),
-        ("POSTGRES_PORT", "abc", "\"abc\" is no port; expected a number from 1 to 65535"),
-        ("POSTGRES_PORT", "tcp://10.0.0.1", "the URL is no port; expected a number from 1 to 65535"),
+        ("POSTGRES_PORT", "0", "\"0\" is not a port; expected a number from 1 to 65535"),
+        ("POSTGRES_PORT", "65536", "\"65536\" is not a port; expected a number from 1 to 65535"),
+        ("POSTGRES_PORT", "abc", "\"abc\" is not a port; expected a number from 1 to 65535"),
+        ("POSTGRES_PORT", "tcp://10.0.0.1", "the URL is not a port; expected a number from 1 to 65535"),
         (
             "POSTGRES_SSLMODE",
             "on",
-            "\"on\" is none of disable, allow, prefer, require, verify-ca, verify-full",
+            "\"on\" is not one of disable, allow, prefer, require, verify-ca, verify-full",
         ),
         (
             "POSTGRES_SSLROOTCERT",
@@ -97,19 +97,23 @@ fn wrong_values_say_what_is_right() {
             "<password>",
             "is still the placeholder of an example; set it to the role's password",
         ),
-        ("TRANSACTION", "all", "\"all\" is none of each, run"),
-        ("LOCK_TIMEOUT", "5", "\"5\" is no duration; expected such as 500ms, 5s, 10m, 1h30m, or 0"),
-        ("LOCK_TIMEOUT", "-5s", "\"-5s\" is no duration; expected such as 500ms, 5s, 10m, 1h30m, or 0"),
+        ("TRANSACTION", "all", "\"all\" is not one of each, run"),
+        ("LOCK_TIMEOUT", "5", "\"5\" is not a duration; expected for example 500ms, 5s, 10m, 1h30m, or 0"),
+        (
+            "LOCK_TIMEOUT",
+            "-5s",
+            "\"-5s\" is not a duration; expected for example 500ms, 5s, 10m, 1h30m, or 0",
+        ),
         ("STATEMENT_TIMEOUT", "2years", "\"2years\" is too long; 24 days is the longest"),
         ("CONNECT_TIMEOUT", "5us", "\"5us\" is too short; 1ms is the shortest, 0 means none"),
-        ("LOCK_RETRIES", "many", "\"many\" is no number; expected 0 or more"),
-        ("OUTPUT", "xml", "\"xml\" is none of text, json"),
-        ("LOG_FORMAT", "xml", "\"xml\" is none of text, json, auto"),
-        ("ALLOW_RELATIVE", "perhaps", "\"perhaps\" is none of true, false"),
+        ("LOCK_RETRIES", "many", "\"many\" is not a number from 0 to 4294967295"),
+        ("OUTPUT", "xml", "\"xml\" is not one of text, json"),
+        ("LOG_FORMAT", "xml", "\"xml\" is not one of text, json, auto"),
+        ("ALLOW_RELATIVE", "perhaps", "\"perhaps\" is not one of true, false"),
         (
             "RUST_LOG",
             "a=b=c",
-            "is no log level; expected error, warn, info, debug or trace, also as target=level",
+            "\"a=b=c\" is not a log level; expected error, warn, info, debug or trace, also as target=level",
         ),
     ] {
         let mistakes = config(&["upgrade", "head"], &[(name, value)]).unwrap_err();
@@ -123,7 +127,7 @@ fn commands_and_revisions() {
         (
             &[][..],
             &[("COMMAND", "fly"), ("REVISION", "head")][..],
-            "COMMAND: \"fly\" is none of upgrade, downgrade, current, history, stamp or resolve",
+            "COMMAND: \"fly\" is not one of upgrade, downgrade, current, history, stamp or resolve",
         ),
         (
             &[],
@@ -140,7 +144,7 @@ fn commands_and_revisions() {
         (
             &["current", "--wait", "soon"],
             &[],
-            "--wait: \"soon\" is no duration; expected such as 500ms, 5s, 10m, 1h30m, or 0",
+            "--wait: \"soon\" is not a duration; expected for example 500ms, 5s, 10m, 1h30m, or 0",
         ),
         (
             &["resolve"],
