@@ -108,8 +108,8 @@ fn refusal(statement: &Statement<'_>, forbidden: Forbidden) -> String {
             )
         }
         Forbidden::PsqlCommand => {
-            let line = statement.text.lines().next().unwrap_or_default();
-            format!("has `{}`: a backslash command is psql's, the server knows none", line.trim_end())
+            let line = statement.text.lines().find(|line| line.contains('\\')).unwrap_or("\\");
+            format!("has `{}`: a backslash command is psql's, the server knows none", line.trim())
         }
     }
 }

@@ -24,7 +24,7 @@ const VARIABLES: &[(&str, &[&str], &[&str])] = &[
     ("POSTGRES_PORT", &["", "5432", "tcp://10.0.0.1:5432"], &["0", "65536", "https://a:hunter2@db", "x"]),
     ("POSTGRES_DB", &["website", "Ü b"], &["", " "]),
     ("POSTGRES_USER", &["owner"], &[""]),
-    ("POSTGRES_PASSWORD", &["hunter2", " hunter2\n"], &[""]),
+    ("POSTGRES_PASSWORD", &["hunter2", " hunter2 "], &["", "hunter2\n"]),
     ("POSTGRES_SSLMODE", &["", "prefer", "DISABLE"], &["hunter", "on", "verify"]),
     ("POSTGRES_SSLROOTCERT", &[""], &["/nonexistent/hunter"]),
     ("TRANSACTION", &["", "each", "Run"], &["all", "0"]),

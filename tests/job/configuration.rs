@@ -103,7 +103,7 @@ fn ports_that_are_none_are_refused() {
             2,
             "",
             &format!(
-                "error: 1 setting is wrong:\n  POSTGRES_PORT: {shown} is no port; expected a number from 1 to 65535"
+                "error: 1 setting is wrong:\n  POSTGRES_PORT: {shown} is not a port; expected a number from 1 to 65535"
             ),
         );
     }
@@ -172,7 +172,7 @@ fn a_log_format_that_is_none_is_told_in_the_default_one() {
     let outcome = Job::new("").env("LOG_FORMAT", "xml").run();
     assert_eq!(outcome.code, Some(2));
     assert!(
-        outcome.stderr.contains("LOG_FORMAT: \\\"xml\\\" is none of text, json, auto"),
+        outcome.stderr.contains("LOG_FORMAT: \\\"xml\\\" is not one of text, json, auto"),
         "{}",
         outcome.stderr
     );

@@ -117,7 +117,11 @@ fn a_stamp_does_not_drop_what_it_does_not_know() {
 #[test]
 fn a_stamp_to_nowhere_is_usage() {
     let setup = Setup::with(SCRIPTS);
-    setup.job("stamp 9").run().is(2, "", "error: no migration is called \"9\"");
+    setup.job("stamp 9").run().is(
+        2,
+        "",
+        "error: no migration is called \"9\"; `history` lists those there are",
+    );
     setup.job("stamp").run().fails(2, "REVISION: is missing");
     assert_eq!(setup.database.tables("public"), [""; 0]);
 }

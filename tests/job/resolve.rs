@@ -84,8 +84,8 @@ fn nothing_to_resolve_is_usage() {
     for words in ["resolve --done", "resolve --retry"] {
         setup.job(words).run().is(2, "", "error: no script stands halfway; there is nothing to resolve");
     }
-    setup.job("resolve").run().fails(2, "resolve: needs one of --done");
-    setup.job("resolve --done --retry").run().fails(2, "resolve: needs one of --done");
+    setup.job("resolve").run().fails(2, "resolve: needs either --done");
+    setup.job("resolve --done --retry").run().fails(2, "resolve: needs either --done");
     assert_eq!(setup.database.tables("public"), [""; 0]);
 }
 

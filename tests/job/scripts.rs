@@ -1,6 +1,7 @@
 //! Scripts that can't be used are refused before anything runs, with file and line; all others
 //! run as PostgreSQL would run them.
 
+use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -10,7 +11,8 @@ use crate::support::{Database, Directory, Job, Setup};
 #[track_caller]
 fn refused(scripts: &[(&str, &str)], problems: &[&str]) {
     let setup = Setup::with(scripts);
-    let count = match problems.len() {
+    let files: HashSet<_> = problems.iter().filter_map(|problem| problem.split([':', ' ']).next()).collect();
+    let count = match files.len() {
         1 => "1 script is".to_owned(),
         several => format!("{several} scripts are"),
     };
@@ -25,7 +27,9 @@ const FIRST: (&str, &str) = ("1_a.up.sql", "CREATE TABLE a ();");
 fn a_directory_that_is_missing_empty_or_a_file_is_named() {
     let database = Database::new();
     let directory = Directory::bare();
-    let run = || Job::new("upgrade head").within(&directory).on(&database).run();
+    let job = || Job::new("upgrade head").within(&directory).on(&database);
+    job().run().is(2, "", "error: 1 setting is wrong:\n  MIGRATIONS_DIR: \"migrations\" is not a directory");
+    let run = || job().without("MIGRATIONS_DIR").run();
     let error = |problem: &str| format!("error: 1 script is unusable:\n  migrations {problem}");
     run().is(2, "", &error("is not there; set MIGRATIONS_DIR to the directory that holds the migrations"));
     fs::write(directory.migrations(), "").unwrap();
@@ -154,8 +158,8 @@ fn what_can_not_run_here_is_refused_with_its_line_before_anything_runs() {
             "2_t.up.sql:3 has \"COMMIT\": the job itself begins and ends transactions; remove it",
             "3_t.up.sql:3 has \"ROLLBACK\": the job itself begins and ends transactions; remove it",
             "4_copy.up.sql:2 has \"COPY d (e)\": there is no data on the connection to copy; use INSERT … VALUES",
-            "4_copy.up.sql:3 has \"1 \\\\.\": a backslash command is psql's, the server knows none",
-            "5_psql.up.sql:1 has \"\\\\set x 1\": a backslash command is psql's, the server knows none",
+            "4_copy.up.sql:3 has `\\.`: a backslash command is psql's, the server knows none",
+            "5_psql.up.sql:1 has `\\set x 1`: a backslash command is psql's, the server knows none",
             "6_p.up.sql:1 has \"PREPARE TRANSACTION 'x'\": the job itself begins and ends transactions; remove it",
         ],
     );

@@ -96,7 +96,7 @@ impl Reader<'_> {
                 self.wrong("POSTGRES_PASSWORD", format!("{IS_ONE}; set it to the role's password"));
                 None
             }
-            (Value::Text(password), None) => self.sendable("POSTGRES_PASSWORD", password.to_owned()),
+            (Value::Text(password), None) => self.sendable("POSTGRES_PASSWORD", "", password.to_owned()),
         }
     }
 
@@ -135,15 +135,15 @@ impl Reader<'_> {
             self.wrong(NAME, format!("names {}, whose content {IS_ONE}", path.display()));
             return None;
         }
-        self.sendable(NAME, password)
+        self.sendable(NAME, &format!("{} ", path.display()), password)
     }
 
     /// SASLprep (RFC 4013) prohibits control characters, and sqlx sends nothing else.
-    fn sendable(&mut self, name: &str, password: String) -> Option<Password> {
+    fn sendable(&mut self, name: &str, place: &str, password: String) -> Option<Password> {
         if password.chars().any(char::is_control) {
             self.wrong(
                 name,
-                "holds more than one line, or another control character, which no password can be sent with",
+                format!("{place}holds a line break or another control character; no password may"),
             );
             return None;
         }

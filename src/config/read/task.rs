@@ -58,13 +58,8 @@ impl Reader<'_> {
             }
             "history" => Task::History(self.range(revision.as_deref())?),
             _ => {
-                // From the environment a revision comes with every command.
-                if let Some(revision) = &args.revision {
-                    self.wrong(
-                        "REVISION",
-                        format!("{} is one too many: current needs none", quoted(revision)),
-                    );
-                    return None;
+                if let Some(revision) = &revision {
+                    self.revision(revision)?;
                 }
                 Task::Current(self.check(args)?)
             }

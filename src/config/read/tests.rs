@@ -149,7 +149,7 @@ fn commands_and_revisions() {
         (
             &["resolve"],
             &[],
-            "resolve: needs one of --done (all of the script is in effect) and --retry (none of it is)",
+            "resolve: needs either --done (all of the script is in effect) or --retry (none of it is); none was given",
         ),
         (&["upgrade", "--sql", "head"], &[], "--sql: expected FROM:TO, such as base:head"),
         (
@@ -245,12 +245,12 @@ fn passwords_from_files() {
     fs::create_dir_all(&directory).unwrap();
     for (content, expected) in [
         ("plain\n", Ok("plain")),
-        ("two\n\n", Ok("two\n")),
+        ("two\n\n", Err("holds a line break or another control character")),
         ("dos\r\n", Ok("dos")),
         (" sp aces ' \" ü \\ $x ", Ok(" sp aces ' \" ü \\ $x ")),
         ("", Err("is empty")),
         ("\n", Err("is empty")),
-        ("a\0b", Err("holds a NUL byte")),
+        ("a\0b", Err("holds a line break or another control character")),
     ] {
         let path = directory.join("password");
         fs::write(&path, content).unwrap();
