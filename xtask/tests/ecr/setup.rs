@@ -84,6 +84,7 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
     assert_eq!(json["variables"]["ATTESTATIONS"], "off", "the repository is private");
     assert_eq!(json["variables"]["APPROVAL"], "required");
     assert_eq!(json["variables"]["DEPLOY"], "kubernetes");
+    assert_eq!(json["roles"][2]["max_session_duration"], 21600);
     let trust = json["roles"][1]["trust"].to_string();
     assert!(trust.contains("repo:site@11/run-migrations@22:ref:refs/tags/v*"), "{trust}");
 
@@ -109,13 +110,15 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
         &format!("eks update-access-entry {deployer} --kubernetes-groups run-migrations-release more"),
     )
     .succeeded();
+    aws(&tree, "iam update-role --role-name setup-job-deployer --max-session-duration 3600").succeeded();
     let policies = format!("{environment}/deployment-branch-policies");
     let policy = |id: u8, name: &str, kind: &str| json!({"id": id, "name": name, "type": kind});
     let all = [policy(1, "main", "branch"), policy(2, "v*", "tag"), policy(3, "*", "branch")];
     tree.answer(&policies, &json!({"branch_policies": all}));
     let out = setup("--check").failed(&[
-        "5 things are not as they should be",
+        "6 things are not as they should be",
         "setup-job-promoter trusts others than it should",
+        "sessions of setup-job-deployer end after another time than 21600 seconds:\n    aws iam update-role --role-name setup-job-deployer",
         "the deployer is in other groups of the cluster setup than run-migrations-release alone:\n    aws eks update-access-entry",
         "the deployer may do more in the cluster setup than it should:\n    aws eks disassociate-access-policy",
         "the branch * may use the environment production, too:\n    gh api --silent --method DELETE",

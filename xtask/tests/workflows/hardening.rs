@@ -47,6 +47,12 @@ fn the_job_in_the_cluster_ends_before_the_workflow_that_follows_it() {
         let limit = workflow(name)["jobs"][job]["timeout-minutes"].as_u64().unwrap();
         // A runner compiles before it begins. GitHub's own runners are taken away after 360 minutes.
         assert!(deadline + 30 <= limit && limit < 360, "{job}: {deadline} and {limit} minutes");
+        let steps = workflow(name)["jobs"][job]["steps"].clone();
+        let mut durations =
+            steps.as_sequence().unwrap().iter().map(|step| &step["with"]["role-duration-seconds"]);
+        let seconds = durations.find_map(Value::as_u64).unwrap();
+        // `setup github` makes the deployer's role for as long.
+        assert!(limit * 60 <= seconds && seconds == 21600, "{job}: {limit} minutes and {seconds} seconds");
     }
 }
 

@@ -39,6 +39,11 @@ pub(super) fn differences(
         if there["Role"]["AssumeRolePolicyDocument"] != role.trust {
             found.push(mend(&format!("{} trusts others than it should", role.name), &script::trust(role)));
         }
+        if there["Role"]["MaxSessionDuration"] != role.session {
+            let what =
+                format!("sessions of {} end after another time than {} seconds", role.name, role.session);
+            found.push(mend(&what, &script::last(role)));
+        }
         let policy =
             aws(&["iam", "get-role-policy", "--role-name", &role.name, "--policy-name", script::POLICY])?;
         if policy.is_none_or(|policy| policy["PolicyDocument"] != role.policy) {

@@ -11,11 +11,24 @@ pub(super) struct Role {
     pub(super) purpose: String,
     pub(super) trust: Value,
     pub(super) policy: Value,
+    /// After how many seconds its sessions end.
+    pub(super) session: u32,
 }
+
+/// What AWS gives every role.
+const USUAL: u32 = 3600;
+/// As long as the workflows' longest job, which follows a migration to its end.
+const LONGEST: u32 = 21600;
 
 impl Role {
     pub(super) fn json(&self) -> Value {
-        json!({"name": self.name, "purpose": self.purpose, "trust": self.trust, "policy": self.policy})
+        json!({
+            "name": self.name,
+            "purpose": self.purpose,
+            "trust": self.trust,
+            "policy": self.policy,
+            "max_session_duration": self.session,
+        })
     }
 }
 
@@ -45,13 +58,19 @@ pub(super) fn all(facts: &Facts) -> Vec<Role> {
             "jobs of the environment {}: reach the cluster, where k8s/release says what they may",
             facts.environment.name
         );
-        roles.push(role(facts, "deployer", &purpose, &subject, policy));
+        roles.push(Role { session: LONGEST, ..role(facts, "deployer", &purpose, &subject, policy) });
     }
     roles
 }
 
 fn role(facts: &Facts, name: &str, purpose: &str, subject: &Subject, policy: Value) -> Role {
-    Role { name: facts.role(name), purpose: purpose.to_owned(), trust: trust(facts, subject), policy }
+    Role {
+        name: facts.role(name),
+        purpose: purpose.to_owned(),
+        trust: trust(facts, subject),
+        policy,
+        session: USUAL,
+    }
 }
 
 fn trust(facts: &Facts, subject: &Subject) -> Value {
@@ -138,6 +157,7 @@ mod tests {
                 ),
             ]
         );
+        assert_eq!(roles.iter().map(|role| role.session).collect::<Vec<_>>(), [3600, 3600, 21600]);
         assert_eq!(
             roles[2].policy["Statement"][0]["Resource"],
             "arn:aws:eks:eu-west-1:123456789012:cluster/site"

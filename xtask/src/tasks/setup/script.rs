@@ -67,8 +67,16 @@ pub(super) fn entry(facts: &Facts, cluster: &str, what: &str) -> String {
 }
 
 pub(super) fn create(role: &Role) -> String {
-    let Role { name, trust, .. } = role;
-    format!("aws iam create-role --role-name {name} --assume-role-policy-document {}", document(trust))
+    let Role { name, trust, session, .. } = role;
+    format!(
+        "aws iam create-role --role-name {name} --max-session-duration {session} --assume-role-policy-document {}",
+        document(trust)
+    )
+}
+
+pub(super) fn last(role: &Role) -> String {
+    let Role { name, session, .. } = role;
+    format!("aws iam update-role --role-name {name} --max-session-duration {session}")
 }
 
 pub(super) fn trust(role: &Role) -> String {
