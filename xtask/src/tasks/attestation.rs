@@ -7,13 +7,14 @@ use crate::settings::ecr::EcrFlags;
 ///
 /// Prints `repository@sha256:…` if it is there and attested by this repository's ci.yml on main, or by its release.yml
 /// for a tag v*, which builds what ECR does not hold; the commit it was built from must have the inputs of this one, so
-/// the checkout needs its history. Prints nothing if there is no such image. In a workflow the step
-/// gets the outputs `found`, `attested` and `reference`. Needs the GitHub CLI.
+/// the checkout needs its history. Prints nothing if there is no such image; one that is named must be there. In a
+/// workflow the step gets the outputs `found`, `attested` and `reference`. Needs the GitHub CLI.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   cargo xtask attestation
   cargo xtask attestation --gate required
+  cargo xtask attestation --gate required 123456789012.dkr.ecr.eu-west-1.amazonaws.com/run-migrations@sha256:…
 
 Environment: GITHUB_REPOSITORY (else that of the remote `origin`), GITHUB_SERVER_URL (https://github.com), GH_TOKEN as gh reads it; the rest as `cargo xtask \
 ecr-login --help` has it.")]
@@ -21,6 +22,9 @@ pub(crate) struct Arguments {
     /// What is asked of the image, if it is there
     #[arg(long, value_enum, default_value_t = Gate::Ask)]
     gate: Gate,
+    /// Image in ECR, by digest [default: the one with the identity of these inputs]
+    #[arg(value_name = "REFERENCE")]
+    reference: Option<String>,
     #[command(flatten)]
     image: ImageFlags,
     #[command(flatten)]
@@ -57,8 +61,9 @@ mod verifying {
     use crate::github::set_outputs;
     use crate::image::manifest::{Content, Manifest};
     use crate::image::name::{Digest, Tag};
+    use crate::image::reference::PinnedReference;
     use crate::project::Project;
-    use crate::settings::Settings;
+    use crate::settings::{Mistakes, Settings};
     use crate::tasks::build_image;
     use crate::tasks::push_image::source::Source;
     use crate::tasks::release::checks::Git;
@@ -88,18 +93,25 @@ mod verifying {
     }
 
     pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
-        let (settings, registry) = Settings::read_with_ecr(&arguments.image, &arguments.ecr, project)?;
+        let mut mistakes = Mistakes::default();
+        let named = arguments.reference.as_deref().map(PinnedReference::parse);
+        let named = named.and_then(|named| mistakes.found("REFERENCE", named));
+        let settings = Settings::gather_with_ecr(&arguments.image, &arguments.ecr, project, &mut mistakes)?;
+        let (settings, registry) = mistakes.or(settings)?;
         let repository = Repository::find(project)?;
-        let Source::Committed(identity) = Source::read(project, &settings, false).await? else {
-            bail!("a checkout with changes has no image of its own");
-        };
         let ecr = Ecr::connect(&registry).await?;
-        let Found::Image(manifest) = ecr.by_tag(&identity.tag()?).await? else {
-            ui::note(
-                "Not there",
-                format!("ECR holds no image of these inputs, {}", identity.tag()?.as_str()),
-            );
-            return set_outputs(&[("found", "false"), ("attested", "false")]);
+        let manifest = if let Some(named) = named {
+            held(&ecr, &named).await?
+        } else {
+            let Source::Committed(identity) = Source::read(project, &settings, false).await? else {
+                bail!("a checkout with changes has no image of its own");
+            };
+            let tag = identity.tag()?;
+            let Found::Image(manifest) = ecr.by_tag(&tag).await? else {
+                ui::note("Not there", format!("ECR holds no image of these inputs, {}", tag.as_str()));
+                return set_outputs(&[("found", "false"), ("attested", "false")]);
+            };
+            manifest
         };
         let reference = ecr.name().pinned(manifest.digest.clone()).to_string();
         set_outputs(&[("found", "true"), ("reference", &reference)])?;
@@ -140,6 +152,16 @@ mod verifying {
             ui::note("Not attested", &reference);
         }
         set_outputs(&[("attested", if is_attested { "true" } else { "false" })])
+    }
+
+    async fn held(ecr: &Ecr, named: &PinnedReference) -> anyhow::Result<Manifest> {
+        ensure!(named.name == ecr.name(), "{named} is no image of {}, and no other may run", ecr.name());
+        let Found::Image(manifest) = ecr.by_digest(&named.digest).await? else {
+            bail!(
+                "ECR does not hold {named}; if it has expired, run release.yml at its tag again, which builds it"
+            );
+        };
+        Ok(manifest)
     }
 
     /// An attestation tells who built an image, not from what: whoever may push to ECR can put an earlier image where this

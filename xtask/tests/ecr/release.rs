@@ -1,4 +1,5 @@
-//! `release`: everything is checked, then the tag; `attestation`: who vouches for the image.
+//! `release`: everything is checked, then the tag; `attestation`: who vouches for the image; `plan`
+//! and `page`: what a reader gets.
 
 use serde_json::json;
 
@@ -108,6 +109,21 @@ fn who_attested_an_image_decides() {
     attestation("--gate required").failed(&["is attested, but not by"]);
     attest("ci.yml", "refs/heads/main");
     assert!(attestation("--gate required").succeeded().stdout.trim().ends_with(&digest));
+    // One that is named, as a rollback does with what its release names.
+    let place = format!("{}/{}", address(), repository.0);
+    let named = attestation(&format!("--gate required {place}@{digest}")).succeeded();
+    assert_eq!(named.stdout.trim(), format!("{place}@{digest}"));
+    let absent = format!("sha256:{}", "0".repeat(64));
+    for gate in ["off", "required"] {
+        for (reference, why) in [
+            (format!("{place}:v9.9.9"), "REFERENCE: image"),
+            (format!("{}/other@{digest}", address()), "no other may run"),
+            (format!("registry.example/{}@{digest}", repository.0), "no other may run"),
+            (format!("{place}@{absent}"), "ECR does not hold"),
+        ] {
+            attestation(&format!("--gate {gate} {reference}")).failed(&[why]);
+        }
+    }
     // What a release had to build, whichever it was.
     attest("release.yml", "refs/tags/v9.9.9");
     attestation("--gate required").succeeded().said(&["attested by this repository's release.yml"]);

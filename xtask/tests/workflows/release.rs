@@ -54,6 +54,14 @@ fn a_tag_becomes_a_migrated_database_and_the_same_tag_again_changes_nothing() {
 
     // Back, by hand, with the image of the release.
     let before = stage.query("SELECT version FROM _sqlx_migrations ORDER BY version DESC OFFSET 1 LIMIT 1");
+    let released = stage.github("releases/v9.9.9/image.txt");
+    let named = stage.tree.github().join("releases/v9.9.9/image.txt");
+    std::fs::write(&named, released.replace(&stage.repository.0, "other")).unwrap();
+    let other = stage.dispatch("rollback", &json!({"tag": "v9.9.9", "revision": before}));
+    assert_ne!(other.code, Some(0));
+    assert!(other.stdout.contains("and no other may run"), "{}", other.stdout);
+    assert!(!stage.github("roles").contains("downgrade"), "nobody became the deployer");
+    std::fs::write(&named, released).unwrap();
     let back = stage.dispatch("rollback", &json!({"tag": "v9.9.9", "revision": before})).succeeded();
     assert!(back.stdout.contains("## Plan: 1 migration to take back"), "{}", back.stdout);
     assert_eq!(stage.query("SELECT max(version) FROM _sqlx_migrations"), before);
