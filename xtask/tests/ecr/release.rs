@@ -175,3 +175,20 @@ fn an_attested_image_is_this_trees_only_if_its_commit_has_the_same_inputs() {
     put(&head, b"four");
     attestation().succeeded().said(&["built from", &head]);
 }
+
+#[test]
+fn a_file_that_a_release_has_is_not_uploaded_again() {
+    let tree = Tree::copy();
+    let calls = |what: &str| {
+        let calls = std::fs::read_to_string(tree.github().join("calls")).unwrap();
+        calls.matches(&format!("[\"release\", \"{what}\"")).count()
+    };
+    let digest = |of: u8| format!("registry.example/job@sha256:{}", of.to_string().repeat(64));
+    for (of, edited, uploaded) in [(1, 0, 0), (1, 1, 0), (2, 2, 1)] {
+        let words = format!("page --tag v9.9.9 --publish --image {}", digest(of));
+        run(&mut tree.xtask(&words, "127.0.0.1:9")).succeeded();
+        assert_eq!((calls("create"), calls("edit"), calls("upload")), (1, edited, uploaded));
+        let image = std::fs::read_to_string(tree.github().join("releases/v9.9.9/image.txt")).unwrap();
+        assert_eq!(image.trim(), digest(of));
+    }
+}

@@ -24,22 +24,29 @@ pub(super) fn publish(
 ) -> anyhow::Result<()> {
     let files = Files::below(&project.target())?;
     let page = files.write("page.md", page)?;
-    let image = files.write("image.txt", &format!("{image}\n"))?;
-    send(version, &page, &image, earlier)
+    let file = files.write(IMAGE, &format!("{image}\n"))?;
+    send(version, &page, image, &file, earlier)
 }
 
-fn send(version: &Version, page: &str, image: &str, earlier: Earlier) -> anyhow::Result<()> {
+const IMAGE: &str = "image.txt";
+
+fn send(version: &Version, page: &str, image: &str, file: &str, earlier: Earlier) -> anyhow::Result<()> {
     let (tag, title) = (version.tag(), version.to_string());
     let is_there = gh(&["release", "view", &tag, "--json", "tagName"]).is_ok();
     if !is_there {
         // With its file at once: GitHub may be told that a release never changes.
         let mut words =
-            vec!["release", "create", &tag, image, "--verify-tag", "--title", &title, "--notes-file", page];
+            vec!["release", "create", &tag, file, "--verify-tag", "--title", &title, "--notes-file", page];
         words.extend(version.is_preview().then_some("--prerelease"));
         gh(&words)?;
     } else if earlier == Earlier::Replace {
         gh(&["release", "edit", &tag, "--notes-file", page])?;
-        gh(&["release", "upload", &tag, image, "--clobber"])?;
+        let there = gh(&["release", "download", &tag, "--pattern", IMAGE, "--output", "-"]);
+        if there.is_ok_and(|there| there.trim() == image) {
+            ui::note("Unchanged", format!("{IMAGE} of the release"));
+        } else {
+            gh(&["release", "upload", &tag, file, "--clobber"])?;
+        }
     }
     let done = match (is_there, earlier) {
         (false, _) => "Published",
