@@ -19,6 +19,7 @@ use crate::project::Project;
 use crate::{github, process, ui};
 use markdown::{Deployment, Facts, Gate, Image};
 use publish::Earlier;
+use report::Report;
 
 /// Write the page of a release: status, image, gates, plan, the job's report, what changed
 ///
@@ -117,6 +118,7 @@ fn facts(arguments: &Arguments, project: &Project) -> anyhow::Result<Facts> {
         }
     }
     let approval = approval(&arguments.approval, &arguments.deploy, approvals.as_ref());
+    let report = report.as_deref().map(report::read).filter(|_| !is_rehearsal);
     Ok(Facts {
         title: arguments.tag.clone(),
         is_rehearsal,
@@ -124,12 +126,12 @@ fn facts(arguments: &Arguments, project: &Project) -> anyhow::Result<Facts> {
         deployment: match approval {
             // GitHub says of such a job that it failed.
             Gate::Shut(_) => Deployment::NotBegun,
-            _ => deployment(&arguments.deploy, &arguments.deploy_result),
+            _ => deployment(&arguments.deploy, &arguments.deploy_result, report.as_ref()),
         },
         attestation: attestation(&arguments.attested),
         approval,
         plan: since_last_release(project, Some(&arguments.tag))?,
-        report: report.as_deref().map(report::read).filter(|_| !is_rehearsal),
+        report,
         changes: version.and_then(|version| changelog::read(project, &version).ok()),
         links,
     })
@@ -145,9 +147,10 @@ fn image(reference: &str, action: &str) -> anyhow::Result<Image> {
     Ok(Image::There { reference: PinnedReference::parse(reference)?, how })
 }
 
-fn deployment(deploy: &str, result: &str) -> Deployment {
+fn deployment(deploy: &str, result: &str, report: Option<&Report>) -> Deployment {
     match (deploy, result) {
         ("kubernetes", "success") => Deployment::Done,
+        ("kubernetes", "failure") if report.is_some_and(|report| report.is_left) => Deployment::BrokenOff,
         ("kubernetes", "failure") => Deployment::Failed,
         // By hand, or since it took too long.
         ("kubernetes", "cancelled") => Deployment::BrokenOff,
@@ -212,15 +215,18 @@ mod tests {
 
     #[test]
     fn a_job_that_was_skipped_did_not_run_and_one_that_was_cancelled_may_have() {
-        for (deploy, result, expected) in [
-            ("kubernetes", "success", Deployment::Done),
-            ("kubernetes", "failure", Deployment::Failed),
-            ("kubernetes", "skipped", Deployment::NotBegun),
-            ("kubernetes", "cancelled", Deployment::BrokenOff),
-            ("gitops", "skipped", Deployment::Elsewhere),
-            ("none", "skipped", Deployment::NotWanted),
+        let left = "    Detached the Job goes on without us\nerror: cannot follow migrate-upgrade\n";
+        for (deploy, result, report, expected) in [
+            ("kubernetes", "success", "", Deployment::Done),
+            ("kubernetes", "failure", "", Deployment::Failed),
+            ("kubernetes", "failure", left, Deployment::BrokenOff),
+            ("kubernetes", "skipped", "", Deployment::NotBegun),
+            ("kubernetes", "cancelled", "", Deployment::BrokenOff),
+            ("gitops", "skipped", "", Deployment::Elsewhere),
+            ("none", "skipped", "", Deployment::NotWanted),
         ] {
-            assert_eq!(deployment(deploy, result), expected, "{deploy} {result}");
+            let found = deployment(deploy, result, Some(&report::read(report)));
+            assert_eq!(found, expected, "{deploy} {result} {report}");
         }
     }
 }

@@ -71,6 +71,10 @@ impl Facts {
         done.is_some_and(|done| done.starts_with("nothing to do"))
     }
 
+    fn has_job_spoken(&self) -> bool {
+        self.report.as_ref().is_some_and(Report::is_the_jobs)
+    }
+
     fn headline(&self) -> String {
         let title = cell(&self.title);
         match (&self.image, self.deployment) {
@@ -84,7 +88,7 @@ impl Facts {
                 )
             }
             (_, Deployment::Done) => format!("✅ {title} is released"),
-            (_, Deployment::Failed) if self.report.is_none() => {
+            (_, Deployment::Failed) if !self.has_job_spoken() => {
                 format!(
                     "❌ {title}: the image is released, the deployment failed before the job said anything"
                 )
@@ -111,7 +115,7 @@ impl Facts {
     fn next(&self) -> Option<&'static str> {
         match self.deployment {
             _ if self.is_rehearsal => None,
-            Deployment::Failed if self.report.is_some() => Some(
+            Deployment::Failed if self.has_job_spoken() => Some(
                 "a fault of the script: mend it and release the next version; anything else: run the failed jobs again",
             ),
             Deployment::Failed => {
@@ -311,6 +315,7 @@ mod tests {
             assert_eq!((is_well, &*headline), expected);
         }
     }
+
     #[test]
     fn a_rehearsal_tells_what_the_cluster_said_and_a_failure_what_is_next() {
         let rehearsed = |deployment| Facts { is_rehearsal: true, ..facts(deployment, "") }.markdown();
@@ -321,6 +326,17 @@ mod tests {
             (rehearsed(Deployment::Done), "| **Cluster** | ✅ accepts the Job", "**Database**"),
             (rehearsed(Deployment::Failed), "| **Cluster** | ❌ refused", "**Next**"),
             (failed(""), "| **Database** | not known from here", "mend it"),
+            (
+                failed("error: not allowed to create jobs: no\n"),
+                "the deployment failed before the job said anything\n",
+                "mend it",
+            ),
+            (failed("ERROR waited for a lock\n"), "the migration failed\n", "said anything"),
+            (
+                broken_off("upgrade from base to 1: 1 migration\nerror: cannot follow a\n"),
+                "the deployment was broken off; the Job may still run\n",
+                "mend it",
+            ),
             (
                 failed("ERROR applying 1 (a): no\n  = state: at base\n"),
                 "**Next** | a fault of the script: mend it",

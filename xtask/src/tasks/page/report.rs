@@ -22,6 +22,21 @@ pub(super) struct Report {
     pub(super) failed: Option<(String, String)>,
     /// Where the database is, in the job's own words.
     pub(super) state: Option<String>,
+    /// Nobody followed the Job to its end, and it may go on.
+    pub(super) is_left: bool,
+}
+
+impl Report {
+    /// Whether the job itself said anything, and not only what was to start it.
+    pub(super) fn is_the_jobs(&self) -> bool {
+        let logged = |error: &String| error.lines().any(|line| line.starts_with("ERROR "));
+        self.heading.is_some()
+            || !self.steps.is_empty()
+            || self.done.is_some()
+            || self.failed.is_some()
+            || self.state.is_some()
+            || self.error.as_ref().is_some_and(logged)
+    }
 }
 
 pub(super) fn read(text: &str) -> Report {
@@ -37,6 +52,8 @@ pub(super) fn read(text: &str) -> Report {
             report.done = Some((*line).to_owned());
         } else if let Some(state) = line.trim_start().strip_prefix("= state: ") {
             report.state = Some(state.to_owned());
+        } else if line.trim_start().starts_with("Detached ") || line.starts_with("error: cannot follow ") {
+            report.is_left = true;
         }
     }
     if let Some(done) = &report.done {
