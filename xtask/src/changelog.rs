@@ -34,6 +34,18 @@ impl Version {
         format!("v{}", self.0)
     }
 
+    /// What orders versions, as SemVer does: a preview precedes its release.
+    pub(crate) fn rank(&self) -> impl Ord + use<> {
+        let (numbers, before) = self.0.split_once('-').map_or((&*self.0, None), |(a, b)| (a, Some(b)));
+        // A number precedes a word, and a longer number follows a shorter one.
+        let part = |part: &str| {
+            let is_number = part.bytes().all(|b| b.is_ascii_digit());
+            (!is_number, if is_number { part.len() } else { 0 }, part.to_owned())
+        };
+        let parts = |text: &str| text.split('.').map(part).collect::<Vec<_>>();
+        (parts(numbers), before.is_none(), before.map(parts))
+    }
+
     /// Whether it precedes a release, as `-rc.1` does.
     pub(crate) fn is_preview(&self) -> bool {
         self.0.contains('-')
@@ -89,6 +101,26 @@ mod tests {
             ("1.2.3;x", None),
         ] {
             assert_eq!(Version::parse(text).ok().map(|version| version.tag()).as_deref(), tag, "{text}");
+        }
+    }
+
+    #[test]
+    fn versions_are_in_the_order_of_semver() {
+        let order = [
+            "0.9.0",
+            "0.10.0",
+            "1.0.0-1",
+            "1.0.0-11",
+            "1.0.0-alpha",
+            "1.0.0-alpha.1",
+            "1.0.0-rc.2",
+            "1.0.0-rc.10",
+            "1.0.0",
+            "1.0.1-rc.1",
+        ];
+        for pair in order.windows(2) {
+            let [a, b] = [pair[0], pair[1]].map(|text| Version::parse(text).unwrap().rank());
+            assert!(a < b, "{pair:?}");
         }
     }
 

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
+use crate::changelog::Version;
 use crate::github::cell;
 use crate::process;
 use crate::project::Project;
@@ -43,10 +44,10 @@ pub(crate) fn read(project: &Project, commit: Option<&str>) -> anyhow::Result<Hi
     let mut history = History::new();
     let git = |words: &[&str]| process::output(Command::new("git").arg("-C").arg(project.root()).args(words));
     let paths = match commit {
-        Some(commit) => git(&["ls-tree", "-r", "--name-only", commit, "--", "migrations/"])?,
-        None => git(&["ls-files", "--", "migrations/"])?,
+        Some(commit) => git(&["ls-tree", "-z", "--name-only", commit, "--", "migrations/"])?,
+        None => git(&["ls-files", "-z", "--", "migrations/"])?,
     };
-    for path in paths.lines() {
+    for path in paths.split_terminator('\0').filter(|path| is_script(path)) {
         let text = match commit {
             Some(commit) => git(&["show", &format!("{commit}:{path}")])?,
             None => std::fs::read_to_string(project.root().join(path))
@@ -55,6 +56,11 @@ pub(crate) fn read(project: &Project, commit: Option<&str>) -> anyhow::Result<Hi
         add(&mut history, path, &text);
     }
     Ok(history)
+}
+
+/// The job reads no directories below.
+fn is_script(path: &str) -> bool {
+    path.strip_prefix("migrations/").is_some_and(|name| !name.contains('/') && name.ends_with(".sql"))
 }
 
 fn add(history: &mut History, path: &str, text: &str) {
@@ -74,16 +80,15 @@ fn add(history: &mut History, path: &str, text: &str) {
 /// The tag of the release before a commit, among those it grew from.
 pub(crate) fn last_release(project: &Project, but: Option<&str>) -> anyhow::Result<Option<String>> {
     let mut git = Command::new("git");
-    git.arg("-C").arg(project.root()).args([
-        "tag",
-        "--list",
-        "v*",
-        "--merged",
-        "HEAD",
-        "--sort=-version:refname",
-    ]);
+    git.arg("-C").arg(project.root()).args(["tag", "--list", "v*", "--merged", "HEAD"]);
     let tags = process::output(&mut git).context("git does not list the releases")?;
-    Ok(tags.lines().find(|tag| Some(*tag) != but).map(str::to_owned))
+    Ok(newest(tags.lines().filter(|tag| Some(*tag) != but)).map(str::to_owned))
+}
+
+/// Others may have tags that begin with a v, too.
+fn newest<'a>(tags: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let releases = tags.filter_map(|tag| Some((Version::parse(tag).ok()?.rank(), tag)));
+    releases.max_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, tag)| tag)
 }
 
 /// What is new since the last release; all of it where there was none.
@@ -200,6 +205,29 @@ mod tests {
         ("migrations/4_drop_b.sql", "SELECT 4;"),
         ("migrations/README.md", ""),
     ];
+
+    #[test]
+    fn the_last_release_is_the_newest_version() {
+        for (tags, expected) in [
+            (&["v1.2.3", "v1.2.3-rc.1", "vendor-2020", "v9"][..], Some("v1.2.3")),
+            (&["v1.9.0", "v1.10.0-rc.1"], Some("v1.10.0-rc.1")),
+            (&["vendor-2020"], None),
+        ] {
+            assert_eq!(newest(tags.iter().copied()), expected, "{tags:?}");
+        }
+    }
+
+    #[test]
+    fn scripts_in_directories_below_are_none() {
+        for (path, expected) in [
+            ("migrations/1_a.sql", true),
+            ("migrations/1_größe.up.sql", true),
+            ("migrations/old/1_a.sql", false),
+            ("migrations/README.md", false),
+        ] {
+            assert_eq!(is_script(path), expected, "{path}");
+        }
+    }
 
     #[test]
     fn a_release_is_what_is_new_in_it() {

@@ -192,3 +192,26 @@ fn a_file_that_a_release_has_is_not_uploaded_again() {
         assert_eq!(image.trim(), digest(of));
     }
 }
+
+#[test]
+fn a_plan_holds_what_the_job_reads_since_the_last_version() {
+    let tree = Tree::copy();
+    let plan = |words: &str| run(&mut tree.xtask(&format!("plan {words}"), "127.0.0.1:9")).succeeded().stdout;
+    std::fs::create_dir(tree.root().join("migrations/old")).unwrap();
+    std::fs::write(tree.root().join("migrations/old/1_gone.sql"), "SELECT 1;\n").unwrap();
+    tree.commit("Keep an old script");
+    for tag in ["v1.2.3", "v1.2.3-rc.1", "vendor-2020"] {
+        tree.git(&["tag", tag]);
+    }
+    assert!(plan("").contains("no migration since v1.2.3\n"), "{}", plan(""));
+    for way in ["up", "down"] {
+        let path = format!("migrations/99990101000000_größe.{way}.sql");
+        std::fs::write(tree.root().join(path), "SELECT 1;\n").unwrap();
+    }
+    tree.commit("Add a size");
+    assert!(plan("").contains("1 migration since v1.2.3\n\n"), "{}", plan(""));
+    let back = plan("--down-to base");
+    assert!(back.contains("| größe |") && !back.contains("gone"), "{back}");
+    tree.git(&["tag", "v1.3.0"]);
+    assert!(plan("").contains("no migration since v1.3.0"), "{}", plan(""));
+}
