@@ -98,7 +98,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     let is_root = rustix::process::geteuid().is_root();
     let suites = suites(scope, emulator.is_ok());
     let mut tally = Tally::default();
-    let mut all_well = true;
+    let mut worst = End::Passed;
     for words in suites {
         let mut command = cargo::command(project);
         command.args(&words).envs(server.environment());
@@ -113,7 +113,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
         }
         match suite::run(command, &mut signals, &mut tally).await? {
             End::Passed => {}
-            End::Failed => all_well = false,
+            End::Failed => worst = End::Failed,
             End::Interrupted(code) => {
                 drop((server, emulator));
                 ui::result(&format!("interrupted; {tally} until then"));
@@ -137,7 +137,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     if tally.ignored > 0 {
         ui::note("Left out", format!("{} tests marked #[ignore]", tally.ignored));
     }
-    conclude(&tally, all_well)
+    conclude(&tally, worst)
 }
 
 /// The end-to-end suite, in a namespace and a database for each test.
@@ -158,16 +158,16 @@ async fn in_cluster(arguments: &Arguments, project: &Project) -> anyhow::Result<
         ui::result(&format!("interrupted; {tally} until then"));
         return Ok(ExitCode::from(code));
     }
-    conclude(&tally, end == End::Passed)
+    conclude(&tally, end)
 }
 
-fn conclude(tally: &Tally, all_well: bool) -> anyhow::Result<ExitCode> {
-    if !all_well && tally.failed == 0 {
+fn conclude(tally: &Tally, end: End) -> anyhow::Result<ExitCode> {
+    if end != End::Passed && tally.failed == 0 {
         ui::warning("cargo failed before every test had run; it says why above");
     }
-    github::summarize(&tally.page())?;
+    github::summarize(&tally.page(end))?;
     ui::result(&tally.to_string());
-    Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if end == End::Passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The runs of `cargo test`. All of them have the same features, so that nothing is compiled twice.

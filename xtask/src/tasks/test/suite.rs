@@ -28,10 +28,14 @@ impl fmt::Display for Tally {
 }
 
 impl Tally {
-    /// The page of a workflow's job.
-    pub(super) fn page(&self) -> String {
-        let mark = if self.failed == 0 { "✅" } else { "❌" };
-        format!("## {mark} Tests: {self}\n\n{}", self.failures.page())
+    /// The page of a workflow's job. A suite may fail without a test that does: it does not compile, or crashes.
+    pub(super) fn page(&self, end: End) -> String {
+        let (mark, more) = match (end, self.failed) {
+            (End::Passed, _) => ("✅", ""),
+            (_, 0) => ("❌", "; cargo failed before every test had run, and its log says why"),
+            _ => ("❌", ""),
+        };
+        format!("## {mark} Tests: {self}{more}\n\n{}", self.failures.page())
     }
 
     /// Counts a line such as `test result: ok. 5 passed; 0 failed; 1 ignored; …`; every other counts nothing.
@@ -120,5 +124,17 @@ mod tests {
         }
         assert_eq!((tally.passed, tally.failed, tally.ignored), (12, 2, 1));
         assert_eq!(tally.to_string(), "12 passed, 2 failed");
+    }
+
+    #[test]
+    fn what_did_not_run_is_no_success() {
+        for (failed, end, expected) in [
+            (0, End::Passed, "## ✅ Tests: 5 passed, 0 failed\n"),
+            (1, End::Failed, "## ❌ Tests: 5 passed, 1 failed\n"),
+            (0, End::Failed, "## ❌ Tests: 5 passed, 0 failed; cargo failed before every test had run"),
+        ] {
+            let page = Tally { passed: 5, failed, ..Tally::default() }.page(end);
+            assert!(page.starts_with(expected), "{page}");
+        }
     }
 }
