@@ -68,9 +68,7 @@ impl Ecr {
                     .operation_attempt_timeout(Duration::from_secs(60))
                     .build(),
             );
-        let host = settings.registry.as_ref().and_then(EcrHost::read);
-        let region = host.as_ref().map(|host| host.region.clone()).or_else(|| settings.region.clone());
-        if let Some(region) = &region {
+        if let Some(region) = &settings.region {
             loader = loader.region(Region::new(region.clone()));
         }
         if let Some(profile) = &settings.profile {
@@ -103,7 +101,7 @@ impl Ecr {
             ),
         };
         ecr_host::check_region(&region)?;
-        let account = match host.as_ref().map(|host| &host.account).or(settings.account.as_ref()) {
+        let account = match &settings.account {
             Some(account) => account.clone(),
             None => account(&config).await?,
         };

@@ -70,7 +70,7 @@ impl EcrFile {
     }
 }
 
-/// What the tasks run on.
+/// What the tasks run on. A host of ECR tells account and region too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EcrSettings {
     pub(crate) registry: Option<Registry>,
@@ -131,26 +131,26 @@ pub(super) fn resolve(
         .or_else(|| Given::set("AWS_DEFAULT_REGION", environment))
         .or(file.region);
     let repository = typed(&flags.repository, "--repository", "ECR_REPOSITORY").or(file.repository);
-    let by = account.as_ref().map(|account| account.by.clone()).unwrap_or_default();
+    let by = |given: &Option<Given>| given.as_ref().map(|given| given.by.clone()).unwrap_or_default();
+    let (by_account, by_region) = (by(&account), by(&region));
 
     let registry = mistakes.check(registry, Registry::parse);
     let account = mistakes.check(account, Account::parse);
-    if let (Some(account), Some(host)) = (&account, registry.as_ref().and_then(EcrHost::read))
-        && host.account != *account
-    {
-        mistakes.add(
-            &by,
-            format!(
-                "the account is {}, but the registry is one of account {}; set one of them alone",
-                account.as_str(),
-                host.account.as_str()
-            ),
-        );
-    }
     let region = mistakes.check(region, |region| {
         ecr_host::check_region(region)?;
         Ok(region.to_owned())
     });
+    let host = registry.as_ref().and_then(EcrHost::read);
+    if let Some(host) = &host {
+        let mut compare = |by: &str, what: &str, own: Option<&str>, host: &str| {
+            if let Some(own) = own.filter(|own| *own != host) {
+                let but = format!("but the registry is one of {what} {host}; set one of them alone");
+                mistakes.add(by, format!("the {what} is {own}, {but}"));
+            }
+        };
+        compare(&by_account, "account", account.as_ref().map(Account::as_str), host.account.as_str());
+        compare(&by_region, "region", region.as_deref(), &host.region);
+    }
     let repository = match repository {
         Some(repository) => mistakes.check(Some(repository), Repository::parse),
         None => image.map(|image| image.repository.clone()),
@@ -164,9 +164,9 @@ pub(super) fn resolve(
         known
     });
     Some(EcrSettings {
+        account: account.or_else(|| Some(host.as_ref()?.account.clone())),
+        region: region.or_else(|| Some(host?.region)),
         registry,
-        account,
-        region,
         repository: repository?,
         profile: flags.profile.clone().filter(|profile| !profile.is_empty()),
         create: file.create.unwrap_or(false),
@@ -275,13 +275,29 @@ mod tests {
     }
 
     #[test]
-    fn two_accounts_are_one_too_many() {
-        let yaml = "account: '999999999999'\nregistry: 123456789012.dkr.ecr.eu-west-1.amazonaws.com";
-        let error = resolved(&EcrFlags::default(), None, yaml).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "a setting is wrong: xtask/release.yaml, line 1 column 10: the account is 999999999999, but the registry is \
-             one of account 123456789012; set one of them alone"
-        );
+    fn two_accounts_or_regions_are_one_too_many() {
+        let host = "registry: 123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+        let resolved = |yaml: &str| resolved(&EcrFlags::default(), None, &format!("{yaml}\n{host}"));
+        for (yaml, expected) in [
+            (
+                "account: '999999999999'",
+                "column 10: the account is 999999999999, but the registry is one of account 123456789012; set one of them alone",
+            ),
+            (
+                "region: eu-west-2",
+                "column 9: the region is eu-west-2, but the registry is one of region eu-west-1; set one of them alone",
+            ),
+        ] {
+            let error = resolved(yaml).unwrap_err().to_string();
+            assert_eq!(error, format!("a setting is wrong: xtask/release.yaml, line 1 {expected}"));
+        }
+        for yaml in ["", "region: eu-west-1", "account: '123456789012'"] {
+            let EcrSettings { account, region, .. } = resolved(yaml).unwrap();
+            assert_eq!(
+                (account.unwrap().as_str(), region.as_deref()),
+                ("123456789012", Some("eu-west-1")),
+                "{yaml}"
+            );
+        }
     }
 }
