@@ -1,5 +1,7 @@
 //! The environment on GitHub: who may use it, and what has to be said again when that is changed.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 
 use super::facts::Facts;
@@ -56,7 +58,7 @@ impl Environment {
     /// What is not as it should be, each with the commands that mend it.
     pub(super) fn differences(&self, facts: &Facts) -> Vec<(String, String)> {
         let name = &self.name;
-        let place = format!("repos/{}/environments/{name}", facts.repository);
+        let place = place(&facts.repository, name);
         let allow = |kind: &str, pattern: &str| {
             format!(
                 "gh api --silent --method POST {place}/deployment-branch-policies -f name={} -f type={kind}",
@@ -97,6 +99,19 @@ impl Environment {
         let body = quoted(&Value::Object(body).to_string());
         format!("printf %s {body} |\n  gh api --silent --method PUT {place} --input -")
     }
+}
+
+/// Its path in GitHub's API, which a shell reads as it stands.
+pub(super) fn place(repository: &str, name: &str) -> String {
+    let mut place = format!("repos/{repository}/environments/");
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
+            place.push(char::from(byte));
+        } else {
+            let _ = write!(place, "%{byte:02X}");
+        }
+    }
+    place
 }
 
 fn patterns(policies: &Value) -> Vec<Pattern> {
@@ -178,6 +193,22 @@ mod tests {
             let found = differences(there, &json!({"branch_policies": policies}));
             let found: Vec<_> = found.iter().map(|(what, _)| &**what).collect();
             assert_eq!(found, expected, "{there:?} {policies}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_a_shell_or_an_address_would_misread_is_escaped() {
+        for (name, escaped) in [
+            ("production", "production"),
+            ("Prod EU", "Prod%20EU"),
+            ("a/b&c$(d)", "a%2Fb%26c%24%28d%29"),
+            ("größe", "gr%C3%B6%C3%9Fe"),
+        ] {
+            let place = place("site/job", name);
+            assert_eq!(place, format!("repos/site/job/environments/{escaped}"));
+            assert_eq!(quoted(&place), place);
+            let (_, commands) = Environment::read(name, None, None).differences(&example()).remove(0);
+            assert_eq!(commands.matches(&place).count(), 3, "{commands}");
         }
     }
 

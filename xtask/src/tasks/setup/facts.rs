@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 
 use super::Github;
-use super::environment::Environment;
+use super::environment::{self, Environment};
 use crate::ecr::Ecr;
 use crate::github::cli::get;
 use crate::github::repository::Repository;
@@ -42,7 +42,7 @@ pub(super) async fn find(arguments: &Github, project: &Project) -> anyhow::Resul
     let about = get(&format!("repos/{repository}"))?
         .with_context(|| format!("GitHub knows no repository {repository}, or this token may not see it"))?;
     let tokens = get(&format!("repos/{repository}/actions/oidc/customization/sub"))?.unwrap_or(Value::Null);
-    let place = format!("repos/{repository}/environments/{}", arguments.environment);
+    let place = environment::place(&repository.to_string(), &arguments.environment);
     let environment = get(&place)?;
     let policies = match &environment {
         Some(_) => get(&format!("{place}/deployment-branch-policies?per_page=100"))?,
