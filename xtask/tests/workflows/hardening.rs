@@ -57,6 +57,18 @@ fn the_job_in_the_cluster_ends_before_the_workflow_that_follows_it() {
 }
 
 #[test]
+fn the_kubeconfig_of_a_runner_of_ones_own_is_left_alone() {
+    let mut number = 0;
+    for (_, text) in WORKFLOWS {
+        for line in text.lines().filter(|line| line.contains("aws eks update-kubeconfig")) {
+            assert!(line.ends_with("--kubeconfig \"$RUNNER_TEMP/kubeconfig\""), "{line}");
+            number += 1;
+        }
+    }
+    assert_eq!(number, 2);
+}
+
+#[test]
 fn what_reaches_ecr_or_the_cluster_comes_from_no_cache() {
     let jobs = jobs();
     let cached: Vec<_> = jobs
