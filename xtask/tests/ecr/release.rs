@@ -111,10 +111,10 @@ fn who_attested_an_image_decides() {
     assert!(attestation("--gate required").succeeded().stdout.trim().ends_with(&digest));
     // One that is named, as a rollback does with what its release names.
     let place = format!("{}/{}", address(), repository.0);
-    let named = attestation(&format!("--gate required {place}@{digest}")).succeeded();
-    assert_eq!(named.stdout.trim(), format!("{place}@{digest}"));
     let absent = format!("sha256:{}", "0".repeat(64));
     for gate in ["off", "required"] {
+        let named = attestation(&format!("--gate {gate} {place}@{digest}")).succeeded();
+        assert_eq!(named.stdout.trim(), format!("{place}@{digest}"));
         for (reference, why) in [
             (format!("{place}:v9.9.9"), "REFERENCE: image"),
             (format!("{}/other@{digest}", address()), "no other may run"),
