@@ -141,6 +141,8 @@ pub(super) fn resolve(
         Ok(region.to_owned())
     });
     let host = registry.as_ref().and_then(EcrHost::read);
+    // What the environment says is the region of whatever else is done there.
+    let region = region.filter(|_| host.is_none() || !by_region.starts_with("AWS_"));
     if let Some(host) = &host {
         let mut compare = |by: &str, what: &str, own: Option<&str>, host: &str| {
             if let Some(own) = own.filter(|own| *own != host) {
@@ -291,6 +293,12 @@ mod tests {
             let error = resolved(yaml).unwrap_err().to_string();
             assert_eq!(error, format!("a setting is wrong: xtask/release.yaml, line 1 {expected}"));
         }
+        let beside = super::tests::resolved(&EcrFlags::default(), Some("us-east-1"), host).unwrap();
+        assert_eq!(
+            beside.region.as_deref(),
+            Some("eu-west-1"),
+            "the environment's is not the registry's alone"
+        );
         for yaml in ["", "region: eu-west-1", "account: '123456789012'"] {
             let EcrSettings { account, region, .. } = resolved(yaml).unwrap();
             assert_eq!(
