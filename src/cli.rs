@@ -5,38 +5,45 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use crate::config::Environment;
 
 const AFTER_HELP: &str = "\
-Revisions: head, base, current, a version, a unique prefix of one, a whole description, +N, -N,
-<revision>+N, <revision>-N.
+Revisions: head, base, current, a version, a unique prefix of one, a whole
+description, +N, -N, <revision>+N, <revision>-N.
 
-Environment (an argument wins over COMMAND and REVISION):
+Environment (an argument wins over COMMAND and REVISION; 0 is no limit):
   POSTGRES_HOST          host name, or the directory of a Unix socket
   POSTGRES_PORT          port [5432]
   POSTGRES_DB            database
   POSTGRES_USER          role
-  POSTGRES_PASSWORD      password, or POSTGRES_PASSWORD_FILE with the file that holds it
-  POSTGRES_SSLMODE       disable, allow, prefer, require, verify-ca or verify-full [prefer]
+  POSTGRES_PASSWORD      password; or POSTGRES_PASSWORD_FILE, the file with it
+  POSTGRES_SSLMODE       disable, allow, prefer, require, verify-ca,
+                         verify-full [prefer]
   POSTGRES_SSLROOTCERT   file with the certificates to trust, or `system`
-  COMMAND, REVISION      as the arguments; REVISION is then required whatever the command
-  MIGRATIONS_DIR         directory of the scripts [/migrations where that exists, else migrations]
-  TRANSACTION            each: one per migration; run: one for the whole run [each]
+  COMMAND, REVISION      as the arguments; then every command needs both
+  MIGRATIONS_DIR         scripts [/migrations if that exists, else migrations]
+  TRANSACTION            each: one per migration; run: one for all [each]
   CONNECT_TIMEOUT        how long to wait for the server [60s]
-  RUN_LOCK_TIMEOUT       how long to wait for another run on the same database [15m]
-  LOCK_TIMEOUT           how long one statement may wait for a table lock; 0 = no limit [2s]
-  LOCK_RETRIES           how often a step is repeated that was not granted its locks [10]
+  RUN_LOCK_TIMEOUT       how long to wait for another run [15m]
+  LOCK_TIMEOUT           how long a statement may wait for a table lock [2s]
+  LOCK_RETRIES           how often a step is tried again after that [10]
   LOCK_RETRY_BUDGET      for how long altogether [10m]
-  STATEMENT_TIMEOUT      how long one statement may run; 0 = no limit [0]
-  MAX_BLOCKING           how long others may wait for a lock of a step; 0 = no limit [0]
-  ALLOW_RELATIVE         true: allow +N and -N inside a cluster, where a pod may run twice [false]
+  STATEMENT_TIMEOUT      how long a statement may run [0]
+  MAX_BLOCKING           how long others may wait for a lock of a step [0]
+  ALLOW_RELATIVE         true: allow +N and -N in a cluster, where a pod may
+                         run twice [false]
   LOG_FORMAT             text, json or auto: text on a terminal [auto]
   OUTPUT                 text or json [text]
-  RUST_LOG               error, warn, info, debug or trace, also per target [info]
+  RUST_LOG               error, warn, info, debug or trace; target=level [info]
   NO_COLOR               any value: no colours
 
+--sql reads MIGRATIONS_DIR alone; its script has the default LOCK_TIMEOUT.
+
 Exit codes:
-  0 done, or nothing to do      5 a migration failed, rolled back    9 --check: pending
-  2 usage, scripts, revision    6 a script stands halfway           70 a defect in the program
-  3 server unreachable          7 history and database disagree    130 interrupted (SIGINT)
-  4 lock not granted in time    8 refused by the server            143 terminated (SIGTERM)
+  0 done, or nothing to do        7 history and database disagree
+  1 the result wasn't written     8 refused by the server
+  2 usage, scripts, revision      9 --check: migrations are pending
+  3 server unreachable           70 a defect in the program
+  4 lock not granted in time    130 interrupted (SIGINT)
+  5 a migration failed          143 terminated (SIGTERM)
+  6 a script stands halfway
 
 Examples:
   run-migrations upgrade head            apply what is pending

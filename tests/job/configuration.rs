@@ -155,7 +155,7 @@ fn help_is_on_stdout_and_no_error() {
     let outcome = Job::new("--help").run();
     outcome.ok();
     assert_eq!(outcome.stderr, "");
-    for part in ["Usage: run-migrations", "POSTGRES_PASSWORD_FILE", "9 --check: pending"] {
+    for part in ["Usage: run-migrations", "POSTGRES_PASSWORD_FILE", "9 --check: migrations are pending"] {
         assert!(outcome.stdout.contains(part), "{part}\n{}", outcome.stdout);
     }
 }

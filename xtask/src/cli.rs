@@ -22,7 +22,7 @@ const STYLES: Styles = Styles::styled()
     disable_help_subcommand = true,
     after_help = "\
 A first day:
-  cargo xtask new-migration \"add contact phone\"   write the two scripts it names
+  cargo xtask new-migration \"add contact city\"   write the two scripts it names
   cargo xtask run-migrations                      apply them to a local PostgreSQL
   cargo xtask database psql                       look at the result
   cargo xtask run-migrations downgrade -1         take the last one back

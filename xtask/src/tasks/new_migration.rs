@@ -15,9 +15,9 @@ use crate::ui;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask new-migration \"add contact phone\"
+  cargo xtask new-migration \"add contact city\"
   cargo xtask new-migration --no-transaction \"index contacts email\"
-  $EDITOR $(cargo xtask new-migration \"add contact phone\")
+  $EDITOR $(cargo xtask new-migration \"add contact city\")
 
 Reads no environment variables.")]
 pub(crate) struct Arguments {
@@ -90,9 +90,7 @@ fn snake_case(description: &str) -> anyhow::Result<String> {
     let words: Vec<_> =
         description.split([' ', '-', '_']).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
     if !words.iter().any(|word| word.contains(|c: char| c.is_ascii_alphabetic())) {
-        bail!(
-            "the description holds no word; say what the migration does, for example \"add contact phone\""
-        );
+        bail!("the description holds no word; say what the migration does, for example \"add contact city\"");
     }
     let name = words.join("_");
     if name.len() > 100 {
@@ -168,8 +166,8 @@ mod tests {
     #[test]
     fn descriptions_become_file_names() {
         for (description, name) in [
-            ("add contact phone", "add_contact_phone"),
-            ("  Add--Contact _phone ", "add_contact_phone"),
+            ("add contact city", "add_contact_city"),
+            ("  Add--Contact _city ", "add_contact_city"),
             ("v2 of metrics", "v2_of_metrics"),
         ] {
             assert_eq!(snake_case(description).unwrap(), name);

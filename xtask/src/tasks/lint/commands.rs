@@ -82,8 +82,8 @@ mod tests {
         for (line, expected) in [
             ("cargo xtask run-migrations", Some("run-migrations")),
             (
-                "    $ cargo xtask new-migration \"add contact phone\"  # two scripts",
-                Some("new-migration|add contact phone"),
+                "    $ cargo xtask new-migration \"add contact city\"  # two scripts",
+                Some("new-migration|add contact city"),
             ),
             ("      - run: cargo xtask lint", Some("lint")),
             ("RUST_LOG=debug cargo xtask run-migrations current | less", Some("run-migrations|current")),
