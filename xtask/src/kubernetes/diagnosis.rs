@@ -3,10 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerState, Pod};
 use k8s_openapi::jiff::Timestamp;
 
 use super::sight::{Sight, container, has_ended, uid};
+
+const OTHER_MACHINE: &str = "the image is built for another kind of machine than the node: build it with --platform, or \
+                             steer the pod with a nodeSelector on kubernetes.io/arch";
 
 /// A run that will not get further by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,25 +31,46 @@ fn trouble(what: impl Into<String>, next: impl Into<String>) -> Trouble {
 }
 
 /// What stands in the way now. `patience` is for what may pass: a node that is still to come, a registry that is down.
-pub(super) fn diagnose(sight: &Sight, now: Timestamp, patience: Duration) -> Option<Trouble> {
+pub(super) fn diagnose(sight: &mut Sight, now: Timestamp, patience: Duration) -> Option<Trouble> {
+    let without_pod = sight.without_pod_since(now);
     let pods = sight.pods();
     if let Some(killed) = pods.last().and_then(|pod| out_of_memory(pod)) {
         return Some(killed);
     }
     match pods.iter().rfind(|pod| !has_ended(pod)) {
         Some(pod) => of_pod(sight, pod, now, patience),
-        // A pod that could not be made is no pod: only events tell.
-        None if sight.has_no_pod() => not_made(sight, now, patience),
-        None => None,
+        None => not_made(sight, without_pod?, now, patience),
     }
 }
 
-fn not_made(sight: &Sight, now: Timestamp, patience: Duration) -> Option<Trouble> {
+/// A pod that could not be made is no pod: only events tell, where they may be read.
+fn not_made(sight: &Sight, since: Timestamp, now: Timestamp, patience: Duration) -> Option<Trouble> {
+    let job = sight.job()?;
+    let waited = is_over(since, now, patience);
+    let within = humantime::format_duration(patience);
+    if job.spec.as_ref().and_then(|spec| spec.suspend) == Some(true) {
+        let next = "take `suspend: true` out of the overlay, or have it resumed by whoever suspends Jobs in this \
+                    namespace, a person or a queue such as Kueue; then run this again";
+        return waited
+            .then(|| trouble(format!("the Job is suspended, and was not resumed within {within}"), next));
+    }
+    if !sight.pods().is_empty() {
+        // The next attempt comes when Kubernetes has paused for long enough.
+        return None;
+    }
     let events = sight.events_of(sight.uid());
-    let said = events.iter().rfind(|event| event.reason.as_deref() == Some("FailedCreate"))?;
+    let Some(said) = events.iter().rfind(|event| event.reason.as_deref() == Some("FailedCreate")) else {
+        let metadata = &job.metadata;
+        let name = metadata.name.as_deref().unwrap_or_default();
+        let namespace = metadata.namespace.as_deref().unwrap_or_default();
+        let next = format!(
+            "`kubectl get events --namespace {namespace} --field-selector involvedObject.name={name}` tells whether a \
+             quota or an admission rule refuses the pod; if there are none, the cluster's Job controller is down"
+        );
+        return waited.then(|| trouble(format!("no pod was made for the Job within {within}"), next));
+    };
     let said = said.message.clone().unwrap_or_default();
     let what = format!("no pod can be made: {said}");
-    let created = sight.job()?.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let next = if said.contains("exceeded quota") {
         "raise the ResourceQuota of the namespace, or free what it counts; the job asks for very little \
          (`kubectl describe resourcequota`)"
@@ -56,7 +80,7 @@ fn not_made(sight: &Sight, now: Timestamp, patience: Duration) -> Option<Trouble
         "apply the ServiceAccount of the manifests once, `kubectl apply -k` on their directory"
     } else if said.contains("is forbidden") || said.contains("denied the request") {
         "an admission rule of the cluster refuses the pod; change the overlay, or ask who keeps the rule"
-    } else if created.is_some_and(|created| is_over(created, now, patience)) {
+    } else if waited {
         "look at the Job with `kubectl describe`; its controller can't make a pod"
     } else {
         return None;
@@ -69,6 +93,7 @@ fn of_pod(sight: &Sight, pod: &Pod, now: Timestamp, patience: Duration) -> Optio
     let scheduled = conditions.and_then(|all| all.iter().find(|condition| condition.type_ == "PodScheduled"));
     let since = scheduled.and_then(|condition| condition.last_transition_time.as_ref());
     let since = since.or(pod.metadata.creation_timestamp.as_ref()).map(|time| time.0)?;
+    let since = initialized(pod).map_or(since, |initialized| initialized.max(since));
     let waited = is_over(since, now, patience);
     if let Some(refused) = scheduled.filter(|condition| condition.status == "False") {
         let why = refused.message.as_deref().unwrap_or_default();
@@ -81,10 +106,10 @@ fn of_pod(sight: &Sight, pod: &Pod, now: Timestamp, patience: Duration) -> Optio
         // What was in its way is over.
         return None;
     }
-    let waiting = state.and_then(|state| state.waiting.as_ref());
-    let (reason, said) = waiting.map_or(("", ""), |waiting| {
-        (waiting.reason.as_deref().unwrap_or_default(), waiting.message.as_deref().unwrap_or_default())
-    });
+    let (reason, said) = match waiting(state) {
+        ("PodInitializing", _) => waiting(Some(to_come_first(pod)?)),
+        known => known,
+    };
     let events = sight.events_of(&uid(pod));
     let last = |reason: &str, start: &str| {
         let wanted = |message: &&str| message.starts_with(start);
@@ -109,10 +134,39 @@ fn of_pod(sight: &Sight, pod: &Pod, now: Timestamp, patience: Duration) -> Optio
         "CreateContainerError" | "RunContainerError" => (waited
             || has_any(said, &["exec format", "no such file", "not found", "permission denied"]))
         .then(|| not_started(said)),
-        // What an init container of the overlay does takes as long as it likes.
-        "PodInitializing" => None,
         _ => not_yet(last("FailedMount", ""), last("FailedCreatePodSandBox", ""), waited),
     }
+}
+
+fn waiting(state: Option<&ContainerState>) -> (&str, &str) {
+    let waiting = state.and_then(|state| state.waiting.as_ref());
+    waiting.map_or(("", ""), |waiting| {
+        (waiting.reason.as_deref().unwrap_or_default(), waiting.message.as_deref().unwrap_or_default())
+    })
+}
+
+/// The init containers of the overlay, as they are now.
+fn inits(pod: &Pod) -> impl Iterator<Item = &ContainerState> {
+    let statuses = pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
+    statuses.filter_map(|status| status.state.as_ref())
+}
+
+/// The init container that can't start; nothing while one is at work, which takes as long as it likes.
+fn to_come_first(pod: &Pod) -> Option<&ContainerState> {
+    let is_at_work =
+        |state: &ContainerState| state.running.is_some() || waiting(Some(state)).0 == "CrashLoopBackOff";
+    let has_reason = |state: &&ContainerState| {
+        !["", "PodInitializing", "CrashLoopBackOff"].contains(&waiting(Some(*state)).0)
+    };
+    let untouched = || inits(pod).find(|state| state.waiting.is_some());
+    inits(pod).find(has_reason).or_else(|| if inits(pod).any(is_at_work) { None } else { untouched() })
+}
+
+/// When the last of its init containers was done, or began if it stays.
+fn initialized(pod: &Pod) -> Option<Timestamp> {
+    let started = |state: &ContainerState| state.running.as_ref()?.started_at.as_ref().map(|time| time.0);
+    let ended = |state: &ContainerState| state.terminated.as_ref()?.finished_at.as_ref().map(|time| time.0);
+    inits(pod).filter_map(|state| ended(state).or_else(|| started(state))).max()
 }
 
 /// A container that is still being made: by what was said of its volumes and of its sandbox.
@@ -144,9 +198,7 @@ fn image(pod: &Pod, reason: &str, said: &str, waited: bool) -> Option<Trouble> {
             .to_owned()
     } else if has(&["no match for platform", "no matching manifest", "does not match the specified platform"])
     {
-        "the image is built for another kind of machine than the node: build it with --platform, or steer the pod with \
-         a nodeSelector on kubernetes.io/arch"
-            .to_owned()
+        OTHER_MACHINE.to_owned()
     } else if has(&["no basic auth", "unauthorized", "authorization failed", "denied", "forbidden"]) {
         let by = match secrets.as_slice() {
             [] => "no imagePullSecrets are set on the pod or its ServiceAccount".to_owned(),
@@ -171,7 +223,7 @@ fn image(pod: &Pod, reason: &str, said: &str, waited: bool) -> Option<Trouble> {
         "couldn't parse",
         "invalid reference",
     ]) {
-        "the registry does not have this image: compare name and digest with `cargo xtask images`".to_owned()
+        "the registry does not have this image: compare name and digest, of one of ours with `cargo xtask images`".to_owned()
     } else if waited {
         "the node does not reach the registry: look at its network, and at the registry's state".to_owned()
     } else {
@@ -202,10 +254,9 @@ fn missing(said: &str) -> String {
 /// The program can't be executed.
 pub(super) fn not_started(said: &str) -> Trouble {
     let next = if said.contains("exec format error") {
-        "the image is built for another kind of machine than the node: build it with --platform, or steer the pod with a \
-         nodeSelector on kubernetes.io/arch"
+        OTHER_MACHINE
     } else if has_any(said, &["no such file", "not found", "permission denied"]) {
-        "look at the image: does it hold /run-migrations?"
+        "look at the image: does it hold the program that the message names?"
     } else {
         "look at the pod and its node with `kubectl describe`"
     };

@@ -1,5 +1,8 @@
+use serde_json::json;
+
 use super::*;
 use crate::kubernetes::fixtures::{START, Story, terminated, waiting};
+use crate::kubernetes::sight::{Change, Seen};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -43,8 +46,25 @@ fn each_trouble_has_its_reason_and_its_next_step() {
                    site/run-migrations: serviceaccount \"run-migrations\" not found";
     let webhook = "Error creating: admission webhook \"policy.example\" denied the request: no label owner";
     let flaky = "Error creating: Internal error occurred: failed calling webhook: context deadline exceeded";
+    let running = json!({"running": {"startedAt": "2026-11-23T12:00:05Z"}});
+    let ended_late = json!({"terminated": {"exitCode": 0, "finishedAt": "2026-11-23T12:05:00Z"}});
+    let pod_initializing = waiting("PodInitializing", "");
     for (story, at_once, later) in [
-        (Story::new(), NEVER, NEVER),
+        (
+            Story::new(),
+            NEVER,
+            (
+                "no pod was made for the Job within 5m",
+                "kubectl get events --namespace site --field-selector involvedObject.name=migrate-upgrade-0123456789`",
+            ),
+        ),
+        (Story::new().suspended(), NEVER, ("suspended, and was not resumed within 5m", "Kueue")),
+        (
+            Story::new().pod("a").ended(terminated(143, "Error", "")).suspended(),
+            NEVER,
+            ("suspended, and was not resumed", "whoever suspends Jobs"),
+        ),
+        (Story::new().pod("a").running().suspended(), NEVER, NEVER),
         (
             Story::new().job_event("FailedCreate", quota),
             ("exceeded quota: small", "ResourceQuota"),
@@ -151,6 +171,48 @@ fn each_trouble_has_its_reason_and_its_next_step() {
         ),
         (Story::new().pod("a").on_node().state(waiting("PodInitializing", "")), NEVER, NEVER),
         (
+            Story::new()
+                .pod("a")
+                .initializing(&[waiting("ImagePullBackOff", "Back-off")])
+                .pod_event("Failed", "Failed to pull image \"busybox:1\": busybox:1: not found"),
+            ("(ImagePullBackOff): Failed to pull image \"busybox:1\"", "does not have this image"),
+            ("busybox:1", "digest"),
+        ),
+        (
+            Story::new().pod("a").initializing(&[waiting("ErrImagePull", down)]),
+            NEVER,
+            ("i/o timeout", "does not reach the registry"),
+        ),
+        (
+            Story::new()
+                .pod("a")
+                .initializing(&[waiting("CreateContainerConfigError", "secret \"proxy\" not found")]),
+            ("secret \"proxy\" not found", ""),
+            ("", ""),
+        ),
+        // an init container that is at work, or was at work until now
+        (Story::new().pod("a").initializing(&[running.clone(), pod_initializing.clone()]), NEVER, NEVER),
+        (Story::new().pod("a").initializing(&[waiting("CrashLoopBackOff", "back-off 10s")]), NEVER, NEVER),
+        (
+            Story::new().pod("a").initializing(&[ended_late.clone(), waiting("ErrImagePull", down)]),
+            NEVER,
+            NEVER,
+        ),
+        (Story::new().pod("a").initializing(&[ended_late, pod_initializing.clone()]), NEVER, NEVER),
+        (
+            Story::new().pod("a").initializing(&[running, waiting("ErrImagePull", "not found")]),
+            ("(ErrImagePull): not found", "digest"),
+            ("", ""),
+        ),
+        (
+            Story::new()
+                .pod("a")
+                .initializing(&[pod_initializing])
+                .pod_event("FailedMount", "timed out waiting for the condition"),
+            NEVER,
+            ("timed out", "describe"),
+        ),
+        (
             Story::new().pod("a").ended(terminated(137, "OOMKilled", "")),
             ("want of memory (exit code 137, limit 64Mi)", "limits.memory"),
             ("", ""),
@@ -186,7 +248,9 @@ fn each_trouble_has_its_reason_and_its_next_step() {
         ),
     ] {
         for (seconds, (what, next)) in [(10, at_once), (301, later)] {
-            match diagnose(&story.sight(), after(seconds), PATIENCE) {
+            let mut sight = story.sight();
+            diagnose(&mut sight, after(0), PATIENCE);
+            match diagnose(&mut sight, after(seconds), PATIENCE) {
                 None => assert_eq!((what, next), NEVER, "after {seconds} s: {story:?}"),
                 Some(trouble) => {
                     assert!(
@@ -197,5 +261,19 @@ fn each_trouble_has_its_reason_and_its_next_step() {
                 }
             }
         }
+    }
+}
+
+/// A drained node's pod may be gone before it was seen to end. The next one has its own time to come: the Job's age is no
+/// trouble.
+#[test]
+fn patience_begins_anew_when_a_pod_is_gone() {
+    let running = Story::new().pod("a").running();
+    let mut sight = running.sight();
+    assert_eq!(diagnose(&mut sight, after(3600), PATIENCE), None);
+    let pod = sight.pods()[0].clone();
+    sight.take(Change::Pod(Seen::Gone(Box::new(pod))));
+    for (seconds, is_trouble) in [(3601, false), (3900, false), (3901, true)] {
+        assert_eq!(diagnose(&mut sight, after(seconds), PATIENCE).is_some(), is_trouble, "{seconds}");
     }
 }

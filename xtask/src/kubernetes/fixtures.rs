@@ -86,6 +86,22 @@ impl Story {
         self
     }
 
+    /// The states of the init containers, while the job's own container waits for them.
+    pub(super) fn initializing(self, states: &[Value]) -> Self {
+        let mut story = self.on_node().state(waiting("PodInitializing", ""));
+        let statuses = states.iter().zip(1..).map(|(state, number)| {
+            json!({"name": format!("init-{number}"), "image": "busybox", "imageID": "", "ready": false,
+                "restartCount": 0, "state": state})
+        });
+        story.last()["status"]["initContainerStatuses"] = statuses.collect();
+        story
+    }
+
+    pub(super) fn suspended(mut self) -> Self {
+        self.job["spec"]["suspend"] = json!(true);
+        self.condition("Suspended", "JobSuspended", "Job suspended")
+    }
+
     pub(super) fn running(self) -> Self {
         let mut story = self.on_node().state(json!({"running": {"startedAt": "2026-11-23T12:00:05Z"}}));
         story.last()["status"]["phase"] = json!("Running");

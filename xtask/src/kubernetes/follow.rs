@@ -87,7 +87,7 @@ pub(crate) async fn follow(
             Ending::Settling => continue,
             Ending::NotYet => {}
         }
-        if let Some(trouble) = diagnosis::diagnose(&follower.sight, Timestamp::now(), patience) {
+        if let Some(trouble) = diagnosis::diagnose(&mut follower.sight, Timestamp::now(), patience) {
             follower.drain(signals).await;
             return Ok(End::Stuck(trouble));
         }

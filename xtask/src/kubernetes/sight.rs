@@ -47,6 +47,8 @@ pub(super) struct Sight {
     /// When the Job was first looked at and found finished.
     finished: Option<Instant>,
     has_listed_pods: bool,
+    /// Since when it was looked at and had no pod that could get further.
+    without_pod: Option<Timestamp>,
     /// By UID: a replaced pod may have its predecessor's name.
     pods: BTreeMap<String, Pod>,
     events: BTreeMap<String, Event>,
@@ -59,6 +61,7 @@ impl Sight {
             job: Some(job),
             finished: None,
             has_listed_pods: false,
+            without_pod: None,
             pods: BTreeMap::new(),
             events: BTreeMap::new(),
         }
@@ -142,9 +145,13 @@ impl Sight {
         }
     }
 
-    /// Whether there is none, and not only none that was heard of yet.
-    pub(super) fn has_no_pod(&self) -> bool {
-        self.has_listed_pods && self.pods.is_empty()
+    /// Since when it is seen to have no pod that has not ended, and not only none that was heard of yet.
+    pub(super) fn without_pod_since(&mut self, now: Timestamp) -> Option<Timestamp> {
+        if !self.has_listed_pods || !self.pods.values().all(has_ended) {
+            self.without_pod = None;
+            return None;
+        }
+        Some(*self.without_pod.get_or_insert(now))
     }
 
     /// The oldest first.

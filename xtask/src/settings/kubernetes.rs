@@ -23,7 +23,7 @@ pub(crate) struct KubernetesFlags {
     /// k8s/overlays/production]
     #[arg(long, env = "KUBERNETES_MANIFESTS", value_name = "PATH", hide_env_values = true)]
     manifests: Option<String>,
-    /// How long a pod may wait for a node or its image before the run is given up [default: 5m]
+    /// How long a run may wait for its pod, a node or its image before it is given up [default: 5m]
     #[arg(long, env = "KUBERNETES_START_TIMEOUT", value_name = "DURATION", hide_env_values = true)]
     start_timeout: Option<String>,
 }

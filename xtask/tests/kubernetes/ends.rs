@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::api::Api;
+use crate::support::api::{Api, Fault, Rule};
 use crate::support::program::{failed, run, verdict};
 
 #[test]
@@ -119,6 +119,20 @@ fn what_may_pass_is_waited_for_with_patience() {
     run(&api, "--start-timeout 1s")
         .exited(1)
         .said(&["waiting for a node", "no node takes the pod: 0/3 nodes are available"]);
+}
+
+/// Where events may not be read, nothing else tells that a pod is refused.
+#[test]
+fn a_pod_that_is_never_made_is_waited_for_with_patience() {
+    let message = "events is forbidden: User \"ci\" cannot list resource \"events\" in API group \"\"";
+    let forbidden = Rule { on: "GET ?/events?", times: 99, fault: Fault::Refuse { code: 403, message } };
+    let api = Api::start(vec![forbidden], |_, _| {});
+    run(&api, "--start-timeout 1s").exited(1).said(&[
+        "waiting for a pod",
+        "no pod was made for the Job within 1s; next: `kubectl get events --namespace site",
+        "was deleted",
+    ]);
+    assert!(api.job_names().is_empty());
 }
 
 #[test]
