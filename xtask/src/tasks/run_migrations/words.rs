@@ -1,31 +1,49 @@
 //! What is typed after `run-migrations`, made complete. Everything in it is the job's business but two questions:
-//! was a command given, and does the job need a database for it?
+//! were a command and a revision given, and does the job need a database for it?
 
+#[cfg(feature = "cloud")]
 const COMMANDS: [&str; 6] = ["upgrade", "downgrade", "current", "history", "stamp", "resolve"];
 
-/// `upgrade head` where no command was given, `head` where `upgrade` was given alone.
+/// Options of the job whose value is the next word.
+const VALUED: [&str; 2] = ["--sql", "--wait"];
+
+fn is_offset(text: &str) -> bool {
+    text.starts_with(['+', '-']) && text[1..].starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// Where the words stand that are neither an option nor the value of one: the command, then the revision.
+fn plain(words: &[String]) -> impl Iterator<Item = usize> {
+    let is_value = |index: usize| index > 0 && VALUED.contains(&words[index - 1].as_str());
+    let is_option = |word: &str| word.starts_with('-') && !is_offset(word);
+    (0..words.len()).filter(move |index| !is_value(*index) && !is_option(&words[*index]))
+}
+
+/// Offline SQL names its own range.
+fn is_offline(words: &[String]) -> bool {
+    words.iter().any(|word| word == "--sql" || word.starts_with("--sql="))
+}
+
+/// `upgrade` where no command was given, `head` behind it where there is no revision.
 pub(super) fn complete(mut words: Vec<String>) -> Vec<String> {
-    let named = words.iter().position(|word| COMMANDS.contains(&word.as_str()));
-    let is_option =
-        |word: &String| word.starts_with('-') && !word[1..].starts_with(|c: char| c.is_ascii_digit());
-    match named {
-        // A word that is no command goes to the job, which knows what is wrong with it.
-        None if words.first().is_none_or(is_option) => {
-            words.splice(0..0, ["upgrade".to_owned(), "head".to_owned()]);
-        }
-        Some(index) if words[index] == "upgrade" && words.get(index + 1).is_none_or(is_option) => {
-            words.insert(index + 1, "head".to_owned());
-        }
-        _ => {}
+    let (command, revision) = {
+        let mut given = plain(&words);
+        (given.next(), given.next())
+    };
+    let command = command.unwrap_or_else(|| {
+        words.insert(0, "upgrade".to_owned());
+        0
+    });
+    // A word that is no command goes to the job, which knows what is wrong with it.
+    if words[command] == "upgrade" && revision.is_none() && !is_offline(&words) {
+        words.insert(command + 1, "head".to_owned());
     }
     words
 }
 
 /// Help and offline SQL come from the job alone.
 pub(super) fn needs_database(words: &[String]) -> bool {
-    !words.iter().any(|word| {
-        ["-h", "--help", "-V", "--version", "--sql"].contains(&word.as_str()) || word.starts_with("--sql=")
-    })
+    let is_help = |word: &String| ["-h", "--help", "-V", "--version"].contains(&word.as_str());
+    !is_offline(words) && !words.iter().any(is_help)
 }
 
 /// The job has no options of these names; before its command they are xtask's.
@@ -70,14 +88,12 @@ pub(super) struct Asked<'a> {
 pub(super) fn asked(words: &[String]) -> anyhow::Result<Asked<'_>> {
     use anyhow::{Context, ensure};
 
-    let index = words.iter().position(|word| COMMANDS.contains(&word.as_str()));
-    let index = index.with_context(|| {
+    let mut given = plain(words).map(|index| words[index].as_str());
+    let command = given.next().filter(|word| COMMANDS.contains(word)).with_context(|| {
         format!("no command among {:?}; use one of {}", words.join(" "), COMMANDS.join(", "))
     })?;
-    let is_offset =
-        |text: &str| text.starts_with(['+', '-']) && text[1..].starts_with(|c: char| c.is_ascii_digit());
-    let revision = words[index + 1..].iter().find(|word| !word.starts_with('-') || is_offset(word));
-    if let Some(revision) = revision {
+    let later: Vec<_> = given.collect();
+    for revision in &later {
         let from_current = revision.strip_prefix("current").is_some_and(is_offset);
         ensure!(
             !is_offset(revision) && !from_current,
@@ -85,10 +101,10 @@ pub(super) fn asked(words: &[String]) -> anyhow::Result<Asked<'_>> {
              version, `head`, `base`, or an offset from one of them"
         );
     }
-    let command = words[index].as_str();
-    let needs_one = ["upgrade", "downgrade", "stamp"].contains(&command);
+    let revision = later.first().copied();
+    let needs_one = ["upgrade", "downgrade", "stamp"].contains(&command) && !is_offline(words);
     ensure!(!needs_one || revision.is_some(), "{command} needs a revision to go to");
-    Ok(Asked { command, revision: revision.map(String::as_str) })
+    Ok(Asked { command, revision })
 }
 
 #[cfg(test)]
@@ -107,6 +123,12 @@ mod tests {
             ("history base:head", Ok(("history", Some("base:head")))),
             ("resolve 5 --done", Ok(("resolve", Some("5")))),
             ("downgrade -1", Err("revision -1 depends on where the database is")),
+            ("upgrade --plan -- -1", Err("revision -1 depends on where the database is")),
+            ("upgrade --plan +1", Err("revision +1 depends on where the database is")),
+            ("--allow-out-of-order upgrade --plan current+1", Err("revision current+1 depends")),
+            ("upgrade head +1", Err("revision +1 depends on where the database is")),
+            ("upgrade --sql base:head", Ok(("upgrade", None))),
+            ("current --check --wait 10m", Ok(("current", None))),
             ("upgrade +2", Err("revision +2 depends on where the database is")),
             ("downgrade current-1", Err("revision current-1 depends on where the database is")),
             ("downgrade", Err("downgrade needs a revision to go to")),
@@ -148,7 +170,22 @@ mod tests {
             ("downgrade", "downgrade"),
             ("current", "current"),
             ("history base:head", "history base:head"),
-            ("--transaction run upgrade", "--transaction run upgrade head"),
+            ("--plan upgrade", "--plan upgrade head"),
+            ("upgrade --plan +1", "upgrade --plan +1"),
+            (
+                "upgrade --plan --allow-out-of-order 20260608081522",
+                "upgrade --plan --allow-out-of-order 20260608081522",
+            ),
+            ("--plan upgrade +1", "--plan upgrade +1"),
+            ("upgrade -- +1", "upgrade -- +1"),
+            ("upgrade --sql base:head", "upgrade --sql base:head"),
+            ("--sql=base:head", "upgrade --sql=base:head"),
+            ("downgrade --sql -1:head", "downgrade --sql -1:head"),
+            ("upgrade --sql base:head +1", "upgrade --sql base:head +1"),
+            ("current --check --wait 10m", "current --check --wait 10m"),
+            ("--wait 10m current", "--wait 10m current"),
+            ("--plan +1", "--plan +1"),
+            ("+1 --plan", "+1 --plan"),
             ("upgrad head", "upgrad head"),
             ("--help", "upgrade head --help"),
         ] {
