@@ -104,6 +104,26 @@ impl ImageFlags {
     pub(crate) fn typed(&self) -> Option<&str> {
         self.image.as_deref().filter(|image| !image.is_empty())
     }
+
+    /// Where no image is built.
+    pub(crate) fn refuse_platform(&self, mistakes: &mut Mistakes) {
+        let why = "the image of a run in a cluster is built already; leave it out";
+        mistakes.refuse(self.platform.as_ref(), "--platform", "DOCKER_DEFAULT_PLATFORM", &environment, why);
+    }
+}
+
+impl PostgresFlags {
+    /// Where no local PostgreSQL is started.
+    pub(crate) fn refuse(&self, mistakes: &mut Mistakes) {
+        let why = "a run in a cluster starts no local PostgreSQL; leave it out";
+        mistakes.refuse(
+            self.postgres_image.as_ref(),
+            "--postgres-image",
+            "POSTGRES_IMAGE",
+            &environment,
+            why,
+        );
+    }
 }
 
 impl File {

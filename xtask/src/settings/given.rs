@@ -44,8 +44,22 @@ impl Given {
 pub(crate) struct Mistakes(Vec<String>);
 
 impl Mistakes {
-    pub(super) fn add(&mut self, by: &str, what: impl fmt::Display) {
+    pub(crate) fn add(&mut self, by: &str, what: impl fmt::Display) {
         self.0.push(format!("{by}: {what}"));
+    }
+
+    /// A flag that was typed where it does nothing. The variable of the same meaning may be set for other runs.
+    pub(super) fn refuse(
+        &mut self,
+        value: Option<&String>,
+        flag: &str,
+        variable: &str,
+        environment: Environment<'_>,
+        why: &str,
+    ) {
+        if Given::typed(value, flag, variable, environment).is_some_and(|given| given.by == flag) {
+            self.add(flag, why);
+        }
     }
 
     /// In the file.
@@ -147,6 +161,16 @@ mod tests {
             ("", "SET", None),
         ] {
             assert_eq!(typed(value, variable).as_deref(), by, "{value} {variable}");
+        }
+    }
+
+    #[test]
+    fn what_does_nothing_is_refused_if_it_was_typed() {
+        let environment = |name: &str| (name == "SET").then(|| "a".to_owned());
+        for (value, refused) in [(Some("a"), &[][..]), (Some("b"), &["--flag: no"]), (None, &[])] {
+            let mut all = Mistakes::default();
+            all.refuse(value.map(str::to_owned).as_ref(), "--flag", "SET", &environment, "no");
+            assert_eq!(all.0, refused, "{value:?}");
         }
     }
 

@@ -28,6 +28,21 @@ pub(crate) struct KubernetesFlags {
     start_timeout: Option<String>,
 }
 
+impl KubernetesFlags {
+    /// Where nothing runs in a cluster.
+    pub(crate) fn refuse(&self, mistakes: &mut Mistakes) {
+        for (value, flag, variable) in [
+            (&self.context, "--context", "KUBERNETES_CONTEXT"),
+            (&self.namespace, "--namespace", "KUBERNETES_NAMESPACE"),
+            (&self.manifests, "--manifests", "KUBERNETES_MANIFESTS"),
+            (&self.start_timeout, "--start-timeout", "KUBERNETES_START_TIMEOUT"),
+        ] {
+            let why = "this goes with --on kubernetes, and does nothing here";
+            mistakes.refuse(value.as_ref(), flag, variable, &super::environment, why);
+        }
+    }
+}
+
 /// `kubernetes` in `xtask/release.yaml`.
 #[derive(Debug, Default)]
 #[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "for the tasks of the build with the feature"))]
@@ -69,7 +84,7 @@ pub(super) fn resolve(
     environment: Environment<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<KubernetesSettings> {
-    use anyhow::Context;
+    use anyhow::{Context, ensure};
 
     let first = |value: &Option<String>, flag, variable, file: Option<Given>| {
         Given::typed(value.as_ref(), flag, variable, environment).or(file)
@@ -79,13 +94,27 @@ pub(super) fn resolve(
         first(&flags.start_timeout, "--start-timeout", "KUBERNETES_START_TIMEOUT", file.start_timeout)
             .or_else(|| Some(Given { value: "5m".to_owned(), by: "the default".to_owned() }));
     let start_timeout = mistakes.check(start_timeout, |text| {
-        let parsed = humantime::parse_duration(text).ok();
-        parsed.with_context(|| format!("the start timeout {text:?} is no duration; use such as 90s or 5m"))
+        let parsed = humantime::parse_duration(text).ok().filter(|timeout| !timeout.is_zero());
+        parsed.with_context(|| {
+            format!("the start timeout {text:?} is no duration to wait; use such as 90s or 5m")
+        })
+    });
+    let namespace = first(&flags.namespace, "--namespace", "KUBERNETES_NAMESPACE", file.namespace);
+    let namespace = mistakes.check(namespace, |text| {
+        let is_alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        ensure!(
+            text.len() <= 63
+                && text.chars().all(|c| is_alphanumeric(c) || c == '-')
+                && text.starts_with(is_alphanumeric)
+                && text.ends_with(is_alphanumeric),
+            "no namespace is called {text:?}: it takes up to 63 of a-z, 0-9 and `-`, the first and last no sign"
+        );
+        Ok(text.to_owned())
     });
     let manifests = first(&flags.manifests, "--manifests", "KUBERNETES_MANIFESTS", file.manifests);
     Some(KubernetesSettings {
         context: first(&flags.context, "--context", "KUBERNETES_CONTEXT", file.context).map(value),
-        namespace: first(&flags.namespace, "--namespace", "KUBERNETES_NAMESPACE", file.namespace).map(value),
+        namespace,
         manifests: PathBuf::from(manifests.map_or_else(|| "k8s/overlays/production".to_owned(), value)),
         start_timeout: start_timeout?,
     })
@@ -118,12 +147,33 @@ mod tests {
         let settings = resolved(&KubernetesFlags::default(), "{}").unwrap();
         assert_eq!(settings.manifests, PathBuf::from("k8s/overlays/production"));
         assert_eq!(settings.start_timeout, Duration::from_secs(300));
-        let error = resolved(&KubernetesFlags::default(), "start_timeout: soon").unwrap_err();
-        assert!(
-            error.to_string().contains(
-                "line 1 column 16: the start timeout \"soon\" is no duration; use such as 90s or 5m"
+    }
+
+    #[test]
+    fn what_no_cluster_would_take_is_a_mistake() {
+        let long = "a".repeat(64);
+        for (yaml, expected) in [
+            ("namespace: site-2", None),
+            ("namespace: 'Bad NS'", Some("no namespace is called \"Bad NS\"")),
+            ("namespace: site.eu", Some("no namespace is called \"site.eu\"")),
+            ("namespace: -site", Some("no namespace is called \"-site\"")),
+            ("namespace: site-", Some("the first and last no sign")),
+            (&format!("namespace: {long}"), Some("up to 63")),
+            (&format!("namespace: {}", &long[1..]), None),
+            (
+                "start_timeout: soon",
+                Some(
+                    "line 1 column 16: the start timeout \"soon\" is no duration to wait; use such as 90s or 5m",
+                ),
             ),
-            "{error}"
-        );
+            ("start_timeout: 0s", Some("the start timeout \"0s\" is no duration to wait")),
+            ("start_timeout: 1ms", None),
+        ] {
+            let told = resolved(&KubernetesFlags::default(), yaml).map_err(|error| error.to_string());
+            match expected {
+                None => assert!(told.is_ok(), "{yaml}: {told:?}"),
+                Some(expected) => assert!(told.unwrap_err().contains(expected), "{yaml}"),
+            }
+        }
     }
 }

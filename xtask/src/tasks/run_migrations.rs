@@ -12,7 +12,7 @@ use crate::image::{binary, context};
 use crate::postgres::local::{self, Local};
 use crate::project::Project;
 use crate::settings::kubernetes::KubernetesFlags;
-use crate::settings::{ImageFlags, PostgresFlags, Settings};
+use crate::settings::{ImageFlags, Mistakes, PostgresFlags, Settings};
 use crate::{process, ui};
 
 mod fleet;
@@ -104,18 +104,32 @@ enum DryRun {
     Server,
 }
 
+/// What was typed where it does nothing.
+fn misplaced(arguments: &Arguments) -> Mistakes {
+    let mut mistakes = Mistakes::default();
+    words::refuse_ours(&arguments.job, &mut mistakes);
+    if arguments.on == Some(Elsewhere::Kubernetes) {
+        arguments.image.refuse_platform(&mut mistakes);
+        arguments.postgres.refuse(&mut mistakes);
+        return mistakes;
+    }
+    arguments.kubernetes.refuse(&mut mistakes);
+    if arguments.dry_run == Some(DryRun::Server) {
+        mistakes.add("--dry-run=server", "this goes with --on kubernetes; no server is asked here");
+    }
+    mistakes
+}
+
 pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Result<ExitCode> {
-    words::refuse_ours(&arguments.job)?;
+    let mut mistakes = misplaced(&arguments);
     if arguments.on == Some(Elsewhere::Kubernetes) {
         #[cfg(feature = "cloud")]
-        return kubernetes::run(arguments, project).await;
+        return kubernetes::run(arguments, project, mistakes).await;
         #[cfg(not(feature = "cloud"))]
         return super::with_cloud::run_again(project);
     }
-    if arguments.dry_run == Some(DryRun::Server) {
-        bail!("--dry-run=server goes with --on kubernetes; no server is asked here");
-    }
-    let settings = Settings::read(&arguments.image, &arguments.postgres, project)?;
+    let settings = Settings::gather(&arguments.image, &arguments.postgres, project, &mut mistakes)?;
+    let settings = mistakes.or(settings)?;
     let words = words::complete(arguments.job);
     let wish = match (arguments.native, arguments.in_container) {
         (true, _) => Wish::Native,

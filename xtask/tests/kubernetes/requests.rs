@@ -1,9 +1,11 @@
 //! What is refused before or by the API server, and that no more is asked than the Role of k8s/release allows.
 
 use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
 
 use crate::following::succeed;
 use crate::support::api::{Api, Fault, Rule};
+use crate::support::outcome::wait;
 use crate::support::program::run;
 
 fn refusing(on: &'static str, code: u16, message: &'static str) -> Api {
@@ -49,6 +51,8 @@ fn what_can_be_known_before_is_refused_before() {
         ("upgrade head --detach", "put it before the command"),
         ("--context nowhere", "no usable context \"nowhere\""),
         ("--start-timeout soon", "is no duration"),
+        ("--platform linux/arm64", "--platform: the image of a run in a cluster is built already"),
+        ("--postgres-image postgres:16", "--postgres-image: a run in a cluster starts no local PostgreSQL"),
         ("--manifests k8s/secret.example.yaml --dry-run", "cannot be used multiple times"),
     ] {
         let out = run(&api, words);
@@ -56,6 +60,46 @@ fn what_can_be_known_before_is_refused_before() {
         out.said(&[said]);
     }
     assert!(api.requests().is_empty(), "{:?}", api.requests());
+}
+
+/// What was typed in the wrong place, beside what else is wrong.
+#[test]
+fn all_mistakes_are_told_in_one_go() {
+    let api = Api::start(vec![], succeed);
+    run(&api, "--namespace Bad_NS --start-timeout 0s --platform linux/arm64 downgrade -1 --yes --json")
+        .exited(1)
+        .said(&[
+            "6 settings are wrong",
+            "--yes: this is no option of the job; put it before the command",
+            "--json: this is no option",
+            "--platform: the image",
+            "--namespace: no namespace is called \"Bad_NS\"",
+            "--start-timeout: the start timeout \"0s\"",
+            "COMMAND: revision -1 depends on where the database is",
+        ]);
+    assert!(api.requests().is_empty(), "{:?}", api.requests());
+}
+
+#[test]
+fn what_is_of_a_cluster_alone_is_refused_elsewhere_if_it_was_typed() {
+    let here = |words: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.arg("run-migrations").args(words.split_whitespace()).env("KUBERNETES_NAMESPACE", "site");
+        wait(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    };
+    let out = here("--context live --manifests k8s --start-timeout 1m --dry-run=server current --yes")
+        .exited(1)
+        .said(&[
+            "5 settings are wrong",
+            "--yes: this is no option of the job",
+            "--context: this goes with --on kubernetes",
+            "--manifests: this",
+            "--start-timeout: this",
+            "--dry-run=server: this goes with --on kubernetes; no server is asked here",
+        ]);
+    assert!(!out.stderr.contains("--namespace"), "{}", out.stderr);
+    here("--namespace other --dry-run").exited(1).said(&["a setting is wrong: --namespace: this goes with"]);
+    here("--dry-run").exited(0).said(&["Would run"]);
 }
 
 /// The verbs of the requests, as RBAC counts them, are those of the Role and no more.

@@ -20,9 +20,12 @@ use crate::project::Project;
 use crate::settings::{Mistakes, Settings};
 use crate::ui;
 
-pub(super) async fn run(arguments: Arguments, project: &Project) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    arguments: Arguments,
+    project: &Project,
+    mut mistakes: Mistakes,
+) -> anyhow::Result<ExitCode> {
     let words = words::complete(arguments.job.clone());
-    let mut mistakes = Mistakes::default();
     let settings = Settings::gather_kubernetes(&arguments.kubernetes, project, &mut mistakes)?;
     let image = mistakes.found("--image", image(arguments.image.typed()));
     let asked = mistakes.found("COMMAND", words::asked(&words));

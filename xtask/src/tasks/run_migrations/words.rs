@@ -1,6 +1,8 @@
 //! What is typed after `run-migrations`, made complete. Everything in it is the job's business but two questions:
 //! were a command and a revision given, and does the job need a database for it?
 
+use crate::settings::Mistakes;
+
 #[cfg(feature = "cloud")]
 const COMMANDS: [&str; 6] = ["upgrade", "downgrade", "current", "history", "stamp", "resolve"];
 
@@ -47,7 +49,7 @@ pub(super) fn needs_database(words: &[String]) -> bool {
 }
 
 /// The job has no options of these names; before its command they are xtask's.
-const OURS: [&str; 16] = [
+const OURS: [&str; 18] = [
     "--on",
     "--native",
     "--in-container",
@@ -56,9 +58,11 @@ const OURS: [&str; 16] = [
     "--dry-run",
     "--image",
     "--platform",
+    "--postgres-image",
     "--namespace",
     "--context",
     "--manifests",
+    "--start-timeout",
     "--fleet",
     "--canary",
     "--parallel",
@@ -66,13 +70,14 @@ const OURS: [&str; 16] = [
     "--json",
 ];
 
-/// An option of the task among the job's words.
-pub(super) fn refuse_ours(words: &[String]) -> anyhow::Result<()> {
+/// Options of the task among the job's words.
+pub(super) fn refuse_ours(words: &[String], mistakes: &mut Mistakes) {
     for word in words {
         let name = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
-        anyhow::ensure!(!OURS.contains(&name), "{name} is no option of the job; put it before the command");
+        if OURS.contains(&name) {
+            mistakes.add(name, "this is no option of the job; put it before the command");
+        }
     }
-    Ok(())
 }
 
 /// What is asked of the job, as far as a cluster has to know.
@@ -147,14 +152,19 @@ mod tests {
 
     #[test]
     fn options_of_the_task_stand_before_the_command() {
-        for (typed, is_well) in [
-            ("upgrade head --plan", true),
-            ("downgrade -1 --yes", false),
-            ("upgrade head --image=a", false),
-            ("current --native", false),
+        for (typed, told) in [
+            ("upgrade head --plan", None),
+            ("downgrade -1 --yes", Some("a setting is wrong: --yes: this is no option of the job")),
+            ("upgrade head --image=a", Some("a setting is wrong: --image: ")),
+            ("current --native --start-timeout 1m", Some("2 settings are wrong\n  --native: ")),
         ] {
             let words: Vec<_> = typed.split_whitespace().map(str::to_owned).collect();
-            assert_eq!(refuse_ours(&words).is_ok(), is_well, "{typed}");
+            let mut mistakes = Mistakes::default();
+            refuse_ours(&words, &mut mistakes);
+            match (mistakes.or(Some(())), told) {
+                (found, None) => assert!(found.is_ok(), "{typed}: {found:?}"),
+                (found, Some(told)) => assert!(found.unwrap_err().to_string().starts_with(told), "{typed}"),
+            }
         }
     }
 
