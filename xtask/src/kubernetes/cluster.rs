@@ -53,6 +53,13 @@ pub(crate) enum Start {
     Replaced,
 }
 
+/// What the API server thinks of a Job.
+#[derive(Debug)]
+pub(crate) enum Validity {
+    Accepted,
+    Refused(anyhow::Error),
+}
+
 impl Cluster {
     /// The namespace of a context, of which nothing else is asked.
     pub(crate) async fn namespace_of(context: Option<&str>) -> anyhow::Result<String> {
@@ -86,13 +93,21 @@ impl Cluster {
     }
 
     /// Has the API server check a Job without making it.
-    pub(crate) async fn validate(&self, manifest: &Manifest) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// When it does not get to it.
+    pub(crate) async fn validate(&self, manifest: &Manifest) -> anyhow::Result<Validity> {
         let parameters = PostParams { dry_run: true, field_manager: None };
         match patiently(|| self.post(&manifest.job, &parameters)).await {
+            Ok(_) => Ok(Validity::Accepted),
             // It is there already, so it was valid once.
-            Ok(_) => Ok(()),
-            Err(Error::Api(status)) if status.code == 409 => Ok(()),
-            Err(error) => Err(self.explain(error, "create jobs")),
+            Err(Error::Api(status)) if status.code == 409 => Ok(Validity::Accepted),
+            Err(error) => {
+                let is_of_this_job = matches!(&error, Error::Api(status)
+                    if (400..500).contains(&status.code) && ![401, 404, 429].contains(&status.code));
+                let why = self.explain(error, "create jobs");
+                if is_of_this_job { Ok(Validity::Refused(why)) } else { Err(why) }
+            }
         }
     }
 

@@ -117,6 +117,37 @@ fn mistakes_are_told_before_anything_is_asked() {
 }
 
 #[test]
+fn the_file_is_read_with_the_settings() {
+    let api = cluster(&[]);
+    let path = file(&api, 1);
+    std::fs::write(&path, "[]").unwrap();
+    let words = format!("--fleet {} --start-timeout 0s", path.display());
+    run(&api, &words).exited(1).said(&[
+        "2 settings are wrong",
+        "--start-timeout: the start timeout \"0s\"",
+        "there is no database in it",
+    ]);
+}
+
+#[test]
+fn each_database_whose_job_would_be_refused_is_named() {
+    let refusing = |times, code, message| {
+        disturbed(vec![Rule { on: "POST ?dryRun", times, fault: Fault::Refuse { code, message } }], &[])
+    };
+    let api = refusing(2, 422, "Job.batch is invalid");
+    let words = format!("--fleet {} --dry-run=server", file(&api, 3).display());
+    let out = run(&api, &words).exited(1).said(&[
+        "the API server refuses 2 of 3 Jobs; none was made",
+        "\n  db-0: cannot create jobs: the API server finds the Job wrong: Job.batch is invalid\n",
+        "\n  db-1: cannot create jobs: ",
+    ]);
+    assert!(!out.stderr.contains("db-2"), "{}", out.stderr);
+    assert_eq!((out.stdout.as_str(), api.count("POST ")), ("", 3));
+    run(&api, &words).exited(0).said(&["3 Jobs; the API server accepts them"]);
+    assert!(api.job_names().is_empty());
+}
+
+#[test]
 fn ctrl_c_leaves_what_runs() {
     let api = Api::start(vec![], |api, job| {
         let pod = api.pod(job, "a");

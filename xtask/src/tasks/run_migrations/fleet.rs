@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 #[cfg(feature = "cloud")]
-pub(super) use with_cluster::run;
+pub(super) use with_cluster::{read, run};
 
 /// Which databases, and how many at once.
 #[derive(Debug, Default, clap::Args)]
@@ -35,10 +35,10 @@ mod with_cluster {
     use std::path::Path;
     use std::process::ExitCode;
 
-    use anyhow::Context;
+    use anyhow::{Context, bail};
     use serde_json::Value;
 
-    use crate::kubernetes::cluster::Cluster;
+    use crate::kubernetes::cluster::{Cluster, Validity};
     use crate::kubernetes::fleet::databases::{self, Database};
     use crate::kubernetes::fleet::drive::{self, Fleet, Left};
     use crate::kubernetes::fleet::schedule::{Rules, Schedule};
@@ -50,34 +50,37 @@ mod with_cluster {
     use crate::tasks::run_migrations::{Arguments, DryRun};
     use crate::ui;
 
+    /// The databases of the file.
+    pub(crate) fn read(file: &Path) -> anyhow::Result<Vec<Database>> {
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        databases::parse(&text, &file.display().to_string())
+    }
+
     pub(crate) async fn run(
         arguments: &Arguments,
-        file: &Path,
+        databases: &[Database],
         job: &Value,
         settings: KubernetesSettings,
         wanted: Wanted<'_>,
         namespace: Option<String>,
     ) -> anyhow::Result<ExitCode> {
-        let text =
-            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let databases = databases::parse(&text, &file.display().to_string())?;
-        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        let file = arguments.fleet.fleet.as_deref().and_then(Path::file_stem);
+        let name = file.unwrap_or_default().to_string_lossy();
         if arguments.dry_run == Some(DryRun::Client) {
             let namespace = match namespace {
                 Some(namespace) => namespace,
                 None => Cluster::namespace_of(settings.context.as_deref()).await?,
             };
             let template = Template { job, namespace: &namespace, wanted, fleet: &name };
-            return print(&template, &databases);
+            return print(&template, databases);
         }
         let cluster = Cluster::connect(settings.context.as_deref(), namespace.as_deref()).await?;
         let template = Template { job, namespace: &cluster.namespace, wanted, fleet: &name };
         if arguments.dry_run == Some(DryRun::Server) {
-            for database in &databases {
-                cluster.validate(&template.manifest(database)?).await?;
-            }
+            validate(&cluster, &template, databases).await?;
             ui::note("Would run", format!("{} Jobs; the API server accepts them", databases.len()));
-            return print(&template, &databases);
+            return print(&template, databases);
         }
         let jobs: Vec<_> = databases
             .iter()
@@ -93,7 +96,7 @@ mod with_cluster {
         let fleet = Fleet {
             cluster: &cluster,
             template: &template,
-            databases: &databases,
+            databases,
             jobs: &jobs,
             patience: settings.start_timeout,
         };
@@ -124,6 +127,29 @@ mod with_cluster {
             Left::Asked(signal) => Ok(exit_code(signal)),
             Left::Lost(error) => Err(error).context("gave up following"),
         }
+    }
+
+    /// Names each database whose Job is refused.
+    async fn validate(
+        cluster: &Cluster,
+        template: &Template<'_>,
+        databases: &[Database],
+    ) -> anyhow::Result<()> {
+        let mut refused = Vec::new();
+        for database in databases {
+            if let Validity::Refused(why) = cluster.validate(&template.manifest(database)?).await? {
+                refused.push(format!("{}: {why:#}", database.name));
+            }
+        }
+        if !refused.is_empty() {
+            bail!(
+                "the API server refuses {} of {} Jobs; none was made\n  {}",
+                refused.len(),
+                databases.len(),
+                refused.join("\n  ")
+            );
+        }
+        Ok(())
     }
 
     fn print(template: &Template<'_>, databases: &[Database]) -> anyhow::Result<ExitCode> {

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use super::{Arguments, DryRun, words};
 use crate::kubectl;
-use crate::kubernetes::cluster::{Cluster, Start};
+use crate::kubernetes::cluster::{Cluster, Start, Validity};
 use crate::kubernetes::follow::{self, End, Log};
 use crate::kubernetes::manifest::{self, Manifest, Wanted};
 use crate::kubernetes::outcome::Outcome;
@@ -29,14 +29,16 @@ pub(super) async fn run(
     let settings = Settings::gather_kubernetes(&arguments.kubernetes, project, &mut mistakes)?;
     let image = mistakes.found("--image", image(arguments.image.typed()));
     let asked = mistakes.found("COMMAND", words::asked(&words));
+    let databases =
+        arguments.fleet.fleet.as_ref().map(|file| mistakes.found("--fleet", super::fleet::read(file)));
     let (settings, (image, asked)) = mistakes.or(settings.zip(image.zip(asked)))?;
     let wanted = Wanted { image: &image, command: asked.command, revision: asked.revision, words: &words };
     let template = manifest::only_job(&rendered(&project.root().join(&settings.manifests))?)
         .with_context(|| format!("{} can't be run", settings.manifests.display()))?;
     let namespace =
         settings.namespace.as_deref().or_else(|| manifest::namespace(&template)).map(str::to_owned);
-    if let Some(file) = &arguments.fleet.fleet {
-        return super::fleet::run(&arguments, file, &template, settings, wanted, namespace).await;
+    if let Some(databases) = databases.flatten() {
+        return super::fleet::run(&arguments, &databases, &template, settings, wanted, namespace).await;
     }
     if arguments.dry_run == Some(DryRun::Client) {
         let namespace = match namespace {
@@ -49,7 +51,9 @@ pub(super) async fn run(
     let cluster = Cluster::connect(settings.context.as_deref(), namespace.as_deref()).await?;
     let manifest = manifest::prepare(template, &cluster.namespace, wanted)?;
     if arguments.dry_run == Some(DryRun::Server) {
-        cluster.validate(&manifest).await?;
+        if let Validity::Refused(why) = cluster.validate(&manifest).await? {
+            return Err(why);
+        }
         ui::note("Would run", format!("{} on {}; the API server accepts it", manifest.name, cluster.name));
         show(&manifest)?;
         return Ok(ExitCode::SUCCESS);
