@@ -140,7 +140,7 @@ impl<'a> Follower<'a> {
     }
 
     fn take(&mut self, change: Change) {
-        self.reach.restored();
+        self.reach.restored(change.told_by());
         self.sight.take(change);
     }
 

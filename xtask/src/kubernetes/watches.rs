@@ -15,6 +15,21 @@ pub(super) struct Cut {
     pub(super) error: Error,
 }
 
+const JOBS: &str = "list and watch jobs";
+const PODS: &str = "list and watch pods";
+pub(super) const EVENTS: &str = "list and watch events";
+
+impl Change {
+    /// The watch that told it, as a cut names it.
+    pub(super) fn told_by(&self) -> &'static str {
+        match self {
+            Self::Job(_) => JOBS,
+            Self::Pod(_) => PODS,
+            Self::Event(_) => EVENTS,
+        }
+    }
+}
+
 /// Of one Job, its pods, and the events around them.
 pub(super) fn of_job(
     cluster: &Cluster,
@@ -32,10 +47,9 @@ pub(super) fn of_fleet(cluster: &Cluster, labels: &str) -> impl Stream<Item = Re
 
 fn watch(cluster: &Cluster, jobs: Config, pods: Config) -> impl Stream<Item = Result<Change, Cut>> + use<> {
     let events = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let jobs = changes(watcher(cluster.jobs(), jobs).default_backoff(), "list and watch jobs", Change::Job);
-    let pods = changes(watcher(cluster.pods(), pods).default_backoff(), "list and watch pods", Change::Pod);
-    let events =
-        changes(watcher(events, Config::default()).default_backoff(), "list and watch events", Change::Event);
+    let jobs = changes(watcher(cluster.jobs(), jobs).default_backoff(), JOBS, Change::Job);
+    let pods = changes(watcher(cluster.pods(), pods).default_backoff(), PODS, Change::Pod);
+    let events = changes(watcher(events, Config::default()).default_backoff(), EVENTS, Change::Event);
     select(select(jobs, pods), events)
 }
 

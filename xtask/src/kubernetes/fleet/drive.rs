@@ -160,7 +160,7 @@ impl Driver<'_> {
 
     /// Hands each part of a change to the run it is about.
     fn take(&mut self, change: Change) {
-        self.reach.restored();
+        self.reach.restored(change.told_by());
         match change {
             Change::Job(Seen::All(jobs)) => {
                 let listed: Vec<_> = jobs.iter().filter_map(|job| job.metadata.uid.as_deref()).collect();
