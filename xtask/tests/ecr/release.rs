@@ -76,7 +76,15 @@ fn an_image_of_another_machine_is_known_by_its_commit() {
     assert!(said.contains(&format!("{digest}, built from {commit}")), "{said}");
     std::fs::write(tree.root().join("migrations/99990101000000_new.sql"), "SELECT 1;\n").unwrap();
     tree.commit("Add a migration");
-    check().failed(&["holds no image of this commit"]);
+    check().failed(&["holds no image of this commit; CI pushes it"]);
+
+    // A checkout of one commit alone can't tell what lies between.
+    tree.clone_shallow();
+    check().failed(&[
+        "holds no image of this commit, unless it is sha256:",
+        "this clone is shallow and lacks the commit",
+        "`git fetch --unshallow` brings it",
+    ]);
 }
 
 #[test]
@@ -166,9 +174,7 @@ fn an_attested_image_is_this_trees_only_if_its_commit_has_the_same_inputs() {
     }
 
     // A workflow that checks out one commit alone.
-    let origin = format!("file://{}", tree.git(&["remote", "get-url", "origin"]));
-    std::fs::remove_dir_all(tree.root()).unwrap();
-    tree.git(&["clone", "--quiet", "--depth", "1", &origin, "."]);
+    tree.clone_shallow();
     put(&first, b"three");
     attestation().failed(&["this clone is shallow and lacks the commit", &first, "fetch-depth: 0"]);
     let head = tree.git(&["rev-parse", "HEAD"]);

@@ -31,13 +31,22 @@ pub(super) async fn is_in_ecr(
         return Ok(ecr.name().pinned(manifest.digest).to_string());
     }
     let session = Session::open(&ecr).await?;
+    // Of a commit that is not known here nothing can be said, and in a shallow clone it may be the one that counts.
+    let is_shallow = inputs::is_shallow(git)?;
+    let mut unknown = None;
     for image in ecr.list().await?.unwrap_or_default().into_iter().take(LOOKED_INTO) {
         let described = ecr.describe(&image.digest, &session).await?;
         let Some(commit) = described.and_then(|(config, _)| config.commit) else { continue };
-        // Of a commit that is not known here nothing can be said.
-        if inputs::are_those_of(git, &commit).unwrap_or(false) {
-            return Ok(format!("{}, built from {commit}", ecr.name().pinned(image.digest)));
+        match inputs::are_those_of(git, &commit) {
+            Ok(true) => return Ok(format!("{}, built from {commit}", ecr.name().pinned(image.digest))),
+            Ok(false) => {}
+            Err(error) if is_shallow => unknown = unknown.or(Some((image.digest, error))),
+            Err(_) => {}
         }
     }
-    bail!("{} holds no image of this commit; CI pushes it once main is green", ecr.name())
+    let none = format!("{} holds no image of this commit", ecr.name());
+    match unknown {
+        Some((digest, error)) => bail!("{none}, unless it is {digest}: {error:#}"),
+        None => bail!("{none}; CI pushes it once main is green"),
+    }
 }

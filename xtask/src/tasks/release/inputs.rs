@@ -11,7 +11,7 @@ pub(in crate::tasks) fn are_those_of(git: &Git<'_>, commit: &str) -> anyhow::Res
     let is_hash = [40, 64].contains(&commit.len()) && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
     ensure!(is_hash, "{commit:?} is no commit");
     if git.say(&["cat-file", "-e", &format!("{commit}^{{commit}}")]).is_err() {
-        if git.say(&["rev-parse", "--is-shallow-repository"])? == "true" {
+        if is_shallow(git)? {
             bail!(
                 "this clone is shallow and lacks the commit {commit}; `git fetch --unshallow` brings it, in a workflow \
                  `fetch-depth: 0` of the checkout"
@@ -22,4 +22,9 @@ pub(in crate::tasks) fn are_those_of(git: &Git<'_>, commit: &str) -> anyhow::Res
     let mut words = vec!["diff", "--quiet", commit, "HEAD", "--"];
     words.extend(inputs::PATHS);
     Ok(git.say(&words).is_ok())
+}
+
+/// Whether commits are left out of this clone.
+pub(super) fn is_shallow(git: &Git<'_>) -> anyhow::Result<bool> {
+    Ok(git.say(&["rev-parse", "--is-shallow-repository"])? == "true")
 }

@@ -54,6 +54,13 @@ impl Tree {
         self.git(&["push", "--quiet", "origin", "HEAD:main"]);
     }
 
+    /// Its last commit alone, in its place.
+    pub(crate) fn clone_shallow(&self) {
+        let origin = format!("file://{}", self.git(&["remote", "get-url", "origin"]));
+        std::fs::remove_dir_all(self.root()).unwrap();
+        self.git(&["clone", "--quiet", "--depth", "1", &origin, "."]);
+    }
+
     pub(crate) fn replace(&self, path: &str, from: &str, to: &str) {
         let path = self.root().join(path);
         let text = std::fs::read_to_string(&path).unwrap();
