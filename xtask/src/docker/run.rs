@@ -1,5 +1,5 @@
 //! Running a container in the foreground: what it prints arrives on the same stream here, a signal we get reaches it,
-//! its exit code is ours, and nothing of it stays behind.
+//! its exit code is ours, and nothing of it stays behind. It is never killed before it was asked to end.
 
 use std::io::Write;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use bollard::errors::Error;
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, KillContainerOptionsBuilder,
-    RemoveContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder, StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
 use rustix::process::Signal;
@@ -52,6 +52,15 @@ impl Docker {
         let container =
             self.api.create_container(Some(options), body).await.context("cannot make a container")?.id;
         let ended = self.run_to_end(&container, run.files, &mut signals).await;
+        if ended.is_err()
+            && let Err(error) = self.stop(&container, &mut signals).await
+        {
+            ui::warning(format!(
+                "the job may still run: {error:#}; `docker stop --time {} {container}` ends it",
+                GRACE.as_secs()
+            ));
+            return ended;
+        }
         let force = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         if let Err(error) = self.api.remove_container(&container, Some(force)).await {
             ui::warning(format!("the container {container} is still there: {error}"));
@@ -74,9 +83,15 @@ impl Docker {
             .output;
         self.api.start_container(container, None).await.context("cannot start the container")?;
         let ended = async {
-            // Reading ends when the container does, with nothing left unread.
+            // Reading ends when the container does, with nothing left unread, or when the connection breaks.
             while let Some(chunk) = output.next().await {
-                pass_on(&chunk.context("the container's output broke off")?);
+                match chunk {
+                    Ok(chunk) => pass_on(&chunk),
+                    Err(error) => {
+                        ui::warning(format!("the job's output broke off: {error}; it goes on"));
+                        break;
+                    }
+                }
             }
             self.exit_code(container).await
         };
@@ -108,6 +123,16 @@ impl Docker {
                 Ok(()) | Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => {}
                 Err(error) => return Err(error).context("cannot signal the container"),
             }
+        }
+    }
+
+    /// Asks a container that may be running to end, and waits until it has. A signal we get kills it.
+    async fn stop(&self, container: &str, signals: &mut Signals) -> anyhow::Result<()> {
+        let seconds = i32::try_from(GRACE.as_secs()).context("no such time")?;
+        let options = StopContainerOptionsBuilder::new().t(seconds).build();
+        tokio::select! {
+            stopped = self.api.stop_container(container, Some(options)) => stopped.context("cannot stop it"),
+            _ = signals.next() => Ok(()),
         }
     }
 

@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps nothing has failed")]
 
-use std::io::Write;
+mod relay;
+
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+
+use relay::{Relay, Waits};
 
 /// The key of the job's run lock, `RunLock::KEY`.
 const RUN_LOCK: i64 = 0x664d_23dc_b454_22d2;
@@ -198,6 +202,50 @@ fn ctrl_c_stops_the_job_and_leaves_no_container() {
     assert_eq!(database.query("SELECT to_regclass('_sqlx_migrations') IS NULL"), "t");
 }
 
+/// Once, any fault of the output's connection had a running job killed in the middle of what it did.
+#[test]
+fn a_job_goes_on_when_its_output_breaks_off() {
+    let image = Image::of("broken");
+    let database = Database::new("broken");
+    let holder = Holder::of(&database);
+    let relay = Relay::start("broken", Waits::PassedOn);
+    let mut job = Job::behind(&relay, &database, &image);
+    job.container(&database);
+    relay.break_output();
+    drop(holder);
+    let (status, stderr) = job.end();
+    assert_eq!(status, Some(0), "{stderr}");
+    assert!(stderr.contains("the job's output broke off: ") && stderr.contains("; it goes on"), "{stderr}");
+    assert_eq!(database.query("SELECT count(*) > 5 AND bool_and(success) FROM _sqlx_migrations"), "t");
+}
+
+#[test]
+fn a_job_that_cannot_be_waited_for_is_asked_to_stop() {
+    let image = Image::of("deaf");
+    let database = Database::new("deaf");
+    let _holder = Holder::of(&database);
+    let relay = Relay::start("deaf", Waits::CutOff);
+    let mut job = Job::behind(&relay, &database, &image);
+    let container = job.container(&database);
+    relay.break_output();
+    let (status, stderr) = job.end();
+    assert_eq!(status, Some(1), "{stderr}");
+    assert!(stderr.contains("cannot wait for the container"), "{stderr}");
+    let events = docker(&[
+        "events",
+        "--since=10m",
+        "--until=-1s",
+        "--filter",
+        &format!("container={container}"),
+        "--format",
+        "{{.Action}} {{.Actor.Attributes.signal}} {{.Actor.Attributes.exitCode}}",
+    ]);
+    let ends: Vec<_> =
+        events.lines().filter(|event| event.starts_with("kill") || event.starts_with("die")).collect();
+    assert_eq!(ends, ["kill 15 <no value>", "die <no value> 143"], "asked, not killed: {events}");
+    assert!(events.contains("destroy"), "{events}");
+}
+
 /// A session that holds the run lock of a database, so that a job on it waits.
 struct Holder(Child);
 
@@ -225,6 +273,19 @@ impl Drop for Holder {
 struct Job(Child);
 
 impl Job {
+    fn behind(relay: &Relay, database: &Database, image: &Image) -> Self {
+        let mut command = database.job("upgrade head", &image.0);
+        command.env("DOCKER_HOST", relay.host()).stdout(Stdio::null()).stderr(Stdio::piped());
+        Self(command.spawn().unwrap())
+    }
+
+    /// Its exit code, and what it had to say.
+    fn end(&mut self) -> (Option<i32>, String) {
+        let mut stderr = String::new();
+        self.0.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        (self.0.wait().unwrap().code(), stderr)
+    }
+
     /// The container of the job on this database, once it waits for the lock. The images of all tests are the same one
     /// to Docker, so the image does not tell.
     fn container(&mut self, database: &Database) -> String {
