@@ -4,6 +4,7 @@
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use tokio::io::{AsyncWriteExt, copy};
@@ -23,7 +24,14 @@ impl Bridge {
         let docker = process::find("docker").with_context(|| {
             format!("{host} needs TLS or ssh, which is left to the docker CLI, and no docker is on PATH; install it or use a local daemon")
         })?;
-        let directory = std::env::temp_dir().join(format!("run-migrations-docker-{}", std::process::id()));
+        Self::to(docker)
+    }
+
+    fn to(docker: PathBuf) -> anyhow::Result<Self> {
+        // A name of our own, whatever a killed process of the same number has left behind.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let name = format!("run-migrations-docker-{}-{now}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
         std::fs::DirBuilder::new()
             .mode(0o700)
             .create(&directory)
@@ -75,5 +83,20 @@ async fn carry(docker: PathBuf, mut stream: UnixStream) -> std::io::Result<()> {
 impl Drop for Bridge {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In containers, numbers of processes repeat.
+    #[tokio::test]
+    async fn two_of_one_process_number_are_not_in_each_others_way() {
+        let bridges = [(); 2].map(|()| Bridge::to("docker".into()).unwrap());
+        let sockets = bridges.each_ref().map(Bridge::socket);
+        assert!(sockets.iter().all(|socket| socket.exists()), "{sockets:?}");
+        drop(bridges);
+        assert!(!sockets.iter().any(|socket| socket.exists()), "{sockets:?}");
     }
 }
