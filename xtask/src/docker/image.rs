@@ -11,6 +11,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 
 use super::Docker;
+use crate::ui;
 
 impl Docker {
     /// The ID of an image, by whatever it is called; none where there is no such image.
@@ -49,7 +50,9 @@ impl Docker {
             self.api.create_container(Some(options), body).await.context("cannot make a container")?.id;
         let packed = self.download(&container, path).await;
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        self.api.remove_container(&container, Some(options)).await.context("cannot remove a container")?;
+        if let Err(error) = self.api.remove_container(&container, Some(options)).await {
+            ui::warning(format!("the container {container} is still there: {error}"));
+        }
         let packed = packed.with_context(|| format!("cannot get {path} out of {image}"))?;
         let mut archive = tar::Archive::new(packed.as_slice());
         let Some(entry) = archive.entries().context("not an archive")?.next() else {
