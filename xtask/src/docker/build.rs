@@ -1,5 +1,7 @@
 //! Building an image: the context goes up as one tar, what the builder says comes back as it says it.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use base64::Engine;
 use bytes::Bytes;
@@ -7,8 +9,12 @@ use http_body_util::Full;
 use serde_json::Value;
 
 use super::buildkit::{Event, events};
+use super::http::Patience;
 use super::{Builder, Docker, http};
 use crate::ui;
+
+/// A compiler may be quiet for long.
+const PATIENCE: Patience = Patience { with: "build the image", limit: Duration::from_mins(15) };
 
 /// One build.
 #[derive(Debug)]
@@ -52,14 +58,14 @@ impl Docker {
             .header("content-type", "application/x-tar")
             .body(Full::new(Bytes::from(build.context)))
             .context("the build request is not valid")?;
-        let response = http::send(&self.endpoint, request).await?;
-        let response = http::accepted(response).await.context("the daemon refused to build")?;
+        let answer = http::send(&self.endpoint, request, PATIENCE).await?;
+        let answer = answer.accepted().await.context("the daemon refused to build")?;
         let mut image = None;
         let mut failure = None;
         let mut failed_step = None;
         let mut announced = None;
         let waiting = ui::waiting("Building", "image");
-        http::lines(response.into_body(), |line| {
+        let each = |line: &[u8]| {
             match frame(line) {
                 // The stream is read to its end: the daemon stops a build whose client went away.
                 Frame::Error(error) => failure = Some(error),
@@ -93,8 +99,8 @@ impl Docker {
                 Frame::Nothing => {}
             }
             Ok(())
-        })
-        .await?;
+        };
+        answer.lines(each).await?;
         drop(waiting);
         if let Some(error) = failure {
             if self.builder == Builder::Classic && error.contains("does not match the specified platform") {

@@ -1,11 +1,17 @@
 //! Handing the daemon an image that is already made.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use http_body_util::Full;
 use serde_json::Value;
 
+use super::http::Patience;
 use super::{Docker, http};
+
+/// It unpacks in silence.
+const PATIENCE: Patience = Patience { with: "take the image in", limit: Duration::from_mins(5) };
 
 impl Docker {
     /// Takes the image in under the reference it was packed with, which then names no other one any more.
@@ -15,14 +21,15 @@ impl Docker {
             .header("content-type", "application/x-tar")
             .body(Full::new(Bytes::from(archive)))
             .context("the request to load the image is not valid")?;
-        let response = http::send(&self.endpoint, request).await?;
-        let response = http::accepted(response).await.context("the daemon refused the image")?;
+        let answer = http::send(&self.endpoint, request, PATIENCE).await?;
+        let answer = answer.accepted().await.context("the daemon refused the image")?;
         let mut failure = None;
-        http::lines(response.into_body(), |line| {
-            failure = failure.take().or_else(|| refusal(line));
-            Ok(())
-        })
-        .await?;
+        answer
+            .lines(|line| {
+                failure = failure.take().or_else(|| refusal(line));
+                Ok(())
+            })
+            .await?;
         match failure {
             Some(error) => bail!("the image was not loaded: {error}"),
             None => Ok(()),

@@ -21,6 +21,7 @@ use http_body_util::Full;
 
 use bridge::Bridge;
 use endpoint::{Endpoint, Surroundings};
+use http::Patience;
 
 /// A daemon that has answered.
 #[derive(Debug)]
@@ -80,7 +81,7 @@ impl Docker {
             bridge = Some(opened);
         }
         let patience = Duration::from_secs(if remote { 15 } else { 5 });
-        let builder = tokio::time::timeout(patience, ping(&endpoint))
+        let builder = tokio::time::timeout(patience, ping(&endpoint, patience))
             .await
             .with_context(|| format!("{endpoint} did not answer within {} s", patience.as_secs()))??;
         // Waiting for a build or a container may take as long as it likes; every other answer comes soon.
@@ -107,12 +108,12 @@ impl Docker {
     }
 }
 
-async fn ping(endpoint: &Endpoint) -> anyhow::Result<Builder> {
+async fn ping(endpoint: &Endpoint, limit: Duration) -> anyhow::Result<Builder> {
     let request = hyper::Request::get("/_ping")
         .header("host", "docker")
         .body(Full::new(Bytes::new()))
         .context("no request")?;
-    let response = http::send(endpoint, request).await?;
+    let response = http::send(endpoint, request, Patience { with: "answer", limit }).await?.response;
     if !response.status().is_success() {
         bail!("{endpoint} answered {}", response.status());
     }

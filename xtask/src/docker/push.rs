@@ -1,16 +1,23 @@
 //! Pushing an image: the daemon uploads, what it says comes back layer by layer, and the digest is in what it says.
 
 use std::fmt;
+use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
+use hyper::Request;
 use serde_json::Value;
 
+use super::endpoint::Endpoint;
+use super::http::{Patience, Refusal, Silence};
 use super::{Docker, http};
 use crate::image::name::Digest;
 use crate::image::reference::TaggedReference;
 use crate::secret::Secret;
+
+/// Progress comes several times a second; only the end of a big layer takes a registry longer.
+const PATIENCE: Patience = Patience { with: "push the image", limit: Duration::from_mins(2) };
 
 /// What one frame of the stream means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +97,7 @@ impl Docker {
         &self,
         TaggedReference { name, tag }: &TaggedReference,
         authorization: &Secret,
-        mut event: impl FnMut(&Event),
+        event: impl FnMut(&Event),
     ) -> anyhow::Result<Result<Digest, Failure>> {
         // Without a tag the daemon would push all of them.
         let query = http::query(&[("tag", tag.as_str())]);
@@ -98,21 +105,30 @@ impl Docker {
             .ok()
             .context("the credentials do not fit into a header")?;
         header.set_sensitive(true);
-        let request = hyper::Request::post(format!("/images/{name}/push?{query}"))
+        let request = Request::post(format!("/images/{name}/push?{query}"))
             .header("host", "docker")
             .header("x-registry-auth", header)
             .body(Full::new(Bytes::new()))
             .context("the push request is not valid")?;
-        let response = http::send(&self.endpoint, request).await?;
-        if !response.status().is_success() {
-            let status = response.status();
-            let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes);
-            let message = http::message(&body.unwrap_or_default());
-            return Ok(Err(Failure { kind: classify(&message), said: format!("{status}: {message}") }));
-        }
-        let (mut digest, mut error) = (None, None);
-        // To its end, also past an error: the daemon gives up a push whose client has gone away.
-        let read = http::lines(response.into_body(), |line| {
+        upload(&self.endpoint, request, PATIENCE, event).await
+    }
+}
+
+async fn upload(
+    endpoint: &Endpoint,
+    request: Request<Full<Bytes>>,
+    patience: Patience,
+    mut event: impl FnMut(&Event),
+) -> anyhow::Result<Result<Digest, Failure>> {
+    let answer = async { http::send(endpoint, request, patience).await?.accepted().await };
+    let answer = match answer.await {
+        Ok(answer) => answer,
+        Err(error) => return Failure::of(error).map(Err),
+    };
+    let (mut digest, mut error) = (None, None);
+    // To its end, also past an error: the daemon gives up a push whose client has gone away.
+    let read = answer
+        .lines(|line| {
             let found = parse(line);
             event(&found);
             match found {
@@ -123,17 +139,28 @@ impl Docker {
             Ok(())
         })
         .await;
-        Ok(match (error, digest) {
-            (Some(said), _) => Err(Failure { kind: classify(&said), said }),
-            (None, Some(digest)) => Ok(digest),
-            (None, None) => Err(Failure {
-                kind: Kind::Passing,
-                said: read.err().map_or_else(
-                    || "the daemon ended the push without naming a digest".to_owned(),
-                    |error| format!("{error:#}"),
-                ),
-            }),
-        })
+    Ok(match (error, digest) {
+        (Some(said), _) => Err(Failure { kind: classify(&said), said }),
+        (None, Some(digest)) => Ok(digest),
+        (None, None) => Err(Failure {
+            kind: Kind::Passing,
+            said: read.err().map_or_else(
+                || "the daemon ended the push without naming a digest".to_owned(),
+                |error| format!("{error:#}"),
+            ),
+        }),
+    })
+}
+
+impl Failure {
+    /// What the daemon answered before it pushed anything, or that it did not; any other error is handed back.
+    fn of(error: anyhow::Error) -> anyhow::Result<Self> {
+        let said = error.to_string();
+        match error.downcast_ref::<Refusal>() {
+            Some(refusal) => Ok(Self { kind: classify(&refusal.said), said }),
+            None if error.is::<Silence>() => Ok(Self { kind: Kind::Passing, said }),
+            None => Err(error),
+        }
     }
 }
 
@@ -257,6 +284,18 @@ mod tests {
             ("not json".to_owned(), Event::Nothing),
         ] {
             assert_eq!(parse(line.as_bytes()), expected, "{line}");
+        }
+    }
+
+    #[tokio::test]
+    async fn silence_may_pass_unless_more_is_known() {
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        let error = format!("{head}17\r\n{{\"error\":\"denied: no\"}}\n\r\n");
+        for (said, kind) in [("", Kind::Passing), (head, Kind::Passing), (error.leak(), Kind::Denied)] {
+            let endpoint = http::tests::falling_silent(said).await;
+            let pushed = upload(&endpoint, http::tests::request(), http::tests::SHORT, |_| {});
+            let failure = pushed.await.unwrap().unwrap_err();
+            assert_eq!(failure.kind, kind, "{said:?}: {failure}");
         }
     }
 
