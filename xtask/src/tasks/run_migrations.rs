@@ -281,7 +281,14 @@ fn container_environment(
         pairs.extend([("POSTGRES_HOST", host.to_owned()), ("POSTGRES_PORT", "5432".to_owned())]);
     }
     let mut files = Vec::new();
+    // Of two passwords the job takes neither, and says so: it need not see them.
+    let is_password = |name: &str| ["POSTGRES_PASSWORD", "POSTGRES_PASSWORD_FILE"].contains(&name);
+    let are_two = pairs.iter().filter(|(name, _)| is_password(name)).count() == 2;
     for (name, value) in &mut pairs {
+        if are_two && is_password(name) {
+            "set".clone_into(value);
+            continue;
+        }
         let (path, bytes) = match *name {
             "POSTGRES_PASSWORD" => ("postgres-password", std::mem::take(value).into_bytes()),
             "POSTGRES_PASSWORD_FILE" => ("postgres-password", read(name, value)?),

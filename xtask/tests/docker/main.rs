@@ -156,6 +156,10 @@ fn the_exit_code_of_the_job_is_that_of_the_task() {
     let database = Database::new("codes");
     let pending = database.job("current --check", &image.0).output().unwrap();
     assert_eq!(pending.status.code(), Some(9), "{:?}", both(&pending));
+    let two = database.job("current", &image.0).env("POSTGRES_PASSWORD_FILE", "/nowhere").output().unwrap();
+    let (_, stderr) = both(&two);
+    assert_eq!(two.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("and POSTGRES_PASSWORD_FILE are both set; keep one"), "{stderr}");
     let refused = database.job("current", &image.0).env("POSTGRES_PASSWORD", "wrong").output().unwrap();
     let (_, stderr) = both(&refused);
     assert_eq!(refused.status.code(), Some(8), "{stderr}");
