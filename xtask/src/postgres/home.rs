@@ -14,6 +14,8 @@ use super::{Address, Password};
 use crate::project::Project;
 use crate::ui;
 
+const STATE: &str = "state.json";
+
 /// The directory, locked against a second xtask for as long as this value lives.
 #[derive(Debug)]
 pub(crate) struct Home {
@@ -38,26 +40,35 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// What was remembered of a checkout, found without its lock, and without making anything.
+    pub(crate) fn of(project: &Project) -> anyhow::Result<Option<Self>> {
+        Self::read(&directory(project).join(STATE))
+    }
+
+    fn read(path: &Path) -> anyhow::Result<Option<Self>> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        serde_json::from_str(&text).map(Some).with_context(|| {
+            format!("{} can't be read; `cargo xtask database reset` starts over", path.display())
+        })
+    }
+
     pub(crate) fn address(&self) -> Address {
         Address::loopback(self.port, self.password.clone())
     }
 }
 
 impl Home {
-    /// `target/postgres`; or a directory under /var/tmp where we are root and the checkout is closed to others,
-    /// with `target/postgres` as a link to it.
+    /// A directory that is not at its usual place gets a link there.
     pub(crate) fn open(project: &Project) -> anyhow::Result<Self> {
-        let usual = project.target().join("postgres");
         fs::create_dir_all(project.target()).context("cannot make target/")?;
-        let directory = if Account::choose().reaches(&project.target()) {
-            usual
-        } else {
-            let directory = PathBuf::from(format!("/var/tmp/run-migrations-{}", project.fingerprint()));
-            if fs::symlink_metadata(&usual).is_err() {
-                std::os::unix::fs::symlink(&directory, &usual).context("cannot link target/postgres")?;
-            }
-            directory
-        };
+        let (usual, directory) = (usual(project), directory(project));
+        if directory != usual && fs::symlink_metadata(&usual).is_err() {
+            std::os::unix::fs::symlink(&directory, &usual).context("cannot link target/postgres")?;
+        }
         match fs::DirBuilder::new().mode(0o711).create(&directory) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 return Err(error).with_context(|| format!("cannot make {}", directory.display()));
@@ -87,20 +98,11 @@ impl Home {
     }
 
     fn state_file(&self) -> PathBuf {
-        self.directory.join("state.json")
+        self.directory.join(STATE)
     }
 
     pub(crate) fn state(&self) -> anyhow::Result<Option<State>> {
-        let text = match fs::read_to_string(self.state_file()) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read {}", self.state_file().display()));
-            }
-        };
-        serde_json::from_str(&text).map(Some).with_context(|| {
-            format!("{} can't be read; `cargo xtask database reset` starts over", self.state_file().display())
-        })
+        State::read(&self.state_file())
     }
 
     pub(crate) fn remember(&self, state: &State) -> anyhow::Result<()> {
@@ -115,7 +117,7 @@ impl Home {
     /// Removes everything but the lock.
     pub(crate) fn clear(&self) -> anyhow::Result<()> {
         // The state goes first: without it, the next start begins anew whatever else is left.
-        for name in ["state.json", "pgpass", "programs", "data"] {
+        for name in [STATE, "pgpass", "programs", "data"] {
             let path = self.directory.join(name);
             let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
             match removed {
@@ -126,6 +128,19 @@ impl Home {
             }
         }
         Ok(())
+    }
+}
+
+fn usual(project: &Project) -> PathBuf {
+    project.target().join("postgres")
+}
+
+/// `target/postgres`; or a directory under /var/tmp where we are root and the checkout is closed to others.
+fn directory(project: &Project) -> PathBuf {
+    if Account::choose().reaches(&project.target()) {
+        usual(project)
+    } else {
+        PathBuf::from(format!("/var/tmp/run-migrations-{}", project.fingerprint()))
     }
 }
 

@@ -99,9 +99,7 @@ pub(crate) async fn start(
     };
     match &state.provider {
         Provider::Container { image } => {
-            let docker = docker.as_ref().map_err(|error| {
-                anyhow::anyhow!("the local PostgreSQL is in Docker, which can't be used: {error:#}; `cargo xtask database reset` starts over without")
-            })?;
+            let docker = needed(docker)?;
             let names = container::Names::of(project);
             let mut state = state.clone();
             if !container::is_running(docker, &names).await? {
@@ -122,6 +120,26 @@ pub(crate) async fn start(
             blocking(move || start_again(&home, &project, state)).await
         }
     }
+}
+
+/// What it runs in, as far as that can be told without a start.
+pub(crate) fn expected(project: &Project, docker: &anyhow::Result<Docker>) -> anyhow::Result<Runs> {
+    let in_container = || {
+        let container::Names { container, network, .. } = container::Names::of(project);
+        Runs::InContainer { container, network }
+    };
+    Ok(match (State::of(project)?.map(|state| state.provider), docker) {
+        (Some(Provider::Container { .. }), docker) => needed(docker).map(|_| in_container())?,
+        // What the first start tries first.
+        (None, Ok(docker)) if docker.daemon.place != Place::Elsewhere => in_container(),
+        (Some(Provider::Machine | Provider::Wheel) | None, _) => Runs::OnMachine,
+    })
+}
+
+fn needed(docker: &anyhow::Result<Docker>) -> anyhow::Result<&Docker> {
+    docker.as_ref().map_err(|error| {
+        anyhow::anyhow!("the local PostgreSQL is in Docker, which can't be used: {error:#}; `cargo xtask database reset` starts over without")
+    })
 }
 
 fn local(home: &Home, project: &Project, state: &State, runs: Runs) -> Local {

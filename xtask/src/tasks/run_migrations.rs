@@ -138,25 +138,27 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     };
     // Even a native run may have its local PostgreSQL in Docker.
     let docker = Docker::connect().await;
-    let configured = std::env::var("POSTGRES_HOST").ok().filter(|host| !host.is_empty());
-    if arguments.dry_run.is_some() {
-        let database = configured
-            .map_or_else(|| "the local PostgreSQL".to_owned(), |host| format!("the PostgreSQL at {host}"));
-        ui::note("Would run", format!("run-migrations {} against {database}", words.join(" ")));
-        return Ok(ExitCode::SUCCESS);
-    }
-    let local = match &configured {
-        None if words::needs_database(&words) => Some(local::start(project, &settings, &docker).await?),
-        _ => None,
-    };
-    let database = match (&local, configured) {
-        (Some(local), _) => Database::Local(local.runs.clone()),
-        (None, Some(host)) => Database::Configured { host },
-        (None, None) => Database::NotNeeded,
-    };
     let daemon = docker.as_ref().map(|docker| docker.daemon.clone()).map_err(|error| format!("{error:#}"));
     let own_directory = std::env::var_os("MIGRATIONS_DIR").is_some_and(|directory| !directory.is_empty());
-    let placement = decide(wish, &daemon, &database, own_directory)?;
+    let mut database = match std::env::var("POSTGRES_HOST").ok().filter(|host| !host.is_empty()) {
+        Some(host) => Database::Configured { host },
+        None if words::needs_database(&words) => Database::Local(local::expected(project, &docker)?),
+        None => Database::NotNeeded,
+    };
+    let mut placement = decide(wish, &daemon, &database, own_directory)?;
+    if arguments.dry_run.is_some() {
+        let how = placement.told(&daemon);
+        ui::note("Would run", format!("run-migrations {} {database}, {how}", words.join(" ")));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut local = None;
+    if let Database::Local(runs) = &mut database {
+        let started = local::start(project, &settings, &docker).await?;
+        // The first start may have found something else than it was expected to.
+        runs.clone_from(&started.runs);
+        placement = decide(wish, &daemon, &database, own_directory)?;
+        local = Some(started);
+    }
     let code = match (placement, docker) {
         (Placement::Container { network, host }, Ok(docker)) => {
             let reference = settings.image.clone().tagged(Tag::latest());

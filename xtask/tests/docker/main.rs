@@ -167,6 +167,37 @@ fn the_exit_code_of_the_job_is_that_of_the_task() {
 }
 
 #[test]
+fn a_dry_run_refuses_what_the_run_would_and_says_where_it_runs() {
+    let dry = |words: &str, host: &str| {
+        let mut command = xtask(&format!("run-migrations --dry-run {words}"));
+        command.env("POSTGRES_HOST", "db.example").env("DOCKER_HOST", host).env_remove("MIGRATIONS_DIR");
+        let output = command.output().unwrap();
+        (output.status.code(), both(&output).1)
+    };
+    let (here, nowhere) = ("unix:///var/run/docker.sock", "unix:///nowhere/docker.sock");
+    for (words, host, code, said) in [
+        (
+            "--in-container",
+            nowhere,
+            1,
+            "the job can't run in a container: no Docker can be used: cannot connect",
+        ),
+        (
+            "upgrade",
+            nowhere,
+            0,
+            "PostgreSQL at db.example, natively, since no Docker can be used: cannot connect",
+        ),
+        ("--native", here, 0, "natively, since --native says so"),
+        ("--in-container", here, 0, "in a container on the network host, since Docker "),
+    ] {
+        let (status, stderr) = dry(words, host);
+        assert_eq!(status, Some(code), "{words}: {stderr}");
+        assert!(stderr.contains(said), "{words}: {stderr}");
+    }
+}
+
+#[test]
 fn the_password_does_not_show_in_docker_inspect() {
     let image = Image::of("secret");
     let database = Database::new("secret");

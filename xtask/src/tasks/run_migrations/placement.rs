@@ -1,6 +1,8 @@
 //! Where the job runs: in a container if that container can reach the database, else natively. Decided from facts
 //! alone.
 
+use std::fmt;
+
 use crate::docker::{Daemon, Place};
 use crate::postgres::local::Runs;
 
@@ -63,6 +65,30 @@ pub(super) fn decide(
         ),
         (_, Place::Elsewhere) => {
             native("the database listens on this machine's loopback, and Docker runs elsewhere")
+        }
+    }
+}
+
+impl Placement {
+    /// For a person, with the reason.
+    pub(super) fn told(&self, daemon: &Result<Daemon, String>) -> String {
+        match (self, daemon) {
+            (Self::Container { network, .. }, Ok(daemon)) => {
+                format!("in a container on the network {network}, since Docker {} answers", daemon.version)
+            }
+            (Self::Container { network, .. }, Err(_)) => format!("in a container on the network {network}"),
+            (Self::Native { why: Some(why) }, _) => format!("natively, since {why}"),
+            (Self::Native { why: None }, _) => "natively, since --native says so".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configured { host } => write!(f, "against the PostgreSQL at {host}"),
+            Self::Local(_) => write!(f, "against the local PostgreSQL"),
+            Self::NotNeeded => write!(f, "without a database"),
         }
     }
 }
