@@ -50,8 +50,11 @@ pub struct Excerpt {
     /// Line and column.
     #[serde(flatten)]
     pub place: Place,
-    /// The line's text.
+    /// The line's text; of a long line, what is around the column.
     pub text: String,
+    /// How many characters of the text stand before the column.
+    #[serde(skip)]
+    before: usize,
     /// Whether the column is known to be the culprit, rather than the statement's start.
     #[serde(skip)]
     pub exact: bool,
@@ -129,11 +132,9 @@ impl fmt::Display for Failure {
         };
         match &self.excerpt {
             None => write!(f, "\n{:width$}--> {path}", "")?,
-            Some(Excerpt { place, text, exact }) => {
+            Some(Excerpt { place, text, before, exact }) => {
                 let Place { line, column } = *place;
-                // The caret must stand below its character, tabs included.
-                let indent: String =
-                    text.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+                let indent = indent(text, *before);
                 let mark = if *exact { "^" } else { "^ in the statement that starts here" };
                 write!(f, "\n{:width$}--> {path}:{line}:{column}", "")?;
                 write!(f, "\n{:width$} |\n{line} | {text}\n{:width$} | {indent}{mark}", "", "")?;
@@ -167,12 +168,13 @@ impl std::error::Error for Failure {}
 
 /// A query's line with a caret below its `position`th character.
 fn caret(query: &str, position: usize) -> String {
-    let offset = byte_of_char(query, position);
-    let place = Place::of_byte(query, offset);
-    let line = query.lines().nth(place.line - 1).unwrap_or_default();
-    let indent: String =
-        line.chars().take(place.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-    format!("{line}\n{:14}{indent}^", "")
+    let Excerpt { text, before, .. } = excerpt(query, byte_of_char(query, position), true);
+    format!("{text}\n{:14}{}^", "", indent(&text, before))
+}
+
+/// What the caret stands behind so that it is below its character, tabs included.
+fn indent(text: &str, before: usize) -> String {
+    text.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect()
 }
 
 /// PostgreSQL counts characters, from 1.
@@ -185,6 +187,29 @@ pub fn excerpt(text: &str, offset: usize, exact: bool) -> Excerpt {
     const WIDEST: usize = 160;
     let place = Place::of_byte(text, offset);
     let line = text.lines().nth(place.line - 1).unwrap_or_default();
-    let line: String = line.chars().take(WIDEST.max(place.column)).collect();
-    Excerpt { place, text: line, exact }
+    let column = place.column - 1;
+    let left_out = if column < WIDEST { 0 } else { column - WIDEST / 2 };
+    let text = line.chars().skip(left_out).take(WIDEST).collect();
+    Excerpt { place, text, before: column - left_out, exact }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An error at the end of two megabytes printed four.
+    #[test]
+    fn of_a_long_line_only_what_is_around_the_column_is_shown() {
+        for (column, shown, before) in [(1, 160, 0), (160, 160, 159), (161, 160, 80), (9_999, 82, 80)] {
+            let line = format!("{}x{}", "é".repeat(column - 1), "é".repeat(10_000 - column));
+            let excerpt = excerpt(&format!("a\n{line}\n"), "a\n".len() + 2 * (column - 1), true);
+            assert_eq!(excerpt.place, Place { line: 2, column });
+            assert_eq!((excerpt.text.chars().count(), excerpt.before), (shown, before));
+            assert_eq!(excerpt.text.chars().nth(before), Some('x'));
+        }
+        assert_eq!(
+            caret(&format!("{}x", " ".repeat(500)), 501).trim_end().lines().last().unwrap().len(),
+            14 + 80 + 1
+        );
+    }
 }

@@ -1,6 +1,7 @@
 //! The straight line of a run: connect, read, plan, lock, read again, run, report.
 
 mod halfway;
+mod learn;
 mod look;
 mod record;
 
@@ -8,8 +9,8 @@ use std::cell::Cell;
 
 use crate::config::{Command, Config, Extent, Server, Task};
 use crate::database::{self, BOOKKEEPING, RunLock, Session, Table, quoted_identifier};
-use crate::error::{Disagreement, Error, ExitCode};
-use crate::failure::{Failure, Outcome};
+use crate::error::{Disagreement, Error};
+use crate::failure::Outcome;
 use crate::interrupt::Interrupt;
 use crate::log::Format;
 use crate::message;
@@ -243,7 +244,8 @@ async fn carry_out(
         Err(Error::Step(failure)) if failure.outcome == Outcome::Cut => {
             // A connection that only fell silent would hold the lock against us.
             drop(session);
-            Err(learn(place, failure, reporter).await)
+            place.pid.set(None);
+            Err(learn::learn(place, failure, reporter).await)
         }
         other => other.map(|()| session),
     }
@@ -284,60 +286,6 @@ async fn bookkeeping(session: &mut Session) -> Result<Table, Error> {
         .map_err(|completed| Error::database("creating the bookkeeping table", completed.error))?;
     tracing::info!("created the bookkeeping table {}", table.qualified());
     Ok(table)
-}
-
-/// After the connection broke: was it committed? Getting the run lock again proves that the old
-/// session is gone; then the bookkeeping tells.
-async fn learn(place: &Place<'_>, mut failure: Box<Failure>, reporter: &mut Reporter) -> Error {
-    let again = "run again to go on";
-    if !reporter.in_doubt {
-        // The server was not told to commit.
-        failure.state = format!("it was rolled back; {}; {again}", reporter.state());
-        failure.outcome = place.interrupt.signal().map_or(Outcome::Cut, Outcome::Stopped);
-        return Error::Step(failure);
-    }
-    tracing::warn!("{}; connecting again to learn what became of it", failure.headline());
-    failure.state = match ask(place, &failure, reporter).await {
-        Ok(Became::Committed) => {
-            reporter.turned_out_committed();
-            format!("it was committed all the same; {}; {again}", reporter.state())
-        }
-        Ok(Became::RolledBack) => format!("it was rolled back; {}; {again}", reporter.state()),
-        Ok(Became::Interrupted) => format!("its script stands halfway; {}; {again}", reporter.state()),
-        Err(error) if error.exit_code() == ExitCode::Halfway => {
-            failure.outcome = Outcome::Halfway;
-            error.to_string()
-        }
-        Err(Error::Interrupted { signal, .. }) => {
-            format!("what became of it is not known ({signal}); {again}")
-        }
-        Err(error) => format!("what became of it is not known ({error}); {again}"),
-    };
-    Error::Step(failure)
-}
-
-/// What became of a step whose connection broke.
-enum Became {
-    Committed,
-    RolledBack,
-    /// A no-transaction script, which can go on.
-    Interrupted,
-}
-
-async fn ask(place: &Place<'_>, failure: &Failure, reporter: &mut Reporter) -> Result<Became, Error> {
-    let mut session = place.connect(reporter).await?;
-    refuse_unwritable(&session)?;
-    let lock = RunLock::take(&mut session, &place.server.manners, place.interrupt).await?;
-    let applied = session.look_again().await?;
-    let resumed = halfway::find(&mut session, place, &applied, failure.direction).await?;
-    lock.release(&mut session).await?;
-    session.close().await;
-    if resumed.is_some() {
-        return Ok(Became::Interrupted);
-    }
-    let is_there = applied.iter().any(|row| row.version == failure.version);
-    let was_committed = is_there == (failure.direction == Direction::Up);
-    Ok(if was_committed { Became::Committed } else { Became::RolledBack })
 }
 
 /// A database that Alembic built, and of which our bookkeeping knows nothing.

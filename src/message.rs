@@ -62,6 +62,9 @@ impl Message {
                 add(Culprit::DeferredConstraint, command);
             }
         }
+        if !prepared.is_plain_ddl() {
+            add(Culprit::DeferredConstraint, CHECK_TEMPORARY);
+        }
         for command in RESET_SESSION {
             add(Culprit::Bookkeeping, command);
         }
@@ -142,6 +145,21 @@ const CHECK_DEFERRED: [&str; 4] = [
     "RELEASE SAVEPOINT run_migrations",
 ];
 
+/// `DISCARD TEMP` drops no table that a deferred constraint is still to be checked for. Only the constraints of such
+/// tables are made immediate: the mode lasts as long as the transaction.
+pub const CHECK_TEMPORARY: &str = "\
+DO $run_migrations$
+DECLARE
+  name text;
+BEGIN
+  FOR name IN SELECT conname FROM pg_catalog.pg_constraint
+    WHERE condeferrable AND connamespace = pg_catalog.pg_my_temp_schema()
+  LOOP
+    EXECUTE pg_catalog.format('SET CONSTRAINTS pg_temp.%I IMMEDIATE', name);
+  END LOOP;
+END
+$run_migrations$";
+
 /// As `DISCARD ALL`, which can't run in a transaction and would release the run lock.
 pub const RESET_SESSION: [&str; 8] = [
     "RESET SESSION AUTHORIZATION",
@@ -187,7 +205,9 @@ fn proven(version: impl std::fmt::Display) -> String {
 }
 
 fn elapsed() -> &'static str {
-    "(extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp()) * 1000000000)::bigint"
+    // The clock may be set back meanwhile.
+    "greatest((extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp()) \
+     * 1000000000)::bigint, 0)"
 }
 
 /// A change of the bookkeeping that must be one of so many rows: a trigger, a rule or a policy may
@@ -285,6 +305,7 @@ mod tests {
 
     fn server_error(position: Option<usize>) -> ServerError {
         ServerError {
+            is_fatal: false,
             sqlstate: "42601".into(),
             message: "syntax error".into(),
             detail: None,
@@ -299,7 +320,7 @@ mod tests {
     fn script_and_bookkeeping_are_one_transaction() {
         with("SET ROLE x -- end", |_, message| {
             let sql = &message.sql;
-            assert!(sql.starts_with("BEGIN;\nSET ROLE x -- end\n;\nRESET"), "{sql}");
+            assert!(sql.starts_with("BEGIN;\nSET ROLE x -- end\n;\nDO"), "{sql}");
             let order = ["RESET ROLE", "INSERT INTO \"public\".\"_sqlx_migrations\"", "'it''s'", "COMMIT;\n"];
             let places: Vec<_> = order.iter().map(|part| sql.find(part).unwrap()).collect();
             assert!(places.is_sorted(), "{places:?}");
@@ -335,7 +356,8 @@ mod tests {
             let (culprit, excerpt) = blame(2);
             assert_eq!(culprit, Culprit::Statement { number: 2, of: 2 });
             assert_eq!(excerpt.unwrap().place.line, 2);
-            assert_eq!(blame(3).0, Culprit::Bookkeeping);
+            assert_eq!(blame(3).0, Culprit::DeferredConstraint);
+            assert_eq!(blame(4).0, Culprit::Bookkeeping);
             assert_eq!(blame(message.commands() - 1).0, Culprit::Commit);
         });
     }
@@ -343,7 +365,7 @@ mod tests {
     #[test]
     fn blames_the_last_statement_for_an_end_in_the_middle() {
         with("SELECT 1;\nSELECT FROM\n", |prepared, message| {
-            let behind = message.sql.find("\n;\nRESET").unwrap() + 2;
+            let behind = message.sql.find("\n;\nDO").unwrap() + 2;
             let (culprit, excerpt) = message.blame(prepared, 0, Some(&server_error(Some(behind))));
             assert_eq!(culprit, Culprit::Statement { number: 2, of: 2 });
             let excerpt = excerpt.unwrap();

@@ -167,7 +167,10 @@ fn one(prepared: &Prepared<'_>) -> String {
         Direction::Down => "taking back",
     };
     let echo = quoted_literal(&format!("{verb} {} ({})", migration.version, migration.description));
-    let after = format!("{};\n{SETTINGS}", message::RESET_SESSION.join(";\n"));
+    let mut after = format!("{};\n{SETTINGS}", message::RESET_SESSION.join(";\n"));
+    if prepared.script.is_transactional() && !prepared.is_plain_ddl() {
+        after = format!("{};\n{after}", message::CHECK_TEMPORARY);
+    }
     let (before, record) = bookkeeping(prepared);
     if prepared.script.is_transactional() {
         format!("\n\\echo {echo}\nBEGIN;\n{}\n;\n{after}{record}COMMIT;\n", prepared.script.text)
@@ -215,7 +218,7 @@ fn bookkeeping(prepared: &Prepared<'_>) -> (String, String) {
         }
         (Direction::Down, true) => (String::new(), delete),
         (Direction::Down, false) => {
-            let before = halfway::DOWN;
+            let before = halfway::BEFORE_DOWN;
             let set = format!("SET success = false, execution_time = {before} WHERE version = {version}");
             (format!("UPDATE {BOOKKEEPING} {set};\n"), delete)
         }

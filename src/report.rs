@@ -129,7 +129,7 @@ pub enum StepStatus {
     Uncommitted,
     /// Committed.
     Done,
-    /// Ran, and was undone because a later step of its transaction failed.
+    /// Ran, and was undone because a later step of its transaction failed, or because the server lost it.
     RolledBack,
     /// Stopped the run.
     Failed,
@@ -289,6 +289,8 @@ pub struct Reporter {
     /// Whether a commit is under way: the server was told to, and has not answered. A script
     /// without a transaction commits all the time.
     pub in_doubt: bool,
+    /// Whether `stamp` or `resolve` has committed.
+    has_recorded: bool,
     /// Why stdout holds less than the report.
     unwritten: Option<io::Error>,
 }
@@ -296,7 +298,7 @@ pub struct Reporter {
 impl Reporter {
     /// Starts with nothing known.
     pub fn new(printer: Printer) -> Self {
-        Self { report: Report::default(), printer, in_doubt: false, unwritten: None }
+        Self { report: Report::default(), printer, in_doubt: false, has_recorded: false, unwritten: None }
     }
 
     /// Says something odd, now and in the report.
@@ -367,6 +369,12 @@ impl Reporter {
         }
     }
 
+    /// `stamp` or `resolve` has committed; the database is there now.
+    pub fn recorded(&mut self, to: Position) {
+        self.has_recorded = true;
+        self.report.current = Some(to);
+    }
+
     /// The transaction was committed.
     pub fn committed(&mut self) {
         let steps = self.report.steps();
@@ -406,6 +414,24 @@ impl Reporter {
         self.committed();
     }
 
+    /// The server that answers now has these versions. Names the steps that were committed and are not in effect
+    /// there.
+    pub fn found(&mut self, applied: &[Version]) -> Vec<String> {
+        let is_lost = |step: &StepReport| {
+            step.status == StepStatus::Done
+                && applied.contains(&step.version) != (step.direction == Direction::Up)
+        };
+        let mut lost = Vec::new();
+        for step in self.steps_mut().iter_mut().filter(|step| is_lost(step)) {
+            step.status = StepStatus::RolledBack;
+            lost.push(format!("{} ({})", step.version, step.description));
+        }
+        if !lost.is_empty() {
+            self.report.current = Some(applied.last().copied().map_or(Position::Base, Position::At));
+        }
+        lost
+    }
+
     /// How the database stands, for a sentence.
     pub fn state(&self) -> String {
         let steps = self.report.steps();
@@ -413,6 +439,7 @@ impl Reporter {
         let Some(current) = self.report.current else { return "nothing was changed".to_owned() };
         let place = at(current, self.report.head.map(Position::At));
         match (done, steps.len() - done) {
+            _ if self.has_recorded => format!("it was recorded that the database is {place}"),
             (0, _) => format!("the database is {place}, as before this run"),
             (done, open) => {
                 let done = wording::counted(done, "step", "steps");

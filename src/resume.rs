@@ -40,9 +40,8 @@ pub enum Reach {
 pub fn reach(prepared: &Prepared<'_>, begun: Option<&[Begun]>) -> Result<Reach, String> {
     let Some(begun) = begun else { return Err("nothing is recorded of its statements".to_owned()) };
     let statements = prepared.split();
-    let checksum = Checksum::of(&prepared.script.text);
     let version = prepared.step.migration.version;
-    if begun.iter().any(|row| row.checksum != checksum || row.version != version) {
+    if begun.iter().any(|row| row.checksum != prepared.checksum || row.version != version) {
         return Err("the script was edited since".to_owned());
     }
     if begun.iter().enumerate().any(|(index, row)| row.statement != index) || begun.len() > statements.len() {

@@ -173,10 +173,20 @@ impl Runner<'_> {
     /// Runs what may take long.
     async fn watched(&mut self, sql: String) -> Result<usize, Completed> {
         self.watch.begin();
-        tokio::select! {
+        let result = tokio::select! {
             result = self.session.execute_patiently(sql) => result,
             never = self.watch.forever() => match never {},
+        };
+        let is_cut = result.as_ref().is_err_and(|failed| failed.error.is_outage());
+        if !is_cut && self.watch.settle().await {
+            // A cancel that came too late must hit nothing but this; in a transaction that is its end.
+            let late = self.session.execute("SELECT 1".to_owned()).await;
+            let again = self.session.execute("SELECT 1".to_owned()).await;
+            if let (&Ok(commands), Err(Completed { error, .. }), Err(_)) = (&result, late, again) {
+                return Err(Completed { commands, error });
+            }
         }
+        result
     }
 
     fn announce(&self, prepared: &Prepared<'_>) {

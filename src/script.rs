@@ -1,7 +1,7 @@
 //! The scripts of a plan, read and checked before anything runs.
 
 use crate::error::{Error, ScriptProblem};
-use crate::migration::Script;
+use crate::migration::{Checksum, Script};
 use crate::plan::Step;
 use crate::statement::{self, Forbidden, Place, Statement, Unterminated};
 
@@ -12,6 +12,8 @@ pub struct Prepared<'a> {
     pub step: Step<'a>,
     /// With what.
     pub script: Script,
+    /// Its checksum.
+    pub checksum: Checksum,
     /// How many statements that is.
     pub statements: usize,
     /// How many of its statements change the schema: each takes lock slots.
@@ -52,7 +54,15 @@ pub fn prepare<'a>(steps: &[Step<'a>]) -> Result<Vec<Prepared<'a>>, Error> {
             Ok(statements) => {
                 let schema_changes = statements.iter().filter(|statement| statement.is_plain_ddl()).count();
                 let statements = statements.len();
-                prepared.push(Prepared { step, script, statements, schema_changes, resumes_at: None });
+                let checksum = Checksum::of(&script.text);
+                prepared.push(Prepared {
+                    step,
+                    script,
+                    checksum,
+                    statements,
+                    schema_changes,
+                    resumes_at: None,
+                });
             }
             Err(mut found) => problems.append(&mut found),
         }

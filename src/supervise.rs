@@ -135,7 +135,7 @@ async fn until_done_or_interrupted(
     drop(job);
     match ended {
         Ok(end) if reporter.in_doubt => end,
-        Ok(end) => cancelled(end, first),
+        Ok(end) => cancelled(end, first, reporter),
         Err(signal) => Err(unanswered(signal, reporter)),
     }
 }
@@ -152,15 +152,49 @@ fn unanswered(signal: Signal, reporter: &Reporter) -> Error {
 
 /// A query of ours that was cancelled because of the signal is no failure of the server's, and one
 /// that found no answer had no more time.
-fn cancelled(end: Result<(), Error>, signal: Signal) -> Result<(), Error> {
+fn cancelled(end: Result<(), Error>, signal: Signal, reporter: &Reporter) -> Result<(), Error> {
     match end {
         // query_canceled
         Err(Error::Database { source, state, .. })
             if source.sqlstate() == Some("57014") || source.is_outage() =>
         {
-            let state = if state.is_empty() { "nothing was changed".to_owned() } else { state };
+            let state = if state.is_empty() { reporter.state() } else { state };
             Err(Error::interrupted(signal, state.trim_start_matches("; ")))
         }
         end => end,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::{DatabaseError, ServerError};
+    use crate::migration::Version;
+    use crate::revision::Position;
+
+    /// The run lock was being released, all was recorded, and "nothing was changed".
+    #[test]
+    fn a_cancelled_query_does_not_deny_what_was_recorded() {
+        let cancelled_by = |signal, reporter: &Reporter| {
+            let error = ServerError {
+                is_fatal: false,
+                sqlstate: "57014".to_owned(),
+                message: String::new(),
+                detail: None,
+                hint: None,
+                context: None,
+                position: None,
+                internal: None,
+            };
+            let end = Err(Error::database("releasing the run lock", DatabaseError::Server(Box::new(error))));
+            cancelled(end, signal, reporter).unwrap_err().to_string()
+        };
+        let mut reporter = Reporter::new(Printer::new(Output::Json));
+        assert_eq!(cancelled_by(Signal::Terminate, &reporter), "terminated by SIGTERM; nothing was changed");
+        reporter.recorded(Position::At(Version(2)));
+        assert_eq!(
+            cancelled_by(Signal::Interrupt, &reporter),
+            "interrupted by SIGINT; it was recorded that the database is at 2"
+        );
     }
 }

@@ -93,6 +93,16 @@ impl<'s> Watch<'s> {
         }
     }
 
+    /// Waits until a cancel that was sent has been carried out: the statement may have ended before. Says whether there was
+    /// one.
+    pub async fn settle(&mut self) -> bool {
+        if self.gave_way {
+            // The answer to the cancel, which nobody may have waited for, comes before the one to this.
+            self.look().await;
+        }
+        self.gave_way
+    }
+
     /// A step that met a lock may meet it again, and then has to say whose it is.
     fn every(&self) -> Duration {
         let manners = &self.server.manners;

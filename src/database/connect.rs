@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions as _, PgConnection};
 use super::query::{answered, execute};
 #[cfg(target_os = "linux")]
 use super::relay;
-use super::{DatabaseError, ServerError, Session, quoted_identifier};
+use super::{DatabaseError, ServerError, Session, lock, quoted_identifier};
 use crate::config::{Address, Roots, Server, Ssl};
 use crate::error::Error;
 use crate::interrupt::{Interrupt, Signal};
@@ -89,8 +89,7 @@ pub(super) async fn second(server: &Server) -> Result<PgConnection, DatabaseErro
 /// When there is no second connection to be had, or no answer over it.
 pub async fn cancel(server: &Server, pid: i32) -> Result<(), DatabaseError> {
     let mut connection = second(server).await?;
-    let cancel = format!("SELECT pg_cancel_backend({pid})");
-    execute(&mut connection, CANCEL_GRACE, cancel).await.map(drop).map_err(|failed| failed.error)
+    execute(&mut connection, CANCEL_GRACE, lock::cancel(pid)).await.map(drop).map_err(|failed| failed.error)
 }
 
 /// As libpq does, `allow` and `prefer` try the other way where the first one doesn't work.
@@ -131,7 +130,8 @@ async fn open(server: &Server, mode: PgSslMode) -> Result<PgConnection, Database
     let options = match &server.address {
         #[cfg(target_os = "linux")]
         Address::Tcp(host, port) => {
-            let directory = relay::open(host, *port).await.map_err(sqlx::Error::from)?;
+            let directory =
+                relay::open(host, *port, server.manners.connect_timeout).await.map_err(sqlx::Error::from)?;
             // The host is still what the certificate is held against.
             options.host(host).port(*port).socket(directory)
         }

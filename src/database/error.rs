@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::fmt;
 
-use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
+use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgSeverity};
 
 use crate::error::ExitCode;
 use crate::message::{LOCK_LOST, NOT_WRITTEN};
@@ -25,6 +25,8 @@ pub enum DatabaseError {
 /// <https://www.postgresql.org/docs/current/protocol-error-fields.html>.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerError {
+    /// Whether the session ended with it.
+    pub is_fatal: bool,
     /// The five characters of SQLSTATE.
     pub sqlstate: String,
     /// The primary message.
@@ -68,12 +70,14 @@ impl DatabaseError {
             Self::Cut(_) => true,
             Self::Tls(_) | Self::Password => false,
             Self::Server(error) => {
-                error.sqlstate.starts_with("08")
-                    || matches!(
-                        error.sqlstate.as_str(),
-                        // too_many_connections; admin, crash and idle-session shutdown; cannot_connect_now
-                        "53300" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03"
-                    )
+                // A script may raise the same of connections of its own.
+                error.is_fatal
+                    && (error.sqlstate.starts_with("08")
+                        || matches!(
+                            error.sqlstate.as_str(),
+                            // too_many_connections; admin, crash and idle-session shutdown; cannot_connect_now
+                            "53300" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03"
+                        ))
             }
         }
     }
@@ -151,7 +155,11 @@ impl From<&PgDatabaseError> for ServerError {
             Some(PgErrorPosition::Internal { position, query }) => (None, Some((query.to_owned(), position))),
             None => (None, None),
         };
+        // Only a server names its routine. A pooler may call the end of a session a mere error.
+        let is_fatal =
+            matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic) || error.routine().is_none();
         Self {
+            is_fatal,
             sqlstate: error.code().to_owned(),
             message: raised_by_us(error.message()).unwrap_or(error.message()).to_owned(),
             detail: owned(error.detail()),

@@ -76,6 +76,12 @@ impl Session {
         self.value(format!("SELECT to_regclass({}) IS NOT NULL", quoted_literal(name))).await
     }
 
+    /// Whether no partition is known to be half detached.
+    pub async fn nothing_is_pending(&mut self) -> bool {
+        let sql = "SELECT NOT EXISTS (SELECT FROM pg_inherits WHERE inhdetachpending)";
+        self.value(sql.to_owned()).await.unwrap_or(false)
+    }
+
     /// The statements that began, in order; `None` where there is no progress table.
     ///
     /// # Errors

@@ -29,6 +29,25 @@ pub struct RunLock {
     sqlx: i64,
 }
 
+/// SQL that cancels what a session of this run is doing. The number may be somebody else's by now, so the session is
+/// known by the run's name as well, or by the lock, where a script has set another name.
+pub(super) fn cancel(pid: i32) -> String {
+    format!(
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity a WHERE pid = {pid} \
+         AND (application_name = current_setting('application_name') OR EXISTS (\
+         SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.database = a.datid AND {}))",
+        is_key(OURS)
+    )
+}
+
+/// SQL that is true for a granted lock on a key.
+fn is_key(key: i64) -> String {
+    format!(
+        "l.locktype = 'advisory' AND l.granted AND (l.classid::bigint << 32) | l.objid::bigint = {key} \
+         AND l.objsubid = 1"
+    )
+}
+
 /// SQL that is true while this session holds our key, and false once a script has let go of it
 /// with `pg_advisory_unlock_all`.
 pub fn unlock_and_lock_again() -> String {
@@ -160,9 +179,8 @@ async fn holder(session: &mut Session, key: i64) -> Result<String, DatabaseError
            CASE WHEN a.backend_start IS NOT NULL THEN 'connected' END, \
            extract(epoch FROM clock_timestamp() - a.backend_start)::float8, NULL::text \
          FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid \
-         WHERE l.locktype = 'advisory' AND l.granted \
-         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-         AND (l.classid::bigint << 32) | l.objid::bigint = {key} AND l.objsubid = 1"
+         WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND {}",
+        is_key(key)
     );
     let results = session.rows(sql).await.map_err(|failed| failed.error)?;
     let holders = Other::all(results.last().map(Vec::as_slice).unwrap_or_default())?;

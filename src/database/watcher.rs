@@ -6,11 +6,11 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
-use super::DatabaseError;
 use super::connect::{CANCEL_GRACE, second};
 use super::guard::try_each;
 use super::other::{Other, lasting};
 use super::query::{execute, first, read, rows};
+use super::{DatabaseError, lock};
 use crate::config::Server;
 
 /// The second connection.
@@ -126,8 +126,10 @@ impl Watcher {
     /// # Errors
     /// When the connection broke.
     pub async fn cancel(&mut self) -> Result<(), DatabaseError> {
-        let cancel = format!("SELECT pg_cancel_backend({})", self.pid);
-        rows(&mut self.connection, CANCEL_GRACE, cancel).await.map(drop).map_err(|failed| failed.error)
+        rows(&mut self.connection, CANCEL_GRACE, lock::cancel(self.pid))
+            .await
+            .map(drop)
+            .map_err(|failed| failed.error)
     }
 }
 

@@ -80,7 +80,11 @@ pub(super) async fn stamp(
     let applied = session.look_again().await?;
     let standing = Standing::of(place.history, &applied);
     let to = resolve_revision(target, place.history, &standing).map_err(PlanError::from)?;
-    let records = records(&standing, to)?;
+    let mut records = records(&standing, to)?;
+    if *target == Revision::Current {
+        // The way out of drift: a script that has yet to run below is not to be passed over.
+        records.retain(|record| matches!(record, Record::Rewritten(..)));
+    }
     let report = &mut reporter.report;
     report.from = Some(standing.position());
     report.to = Some(to);
@@ -91,8 +95,7 @@ pub(super) async fn stamp(
         if !records.is_empty() {
             let table = bookkeeping(&mut session).await?;
             let all: Vec<_> = records.iter().map(|record| record.sql(&table)).collect();
-            commit(&mut session, &all.join(";\n"), reporter).await?;
-            reporter.report.current = Some(to);
+            commit(&mut session, &all.join(";\n"), to, reporter).await?;
         }
         lock.release(&mut session).await?;
         reporter.show(text::recorded);
@@ -138,10 +141,11 @@ pub(super) async fn resolve(
         (Resolution::Retry, Direction::Up) => "as not applied; upgrade runs its script again",
         (Resolution::Retry, Direction::Down) => "as applied; downgrade runs its script again",
     };
-    commit(&mut session, &sql, reporter).await?;
+    let is_applied = (resolution == Resolution::Done) == (direction == Direction::Up);
+    let after = applied.iter().rfind(|other| other.success || (is_applied && other.version == row.version));
+    let to = after.map_or(Position::Base, |row| Position::At(row.version));
+    commit(&mut session, &sql, to, reporter).await?;
     reporter.report.recorded = Some(vec![format!("{} ({}) {what}", row.version, row.description)]);
-    let applied = session.look_again().await?;
-    reporter.report.current = Some(Standing::of(place.history, &applied).position());
     lock.release(&mut session).await?;
     session.close().await;
     reporter.show(text::recording);
@@ -149,12 +153,20 @@ pub(super) async fn resolve(
     Ok(())
 }
 
-async fn commit(session: &mut Session, sql: &str, reporter: &mut Reporter) -> Result<(), Error> {
+async fn commit(
+    session: &mut Session,
+    sql: &str,
+    to: Position,
+    reporter: &mut Reporter,
+) -> Result<(), Error> {
     reporter.in_doubt = true;
     let answer = session.execute(format!("BEGIN;\n{sql};\nCOMMIT")).await;
     reporter.in_doubt = answer.as_ref().is_err_and(|failed| failed.error.is_outage());
     match answer {
-        Ok(_) => Ok(()),
+        Ok(_) => {
+            reporter.recorded(to);
+            Ok(())
+        }
         Err(completed) => {
             let state = if reporter.in_doubt {
                 "; whether it was written is not known, `history` tells"

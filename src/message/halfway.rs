@@ -3,13 +3,16 @@
 
 use super::{insert, proven, remove, update};
 use crate::database::{PROGRESS, Table, quoted_identifier, quoted_literal};
-use crate::migration::{Checksum, Direction, Version};
+use crate::migration::{Direction, Version};
 use crate::script::Prepared;
 
 /// The `execution_time` of a row whose script began and did not end tells which way it went: -1,
-/// which sqlx writes too, on the way up, and below that on the way down. Applied twice, this gives
-/// the time there was before.
-pub const DOWN: &str = "-3 - execution_time";
+/// which sqlx writes too, on the way up, and below that on the way down. A time below zero, of a
+/// clock that was set back, is not kept.
+pub const BEFORE_DOWN: &str = "-3 - greatest(execution_time, -1)";
+
+/// The time there was before.
+const AFTER_DOWN: &str = "-3 - execution_time";
 
 /// Which way the script of a halfway row went.
 pub fn direction(execution_time: i64) -> Direction {
@@ -27,7 +30,7 @@ pub fn enter(prepared: &Prepared<'_>, table: &Table) -> String {
     let row = match prepared.step.direction {
         Direction::Up => insert(migration, table, false, "-1"),
         Direction::Down => {
-            let assignments = format!("success = false, execution_time = {DOWN}");
+            let assignments = format!("success = false, execution_time = {BEFORE_DOWN}");
             update(migration.version, table, &assignments)
         }
     };
@@ -56,7 +59,7 @@ pub fn start(prepared: &Prepared<'_>, table: &Table, statement: usize, index_exi
          ON CONFLICT (statement) DO UPDATE SET started_at = clock_timestamp()",
         progress = progress(table),
         version = proven(prepared.step.migration.version),
-        checksum = Checksum::of(&prepared.script.text),
+        checksum = prepared.checksum,
     )
 }
 
@@ -90,7 +93,7 @@ pub fn leave(prepared: &Prepared<'_>, table: &Table, nanoseconds: u128) -> Strin
 pub fn undo(version: Version, direction: Direction, table: &Table) -> String {
     match direction {
         Direction::Up => take_away(version, table),
-        Direction::Down => settle(version, table, DOWN),
+        Direction::Down => settle(version, table, AFTER_DOWN),
     }
 }
 

@@ -2,6 +2,8 @@
 //! has `success = false`, and each statement's start and end is recorded, so that a later run can
 //! tell where this one stopped.
 
+mod standing;
+
 use std::time::{Duration, Instant};
 
 use super::{Attempts, Runner, Stopped};
@@ -12,6 +14,7 @@ use crate::message::{self, halfway};
 use crate::migration::Version;
 use crate::script::Prepared;
 use crate::statement::Statement;
+use standing::{Failed, Left, Part, Standing};
 
 /// How long the removal of an invalid index may take when a build has failed: it waits for every
 /// transaction that uses the table, and a signal may have come.
@@ -19,58 +22,6 @@ const DROP_LIMIT: &str = "SET lock_timeout = 0; SET statement_timeout = '10s'";
 
 /// How long the server may take to say that it came to that limit.
 const DROP_PATIENCE: Duration = Duration::from_secs(15);
-
-/// One statement of a script.
-struct Part<'p> {
-    prepared: &'p Prepared<'p>,
-    index: usize,
-    statement: &'p Statement<'p>,
-    /// Whether all before it left the session alone: only then can more be recorded, and only then
-    /// can another session go on here.
-    is_clear: bool,
-}
-
-/// A statement that failed.
-struct Failed {
-    error: DatabaseError,
-    left: Left,
-}
-
-/// What is left of a statement that failed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Left {
-    Nothing,
-    /// An invalid index, which a later run drops before it builds it anew.
-    Index,
-    /// Nobody knows.
-    Something,
-}
-
-impl Part<'_> {
-    fn standing(&self, left: Left) -> Standing {
-        match (self.index, left) {
-            (0, Left::Nothing) => Standing::Untouched,
-            (done, left) => Standing::Halfway { done, may_go_on: self.may_go_on(left) },
-        }
-    }
-
-    fn may_go_on(&self, left: Left) -> bool {
-        self.is_clear && left != Left::Something
-    }
-}
-
-/// How a script stands when its run ends early.
-#[derive(Clone, Copy)]
-enum Standing {
-    /// Nothing of it is in effect.
-    Untouched,
-    /// So many of its statements are in effect.
-    Halfway {
-        done: usize,
-        /// Whether a later run can go on by itself.
-        may_go_on: bool,
-    },
-}
 
 impl Runner<'_> {
     pub(super) async fn alone(&mut self, prepared: &Prepared<'_>) -> Result<(), Error> {
@@ -89,12 +40,13 @@ impl Runner<'_> {
         if prepared.resumes_at.is_none() {
             self.enter(prepared).await?;
         }
+        let mut is_clear = statements.iter().take(first).all(Statement::leaves_session_alone);
         for (index, statement) in statements.iter().enumerate().skip(first) {
-            let is_clear = statements[..index].iter().all(Statement::leaves_session_alone);
             let part = Part { prepared, index, statement, is_clear };
             self.until_granted(&part).await?;
+            is_clear &= statement.leaves_session_alone();
         }
-        let done = Standing::Halfway { done: statements.len(), may_go_on: true };
+        let done = Standing::Halfway { done: statements.len(), may_go_on: is_clear };
         let reset = message::reset_session(&self.session.settings);
         let leave = halfway::leave(prepared, &self.table, started.elapsed().as_nanos());
         for sql in [reset, leave] {
@@ -179,16 +131,20 @@ impl Runner<'_> {
         };
         let (standing, result) = match result {
             Ok(()) => {
-                let standing = Standing::Halfway { done: index + 1, may_go_on: is_clear };
-                if is_clear && statement.leaves_session_alone() {
+                let is_recorded = is_clear && statement.leaves_session_alone();
+                if is_recorded {
+                    // Without that record only the catalog could tell, and only of a build with a name.
+                    let is_told = target.as_ref().is_some_and(|target| target.is_told_later(&before));
+                    let standing = Standing::Halfway { done: index + 1, may_go_on: is_told };
                     self.ours(prepared, standing, halfway::finish(&self.table, index)).await?;
                 }
-                (standing, Ok(()))
+                (Standing::Halfway { done: index + 1, may_go_on: is_recorded }, Ok(()))
             }
             Err(error) => {
                 let left = match &target {
                     Some(target) => self.clear_away(part, target, &before).await?,
                     None if statement.is_atomic() => Left::Nothing,
+                    None if statement.detaches() && self.session.nothing_is_pending().await => Left::Nothing,
                     None => Left::Something,
                 };
                 if left == Left::Nothing && is_clear {
@@ -201,10 +157,14 @@ impl Runner<'_> {
             self.ours(prepared, standing, message::WITH_LIMITS_AGAIN.to_owned()).await?;
         }
         if statement.is_concurrent() {
-            // Whatever the statement itself had to say matters more than that somebody else came.
-            match (self.lock.take_sqlx(self.session, &self.manners, self.interrupt).await, &result) {
-                (Err(error), Ok(())) => return Err(self.ended(prepared, standing, error).await),
-                (Err(_), Err(_)) | (Ok(()), _) => {}
+            // What the statement itself had to say matters more than that somebody else came, unless
+            // it would be tried again, without the key.
+            let is_over = |failed: &Failed| self.outcome(&failed.error) != Outcome::NotGranted;
+            let is_over = result.as_ref().is_err_and(is_over);
+            if let Err(error) = self.lock.take_sqlx(self.session, &self.manners, self.interrupt).await
+                && !is_over
+            {
+                return Err(self.ended(prepared, standing, error).await);
             }
         }
         Ok(result)
@@ -226,7 +186,10 @@ impl Runner<'_> {
         // statement fails in the commit, after all of ours.
         let is_ours = commands > 1 && commands < 2 + commands_of_ours;
         if is_ours {
-            return Err(self.ours_failed(part.prepared, untouched, error).await);
+            return match self.ours_stopped(part.prepared, untouched, error) {
+                Stopped::ForGood(error) => Err(self.ended(part.prepared, untouched, error).await),
+                Stopped::NotGranted(failure) => Ok(Err(Failed { error: failure.error, left: Left::Nothing })),
+            };
         }
         Ok(Err(Failed { error: error.shifted_back(before.chars().count()), left: Left::Nothing }))
     }
@@ -250,36 +213,55 @@ impl Runner<'_> {
         let mut left = if is_there { Left::Nothing } else { Left::Something };
         for index in after.iter().filter(|index| target.has_left(index, before)) {
             self.ours(prepared, standing, DROP_LIMIT.to_owned()).await?;
+            let again = match self.session.indexes_of(target).await {
+                Ok(again) => again,
+                Err(source) => return Err(self.ended(prepared, standing, looking(source)).await),
+            };
+            if index.is_worked_on || !again.contains(index) {
+                tracing::warn!("{} is not dropped: another session may be building it", index.name);
+                left = Left::Something;
+                continue;
+            }
             let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
             match self.session.execute_within(DROP_PATIENCE, drop).await {
                 Ok(_) => tracing::info!("dropped {}, which the failed build left invalid", index.name),
                 Err(Completed { error, .. }) => {
                     tracing::warn!("{} is invalid and could not be dropped: {error}", index.name);
-                    left = if target.is_among(before) { Left::Something } else { Left::Index };
+                    if target.is_among(before) {
+                        left = Left::Something;
+                    } else if left == Left::Nothing {
+                        left = Left::Index;
+                    }
                 }
             }
         }
         Ok(left)
     }
 
-    /// A query of ours around the script, which so far stands so.
+    /// A query of ours around the script, which so far stands so; again and again as long as it only
+    /// lacks a lock.
     async fn ours(&mut self, prepared: &Prepared<'_>, standing: Standing, sql: String) -> Result<(), Error> {
-        match self.session.execute(sql).await {
-            Ok(_) => Ok(()),
-            Err(Completed { error, .. }) => Err(self.ours_failed(prepared, standing, error).await),
+        let mut attempts = Attempts::begin();
+        loop {
+            attempts.next();
+            let Err(Completed { error, .. }) = self.session.execute(sql.clone()).await else { return Ok(()) };
+            let stopped = self.ours_stopped(prepared, standing, error);
+            if let Err(error) = self.pause(stopped, &mut attempts).await {
+                return Err(self.ended(prepared, standing, error).await);
+            }
         }
     }
 
-    async fn ours_failed(
-        &mut self,
-        prepared: &Prepared<'_>,
-        standing: Standing,
-        error: DatabaseError,
-    ) -> Error {
-        let outcome = if error.is_outage() { Outcome::Cut } else { Outcome::Halfway };
+    fn ours_stopped(&mut self, prepared: &Prepared<'_>, standing: Standing, error: DatabaseError) -> Stopped {
+        let met = self.outcome(&error);
+        let outcome = match met {
+            Outcome::Cut => Outcome::Cut,
+            passing @ (Outcome::NotGranted | Outcome::Stopped(_)) if standing.may_go_on() => passing,
+            _ => Outcome::Halfway,
+        };
         self.reporter.failed(prepared);
         let failure = self.failure(prepared, Culprit::Bookkeeping, None, error, outcome, String::new());
-        self.ended(prepared, standing, Error::Step(Box::new(failure))).await
+        Stopped::of(failure, met == Outcome::NotGranted)
     }
 
     /// Gives the end of a script its true state: takes back its record where nothing is in effect,
@@ -319,10 +301,7 @@ impl Runner<'_> {
             }
         };
         let state = format!("{script}; {}", self.reporter.state());
-        let may_go_on = match standing {
-            Standing::Untouched => true,
-            Standing::Halfway { may_go_on, .. } => may_go_on,
-        };
+        let may_go_on = standing.may_go_on();
         match error {
             Error::Interrupted { signal, .. } if may_go_on => Error::interrupted(signal, state),
             Error::Interrupted { signal, .. } => {

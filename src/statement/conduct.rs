@@ -44,6 +44,11 @@ impl Concurrent {
         }
     }
 
+    /// Whether a later run can tell from the catalog what became of it: a build with a name that was free.
+    pub fn is_told_later(&self, before: &[Index]) -> bool {
+        matches!(self, Self::Build { name: Some(_), .. }) && !self.is_among(before)
+    }
+
     /// Whether it left this one behind, where it has failed: an invalid one that was not there before,
     /// or was valid, until a rebuild put another in its place.
     pub fn has_left(&self, index: &Index, before: &[Index]) -> bool {
@@ -96,14 +101,33 @@ impl Statement<'_> {
         in_options || (outside && self.has("concurrently"))
     }
 
-    /// Works for long and takes no lock that queues the site: time limits would only waste it.
+    /// Works for long and takes no lock that queues the site: time limits would only waste it. Not so
+    /// `VACUUM FULL` and, at its end, `DETACH PARTITION … CONCURRENTLY`, which take ACCESS EXCLUSIVE.
     pub fn is_maintenance(&self) -> bool {
-        self.is_concurrent() || self.starts_with(&["vacuum"])
+        if self.starts_with(&["vacuum"]) { !self.is_full() } else { self.is_concurrent() && !self.detaches() }
     }
 
-    /// Whether a failure leaves nothing of it behind. The rest commits in pieces.
+    /// Whether a `VACUUM` has the option FULL, in either place. A number or a string may turn it off as
+    /// well; the limits then do no harm.
+    fn is_full(&self) -> bool {
+        let is =
+            |word: Option<&&str>, keyword: &str| word.is_some_and(|word| word.eq_ignore_ascii_case(keyword));
+        let is_on = |at: usize| {
+            let value = self.nested.get(at + 1);
+            is(self.nested.get(at), "full") && !is(value, "false") && !is(value, "off")
+        };
+        is(self.words.get(1), "full") || (0..self.nested.len()).any(is_on)
+    }
+
+    /// `ALTER TABLE … DETACH PARTITION … CONCURRENTLY`: a failure may leave it pending.
+    pub fn detaches(&self) -> bool {
+        self.starts_with(&["alter"]) && self.is_concurrent()
+    }
+
+    /// Whether a failure leaves nothing of it behind that matters. The rest commits in pieces; what
+    /// `VACUUM` did so far is as good as if it had not begun.
     pub fn is_atomic(&self) -> bool {
-        !self.is_concurrent() && !self.starts_with_any(&["vacuum", "cluster", "reindex", "call", "do"])
+        !self.is_concurrent() && !self.starts_with_any(&["cluster", "reindex", "call", "do"])
     }
 
     /// Plain DDL: it queues no deferred check, takes lock slots, and, as far as its words tell, leaves
@@ -143,6 +167,7 @@ impl Statement<'_> {
             &["alter", "subscription"],
             &["drop", "subscription"],
             &["discard"],
+            &["vacuum"],
         ];
         self.is_atomic() && !never.iter().any(|keywords| self.starts_with(keywords))
     }
@@ -241,7 +266,7 @@ mod tests {
             ("REINDEX (VERBOSE, CONCURRENTLY) TABLE t", true, false, false),
             ("ALTER TABLE t DETACH PARTITION p CONCURRENTLY", true, false, true),
             ("SELECT 'concurrently'", false, true, false),
-            ("VACUUM t", false, false, false),
+            ("VACUUM t", false, true, false),
             ("CREATE TABLE t (concurrently int)", false, true, true),
             ("CREATE TEMP TABLE t ()", false, true, false),
             ("CREATE TABLE t AS SELECT 1", false, true, false),
@@ -256,6 +281,33 @@ mod tests {
             assert_eq!(statement.is_concurrent(), concurrent, "concurrent: {script}");
             assert_eq!(statement.is_atomic(), atomic, "atomic: {script}");
             assert_eq!(statement.is_plain_ddl(), plain, "plain: {script}");
+        }
+    }
+
+    #[test]
+    fn tells_what_needs_no_limits() {
+        for (script, expected) in [
+            ("CREATE INDEX CONCURRENTLY i ON t (a)", true),
+            ("DROP INDEX CONCURRENTLY i", true),
+            ("REINDEX (CONCURRENTLY) TABLE t", true),
+            // It takes EXCLUSIVE, behind which no reader queues, and nobody else writes to the view.
+            ("REFRESH MATERIALIZED VIEW CONCURRENTLY v", true),
+            ("REFRESH MATERIALIZED VIEW v", false),
+            ("ALTER TABLE t DETACH PARTITION p CONCURRENTLY", false),
+            ("ALTER TABLE t DETACH PARTITION p FINALIZE", false),
+            ("VACUUM t", true),
+            ("VACUUM (VERBOSE, ANALYZE) t (\"full\")", true),
+            ("VACUUM FULL t", false),
+            ("vacuum full", false),
+            ("VACUUM (full) t", false),
+            ("VACUUM (VERBOSE, FULL true) t", false),
+            ("VACUUM (FULL, VERBOSE false) t", false),
+            ("VACUUM (FULL false) t", true),
+            ("VACUUM (FULL OFF, VERBOSE) t", true),
+            ("REINDEX TABLE t", false),
+            ("CLUSTER t", false),
+        ] {
+            assert_eq!(only(script).is_maintenance(), expected, "{script}");
         }
     }
 

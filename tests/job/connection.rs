@@ -201,3 +201,52 @@ fn a_full_disk_is_worth_another_try() {
     setup.database.execute("DROP TRIGGER no_room ON _sqlx_migrations");
     setup.job("stamp head").run().ok();
 }
+
+/// As after a failover to a standby that had not received everything.
+#[test]
+fn commits_that_the_server_has_lost_are_named() {
+    let setup = Setup::with(&[
+        ("1_a.sql", "CREATE TABLE a ();"),
+        ("2_b.sql", "CREATE TABLE b ();"),
+        ("3_c.sql", "SELECT pg_sleep(600);"),
+    ]);
+    setup.job("upgrade 1").run().ok();
+    let job = setup.job("upgrade head").env("OUTPUT", "json").start();
+    until("the job sleeps", || setup.database.is_sleeping());
+    setup.database.execute(
+        "DELETE FROM _sqlx_migrations WHERE version = 2; \
+         SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND application_name LIKE 'run-migrations%'",
+    );
+    let outcome = job.wait();
+    outcome.fails(
+        3,
+        "= state: the server that answers now lacks what this run committed: 2 (b), as after a failover to a standby \
+         that had not received it; the database is at 1; make sure that this is the server to go on with, then run again",
+    );
+    assert!(outcome.stdout.contains("\"current\": 1,"), "{}", outcome.stdout);
+    assert!(!outcome.stdout.contains("\"done\""), "{}", outcome.stdout);
+}
+
+/// A function of the same name makes the server look like the standby that it is until it takes over.
+#[test]
+fn a_standby_that_takes_over_is_waited_for() {
+    let setup = Setup::with(&[("1_a.sql", "SELECT pg_sleep(600);")]);
+    let mut job = setup.job("upgrade head").start();
+    until("the job sleeps", || setup.database.is_sleeping());
+    let name = quoted(&setup.database.name);
+    setup.database.execute(&format!(
+        "CREATE SCHEMA standby; \
+         CREATE FUNCTION standby.pg_is_in_recovery() RETURNS bool LANGUAGE sql AS 'SELECT true'; \
+         ALTER DATABASE {name} SET search_path = standby, pg_catalog, public"
+    ));
+    setup.database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND application_name LIKE 'run-migrations%'",
+    );
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert!(!job.is_over());
+    setup.database.execute(&format!("ALTER DATABASE {name} RESET search_path"));
+    job.wait()
+        .fails(3, "= state: it was rolled back; the database is at base, as before this run; run again");
+}

@@ -125,3 +125,19 @@ fn a_stamp_to_nowhere_is_usage() {
     setup.job("stamp").run().fails(2, "REVISION: is missing");
     assert_eq!(setup.database.tables("public"), [""; 0]);
 }
+
+/// The advice for the edited file recorded the new one below it as applied, and it was never run.
+#[test]
+fn a_stamp_out_of_drift_records_nothing_that_is_pending() {
+    let setup = Setup::with(&[SCRIPTS[0], SCRIPTS[2]]);
+    setup.job("upgrade head").run().ok();
+    setup.directory.write("3_c.up.sql", "CREATE TABLE c (d int);\n");
+    setup.directory.write("2_b.up.sql", "CREATE TABLE b ();\n");
+    setup.job("upgrade head").run().fails(7, "were edited");
+    let outcome = setup.job("stamp current").run();
+    assert!(outcome.ok().stdout.starts_with("  record  3 (c) with the checksum"), "{}", outcome.stdout);
+    assert_eq!(setup.database.versions(), [1, 3]);
+    setup.job("upgrade head").run().fails(7, "pending below the database's revision: 2 (b)");
+    setup.job("upgrade head --allow-out-of-order").run().ok();
+    assert!(setup.database.has("b"));
+}

@@ -169,3 +169,19 @@ fn who_was_in_the_way_is_named_only_where_that_was_the_reason() {
     outcome.fails(5, "is violated by some row");
     assert!(!outcome.stderr.contains("it waited for"), "{}", outcome.stderr);
 }
+
+/// What a script raises about connections of its own was taken for the end of the job's session.
+#[test]
+fn a_script_that_speaks_of_a_broken_connection_has_failed() {
+    for code in ["08001", "08006", "53300", "57P01"] {
+        let raise = format!("DO $$BEGIN RAISE 'no way there' USING ERRCODE = '{code}'; END$$;");
+        let setup = Setup::with(&[("1_a.sql", &raise)]);
+        setup.job("upgrade head").run().fails(5, "it was rolled back; the database is at base");
+    }
+    let subscription =
+        "-- no-transaction\nCREATE SUBSCRIPTION s CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p;\n";
+    let setup = Setup::with(&[("1_a.sql", subscription)]);
+    let outcome = setup.job("upgrade head").run();
+    outcome.fails(5, "nothing of the script took effect; the database is at base");
+    setup.job("upgrade head").run().fails(5, "nothing of the script took effect");
+}

@@ -142,6 +142,33 @@ fn run_on(database: &Database, connection: &mut PgConnection, sql: &'static str)
     database.block_on(raw_sql(sql).execute(connection)).unwrap();
 }
 
+/// It was forgotten that the key was somebody else's, and the build was tried again without it.
+#[test]
+fn a_build_is_not_repeated_without_the_key_of_sqlx() {
+    let setup = Setup::with(&[
+        ("1_a.up.sql", "CREATE TABLE a (b int);\nINSERT INTO a VALUES (1);"),
+        ("2_i.up.sql", "-- no-transaction\nCREATE INDEX CONCURRENTLY i ON a (slow(b));"),
+    ]);
+    setup.job("upgrade 1").run().ok();
+    setup.database.execute(
+        "CREATE FUNCTION slow(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS \
+         $$ BEGIN PERFORM pg_sleep(3); RETURN 1; END $$",
+    );
+    let job = setup.job("upgrade head").env("MAX_BLOCKING", "200ms").env("LOCK_RETRIES", "1");
+    let job = job.env("RUN_LOCK_TIMEOUT", "200ms").start();
+    until("the job builds", || setup.database.is_sleeping());
+    let mut holder = setup.database.connection();
+    setup.database.block_on(holder.lock()).unwrap();
+    // Returns when the job has given way.
+    run_on(&setup.database, &mut holder, "BEGIN; LOCK TABLE a IN SHARE MODE; ROLLBACK");
+    let outcome = job.wait();
+    outcome.fails(4, "error: the run lock was not granted within N ms: it is held by pid N, role ");
+    outcome.fails(4, "; nothing of the script took effect; ");
+    assert!(!setup.database.has("i"));
+    setup.database.block_on(holder.unlock()).unwrap();
+    setup.job("upgrade head").run().ok();
+}
+
 #[test]
 fn a_table_lock_that_is_not_granted_in_time_is_given_up() {
     let setup = Setup::with(&[

@@ -268,3 +268,113 @@ fn a_concurrent_build_is_not_cut_short_by_the_limits() {
     setup.job("upgrade head").env("STATEMENT_TIMEOUT", "100ms").run().ok();
     assert!(setup.database.has("i"));
 }
+
+/// It was dropped, even when it was whole by then: invalid and new was taken for ours.
+#[test]
+fn an_index_that_another_session_builds_meanwhile_is_left_alone() {
+    for (theirs, ours) in [("dba_index", ""), ("i", "i")] {
+        let script = format!("-- no-transaction\nCREATE INDEX CONCURRENTLY {ours} ON a (b);");
+        let setup = Setup::with(&[TABLE, ("2_i.up.sql", &script)]);
+        setup.job("upgrade 1").run().ok();
+        setup.database.execute(
+            "CREATE FUNCTION slow(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM pg_sleep(2); RETURN 1; END $$",
+        );
+        let mut holder = setup.database.connection();
+        let mut hold = |sql| setup.database.block_on(raw_sql(sql).execute(&mut holder)).unwrap();
+        hold("BEGIN; LOCK TABLE a IN SHARE UPDATE EXCLUSIVE MODE");
+        let waiting = || {
+            setup
+                .database
+                .value::<i64>("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'a'::regclass")
+        };
+        let build = format!("CREATE INDEX CONCURRENTLY {theirs} ON a (slow(b))");
+        let options = setup.database.options();
+        let dba = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let mut connection = sqlx::ConnectOptions::connect(&options).await?;
+                raw_sql(sqlx::AssertSqlSafe(build)).execute(&mut connection).await
+            })
+        });
+        until("the other build waits", || waiting() == 1);
+        let job = setup.job("upgrade head").start();
+        until("the job waits as well", || waiting() == 2);
+        hold("COMMIT");
+        until("the other build has begun", || setup.database.has(theirs));
+        job.signal("TERM");
+        let outcome = job.wait();
+        outcome
+            .fails(6, &format!(" WARN public.{theirs} is not dropped: another session may be building it\n"));
+        dba.join().unwrap().unwrap();
+        let valid = format!("SELECT indisvalid FROM pg_index WHERE indexrelid = '{theirs}'::regclass");
+        assert!(setup.database.value::<bool>(&valid));
+    }
+}
+
+/// They waited for ACCESS EXCLUSIVE without a limit, and the site behind them.
+#[test]
+fn what_takes_the_table_for_itself_has_its_limit_and_is_repeated() {
+    for sql in ["VACUUM FULL p1", "VACUUM (FULL) p1", "ALTER TABLE p DETACH PARTITION p1 CONCURRENTLY"] {
+        let setup = Setup::with(&[
+            (
+                "1_p.up.sql",
+                "CREATE TABLE p (b int) PARTITION BY LIST (b);\nCREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);",
+            ),
+            ("2_b.up.sql", &format!("-- no-transaction\n{sql};")),
+        ]);
+        setup.job("upgrade 1").run().ok();
+        let mut holder = setup.database.connection();
+        let mut hold = |sql| setup.database.block_on(raw_sql(sql).execute(&mut holder)).unwrap();
+        hold("BEGIN; LOCK TABLE p, p1 IN SHARE UPDATE EXCLUSIVE MODE");
+        let job = setup.job("upgrade head").env("LOCK_TIMEOUT", "300ms").env("LOCK_RETRIES", "3").start();
+        let waits = || {
+            setup.database.value(
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation IN ('p'::regclass, 'p1'::regclass))",
+            )
+        };
+        until("the job waits for the table", waits);
+        until("the job gives up for now", || !waits());
+        hold("COMMIT");
+        assert!(
+            job.wait()
+                .ok()
+                .stderr
+                .contains("canceling statement due to lock timeout; rolled back, trying again in ")
+        );
+        assert_eq!(setup.database.versions(), [1, 2], "{sql}");
+    }
+}
+
+/// It stood halfway and was not repeated, with the code for a person.
+#[test]
+fn bookkeeping_that_is_locked_at_the_end_of_a_script_is_repeated() {
+    const STATE: &str = "the script stands halfway: 2 of its 2 statements are in effect;";
+    for (retries, signal, code) in [("0", false, 4), ("9", true, 143), ("9", false, 0)] {
+        let script = "-- no-transaction\nCREATE TABLE b ();\nINSERT INTO b SELECT FROM pg_sleep(1);";
+        let setup = Setup::with(&[TABLE, ("2_b.up.sql", script)]);
+        setup.job("upgrade 1").run().ok();
+        let mut holder = setup.database.connection();
+        let mut hold = |sql| setup.database.block_on(raw_sql(sql).execute(&mut holder)).unwrap();
+        let waits = || {
+            setup.database.value(
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = '_sqlx_migrations'::regclass)",
+            )
+        };
+        let job = setup.job("upgrade head").env("LOCK_TIMEOUT", "1s").env("LOCK_RETRIES", retries).start();
+        until("the script is under way", || setup.database.is_sleeping());
+        hold("BEGIN; LOCK TABLE _sqlx_migrations IN SHARE MODE");
+        until("the job waits for its bookkeeping", waits);
+        if signal {
+            job.signal("TERM");
+        }
+        until("the job gives up, or for now", || !waits());
+        hold("COMMIT");
+        let outcome = job.wait();
+        if code != 0 {
+            outcome.fails(code, STATE);
+        }
+        setup.job("upgrade head").run().ok();
+        assert_eq!(setup.database.versions(), [1, 2], "{code}");
+        assert_eq!(outcome.code, Some(code), "{}", outcome.stderr);
+    }
+}

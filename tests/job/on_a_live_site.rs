@@ -1,8 +1,10 @@
 //! A run tells who is in its way, and gives way where others wait for it too long.
 
+use std::time::Duration;
+
 use sqlx::raw_sql;
 
-use crate::support::{Setup, quoted, until};
+use crate::support::{Relay, Setup, Then, quoted, until};
 
 const SCRIPTS: &[(&str, &str)] =
     &[("1_a.up.sql", "CREATE TABLE a ();"), ("2_b.up.sql", "ALTER TABLE a ADD b int;")];
@@ -67,6 +69,31 @@ fn a_step_that_keeps_others_waiting_gives_way_on_request() {
          the migration\n",
     );
     assert_eq!(setup.database.versions(), [1]);
+}
+
+/// It hit the next migration, which nobody waited for.
+#[test]
+fn a_cancel_that_comes_too_late_hits_nothing() {
+    for transaction in ["each", "run"] {
+        let setup = Setup::with(&[
+            SCRIPTS[0],
+            ("2_b.up.sql", "ALTER TABLE a ADD b int;\nSELECT pg_sleep(1);"),
+            ("3_c.up.sql", "SELECT pg_sleep(3);"),
+        ]);
+        setup.job("upgrade 1").run().ok();
+        let relay = Relay::up_to("pg_cancel_backend", Then::Late(Duration::from_secs(2)));
+        let job = setup.job("upgrade head").env("MAX_BLOCKING", "200ms").env("TRANSACTION", transaction);
+        let job = job.env("POSTGRES_PORT", &relay.port.to_string()).start();
+        until("the job holds its lock", || setup.database.is_sleeping());
+        let mut reader = setup.database.connection();
+        let reads = raw_sql("SET lock_timeout = '900ms'; SELECT * FROM a").execute(&mut reader);
+        // It waits for as long as the step has to give way, and no longer.
+        let _ = setup.database.block_on(reads);
+        let outcome = job.wait();
+        assert!(relay.has_ended(), "{}", outcome.stderr);
+        outcome.ok();
+        assert_eq!(setup.database.versions(), [1, 2, 3]);
+    }
 }
 
 #[test]

@@ -97,3 +97,18 @@ fn a_script_that_is_gone_can_be_resolved_all_the_same() {
     setup.job("resolve --retry").run().ok();
     setup.job("current").run().is(0, "1 (head)", "");
 }
+
+/// A clock that was set back while a script ran left a time below zero, and the way down was taken for the way up.
+#[test]
+fn the_way_of_a_halfway_script_does_not_depend_on_the_clock() {
+    let setup = Setup::with(&[
+        ("1_a.up.sql", "CREATE TABLE a ();"),
+        ("1_a.down.sql", "-- no-transaction\nDROP TABLE a;\nDROP TABLE b;"),
+    ]);
+    setup.job("upgrade head").run().ok();
+    setup.database.execute("UPDATE _sqlx_migrations SET execution_time = -5000000000");
+    setup.job("downgrade base").run().fails(6, "table \"b\" does not exist");
+    let outcome = setup.job("resolve --retry").run();
+    assert!(outcome.ok().stdout.contains("1 (a) as applied; downgrade runs"), "{}", outcome.stdout);
+    assert_eq!(setup.database.versions(), [1]);
+}

@@ -161,3 +161,23 @@ fn a_database_with_escapes_in_plain_strings_records_the_same() {
     );
     assert!(setup.database.has("c"));
 }
+
+/// What was pending for a temporary table was in the way when the session was cleaned.
+#[test]
+fn deferred_constraints_of_temporary_tables_are_no_obstacle() {
+    let script = |row: &str| {
+        format!(
+            "CREATE TEMP TABLE p (id int PRIMARY KEY);\n\
+             CREATE TEMP TABLE c (id int CONSTRAINT \"c's p\" REFERENCES p DEFERRABLE INITIALLY DEFERRED);\n\
+             INSERT INTO c VALUES (1);\nINSERT INTO p VALUES ({row});"
+        )
+    };
+    for transaction in ["each", "run"] {
+        let setup = Setup::with(&[("1_a.sql", &script("1")), ("2_b.sql", &script("1"))]);
+        setup.job("upgrade head").env("TRANSACTION", transaction).run().ok();
+        setup.directory.write("3_c.sql", script("2"));
+        setup.directory.write("4_d.sql", "SELECT 1;");
+        let outcome = setup.job("upgrade head").env("TRANSACTION", transaction).run();
+        outcome.fails(5, "applying 3 (c), a constraint checked at its end: ");
+    }
+}

@@ -128,6 +128,14 @@ fn a_signal_that_is_not_answered_tells_what_may_have_been_committed() {
         ("upgrade head", "each", ALONE, "CREATE TABLE b", 3, UNKNOWN),
         ("stamp head", "each", SCRIPTS, "INSERT INTO", 3, UNKNOWN),
         (
+            "stamp head",
+            "each",
+            SCRIPTS,
+            "SELECT pg_advisory_unlock(",
+            143,
+            "; nothing was being committed; it was recorded that the database is at 2 (head)\n",
+        ),
+        (
             "upgrade head",
             "each",
             SCRIPTS,
@@ -274,4 +282,16 @@ fn a_job_that_was_stopped_for_too_long_says_what_became_of_its_transaction() {
     assert_eq!(setup.database.tables("public"), ["_sqlx_migrations"]);
     setup.directory.write("1_a.sql", "CREATE TABLE a ();");
     setup.job("upgrade head").run().ok();
+}
+
+/// The session is found by its name, which a script may change.
+#[test]
+fn a_signal_cancels_a_script_that_gave_its_session_another_name() {
+    let setup = Setup::with(&[("1_a.sql", "SET application_name = 'other';\nSELECT pg_sleep(600);")]);
+    let job = setup.job("upgrade head").start();
+    let sleeps = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND \
+                  application_name = 'other' AND wait_event = 'PgSleep')";
+    until("the job sleeps", || setup.database.value(sleeps));
+    job.signal("TERM");
+    job.wait().fails(143, "it was rolled back; the database is at base");
 }

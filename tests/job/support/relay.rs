@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _, copy};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::Server;
 
@@ -21,6 +22,8 @@ pub(crate) enum Then {
     Cut,
     /// Nothing more passes.
     Silence,
+    /// These words pass so much later, and all that comes after them.
+    Late(Duration),
 }
 
 impl Relay {
@@ -92,6 +95,7 @@ fn pass_up_to(words: &'static str, then: Then, [mut from, mut to]: [TcpStream; 2
             match (is_over, then) {
                 (true, Then::Silence) => continue,
                 (true, Then::Cut) => break,
+                (true, Then::Late(by)) => std::thread::sleep(by),
                 (false, _) => {}
             }
             if to.write_all(&said[..length]).is_err() {

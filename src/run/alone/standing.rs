@@ -1,0 +1,66 @@
+//! How a script stands, at each of its statements and when its run ends early.
+
+use crate::database::DatabaseError;
+use crate::script::Prepared;
+use crate::statement::Statement;
+
+/// One statement of a script.
+pub(super) struct Part<'p> {
+    pub(super) prepared: &'p Prepared<'p>,
+    pub(super) index: usize,
+    pub(super) statement: &'p Statement<'p>,
+    /// Whether all before it left the session alone: only then can more be recorded, and only then
+    /// can another session go on here.
+    pub(super) is_clear: bool,
+}
+
+/// A statement that failed.
+pub(super) struct Failed {
+    pub(super) error: DatabaseError,
+    pub(super) left: Left,
+}
+
+/// What is left of a statement that failed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    Nothing,
+    /// An invalid index, which a later run drops before it builds it anew.
+    Index,
+    /// Nobody knows.
+    Something,
+}
+
+impl Part<'_> {
+    pub(super) fn standing(&self, left: Left) -> Standing {
+        match (self.index, left) {
+            (0, Left::Nothing) => Standing::Untouched,
+            (done, left) => Standing::Halfway { done, may_go_on: self.may_go_on(left) },
+        }
+    }
+
+    pub(super) fn may_go_on(&self, left: Left) -> bool {
+        self.is_clear && left != Left::Something
+    }
+}
+
+/// How a script stands when its run ends early.
+#[derive(Clone, Copy)]
+pub(super) enum Standing {
+    /// Nothing of it is in effect.
+    Untouched,
+    /// So many of its statements are in effect.
+    Halfway {
+        done: usize,
+        /// Whether a later run can go on by itself.
+        may_go_on: bool,
+    },
+}
+
+impl Standing {
+    pub(super) fn may_go_on(self) -> bool {
+        match self {
+            Self::Untouched => true,
+            Self::Halfway { may_go_on, .. } => may_go_on,
+        }
+    }
+}
