@@ -1,6 +1,7 @@
 //! What clap parsed: words and flags, not yet checked against each other.
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+use foreign_text::one_line;
 
 use crate::config::Environment;
 
@@ -31,6 +32,8 @@ Environment (an argument wins over COMMAND and REVISION; 0 is no limit):
                          run twice [false]
   LOG_FORMAT             text, json or auto: text on a terminal [auto]
   OUTPUT                 text or json [text]
+  DETAIL                 show or hide: what an error's DETAIL and CONTEXT hold of
+                         rows [show; in a cluster hide]
   RUST_LOG               error, warn, info, debug or trace; target=level [info]
   NO_COLOR               any value: no colours
 
@@ -106,11 +109,11 @@ impl Args {
 }
 
 fn version(environment: &Environment) -> String {
-    let known = |name: &str| environment.text(name).filter(|text| *text != "unknown");
-    let version = known("RUN_MIGRATIONS_VERSION").unwrap_or("dev");
+    let known = |name: &str| environment.text(name).filter(|text| *text != "unknown").map(one_line);
+    let version = known("RUN_MIGRATIONS_VERSION").unwrap_or_else(|| "dev".to_owned());
     match (known("RUN_MIGRATIONS_COMMIT"), known("RUN_MIGRATIONS_CREATED")) {
         (Some(commit), Some(created)) => format!("{version} (commit {commit} of {created})"),
         (Some(commit), None) => format!("{version} (commit {commit})"),
-        _ => version.to_owned(),
+        _ => version,
     }
 }

@@ -6,12 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use foreign_text::{lines, one_line};
+
 use crate::database::DatabaseError;
 use crate::failure::Failure;
 use crate::interrupt::Signal;
 use crate::migration::Version;
 use crate::plan::PlanError;
-use crate::wording::{counted, duration};
+use crate::wording::{self, counted, duration};
 
 /// How the process ends; stable, because Kubernetes' `podFailurePolicy` reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,11 +102,11 @@ impl ScriptProblem {
 
 impl fmt::Display for ScriptProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
+        f.write_str(&wording::path(&self.path))?;
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
         }
-        write!(f, " {}", self.problem)
+        write!(f, " {}", one_line(&self.problem))
     }
 }
 
@@ -145,9 +147,9 @@ pub enum Disagreement {
     OutOfOrder(Vec<String>),
     /// Alembic's bookkeeping, and none of ours.
     #[error(
-        "the database was migrated by Alembic (table {table}, revision {revision}) and has no {ours}; \
+        "the database was migrated by Alembic (table {}, revision {}) and has no {ours}; \
          write its schema as the first migration, then run `stamp` with that migration's version",
-        ours = crate::database::BOOKKEEPING
+        one_line(table), one_line(revision), ours = crate::database::BOOKKEEPING
     )]
     Alembic {
         /// The table, with its schema.
@@ -163,7 +165,7 @@ pub enum Disagreement {
 }
 
 fn list(items: &[String]) -> String {
-    items.iter().map(|item| format!("\n  {item}")).collect()
+    items.iter().map(|item| format!("\n  {}", one_line(item))).collect()
 }
 
 /// What a signal leaves of the step that was under way.
@@ -181,7 +183,7 @@ pub enum Aftermath {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Words on the command line that clap can't make sense of.
-    #[error("{0}")]
+    #[error("{}", one_line(.0))]
     Usage(String),
     /// Settings are missing or wrong; all of them.
     #[error("{} wrong:{}", counted(.0.len(), "setting is", "settings are"), mistakes(.0))]
@@ -197,7 +199,7 @@ pub enum Error {
     #[error("the result could not be written: {0}; nothing was changed")]
     Unwritten(io::Error),
     /// A range whose end lies below its start.
-    #[error("{from} lies above {to}, and a range goes up; say {to}:{from}")]
+    #[error("{0} lies above {1}, and a range goes up; say {1}:{0}", one_line(from), one_line(to))]
     Range {
         /// Its start, as typed.
         from: String,
@@ -205,7 +207,7 @@ pub enum Error {
         to: String,
     },
     /// The server did not answer in time.
-    #[error("no connection to the server within {}: {reason}; nothing was changed", duration(*.after))]
+    #[error("no connection to the server within {}: {}; nothing was changed", duration(*.after), one_line(reason))]
     Unreachable {
         /// CONNECT_TIMEOUT.
         after: Duration,
@@ -226,7 +228,7 @@ pub enum Error {
     #[error(transparent)]
     Step(Box<Failure>),
     /// The connection went, or a query of ours failed.
-    #[error("{doing}: {source}{state}")]
+    #[error("{doing}: {}{state}", source.in_full())]
     Database {
         /// What was being done.
         doing: &'static str,
@@ -236,10 +238,10 @@ pub enum Error {
         state: String,
     },
     /// The server refuses what the job needs.
-    #[error("{0}")]
+    #[error("{}", one_line(.0))]
     Refused(String),
     /// `resolve` has nothing to resolve.
-    #[error("{0}")]
+    #[error("{}", one_line(.0))]
     NothingToResolve(String),
     /// `current --check`.
     #[error("{} pending: {}", counted(.0.len(), "migration is", "migrations are"), shortened(.0))]
@@ -255,7 +257,7 @@ pub enum Error {
         left: Aftermath,
     },
     /// This program is wrong.
-    #[error("a defect in this program: {0}; please report it")]
+    #[error("a defect in this program: {}; please report it", lines(.0))]
     Defect(String),
 }
 
@@ -268,6 +270,15 @@ impl Error {
     /// A query of ours that failed before anything was changed.
     pub fn database(doing: &'static str, source: DatabaseError) -> Self {
         Self::Database { doing, source, state: String::new() }
+    }
+
+    /// Leaves out what the server's words may hold of rows.
+    pub fn hide_row_values(&mut self) {
+        match self {
+            Self::Step(failure) => failure.error.hide_row_values(),
+            Self::Database { source, .. } => source.hide_row_values(),
+            _ => {}
+        }
     }
 
     /// The documented code.
@@ -308,7 +319,8 @@ fn files(problems: &[ScriptProblem]) -> usize {
 }
 
 fn mistakes(mistakes: &[Mistake]) -> String {
-    mistakes.iter().map(|mistake| format!("\n  {}: {}", mistake.name, mistake.problem)).collect()
+    let line = |mistake: &Mistake| format!("\n  {}: {}", one_line(&mistake.name), one_line(&mistake.problem));
+    mistakes.iter().map(line).collect()
 }
 
 /// The first few, and how many more.

@@ -3,13 +3,17 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use foreign_text::character::width;
+use foreign_text::{lines, one_line};
 use serde::Serialize;
 
 use crate::database::{DatabaseError, ServerError};
 use crate::error::ExitCode;
 use crate::interrupt::Signal;
 use crate::migration::{Direction, Version};
+use crate::row_values::HIDDEN;
 use crate::statement::Place;
+use crate::wording;
 
 /// What became of the work of a failed step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,21 +115,21 @@ impl Failure {
             Culprit::Commit => ", its commit".to_owned(),
         };
         let reason = match &self.error {
-            DatabaseError::Server(error) => error.message.clone(),
+            DatabaseError::Server(error) => error.message.to_string(),
             other => format!("the connection broke: {other}"),
         };
         let reason = match self.outcome {
             Outcome::Stopped(signal) => signal.to_string(),
             _ => reason,
         };
-        format!("{verb} {} ({}){part}: {reason}", self.version, self.description)
+        format!("{verb} {}{part}: {reason}", self.version.called(&self.description))
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.headline())?;
-        let path = self.path.display();
+        let path = wording::path(&self.path);
         let width = match &self.excerpt {
             Some(excerpt) => excerpt.place.line.to_string().len(),
             None => 1,
@@ -135,6 +139,7 @@ impl fmt::Display for Failure {
             Some(Excerpt { place, text, before, exact }) => {
                 let Place { line, column } = *place;
                 let indent = indent(text, *before);
+                let text = lines(text);
                 let mark = if *exact { "^" } else { "^ in the statement that starts here" };
                 write!(f, "\n{:width$}--> {path}:{line}:{column}", "")?;
                 write!(f, "\n{:width$} |\n{line} | {text}\n{:width$} | {indent}{mark}", "", "")?;
@@ -146,14 +151,17 @@ impl fmt::Display for Failure {
         };
         if let DatabaseError::Server(error) = &self.error {
             let ServerError { sqlstate, detail, hint, context, internal, .. } = error.as_ref();
-            note("sqlstate", sqlstate)?;
+            note("sqlstate", &one_line(sqlstate))?;
+            if error.has_hidden_values {
+                note("detail", HIDDEN)?;
+            }
             for (name, text) in [("detail", detail), ("hint", hint), ("context", context)] {
                 if let Some(text) = text {
-                    note(name, text)?;
+                    note(name, &text.lines())?;
                 }
             }
             if let Some((query, position)) = internal {
-                note("in the query", &caret(query, *position))?;
+                note("in the query", &caret(query.exact(), *position))?;
             }
         }
         note("state", &self.state)?;
@@ -169,12 +177,14 @@ impl std::error::Error for Failure {}
 /// A query's line with a caret below its `position`th character.
 fn caret(query: &str, position: usize) -> String {
     let Excerpt { text, before, .. } = excerpt(query, byte_of_char(query, position), true);
-    format!("{text}\n{:14}{}^", "", indent(&text, before))
+    format!("{}\n{:14}{}^", lines(&text), "", indent(&text, before))
 }
 
 /// What the caret stands behind so that it is below its character, tabs included.
 fn indent(text: &str, before: usize) -> String {
-    text.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect()
+    let before: String = text.chars().take(before).collect();
+    let blank = |c: char| if c == '\t' { "\t".to_owned() } else { " ".repeat(width(c)) };
+    lines(&before).chars().map(blank).collect()
 }
 
 /// PostgreSQL counts characters, from 1.
@@ -196,6 +206,24 @@ pub fn excerpt(text: &str, offset: usize, exact: bool) -> Excerpt {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A carriage return in a script let the rest of its line be written over what is before it, and its caret was off.
+    #[test]
+    fn a_caret_is_below_what_is_shown() {
+        for (line, column, shown, mark) in [
+            ("a\rb x", 5, r"a\rb x", "      ^"),
+            ("\x1b[2J x", 6, r"\u{1b}[2J x", "          ^"),
+            ("\tü x", 4, "\tü x", "\t  ^"),
+            ("'表' x", 5, "'表' x", "     ^"),
+        ] {
+            let Excerpt { text, before, .. } = excerpt(line, byte_of_char(line, column), true);
+            assert_eq!(
+                (lines(&text), indent(&text, before) + "^"),
+                (shown.to_owned(), mark.to_owned()),
+                "{line:?}"
+            );
+        }
+    }
 
     /// An error at the end of two megabytes printed four.
     #[test]

@@ -22,6 +22,7 @@ use crate::run::Runner;
 use crate::script::Prepared;
 use crate::standing::Standing;
 use crate::watch::Watch;
+use crate::wording;
 
 /// The server process that works for us, for whoever wants to cancel what it does.
 pub type Pid = Cell<Option<i32>>;
@@ -267,7 +268,7 @@ fn refuse_unrecordable(session: &Session, prepared: &[Prepared<'_>]) -> Result<(
             Err(Error::Refused(format!(
                 "{} runs without a transaction, and role {user} may not record its progress; grant it with: \
                  GRANT CREATE ON SCHEMA {schema} TO {user}",
-                prepared.script.path.display()
+                wording::path(&prepared.script.path)
             )))
         }
     }

@@ -22,6 +22,7 @@ pub mod plan;
 pub mod report;
 pub mod resume;
 pub mod revision;
+pub mod row_values;
 pub mod run;
 pub mod script;
 pub mod secret;

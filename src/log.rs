@@ -1,12 +1,16 @@
 //! The log on stderr.
 
-use std::io::{self, IsTerminal as _};
+mod text;
 
+use std::io::{self, IsTerminal as _, Write};
+
+use foreign_text::json;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{fmt, registry};
 
 use crate::config::{LogFormat, LogSettings};
+use text::OneLine;
 
 /// How stderr is written, decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,16 +33,31 @@ impl Format {
 }
 
 /// Starts logging. Text is for people: level and message. JSON is for machines: one object a
-/// line, with its time.
+/// line, with its time. What an event quotes can neither begin a line nor move a cursor.
 pub fn start(settings: &LogSettings) -> Format {
     let format = Format::of(settings.format);
     let registry = registry().with(settings.filter.clone());
     if format == Format::Json {
-        registry.with(fmt::layer().json().flatten_event(true).with_writer(io::stderr)).init();
+        let document = fmt::layer().json().flatten_event(true).with_writer(|| Json(io::stderr()));
+        registry.with(document).init();
     } else {
         let colours = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-        let text = fmt::layer().without_time().with_target(false).with_ansi(colours).with_writer(io::stderr);
+        let text = fmt::layer().event_format(OneLine { colours }).with_ansi(false).with_writer(io::stderr);
         registry.with(text).init();
     }
     format
+}
+
+/// Takes one whole event at a time, which is how tracing writes them.
+struct Json<W>(W);
+
+impl<W: Write> Write for Json<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        self.0.write_all(json(&String::from_utf8_lossy(event)).as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }

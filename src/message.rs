@@ -313,6 +313,7 @@ mod tests {
             context: None,
             position,
             internal: None,
+            has_hidden_values: false,
         }
     }
 

@@ -28,6 +28,13 @@ const MOST: u64 = 256 << 20;
 #[serde(transparent)]
 pub struct Version(pub i64);
 
+impl Version {
+    /// `version (description)`, as sentences name a migration.
+    pub fn called(self, description: &str) -> String {
+        format!("{self} ({})", foreign_text::one_line(description))
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use foreign_text::one_line;
+
 use crate::database::{BOOKKEEPING, RunLock, quoted_literal};
 use crate::error::Error;
 use crate::message::{self, halfway};
@@ -166,7 +168,7 @@ fn one(prepared: &Prepared<'_>) -> String {
         Direction::Up => "applying",
         Direction::Down => "taking back",
     };
-    let echo = quoted_literal(&format!("{verb} {} ({})", migration.version, migration.description));
+    let echo = psql_argument(&format!("{verb} {}", migration.version.called(&migration.description)));
     let mut after = format!("{};\n{SETTINGS}", message::RESET_SESSION.join(";\n"));
     if prepared.script.is_transactional() && !prepared.is_plain_ddl() {
         after = format!("{};\n{after}", message::CHECK_TEMPORARY);
@@ -178,6 +180,11 @@ fn one(prepared: &Prepared<'_>) -> String {
         let statements: String = prepared.split().iter().map(alone).collect();
         format!("\n\\echo {echo}\n{before}{statements}{after}{record}")
     }
+}
+
+/// What `\\echo` prints as it is: one line, in which psql expands nothing.
+fn psql_argument(text: &str) -> String {
+    format!("'{}'", one_line(text).replace('\\', "\\\\").replace('\'', "''"))
 }
 
 /// A statement that commits by itself, with what the job does around it.

@@ -1,9 +1,12 @@
 //! The steps of a run, decided before the first statement goes out.
 
+use foreign_text::one_line;
+
 use crate::error::Disagreement;
 use crate::migration::{Direction, History, Migration};
 use crate::revision::{self, Position, Revision, RevisionError};
 use crate::standing::{Standing, Status};
+use crate::wording;
 
 /// The ordered steps of one run.
 #[derive(Debug)]
@@ -60,7 +63,7 @@ pub enum PlanError {
 
 /// A revision as it was typed, and what it names where that is not the same.
 fn named(typed: &str, place: Position) -> String {
-    let place = place.to_string();
+    let (typed, place) = (one_line(typed), place.to_string());
     if typed == place { place } else { format!("{typed} ({place})") }
 }
 
@@ -189,7 +192,7 @@ fn refuse_drift(standing: &Standing<'_>) -> Result<(), Disagreement> {
         .with(Status::Drifted)
         .filter_map(|entry| Some((entry.migration?, entry.applied?)))
         .map(|(migration, applied)| {
-            format!("{}: {}", migration.up.path.display(), crate::drift::explain(migration, applied))
+            format!("{}: {}", wording::path(&migration.up.path), crate::drift::explain(migration, applied))
         })
         .collect();
     if drifted.is_empty() { Ok(()) } else { Err(Disagreement::Drifted(drifted)) }

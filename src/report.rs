@@ -6,6 +6,7 @@ pub mod text;
 use std::io;
 use std::time::Duration;
 
+use foreign_text::{Text, json};
 use serde::Serialize;
 
 use crate::database::DatabaseError;
@@ -19,7 +20,7 @@ use crate::script::Prepared;
 use crate::standing::{Entry, Status};
 use crate::wording;
 
-pub use print::{Printer, print_error};
+pub use print::{Printer, print_error, print_lines};
 
 /// Everything there is to say about a run; the JSON document on stdout.
 #[derive(Debug, Default, Serialize)]
@@ -169,6 +170,9 @@ struct ErrorReport {
     sqlstate: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    /// Whether it, or a value in the message, is left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    detail_hidden: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -186,6 +190,7 @@ impl From<&Error> for ErrorReport {
             excerpt: None,
             sqlstate: None,
             detail: None,
+            detail_hidden: false,
             hint: None,
             state: None,
             next: None,
@@ -200,8 +205,10 @@ impl From<&Error> for ErrorReport {
             report.next.clone_from(advice);
             if let DatabaseError::Server(error) = &failure.error {
                 report.sqlstate = Some(error.sqlstate.clone());
-                report.detail.clone_from(&error.detail);
-                report.hint.clone_from(&error.hint);
+                let exact = |text: &Option<Text>| text.as_ref().map(|text| text.exact().to_owned());
+                report.detail = exact(&error.detail);
+                report.hint = exact(&error.hint);
+                report.detail_hidden = error.has_hidden_values;
             }
         }
         report
@@ -219,12 +226,13 @@ impl Report {
     /// None that could be mended: every part is plain data.
     pub fn to_json(&self, end: &Result<(), Error>) -> serde_json::Result<String> {
         let code = exit_code(end);
-        serde_json::to_string_pretty(&Document {
+        let document = serde_json::to_string_pretty(&Document {
             outcome: code.name(),
             exit_code: code as u8,
             report: self,
             error: end.as_ref().err().map(ErrorReport::from),
-        })
+        })?;
+        Ok(json(&document))
     }
 
     /// The last word.
@@ -424,7 +432,7 @@ impl Reporter {
         let mut lost = Vec::new();
         for step in self.steps_mut().iter_mut().filter(|step| is_lost(step)) {
             step.status = StepStatus::RolledBack;
-            lost.push(format!("{} ({})", step.version, step.description));
+            lost.push(step.version.called(&step.description));
         }
         if !lost.is_empty() {
             self.report.current = Some(applied.last().copied().map_or(Position::Base, Position::At));

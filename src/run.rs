@@ -155,7 +155,7 @@ impl Runner<'_> {
             match answer {
                 Ok(commands) if commands != message.commands() => tracing::warn!(
                     "the server counted {commands} commands in {}, not {}: please report this script",
-                    prepared.script.path.display(),
+                    wording::path(&prepared.script.path),
                     message.commands()
                 ),
                 Ok(_) => {}
@@ -195,7 +195,7 @@ impl Runner<'_> {
             Direction::Down => "taking back",
         };
         let migration = prepared.step.migration;
-        tracing::debug!("{verb} {} ({})", migration.version, migration.description);
+        tracing::debug!("{verb} {}", migration.version.called(&migration.description));
     }
 
     async fn rolled_back(

@@ -79,7 +79,7 @@ impl Entry<'_> {
 
     /// `version (description)`
     pub fn label(&self) -> String {
-        format!("{} ({})", self.version, self.description())
+        self.version.called(self.description())
     }
 }
 

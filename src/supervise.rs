@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use foreign_text::lines;
 use tokio::time::{Instant, sleep_until};
 
 use crate::cli::Args;
@@ -12,6 +13,7 @@ use crate::error::{Aftermath, Error, ExitCode};
 use crate::interrupt::{Interrupt, Signal};
 use crate::job::{self, Pid};
 use crate::report::{self, Printer, Report, Reporter};
+use crate::row_values::RowValues;
 use crate::{log, verdict};
 
 /// How long a cancelled statement gets to roll back before the connection is simply closed.
@@ -27,8 +29,14 @@ pub fn report_panics(environment: &Environment) {
             tracing::debug!("the server's answer makes no sense: {panic}");
             return;
         }
-        default(panic);
-        let defect = Err(Error::Defect(panic.to_string()));
+        let text = panic.to_string();
+        // What a panic quotes may be anybody's; with nothing to escape the standard report says more.
+        if lines(&text) == text {
+            default(panic);
+        } else {
+            report::print_error(&Error::Defect(text.clone()));
+        }
+        let defect = Err(Error::Defect(text));
         leave_verdict(&environment, &Report::default(), &defect);
         #[expect(clippy::exit, reason = "the process is beyond returning from main")]
         std::process::exit(ExitCode::Defect as i32);
@@ -37,12 +45,16 @@ pub fn report_panics(environment: &Environment) {
 
 /// What clap has to say: help goes to stdout and is no error.
 pub fn usage(error: &clap::Error, environment: &Environment) -> ExitCode {
-    // A reader that has gone away has seen enough.
-    let _ = error.print();
+    let text = error.to_string();
+    if lines(&text) == text {
+        // A reader that has gone away has seen enough.
+        let _ = error.print();
+    } else {
+        report::print_lines(&text);
+    }
     if !error.use_stderr() {
         return ExitCode::Done;
     }
-    let text = error.to_string();
     let first = text.lines().next().unwrap_or_default();
     let end = Err(Error::Usage(first.trim_start_matches("error: ").to_owned()));
     // The code says enough where nobody reads it.
@@ -72,6 +84,12 @@ pub fn run(args: &Args, environment: &Environment) -> ExitCode {
             reporter.warn("POSTGRES_PORT is a Kubernetes service link; took its port".to_owned());
         }
         in_runtime(&config, &mut reporter)
+    });
+    let end = end.map_err(|mut error| {
+        if RowValues::of(environment) == RowValues::Hide {
+            error.hide_row_values();
+        }
+        error
     });
     let is_script = args.sql.is_some() && end.is_ok();
     if !is_script {
@@ -179,12 +197,13 @@ mod tests {
             let error = ServerError {
                 is_fatal: false,
                 sqlstate: "57014".to_owned(),
-                message: String::new(),
+                message: "".into(),
                 detail: None,
                 hint: None,
                 context: None,
                 position: None,
                 internal: None,
+                has_hidden_values: false,
             };
             let end = Err(Error::database("releasing the run lock", DatabaseError::Server(Box::new(error))));
             cancelled(end, signal, reporter).unwrap_err().to_string()

@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::Write as _;
 
+use foreign_text::json;
 use serde::Serialize;
 
 use crate::config::Environment;
@@ -53,7 +54,7 @@ fn is_zero(count: &usize) -> bool {
 fn within_limit<T: Serialize, R: Serialize>(verdict: &T, rows: &[R], message: &str) -> String {
     let render = |omitted: usize, keep: usize| {
         let (migrations, message) = (&rows[omitted..], &message[..message.floor_char_boundary(keep)]);
-        serde_json::to_string(&Document { verdict, migrations, omitted, message }).unwrap_or_default()
+        json(&serde_json::to_string(&Document { verdict, migrations, omitted, message }).unwrap_or_default())
     };
     let (mut omitted, mut keep) = (0, message.len());
     loop {
@@ -68,7 +69,7 @@ fn within_limit<T: Serialize, R: Serialize>(verdict: &T, rows: &[R], message: &s
         } else if omitted < rows.len() {
             let mut freed = 0;
             while freed < excess && omitted < rows.len() {
-                freed += serde_json::to_string(&rows[omitted]).map_or(0, |row| row.len()) + 1;
+                freed += serde_json::to_string(&rows[omitted]).map_or(0, |row| json(&row).len()) + 1;
                 omitted += 1;
             }
         } else {

@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use foreign_text::one_line;
+
 use crate::config::Server;
 use crate::database::{Progress, Sight, Watcher, listed};
 use crate::log::Format;
@@ -169,7 +171,7 @@ impl LiveLine {
     /// Whether there is a terminal to show it on.
     fn show(&mut self, text: &str) -> bool {
         if self.on {
-            let _ = write!(io::stderr(), "\r\x1b[2K{text}");
+            let _ = write!(io::stderr(), "\r\x1b[2K{}", one_line(text));
             let _ = io::stderr().flush();
             self.shown = true;
         }

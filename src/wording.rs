@@ -1,10 +1,18 @@
 //! Counts and durations, as people read them.
 
+use std::path::Path;
 use std::time::Duration;
+
+use foreign_text::one_line;
 
 /// `1 setting is`, `3 settings are`
 pub(crate) fn counted(count: usize, one: &str, several: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { several })
+}
+
+/// A file's or a directory's name, which may hold anything.
+pub(crate) fn path(path: &Path) -> String {
+    one_line(&path.display().to_string())
 }
 
 /// `200 ms`, `6.6 s`, `1 min 30 s`, `2 h 5 min`; what is finer is cut off.

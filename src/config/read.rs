@@ -10,6 +10,7 @@ use super::placeholder::{IS_ONE, is_placeholder};
 use super::{Command, Config, LogFormat, LogSettings, Output};
 use crate::cli::Args;
 use crate::error::{Error, Mistake};
+use crate::row_values::RowValues;
 
 mod server;
 mod task;
@@ -30,6 +31,8 @@ pub fn read(args: &Args, environment: &Environment) -> Result<Config, Error> {
     let server = if args.sql.is_some() { None } else { Some(reader.server()) };
     let output = reader.choice("OUTPUT", Output::Text, &[("text", Output::Text), ("json", Output::Json)]);
     let migrations = reader.migrations();
+    let detail = [("show", RowValues::Show), ("hide", RowValues::Hide)];
+    reader.choice("DETAIL", RowValues::default(environment), &detail);
     let log = log_settings(environment, &mut reader.mistakes).format;
     let command = match (task, server) {
         (Some(Asked::Script(direction, range)), _) => Some(Command::Script { direction, range }),

@@ -3,10 +3,12 @@
 use std::error::Error as _;
 use std::fmt;
 
+use foreign_text::{Text, one_line};
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgSeverity};
 
 use crate::error::ExitCode;
 use crate::message::{LOCK_LOST, NOT_WRITTEN};
+use crate::row_values::{HIDDEN, without_values};
 
 /// A failed query or connection.
 #[derive(Debug)]
@@ -30,17 +32,19 @@ pub struct ServerError {
     /// The five characters of SQLSTATE.
     pub sqlstate: String,
     /// The primary message.
-    pub message: String,
+    pub message: Text,
     /// More about the problem.
-    pub detail: Option<String>,
+    pub detail: Option<Text>,
     /// What to do about it.
-    pub hint: Option<String>,
+    pub hint: Option<Text>,
     /// The call stack of functions, innermost first.
-    pub context: Option<String>,
+    pub context: Option<Text>,
     /// Where in the query, in characters from 1.
     pub position: Option<usize>,
     /// A query that a function made, and where in it, in characters from 1.
-    pub internal: Option<(String, usize)>,
+    pub internal: Option<(Text, usize)>,
+    /// Whether something of it is left out because it may hold values of rows.
+    pub has_hidden_values: bool,
 }
 
 impl DatabaseError {
@@ -60,6 +64,21 @@ impl DatabaseError {
                 Self::Server(error)
             }
             other => other,
+        }
+    }
+
+    /// Leaves out what may hold values of rows.
+    pub fn hide_row_values(&mut self) {
+        if let Self::Server(error) = self {
+            error.hide_row_values();
+        }
+    }
+
+    /// With the server's detail, for the last word; what is logged on the way does without.
+    pub fn in_full(&self) -> String {
+        match self {
+            Self::Server(error) => error.in_full(),
+            other => other.to_string(),
         }
     }
 
@@ -149,10 +168,10 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 impl From<&PgDatabaseError> for ServerError {
     fn from(error: &PgDatabaseError) -> Self {
-        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let owned = |text: Option<&str>| text.map(Text::from);
         let (position, internal) = match error.position() {
             Some(PgErrorPosition::Original(at)) => (Some(at), None),
-            Some(PgErrorPosition::Internal { position, query }) => (None, Some((query.to_owned(), position))),
+            Some(PgErrorPosition::Internal { position, query }) => (None, Some((query.into(), position))),
             None => (None, None),
         };
         // Only a server names its routine. A pooler may call the end of a session a mere error.
@@ -161,12 +180,32 @@ impl From<&PgDatabaseError> for ServerError {
         Self {
             is_fatal,
             sqlstate: error.code().to_owned(),
-            message: raised_by_us(error.message()).unwrap_or(error.message()).to_owned(),
+            message: raised_by_us(error.message()).unwrap_or(error.message()).into(),
             detail: owned(error.detail()),
             hint: owned(error.hint()),
             context: owned(error.r#where()),
             position,
             internal,
+            has_hidden_values: false,
+        }
+    }
+}
+
+impl ServerError {
+    fn hide_row_values(&mut self) {
+        let shown = without_values(&self.sqlstate, self.message.exact());
+        let dropped = [self.detail.take(), self.context.take(), self.internal.take().map(|(query, _)| query)];
+        self.has_hidden_values |= shown.is_some() || dropped.iter().any(Option::is_some);
+        if let Some(shown) = shown {
+            self.message = shown.into();
+        }
+    }
+
+    fn in_full(&self) -> String {
+        match &self.detail {
+            Some(detail) => format!("{self}; detail: {detail}"),
+            None if self.has_hidden_values => format!("{self}; detail: {HIDDEN}"),
+            None => self.to_string(),
         }
     }
 }
@@ -175,7 +214,7 @@ impl fmt::Display for DatabaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Server(error) => error.fmt(f),
-            Self::Cut(reason) | Self::Tls(reason) => f.write_str(reason),
+            Self::Cut(reason) | Self::Tls(reason) => f.write_str(&one_line(reason)),
             Self::Password => f.write_str(
                 "the password holds a character that SASLprep (RFC 4013) prohibits, so that it can't be sent",
             ),
@@ -185,13 +224,11 @@ impl fmt::Display for DatabaseError {
 
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (SQLSTATE {})", self.message, self.sqlstate)?;
-        for (name, text) in [("detail", &self.detail), ("hint", &self.hint)] {
-            if let Some(text) = text {
-                write!(f, "; {name}: {text}")?;
-            }
+        write!(f, "{} (SQLSTATE {})", self.message, one_line(&self.sqlstate))?;
+        match &self.hint {
+            Some(hint) => write!(f, "; hint: {hint}"),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use foreign_text::{Text, shortened};
 use sqlx::postgres::PgRow;
 
 use super::DatabaseError;
@@ -16,27 +17,29 @@ pub struct Other {
     /// Its server process; 0 for a prepared transaction, which has none.
     pub pid: i32,
     /// Its role.
-    pub role: Option<String>,
+    pub role: Option<Text>,
     /// Its application.
-    pub application: Option<String>,
+    pub application: Option<Text>,
     /// `active`, `idle in transaction`, …
-    pub state: Option<String>,
+    pub state: Option<Text>,
     /// For how long it has been so.
     pub since: Option<Duration>,
     /// Its query.
-    pub query: Option<String>,
+    pub query: Option<Text>,
 }
 
 impl Other {
     /// Rows of these columns, the duration in seconds.
     pub(super) fn all(rows: &[PgRow]) -> Result<Vec<Self>, DatabaseError> {
-        let other = |(pid, role, application, state, since, query): (_, _, _, _, Option<f64>, _)| Self {
+        type Row = (i32, Option<String>, Option<String>, Option<String>, Option<f64>, Option<String>);
+        let text = |text: Option<String>| text.map(Text::from);
+        let other = |(pid, role, application, state, since, query): Row| Self {
             pid,
-            role,
-            application,
-            state,
+            role: text(role),
+            application: text(application),
+            state: text(state),
             since: since.map(lasting),
-            query,
+            query: text(query),
         };
         Ok(read(rows)?.into_iter().map(other).collect())
     }
@@ -66,8 +69,7 @@ impl fmt::Display for Other {
             write!(f, " for {}", wording::whole_seconds(since))?;
         }
         if let Some(query) = &self.query {
-            let short: String = without_literals(query).chars().take(SHOWN).collect();
-            write!(f, " ({short})")?;
+            write!(f, " ({})", shortened(&without_literals(query.exact()), SHOWN))?;
         }
         Ok(())
     }
@@ -86,12 +88,24 @@ mod tests {
     fn others_read_well() {
         let all = Other {
             pid: 7,
-            role: Some("site".to_owned()),
-            application: Some("web".to_owned()),
-            state: Some("idle in transaction".to_owned()),
+            role: Some("site".into()),
+            application: Some("web".into()),
+            state: Some("idle in transaction".into()),
             since: Some(lasting(12.4)),
-            query: Some("UPDATE t SET mail = 'a@b.c' WHERE id = 5".to_owned()),
+            query: Some("UPDATE t SET mail = 'a@b.c' WHERE id = 5".into()),
         };
+        let hostile = Other {
+            application: Some("a\n\x1b[2J\r##[add-mask]x".into()),
+            role: None,
+            state: None,
+            since: None,
+            query: Some("SELECT \"\u{202e}\u{9b}\"".into()),
+            ..all.clone()
+        };
+        assert_eq!(
+            hostile.to_string(),
+            r#"pid 7, application a\n\u{1b}[2J\r#\u{23}[add-mask]x (SELECT "\u{202e}\u{9b}")"#
+        );
         let hidden = Other { pid: 8, role: None, application: None, state: None, since: None, query: None };
         assert_eq!(
             listed(&[all, hidden]),

@@ -62,11 +62,8 @@ pub(super) async fn find(
 ) -> Result<Option<Resumed>, Error> {
     let Some(row) = applied.iter().find(|row| !row.success) else { return Ok(None) };
     let version = row.version;
-    let halfway = |why: String| Disagreement::Halfway {
-        version,
-        label: format!("{version} ({})", row.description),
-        why,
-    };
+    let halfway =
+        |why: String| Disagreement::Halfway { version, label: version.called(&row.description), why };
     if halfway::direction(row.execution_time) != direction {
         let command = if direction == Direction::Up { "downgrade" } else { "upgrade" };
         return Err(halfway(format!("{command} began it, and can go on with it")).into());

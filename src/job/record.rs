@@ -32,14 +32,14 @@ impl Record<'_> {
     fn describe(&self) -> String {
         match self {
             Self::Applied(migration) => {
-                format!("{} ({}) as applied", migration.version, migration.description)
+                format!("{} as applied", migration.version.called(&migration.description))
             }
-            Self::NotApplied(version, description) => format!("{version} ({description}) as not applied"),
+            Self::NotApplied(version, description) => {
+                format!("{} as not applied", version.called(description))
+            }
             Self::Rewritten(migration, difference) => {
-                format!(
-                    "{} ({}) with the checksum of its file: {difference}",
-                    migration.version, migration.description
-                )
+                let called = migration.version.called(&migration.description);
+                format!("{called} with the checksum of its file: {difference}")
             }
         }
     }
@@ -124,8 +124,8 @@ pub(super) async fn resolve(
         let meant = resolve_revision(named, place.history, &standing).map_err(PlanError::from)?;
         if meant != Position::At(row.version) {
             return Err(Error::NothingToResolve(format!(
-                "{named} does not stand halfway; {} ({}) does",
-                row.version, row.description
+                "{named} does not stand halfway; {} does",
+                row.version.called(&row.description)
             )));
         }
     }
@@ -145,7 +145,7 @@ pub(super) async fn resolve(
     let after = applied.iter().rfind(|other| other.success || (is_applied && other.version == row.version));
     let to = after.map_or(Position::Base, |row| Position::At(row.version));
     commit(&mut session, &sql, to, reporter).await?;
-    reporter.report.recorded = Some(vec![format!("{} ({}) {what}", row.version, row.description)]);
+    reporter.report.recorded = Some(vec![format!("{} {what}", row.version.called(&row.description))]);
     lock.release(&mut session).await?;
     session.close().await;
     reporter.show(text::recording);

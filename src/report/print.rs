@@ -2,6 +2,8 @@
 
 use std::io;
 
+use foreign_text::{lines, styled};
+
 use super::{Report, text};
 use crate::config::Output;
 use crate::error::Error;
@@ -21,10 +23,10 @@ impl Printer {
     /// # Errors
     /// As those below: where stdout takes no more.
     pub fn text(self, text: &str) -> io::Result<()> {
-        if self.0 == Output::Text { write(anstream::stdout(), text) } else { Ok(()) }
+        if self.0 == Output::Text { write(anstream::stdout(), &styled(text)) } else { Ok(()) }
     }
 
-    /// A result that is text by itself, such as a script.
+    /// A result that is text by itself, such as a script: byte for byte, since a program reads it.
     ///
     /// # Errors
     /// Where stdout takes no more.
@@ -48,7 +50,13 @@ impl Printer {
 /// The error a run ended with, on stderr.
 pub fn print_error(error: &Error) {
     // There is nowhere left to say that this failed.
-    let _ = write(anstream::stderr(), &text::error(error));
+    let _ = write(anstream::stderr(), &styled(&text::error(error)));
+}
+
+/// Text that is not of our making, on stderr.
+pub fn print_lines(text: &str) {
+    // As above.
+    let _ = write(io::stderr(), &lines(text));
 }
 
 fn write(mut out: impl io::Write, text: &str) -> io::Result<()> {

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
+use foreign_text::one_line;
 
 use super::{MigrationReport, Report, StepReport, StepStatus};
 use crate::config::Transaction;
@@ -37,7 +38,7 @@ pub fn committed<'s>(steps: impl Iterator<Item = &'s StepReport>, width: usize) 
             Direction::Up => "applied",
             Direction::Down => "taken back",
         };
-        let time = milliseconds.unwrap_or_default();
+        let (description, time) = (one_line(description), milliseconds.unwrap_or_default());
         let _ = writeln!(
             text,
             "  {GOOD}{verb}{GOOD:#}  {version}  {description:width$}  {FAINT}{time:>6} ms{FAINT:#}"
@@ -58,7 +59,7 @@ pub fn plan(report: &Report, transaction: Transaction) -> String {
             Direction::Up => "apply",
             Direction::Down => "take back",
         };
-        let StepReport { version, description, .. } = step;
+        let (version, description) = (step.version, one_line(&step.description));
         let _ = writeln!(
             text,
             "  {WAITING}{verb}{WAITING:#}  {version}  {description:width$}  {FAINT}{how}{FAINT:#}"
@@ -99,7 +100,7 @@ pub fn done(report: &Report) -> String {
 
 /// What `stamp` and `resolve` are about to record.
 pub fn recording(report: &Report) -> String {
-    let line = |line: &String| format!("  {WAITING}record{WAITING:#}  {line}\n");
+    let line = |line: &String| format!("  {WAITING}record{WAITING:#}  {}\n", one_line(line));
     report.recorded.iter().flatten().map(line).collect()
 }
 
@@ -116,7 +117,7 @@ pub fn current(report: &Report) -> String {
     let mut text = format!("{STRONG}{}{STRONG:#}\n", place.strip_prefix("at ").unwrap_or(&place));
     let others = report.migrations.iter().flatten().filter(|migration| migration.status != Status::Applied);
     for MigrationReport { version, description, status, .. } in others {
-        let style = style(*status);
+        let (style, description) = (style(*status), one_line(description));
         let _ = writeln!(text, "  {style}{}{style:#}  {version}  {description}", status.name());
     }
     text
@@ -132,13 +133,14 @@ pub fn history(report: &Report) -> String {
             (false, true) => " (head)",
             (false, false) => "",
         };
-        format!("{}{marks}", migration.description)
+        format!("{}{marks}", one_line(&migration.description))
     };
     let width = migrations.iter().map(|migration| label(migration).chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     for migration in migrations.iter().rev() {
         let MigrationReport { version, status, applied_at, milliseconds, .. } = migration;
         let (style, status, label) = (style(*status), status.name(), label(migration));
+        let applied_at = applied_at.as_deref().map(one_line);
         let _ = match (applied_at, milliseconds) {
             (None, _) => writeln!(text, "{style}{status:12}{style:#} {version}  {label}"),
             (Some(when), None) => {
@@ -165,7 +167,7 @@ pub fn error(error: &Error) -> String {
 
 /// The width of the descriptions' column.
 pub(super) fn width(steps: &[StepReport]) -> usize {
-    steps.iter().map(|step| step.description.chars().count()).max().unwrap_or(0)
+    steps.iter().map(|step| one_line(&step.description).chars().count()).max().unwrap_or(0)
 }
 
 fn place(report: &Report) -> String {

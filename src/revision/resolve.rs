@@ -184,7 +184,7 @@ fn named(name: &str, history: &History) -> Result<Version, RevisionError> {
             name: name.to_owned(),
             candidates: several
                 .iter()
-                .map(|migration| label(migration.version, &migration.description))
+                .map(|migration| migration.version.called(&migration.description))
                 .collect(),
         }),
     }
@@ -201,14 +201,10 @@ fn described(name: &str, history: &History) -> Result<Version, RevisionError> {
             name: name.to_owned(),
             candidates: several
                 .iter()
-                .map(|migration| label(migration.version, &migration.description))
+                .map(|migration| migration.version.called(&migration.description))
                 .collect(),
         }),
     }
-}
-
-fn label(version: Version, description: &str) -> String {
-    format!("{version} ({description})")
 }
 
 /// At most three migrations whose version or description is like what was typed.
@@ -226,7 +222,7 @@ fn closest(wanted: &str, history: &History) -> Vec<String> {
     scored
         .into_iter()
         .take(3)
-        .map(|(_, migration)| label(migration.version, &migration.description))
+        .map(|(_, migration)| migration.version.called(&migration.description))
         .collect()
 }
 

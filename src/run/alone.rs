@@ -325,7 +325,7 @@ impl Runner<'_> {
             Error::RunLock { after, holder, .. } if may_go_on => Error::RunLock { after, holder, state },
             other => Disagreement::Halfway {
                 version: migration.version,
-                label: format!("{} ({})", migration.version, migration.description),
+                label: migration.version.called(&migration.description),
                 why: format!("{script}, and then: {other}"),
             }
             .into(),
