@@ -23,23 +23,3 @@ pub fn is_hidden(c: char) -> bool {
 pub(crate) fn chooses_a_drawing(c: char) -> bool {
     matches!(c, '\u{fe0e}' | '\u{fe0f}')
 }
-
-/// How many columns of a terminal a character takes, as far as a caret below it needs to know.
-pub fn width(c: char) -> usize {
-    match c {
-        '\u{300}'..='\u{36f}' | '\u{fe0e}' | '\u{fe0f}' => 0,
-        '\u{1100}'..='\u{115e}'
-        | '\u{2e80}'..='\u{303e}'
-        | '\u{3041}'..='\u{a4cf}'
-        | '\u{ac00}'..='\u{d7a3}'
-        | '\u{f900}'..='\u{faff}'
-        | '\u{fe30}'..='\u{fe6f}'
-        | '\u{ff00}'..='\u{ff60}'
-        | '\u{ffe0}'..='\u{ffe6}'
-        | '\u{1f300}'..='\u{1f64f}'
-        | '\u{1f680}'..='\u{1f6ff}'
-        | '\u{1f900}'..='\u{1f9ff}'
-        | '\u{20000}'..='\u{3fffd}' => 2,
-        _ => 1,
-    }
-}
