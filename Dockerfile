@@ -4,11 +4,12 @@
 #   cargo xtask build-image   compiles on the host where it can, else by the stage `compile`, and makes the image
 #                             itself: the same tree gives the same image
 #
-# Compiles the binary. The workspace's other member is there in name only.
+# Compiles the binary. Of the workspace, xtask is there in name only.
 FROM rust:1.95-slim-bookworm AS compile
 WORKDIR /source
 COPY Cargo.toml Cargo.lock ./
 COPY xtask/Cargo.toml xtask/
+COPY crates crates
 COPY src src
 RUN mkdir xtask/src \
  && echo 'fn main() {}' > xtask/src/main.rs \

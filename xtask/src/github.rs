@@ -1,6 +1,7 @@
 //! GitHub Actions, seen from inside a step: annotations, the page of the job, outputs. Elsewhere nothing is written.
 
 pub(crate) mod cli;
+pub(crate) mod fence;
 pub(crate) mod files;
 pub(crate) mod repository;
 
@@ -8,6 +9,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context;
+#[cfg(feature = "cloud")]
+use anyhow::ensure;
+use foreign_text::{markdown, runner};
 
 use crate::ui;
 
@@ -21,17 +25,9 @@ pub(crate) struct Annotation<'a> {
 }
 
 impl Annotation<'_> {
-    /// <https://docs.github.com/actions/reference/workflow-commands-for-github-actions#setting-an-error-message>
     fn command(&self) -> String {
-        let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-        let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
-        format!(
-            "::error file={},line={},title={}::{}",
-            property(self.path),
-            self.line,
-            property(self.title),
-            data(self.message)
-        )
+        let (path, title) = (runner::property(self.path), runner::property(self.title));
+        format!("::error file={path},line={},title={title}::{}", self.line, runner::message(self.message))
     }
 }
 
@@ -42,7 +38,7 @@ pub(crate) fn is_running() -> bool {
 
 pub(crate) fn annotate(annotation: &Annotation<'_>) {
     if is_running() {
-        ui::result(&annotation.command());
+        ui::exact(&annotation.command());
     }
 }
 
@@ -54,6 +50,9 @@ pub(crate) fn summarize(markdown: &str) -> anyhow::Result<()> {
 /// Sets outputs of the step; their values are single lines.
 #[cfg(feature = "cloud")]
 pub(crate) fn set_outputs(outputs: &[(&str, &str)]) -> anyhow::Result<()> {
+    for (name, value) in outputs {
+        ensure!(!value.contains(['\n', '\r']), "the output {name} would be more than a line: {value:?}");
+    }
     let lines: String = outputs.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
     append("GITHUB_OUTPUT", &lines)
 }
@@ -66,9 +65,9 @@ fn append(variable: &str, text: &str) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write {}, which {variable} names", path.display()))
 }
 
-/// Text for a cell of a Markdown table.
+/// Text for a cell of a Markdown table, or a heading: no more than text, whatever it holds.
 pub(crate) fn cell(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace('\n', " ")
+    markdown::text(&text.replace('\n', " "))
 }
 
 #[cfg(test)]
@@ -84,5 +83,6 @@ mod tests {
     #[test]
     fn a_cell_stays_one() {
         assert_eq!(cell("a|b\n<c>"), "a\\|b &lt;c>");
+        assert_eq!(cell("[a](https://b) @all"), "\\[a\\](https:<!-- -->//b) @<!-- -->all");
     }
 }

@@ -28,6 +28,7 @@ mod secret;
 mod settings;
 mod tasks;
 mod ui;
+mod verdict;
 mod yaml;
 
 use std::process::ExitCode;
@@ -35,7 +36,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let task = cli::Xtask::parse().task;
+    let task = match cli::Xtask::try_parse() {
+        Ok(typed) => typed.task,
+        Err(error) => return ui::usage(&error),
+    };
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
             let outcome = runtime.block_on(tasks::run(task));

@@ -1,4 +1,5 @@
-//! What the user sees: results on stdout; steps, notes and errors on stderr, in cargo's own shape.
+//! What the user sees: results on stdout; steps, notes and errors on stderr, in cargo's own shape. Whatever others have
+//! written in it, a daemon, a server, a pod, is shown as text.
 
 #[cfg(feature = "cloud")]
 pub(crate) mod layers;
@@ -7,6 +8,9 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+#[cfg(feature = "cloud")]
+use foreign_text::styled;
+use foreign_text::{json, lines, one_line};
 use indicatif::{ProgressBar, ProgressStyle};
 
 const GOOD: Style = AnsiColor::Green.on_default().bold();
@@ -14,17 +18,39 @@ const NOTE: Style = AnsiColor::Cyan.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 
-/// The result of a task, alone on stdout. A reader that has gone away (`| head`) is not an error.
+/// The result of a task, alone on stdout, for a person. A reader that has gone away (`| head`) is not an error.
 pub(crate) fn result(text: &str) {
+    exact(&lines(text));
+}
+
+/// A result that is a JSON document.
+pub(crate) fn document(text: &str) {
+    exact(&json(text));
+}
+
+/// A result that a program reads, byte for byte: a token, a script, a manifest.
+pub(crate) fn exact(text: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-/// The same with colours, where those are wanted.
+/// A result with colours, where those are wanted.
 #[cfg(feature = "cloud")]
 pub(crate) fn table(text: &str) {
     use std::io::Write;
-    let _ = anstream::stdout().lock().write_all(text.as_bytes());
+    let _ = anstream::stdout().lock().write_all(styled(text).as_bytes());
+}
+
+/// What clap has to say; words that were typed are shown as text.
+pub(crate) fn usage(error: &clap::Error) -> std::process::ExitCode {
+    let text = error.to_string();
+    if lines(&text) == text {
+        // A reader that has gone away has seen enough.
+        let _ = error.print();
+    } else {
+        anstream::eprintln!("{}", lines(&text));
+    }
+    std::process::ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1))
 }
 
 /// Something was done.
@@ -45,7 +71,7 @@ pub(crate) fn warning(what: impl std::fmt::Display) {
 /// Output of another program, as it comes.
 pub(crate) fn passed_on(text: &str) {
     for text in text.lines() {
-        anstream::eprintln!("{:>12} {text}", "");
+        anstream::eprintln!("{:>12} {}", "", lines(text));
     }
 }
 
@@ -57,14 +83,14 @@ pub(crate) fn logged(level: &str, text: &str) {
         "WARN" => WARNING,
         _ => GOOD,
     };
-    anstream::eprintln!("{style}{level:>5}{style:#} {text}");
+    anstream::eprintln!("{style}{:>5}{style:#} {}", one_line(level), continued(text));
 }
 
 /// The one place where an error is shown: the sentence, then what caused it.
 pub(crate) fn error(error: &anyhow::Error) {
-    anstream::eprintln!("{ERROR}error{ERROR:#}: {error}");
+    anstream::eprintln!("{ERROR}error{ERROR:#}: {}", continued(&error.to_string()));
     for cause in causes(error) {
-        anstream::eprintln!("  {NOTE}because{NOTE:#} {cause}");
+        anstream::eprintln!("  {NOTE}because{NOTE:#} {}", continued(&cause));
     }
 }
 
@@ -76,7 +102,19 @@ fn causes(error: &anyhow::Error) -> Vec<String> {
 }
 
 fn line(style: Style, label: &str, text: &str) {
-    anstream::eprintln!("{style}{label:>12}{style:#} {text}");
+    anstream::eprintln!("{style}{:>12}{style:#} {}", one_line(label), continued(text));
+}
+
+/// Text whose further lines begin with white space, and so are none of our own.
+fn continued(text: &str) -> String {
+    let text = lines(text);
+    let mut parts = text.split('\n');
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        shown.push_str(if part.is_empty() || part.starts_with(' ') { "\n" } else { "\n  " });
+        shown.push_str(part);
+    }
+    shown
 }
 
 /// Whether both streams of a program whose output passes through us may have colours.
@@ -95,7 +133,7 @@ pub(crate) fn waiting(verb: &str, what: impl std::fmt::Display) -> Waiting {
         note(verb, what);
         return Waiting(None);
     }
-    let bar = ProgressBar::new_spinner().with_message(format!("{verb:>11} {what}"));
+    let bar = ProgressBar::new_spinner().with_message(one_line(&format!("{verb:>11} {what}")));
     if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan}{msg} {elapsed:.dim}") {
         bar.set_style(style);
     }
@@ -137,7 +175,7 @@ impl Waiting {
     /// Replaces what the spinner says; elsewhere nothing is printed, since such lines come by the hundred.
     pub(crate) fn say(&self, what: &str) {
         if let Some(bar) = &self.0 {
-            bar.set_message(what.to_owned());
+            bar.set_message(one_line(what));
         }
     }
 }
@@ -177,6 +215,22 @@ mod tests {
             (&["c", "b", "a: b"], &["c"]),
         ] {
             assert_eq!(super::causes(&chain(texts)), expected);
+        }
+    }
+
+    /// A kubelet's sentence, or a program's, looked like a line of ours.
+    #[test]
+    fn what_others_say_stays_what_they_say() {
+        for (text, shown) in [
+            ("a", "a"),
+            ("a\n  b: c\n\n", "a\n  b: c\n\n"),
+            ("no\rok\ndone: it is at 999", "no\\rok\n  done: it is at 999"),
+            (
+                "a\n::add-mask::x ##[add-mask]y\x1b[2J",
+                "a\n  \\u{3a}:add-mask::x #\\u{23}[add-mask]y\\u{1b}[2J",
+            ),
+        ] {
+            assert_eq!(super::continued(text), shown);
         }
     }
 

@@ -10,7 +10,7 @@ enum Keep {
     Nothing,
     /// `\n` and `\t`.
     Lines,
-    /// And the few sequences that set a colour.
+    /// And the sequences that set a colour.
     Styles,
 }
 
@@ -87,14 +87,24 @@ fn push_escaped(shown: &mut String, c: char) {
     shown.push_str(short);
 }
 
-/// A sequence that sets one of the colours our reports have, or bold, or faint, or takes them back.
+/// A sequence that sets a colour, weight or line of text. What hides text or blinks is none of these.
 fn style(text: &str) -> Option<&str> {
     let parameters = text.strip_prefix("\x1b[")?;
     let end = parameters.find(|c: char| !c.is_ascii_digit() && c != ';')?;
-    let are_ours = parameters[..end]
-        .split(';')
-        .all(|parameter| matches!(parameter, "" | "0" | "1" | "2" | "31" | "32" | "33" | "34" | "35" | "36"));
-    (are_ours && parameters[end..].starts_with('m')).then(|| &text[.."\x1b[".len() + end + 1])
+    let mut rest = parameters[..end].split(';');
+    while let Some(parameter) = rest.next() {
+        match parameter.parse::<u8>() {
+            _ if parameter.is_empty() => {}
+            Ok(0..=4 | 22..=24 | 31..=37 | 39 | 91..=97) => {}
+            // One of 256 colours, but for those that are black.
+            Ok(38) => match (rest.next(), rest.next().and_then(|colour| colour.parse::<u8>().ok())) {
+                (Some("5"), Some(1..=15 | 17..=231 | 234..=255)) => {}
+                _ => return None,
+            },
+            _ => return None,
+        }
+    }
+    parameters[end..].starts_with('m').then(|| &text[.."\x1b[".len() + end + 1])
 }
 
 #[cfg(test)]
@@ -136,7 +146,9 @@ mod tests {
     fn only_our_own_styles_stay() {
         for (text, shown) in [
             ("\x1b[1mok\x1b[0m \x1b[2;31mno\x1b[m", "\x1b[1mok\x1b[0m \x1b[2;31mno\x1b[m"),
+            ("\x1b[38;5;9mred\x1b[4m\x1b[97m", "\x1b[38;5;9mred\x1b[4m\x1b[97m"),
             ("\x1b[8msecret", "\\u{1b}[8msecret"),
+            ("\x1b[1;38;5;16mblack \x1b[38;2;0;0;0m", "\\u{1b}[1;38;5;16mblack \\u{1b}[38;2;0;0;0m"),
             ("\x1b[1A\x1b[2K\x1b]0;title\x07", "\\u{1b}[1A\\u{1b}[2K\\u{1b}]0;title\\u{7}"),
             ("\x1b[1m::add-mask::x", "\x1b[1m\\u{3a}:add-mask::x"),
             ("\x1b[", "\\u{1b}["),

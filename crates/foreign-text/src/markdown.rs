@@ -23,7 +23,7 @@ pub fn text(text: &str) -> String {
         match c {
             '&' => written.push_str("&amp;"),
             '<' => written.push_str("&lt;"),
-            '>' => written.push_str("&gt;"),
+            '>' if at == 0 => written.push_str("&gt;"),
             '\\' | '`' | '*' | '_' | '[' | ']' | '!' | '|' | '~' | '$' | '^' => written.extend(['\\', c]),
             _ if begins_a_block => written.extend(['\\', c]),
             _ => written.push(c),
@@ -85,9 +85,9 @@ mod tests {
     fn text_is_only_text() {
         for (given, written) in [
             ("create contacts, größer 表 (v1.2)", "create contacts, größer 表 (v1.2)"),
-            ("a|b\n<c>", r"a\|b\\n&lt;c&gt;"),
+            ("a|b\n<c>", r"a\|b\\n&lt;c>"),
             ("[x](https://evil)", r"\[x\](https:<!-- -->//evil)"),
-            ("![x](y) <img src=x> &amp;", r"\!\[x\](y) &lt;img src=x&gt; &amp;amp;"),
+            ("![x](y) <img src=x> &amp;", r"\!\[x\](y) &lt;img src=x> &amp;amp;"),
             ("*a* _b_ ~c~ `d` $e$", r"\*a\* \_b\_ \~c\~ \`d\` \$e\$"),
             ("@ann, a@b.c, #12, GH-3", "@<!-- -->ann, a@<!-- -->b.c, #<!-- -->12, GH-<!-- -->3"),
             ("www.evil.example :tada:", "www.<!-- -->evil.example :<!-- -->tada:"),

@@ -55,7 +55,7 @@ pub(crate) fn compile(project: &Project) -> anyhow::Result<Vec<u8>> {
         .into_iter()
         .map(|path| read(project, path))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let mut directories = vec!["src".to_owned()];
+    let mut directories = vec!["crates".to_owned(), "src".to_owned()];
     while let Some(directory) = directories.pop() {
         for name in names(&project.root().join(&directory))? {
             let path = format!("{directory}/{name}");

@@ -26,12 +26,13 @@ const FILES: [&str; 9] = [
 
 /// All of it, for git.
 #[cfg(feature = "cloud")]
-pub(crate) const PATHS: [&str; 12] = [
+pub(crate) const PATHS: [&str; 13] = [
     ".cargo/config.toml",
     "Cargo.lock",
     "Cargo.toml",
     "Dockerfile",
     "LICENSE",
+    "crates",
     "migrations/*.sql",
     "rust-toolchain.toml",
     "src",
@@ -71,7 +72,7 @@ pub(crate) fn read(
     for path in FILES {
         add(&project.root().join(path))?;
     }
-    for directory in ["src", "xtask/src/image"] {
+    for directory in ["crates", "src", "xtask/src/image"] {
         files(&project.root().join(directory), &mut add)?;
     }
     let is_script = |path: &Path| path.extension().is_some_and(|extension| extension == "sql");
@@ -137,7 +138,7 @@ mod tests {
     #[cfg(feature = "cloud")]
     #[test]
     fn git_is_told_the_same() {
-        let directories = ["src", "xtask/src/image", "migrations/*.sql"];
+        let directories = ["crates", "src", "xtask/src/image", "migrations/*.sql"];
         let mut paths: Vec<_> = FILES.into_iter().chain(directories).collect();
         paths.sort_unstable();
         assert_eq!(paths, PATHS);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use foreign_text::one_line;
 use futures_util::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::jiff::Timestamp;
@@ -21,6 +22,7 @@ use super::phase::{Phase, phase};
 use super::reach::Reach;
 use super::sight::{Change, Ending, Seen, Sight, container, disruption, has_started, uid};
 use super::watches;
+use crate::github::fence::Fence;
 use crate::process::Signals;
 use crate::ui::{self, Waiting};
 
@@ -56,7 +58,7 @@ pub(crate) async fn follow(
     signals: &mut Signals,
 ) -> anyhow::Result<End> {
     let name = job.metadata.name.clone().context("the Job has no name")?;
-    let mut follower = Follower::new(cluster, job, &name);
+    let mut follower = Follower::new(cluster, job, &name, Fence::begin()?);
     let mut changes = Box::pin(watches::of_job(cluster, &name, follower.sight.uid()));
     // What only time tells: patience that runs out.
     let mut seconds = interval(Duration::from_secs(1));
@@ -115,10 +117,12 @@ struct Follower<'a> {
     reach: Reach,
     /// Whether the run is, for the readers.
     over: watch::Sender<bool>,
+    /// As long as the log is followed.
+    _fence: Fence,
 }
 
 impl<'a> Follower<'a> {
-    fn new(cluster: &'a Cluster, job: Job, name: &str) -> Self {
+    fn new(cluster: &'a Cluster, job: Job, name: &str, fence: Fence) -> Self {
         let (sender, said) = mpsc::channel(256);
         Self {
             cluster,
@@ -136,6 +140,7 @@ impl<'a> Follower<'a> {
             told: BTreeSet::new(),
             reach: Reach::default(),
             over: watch::Sender::new(false),
+            _fence: fence,
         }
     }
 
@@ -165,7 +170,7 @@ impl<'a> Follower<'a> {
             }
         }
         for event in self.sight.warnings() {
-            let said = event.message.as_deref().unwrap_or_default();
+            let said = one_line(event.message.as_deref().unwrap_or_default());
             let reason = event.reason.as_deref().unwrap_or_default();
             // The same comes again and again under other names.
             if self.told.insert(format!("{reason} {said}")) {

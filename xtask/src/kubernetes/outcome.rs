@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 
 use super::diagnosis::not_started;
 use super::sight::{condition, container};
-use super::verdict::Verdict;
+use crate::verdict::Verdict;
 
 /// The end of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]

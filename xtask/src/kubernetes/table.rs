@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use super::verdict::{Position, Row, Verdict};
+use foreign_text::{lines, one_line};
+
+use crate::verdict::{Row, Status, Verdict, migrations};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
@@ -14,20 +16,23 @@ const STRONG: Style = Style::new().bold();
 /// Heading, rows, and how the database stands.
 pub(crate) fn table(verdict: &Verdict) -> String {
     let mut text = String::new();
-    if let (Some(command), Some(from), Some(to)) = (&verdict.command, &verdict.from, &verdict.to) {
-        let count = migrations(verdict.steps);
-        let _ = writeln!(text, "{STRONG}{command}{STRONG:#} from {from} to {to}: {count}");
+    if let (Some(command), Some(heading)) = (verdict.command, verdict.heading()) {
+        let rest = heading.strip_prefix(&command.to_string()).unwrap_or(&heading);
+        let _ = writeln!(text, "{STRONG}{command}{STRONG:#}{rest}");
     }
     if verdict.omitted > 0 {
         let _ = writeln!(text, "  {FAINT}… and {} before{FAINT:#}", verdict.omitted);
     }
-    let width = verdict.migrations.iter().map(|row| row.description.chars().count()).max().unwrap_or(0);
-    let verb = if verdict.command.as_deref() == Some("downgrade") { "taken back" } else { "applied" };
+    let width = |row: &Row| one_line(&row.description).chars().count();
+    let width = verdict.migrations.iter().map(width).max().unwrap_or(0);
     for Row { version, description, status, milliseconds } in &verdict.migrations {
-        let (style, word) = match status.as_str() {
-            "done" => (GOOD, verb),
-            "rolled_back" => (BAD, "rolled back"),
-            other => (BAD, other),
+        let description = one_line(description);
+        let (style, word) = match status {
+            Status::Done => (GOOD, verdict.verb()),
+            Status::RolledBack => (BAD, "rolled back"),
+            Status::Failed => (BAD, "failed"),
+            Status::Uncommitted => (BAD, "uncommitted"),
+            Status::Planned => (BAD, "planned"),
         };
         let _ = match milliseconds {
             Some(time) => writeln!(
@@ -37,8 +42,7 @@ pub(crate) fn table(verdict: &Verdict) -> String {
             None => writeln!(text, "  {style}{word}{style:#}  {version}  {description}"),
         };
     }
-    if let Some(current) = &verdict.current {
-        let place = place(current, verdict.head);
+    if let Some(place) = verdict.place() {
         let _ = match (verdict.exit_code, verdict.steps) {
             (Some(0), 0) => writeln!(text, "nothing to do: the database is {STRONG}{place}{STRONG:#}"),
             (Some(0), _) => {
@@ -54,22 +58,9 @@ pub(crate) fn table(verdict: &Verdict) -> String {
         };
     }
     if !verdict.message.is_empty() {
-        let _ = writeln!(text, "{BAD}error{BAD:#}: {}", verdict.message);
+        let _ = writeln!(text, "{BAD}error{BAD:#}: {}", lines(&verdict.message));
     }
     text
-}
-
-fn migrations(count: usize) -> String {
-    format!("{count} {}", if count == 1 { "migration" } else { "migrations" })
-}
-
-/// Where the database is, as the job says it.
-pub(crate) fn place(current: &Position, head: Option<i64>) -> String {
-    match current {
-        Position::At(version) if Some(*version) == head => format!("at {version} (head)"),
-        Position::At(version) => format!("at {version}"),
-        Position::Named(name) => format!("at {name}"),
-    }
 }
 
 #[cfg(test)]
@@ -106,13 +97,6 @@ mod tests {
             (r#"{"exit_code": 2, "message": "wrong"}"#, "error: wrong\n"),
         ] {
             assert_eq!(plain(verdict), expected);
-        }
-    }
-
-    #[test]
-    fn what_is_no_verdict_is_none() {
-        for text in ["", "killed", "{}", "[]", "{\"exit_code\": \"5\"}", "{\"exit_code\": 5"] {
-            assert_eq!(Verdict::parse(text), None, "{text}");
         }
     }
 }

@@ -87,11 +87,11 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
 }
 
 fn print(report: &Report, as_json: bool) -> anyhow::Result<()> {
-    ui::result(&if as_json {
-        serde_json::to_string_pretty(report).context("the report can't be written")?
+    if as_json {
+        ui::document(&serde_json::to_string_pretty(report).context("the report can't be written")?);
     } else {
-        report.text()
-    });
+        ui::result(&report.text());
+    }
     Ok(())
 }
 

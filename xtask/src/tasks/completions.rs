@@ -21,6 +21,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut command = crate::cli::Xtask::command().bin_name("xtask");
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "xtask", &mut script);
-    crate::ui::result(String::from_utf8(script).context("the completion script is not text")?.trim_end());
+    crate::ui::exact(String::from_utf8(script).context("the completion script is not text")?.trim_end());
     Ok(())
 }

@@ -58,7 +58,7 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
         "{registry} refuses the token that ECR has just given; it may be the registry of another account or region"
     );
     if arguments.password_stdout {
-        ui::result(token.credentials.password.expose());
+        ui::exact(token.credentials.password.expose());
         return Ok(());
     }
     let store = store?;

@@ -77,11 +77,11 @@ mod listing {
             .buffered(8)
             .try_collect()
             .await?;
-        ui::result(&if arguments.json {
-            serde_json::to_string_pretty(&rows).context("the list can't be written")?
+        if arguments.json {
+            ui::document(&serde_json::to_string_pretty(&rows).context("the list can't be written")?);
         } else {
-            table(&rows)
-        });
+            ui::result(&table(&rows));
+        }
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, bail};
+use foreign_text::{one_line, styled};
 use sha2::{Digest, Sha256};
 
 use crate::github::{self, Annotation};
@@ -233,10 +234,10 @@ fn report(check: &Check, outcome: &Outcome, took: Duration) {
         _ => check.what.clone(),
     };
     let seconds = format!("{:.1} s", took.as_secs_f64());
-    anstream::eprintln!("{style}{mark}{style:#} {:<19} {seconds:>8}  {what}", check.name);
+    anstream::eprintln!("{style}{mark}{style:#} {:<19} {seconds:>8}  {}", check.name, one_line(&what));
     if let Outcome::Failed { output, findings } = outcome {
         for line in output.lines() {
-            anstream::eprintln!("    {line}");
+            anstream::eprintln!("    {}", styled(line));
         }
         for Finding { path, line, message } in findings {
             github::annotate(&Annotation { path, line: *line, title: check.name, message });

@@ -2,9 +2,9 @@
 
 mod markdown;
 mod publish;
-mod report;
+mod run;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
@@ -16,12 +16,12 @@ use crate::github::cli::get;
 use crate::github::repository::Repository;
 use crate::image::reference::PinnedReference;
 use crate::project::Project;
+use crate::verdict::{End, Record};
 use crate::{github, process, ui};
 use markdown::{Deployment, Facts, Gate, Image};
 use publish::Earlier;
-use report::Report;
 
-/// Write the page of a release: status, image, gates, plan, the job's report, what changed
+/// Write the page of a release: status, image, gates, plan, the job's verdict, what changed
 ///
 /// As Markdown on stdout, and in a workflow on the job's page. With --publish it becomes the release on GitHub, made or
 /// renewed; what did not go well is not published, and a run with nothing to do leaves an earlier page as it is. What the
@@ -49,7 +49,10 @@ pub(crate) struct Arguments {
     /// How it came there: pushed or promoted
     #[arg(long, env = "IMAGE_ACTION", value_name = "WORD", hide_env_values = true, default_value = "")]
     action: String,
-    /// What the job printed
+    /// What became of the run, as `run-migrations --on kubernetes --verdict FILE` wrote it
+    #[arg(long, value_name = "FILE")]
+    verdict: Option<PathBuf>,
+    /// What was printed; its end is shown where there is no verdict, and nothing is taken from it
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// kubernetes, gitops or none
@@ -92,10 +95,9 @@ pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()
 
 fn facts(arguments: &Arguments, project: &Project) -> anyhow::Result<Facts> {
     let is_rehearsal = arguments.rehearse == "true";
-    let report = arguments.report.as_ref().filter(|path| path.exists());
-    let report = report
-        .map(|path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display())))
-        .transpose()?;
+    let log = read(arguments.report.as_deref())?;
+    let record = read(arguments.verdict.as_deref())?;
+    let record = record.map(|text| Record::parse(&text).context("the verdict is none")).transpose()?;
     let version = Version::parse(&arguments.tag).ok();
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let mut links = Vec::new();
@@ -118,7 +120,7 @@ fn facts(arguments: &Arguments, project: &Project) -> anyhow::Result<Facts> {
         }
     }
     let approval = approval(&arguments.approval, &arguments.deploy, approvals.as_ref());
-    let report = report.as_deref().map(report::read).filter(|_| !is_rehearsal);
+    let (record, log) = if is_rehearsal { (None, None) } else { (record, log) };
     Ok(Facts {
         title: arguments.tag.clone(),
         is_rehearsal,
@@ -126,12 +128,13 @@ fn facts(arguments: &Arguments, project: &Project) -> anyhow::Result<Facts> {
         deployment: match approval {
             // GitHub says of such a job that it failed.
             Gate::Shut(_) => Deployment::NotBegun,
-            _ => deployment(&arguments.deploy, &arguments.deploy_result, report.as_ref()),
+            _ => deployment(&arguments.deploy, &arguments.deploy_result, record.as_ref()),
         },
         attestation: attestation(&arguments.attested),
         approval,
         plan: since_last_release(project, Some(&arguments.tag))?,
-        report,
+        record,
+        log,
         changes: version.and_then(|version| changelog::read(project, &version).ok()),
         links,
     })
@@ -147,10 +150,21 @@ fn image(reference: &str, action: &str) -> anyhow::Result<Image> {
     Ok(Image::There { reference: PinnedReference::parse(reference)?, how })
 }
 
-fn deployment(deploy: &str, result: &str, report: Option<&Report>) -> Deployment {
+/// A file that may be missing: the job that writes it may not have come so far.
+fn read(path: Option<&Path>) -> anyhow::Result<Option<String>> {
+    let Some(path) = path.filter(|path| path.exists()) else { return Ok(None) };
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn deployment(deploy: &str, result: &str, record: Option<&Record>) -> Deployment {
+    let has_failed = |record: &Record| record.verdict.exit_code.is_some_and(|code| code != 0);
     match (deploy, result) {
+        ("kubernetes", "success") if record.is_some_and(has_failed) => Deployment::Failed,
         ("kubernetes", "success") => Deployment::Done,
-        ("kubernetes", "failure") if report.is_some_and(|report| report.is_left) => Deployment::BrokenOff,
+        ("kubernetes", "failure") if record.is_some_and(|record| record.end == End::Left) => {
+            Deployment::BrokenOff
+        }
         ("kubernetes", "failure") => Deployment::Failed,
         // By hand, or since it took too long.
         ("kubernetes", "cancelled") => Deployment::BrokenOff,
@@ -215,9 +229,10 @@ mod tests {
 
     #[test]
     fn a_job_that_was_skipped_did_not_run_and_one_that_was_cancelled_may_have() {
-        let left = "    Detached the Job goes on without us\nerror: cannot follow migrate-upgrade\n";
-        for (deploy, result, report, expected) in [
+        let left = r#"{"end": "left"}"#;
+        for (deploy, result, record, expected) in [
             ("kubernetes", "success", "", Deployment::Done),
+            ("kubernetes", "success", r#"{"exit_code": 5}"#, Deployment::Failed),
             ("kubernetes", "failure", "", Deployment::Failed),
             ("kubernetes", "failure", left, Deployment::BrokenOff),
             ("kubernetes", "skipped", "", Deployment::NotBegun),
@@ -225,8 +240,8 @@ mod tests {
             ("gitops", "skipped", "", Deployment::Elsewhere),
             ("none", "skipped", "", Deployment::NotWanted),
         ] {
-            let found = deployment(deploy, result, Some(&report::read(report)));
-            assert_eq!(found, expected, "{deploy} {result} {report}");
+            let found = deployment(deploy, result, Record::parse(record).ok().as_ref());
+            assert_eq!(found, expected, "{deploy} {result} {record}");
         }
     }
 }

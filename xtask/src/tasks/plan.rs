@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()
         Some(revision) => plan::down_to(revision, &plan::read(project, None)?)?,
         None => since_last_release(project, None)?,
     };
-    let text = format!("## Plan: {}\n\n{}", plan.heading, plan.markdown());
+    let text = format!("## Plan: {}\n\n{}", github::cell(&plan.heading), plan.markdown());
     github::summarize(&text)?;
     ui::result(text.trim_end());
     Ok(())

@@ -81,11 +81,11 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
     let outcome = release.run(&tags).await?;
     outcome.summarize();
     outcome.set_outputs()?;
-    ui::result(&if arguments.json {
-        serde_json::to_string_pretty(&outcome).context("the result can't be written")?
+    if arguments.json {
+        ui::document(&serde_json::to_string_pretty(&outcome).context("the result can't be written")?);
     } else {
-        outcome.reference.to_string()
-    });
+        ui::result(&outcome.reference.to_string());
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! `cargo xtask run-migrations`: the job, run for real: image or binary, database, run, exit code.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -7,6 +8,7 @@ use anyhow::{Context, bail};
 use super::build_image;
 use crate::docker::run::Run;
 use crate::docker::{Daemon, Docker};
+use crate::github::fence::Fence;
 use crate::image::name::Tag;
 use crate::image::{binary, context};
 use crate::postgres::local::{self, Local};
@@ -50,7 +52,7 @@ xtask database`).
 
 Environment, handed to the job: MIGRATIONS_DIR (the job then runs natively), TRANSACTION, CONNECT_TIMEOUT, \
 RUN_LOCK_TIMEOUT, LOCK_TIMEOUT, STATEMENT_TIMEOUT, LOCK_RETRIES, LOCK_RETRY_BUDGET, MAX_BLOCKING, ALLOW_RELATIVE, \
-LOG_FORMAT (here: text), OUTPUT, RUST_LOG, NO_COLOR, CLICOLOR_FORCE.
+DETAIL, LOG_FORMAT (here: text), OUTPUT, RUST_LOG, NO_COLOR, CLICOLOR_FORCE.
 
 Environment, the cluster: KUBECONFIG as kubectl reads it; KUBERNETES_CONTEXT, KUBERNETES_NAMESPACE, \
 KUBERNETES_MANIFESTS, KUBERNETES_START_TIMEOUT as above. The job's settings there stand in the manifests, its password \
@@ -75,6 +77,9 @@ pub(crate) struct Arguments {
     /// Start the Job in the cluster and do not follow it
     #[arg(long, requires = "on")]
     detach: bool,
+    /// In a cluster: write what became of the run to this file, as JSON, for `cargo xtask page`
+    #[arg(long, value_name = "FILE", requires = "on", conflicts_with = "fleet")]
+    verdict: Option<PathBuf>,
     /// Do not ask before a downgrade in a cluster
     #[arg(long, requires = "on")]
     yes: bool,
@@ -159,6 +164,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
         placement = decide(wish, &daemon, &database, own_directory)?;
         local = Some(started);
     }
+    let _fence = Fence::begin()?;
     let code = match (placement, docker) {
         (Placement::Container { network, host }, Ok(docker)) => {
             let reference = settings.image.clone().tagged(Tag::latest());
@@ -204,7 +210,7 @@ fn decide(
 }
 
 /// What the job reads besides the database's address.
-const HANDED_ON: [&str; 15] = [
+const HANDED_ON: [&str; 16] = [
     "TRANSACTION",
     "CONNECT_TIMEOUT",
     "RUN_LOCK_TIMEOUT",
@@ -214,6 +220,7 @@ const HANDED_ON: [&str; 15] = [
     "LOCK_RETRY_BUDGET",
     "MAX_BLOCKING",
     "ALLOW_RELATIVE",
+    "DETAIL",
     "OUTPUT",
     "RUST_LOG",
     "NO_COLOR",

@@ -44,6 +44,6 @@ pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()
     };
     let origin = Origin { commit: git("--format=%H")?, time: git("--format=%cd")? };
     let document = document::write(&metadata, &lock, &origin).context("the dependencies can't be told")?;
-    ui::result(&serde_json::to_string_pretty(&document).context("the document can't be written")?);
+    ui::document(&serde_json::to_string_pretty(&document).context("the document can't be written")?);
     Ok(())
 }

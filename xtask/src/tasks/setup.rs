@@ -79,14 +79,14 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
         }
         bail!("{} things are not as they should be\n  {}", differences.len(), differences.join("\n  "));
     }
-    ui::result(&if arguments.json {
+    if arguments.json {
         let variables: serde_json::Map<_, _> =
             variables.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
         let roles: Vec<_> = roles.iter().map(roles::Role::json).collect();
         let all = json!({"provider": facts.provider(), "roles": roles, "variables": variables});
-        serde_json::to_string_pretty(&all).context("the result can't be written")?
+        ui::document(&serde_json::to_string_pretty(&all).context("the result can't be written")?);
     } else {
-        script::write(&facts, &roles, &variables)
-    });
+        ui::exact(&script::write(&facts, &roles, &variables));
+    }
     Ok(())
 }

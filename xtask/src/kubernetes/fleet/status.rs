@@ -3,11 +3,12 @@
 use std::fmt::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};
+use foreign_text::one_line;
 use serde_json::{Value, json};
 
 use super::schedule::{self, Stopped};
 use crate::kubernetes::outcome::Outcome;
-use crate::kubernetes::table::place;
+use crate::verdict::Verdict;
 
 /// One database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,11 +27,7 @@ impl Status {
     pub(super) fn of(outcome: &Outcome) -> Self {
         let verdict = outcome.verdict.as_ref();
         match &outcome.failure {
-            None => {
-                let current =
-                    verdict.and_then(|verdict| Some(place(verdict.current.as_ref()?, verdict.head)));
-                Self::Done(current)
-            }
+            None => Self::Done(verdict.and_then(Verdict::place)),
             Some(failure) => {
                 let said = verdict.map(|verdict| verdict.message.as_str()).filter(|said| !said.is_empty());
                 // The first line says what happened; the Job's log has the rest.
@@ -56,7 +53,7 @@ impl fmt::Display for Status {
             Self::Running => write!(f, "running"),
             Self::Done(Some(place)) => write!(f, "{place}"),
             Self::Done(None) => write!(f, "done"),
-            Self::Failed { code, why } => write!(f, "failed ({code}): {why}"),
+            Self::Failed { code, why } => write!(f, "failed ({code}): {}", one_line(why)),
         }
     }
 }
@@ -122,7 +119,6 @@ pub(crate) fn report(rows: &[(&str, &Status, &str)]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kubernetes::verdict::Verdict;
 
     fn failed(code: u8) -> Status {
         Status::Failed { code, why: "no".to_owned() }

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use foreign_text::markdown;
+
 use super::Outcome;
 use super::checks::Check;
 use crate::github::cell;
@@ -29,7 +31,7 @@ pub(super) fn page(results: &[(&Check, Outcome, Duration)]) -> String {
     for (check, outcome, _) in results {
         if let Outcome::Failed { output, .. } = outcome {
             let output = super::without_colours(output);
-            let _ = write!(text, "\n### {}\n\n````text\n{}\n````\n", check.name, output.trim_end());
+            let _ = write!(text, "\n### {}\n\n{}", check.name, markdown::block(&output));
         }
     }
     text

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Report, Step};
+use super::run;
 use crate::github::cell;
 use crate::image::reference::PinnedReference;
 use crate::plan::Plan;
+use crate::verdict::Record;
 
 /// All that is known of a release.
 #[derive(Debug)]
@@ -17,7 +18,10 @@ pub(super) struct Facts {
     pub(super) attestation: Gate,
     pub(super) approval: Gate,
     pub(super) plan: Plan,
-    pub(super) report: Option<Report>,
+    /// What the deploying job kept of the run.
+    pub(super) record: Option<Record>,
+    /// What it printed.
+    pub(super) log: Option<String>,
     pub(super) changes: Option<String>,
     /// Name and address.
     pub(super) links: Vec<(&'static str, String)>,
@@ -67,12 +71,11 @@ impl Facts {
 
     /// The job found everything applied.
     pub(super) fn has_done_nothing(&self) -> bool {
-        let done = self.report.as_ref().and_then(|report| report.done.as_deref());
-        done.is_some_and(|done| done.starts_with("nothing to do"))
+        self.record.as_ref().is_some_and(|record| run::is_done(record) && record.verdict.steps == 0)
     }
 
     fn has_job_spoken(&self) -> bool {
-        self.report.as_ref().is_some_and(Report::is_the_jobs)
+        self.record.as_ref().is_some_and(run::has_spoken)
     }
 
     fn headline(&self) -> String {
@@ -133,19 +136,15 @@ impl Facts {
         let mut row = |name: &str, value: &str| {
             let _ = writeln!(text, "| **{name}** | {value} |");
         };
-        let report = self.report.as_ref();
-        // Of a Job that may still run, only its end is the last word.
-        let is_last = |report: &&Report| self.deployment != Deployment::BrokenOff || report.done.is_some();
-        let state = report.filter(is_last).and_then(|report| report.state.as_deref());
-        match (state, self.deployment) {
-            (Some(state), _) => row("Database", &cell(state.trim_start_matches("the database is "))),
+        match (self.record.as_ref().and_then(run::place), self.deployment) {
+            (Some(place), _) => row("Database", &cell(&place)),
             (None, Deployment::Done) if self.is_rehearsal => {
                 row("Cluster", "✅ accepts the Job, and ran nothing");
             }
             (None, Deployment::Failed | Deployment::BrokenOff) if self.is_rehearsal => {
                 row("Cluster", "❌ refused, or was not reached; the log of the job Deploy says why");
             }
-            (None, Deployment::Failed) => {
+            (None, Deployment::Done | Deployment::Failed) => {
                 row("Database", "not known from here; the log of the job Deploy says how far it came");
             }
             (None, Deployment::BrokenOff) => row("Database", "not known from here; the Job may still run"),
@@ -175,12 +174,16 @@ impl Facts {
         if !links.is_empty() {
             row("Links", &links.join(" · "));
         }
-        if let Some(report) = report {
-            run(&mut text, report);
+        match (&self.record, &self.log) {
+            (Some(record), _) if run::has_spoken(record) || record.failure.is_some() => {
+                text.push_str(&run::section(record));
+            }
+            (_, Some(log)) if !self.is_well() => text.push_str(&run::log(log)),
+            _ => {}
         }
         let plan = self.plan.markdown();
         if !plan.is_empty() {
-            let _ = write!(text, "\n## Plan: {}\n\n{plan}", self.plan.heading);
+            let _ = write!(text, "\n## Plan: {}\n\n{plan}", cell(&self.plan.heading));
         }
         if let Some(changes) = &self.changes {
             // Its headings stand below ours.
@@ -195,36 +198,14 @@ impl Facts {
     }
 }
 
-fn run(text: &mut String, report: &Report) {
-    let heading =
-        report.heading.as_deref().unwrap_or(if report.done.is_some() { "nothing to do" } else { "the job" });
-    let _ = write!(text, "\n## Run: {heading}\n\n");
-    if !report.steps.is_empty() || report.failed.is_some() {
-        text.push_str("| | version | migration | took |\n|---|---|---|--:|\n");
-    }
-    for Step { verb, version, description, took } in &report.steps {
-        let _ = writeln!(text, "| ✅ {verb} | `{version}` | {} | {took} |", cell(description));
-    }
-    if let Some((version, description)) = &report.failed {
-        let _ = writeln!(text, "| ❌ failed | `{version}` | {} | |", cell(description));
-    }
-    if let Some(done) = &report.done {
-        let _ = write!(text, "\n{}\n", cell(done));
-    }
-    if let Some(error) = &report.error {
-        let _ = write!(text, "\n````text\n{}\n````\n", error.trim_end());
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::report::read;
     use super::*;
     use crate::image::name::Digest;
     use crate::image::reference::Name;
     use crate::plan::{History, since};
 
-    fn facts(deployment: Deployment, report: &str) -> Facts {
+    fn facts(deployment: Deployment, record: &str) -> Facts {
         Facts {
             title: "v1.0.0".to_owned(),
             is_rehearsal: false,
@@ -236,17 +217,23 @@ mod tests {
             attestation: Gate::Real("by ci.yml".to_owned()),
             approval: Gate::Absent("APPROVAL is none".to_owned()),
             plan: since(None, &History::new()),
-            report: Some(read(report)).filter(|_| !report.is_empty()),
+            record: Some(record).filter(|text| !text.is_empty()).map(|text| Record::parse(text).unwrap()),
+            log: None,
             changes: Some("### Added\n\n- A.".to_owned()),
             links: vec![("run", "https://run".to_owned())],
         }
     }
 
+    const DONE: &str = r#"{"exit_code": 0, "command": "upgrade", "from": "base", "to": 1, "current": 1, "head": 1,
+        "steps": 1, "done": 1, "migrations": [
+        {"version": 1, "description": "create a", "status": "done", "milliseconds": 5}]}"#;
+    const FAILED: &str =
+        r#"{"exit_code": 5, "current": "base", "steps": 1, "message": "applying 1 (a): no"}"#;
+
     #[test]
     fn the_page_of_a_release() {
-        let report = "upgrade from base to 1: 1 migration\n  applied  1  create a      5 ms\ndone: 1 migration in 5 ms; the database is at 1 (head)\n";
         assert_eq!(
-            facts(Deployment::Done, report).markdown(),
+            facts(Deployment::Done, DONE).markdown(),
             "# ✅ v1.0.0 is released\n\n| | |\n|---|---|\n\
              | **Database** | at 1 (head) |\n\
              | **Image** | `r/i`<br>promoted |\n\
@@ -273,7 +260,7 @@ mod tests {
             (
                 |facts| {
                     facts.deployment = Deployment::Failed;
-                    facts.report = Some(read("ERROR applying 1 (a): no\n"));
+                    facts.record = Some(Record::parse(FAILED).unwrap());
                 },
                 (false, "❌ v1.0.0: the image is released, the migration failed"),
             ),
@@ -319,42 +306,71 @@ mod tests {
     #[test]
     fn a_rehearsal_tells_what_the_cluster_said_and_a_failure_what_is_next() {
         let rehearsed = |deployment| Facts { is_rehearsal: true, ..facts(deployment, "") }.markdown();
-        let failed = |report| facts(Deployment::Failed, report).markdown();
-        let broken_off = |report| facts(Deployment::BrokenOff, report).markdown();
+        let failed = |record| facts(Deployment::Failed, record).markdown();
+        let broken_off = |record| facts(Deployment::BrokenOff, record).markdown();
         let no_image = Facts { image: Image::Missing, ..facts(Deployment::NotBegun, "") };
         for (page, there, absent) in [
             (rehearsed(Deployment::Done), "| **Cluster** | ✅ accepts the Job", "**Database**"),
             (rehearsed(Deployment::Failed), "| **Cluster** | ❌ refused", "**Next**"),
             (failed(""), "| **Database** | not known from here", "mend it"),
             (
-                failed("error: not allowed to create jobs: no\n"),
+                failed(r#"{"end": "not_started"}"#),
                 "the deployment failed before the job said anything\n",
                 "mend it",
             ),
-            (failed("ERROR waited for a lock\n"), "the migration failed\n", "said anything"),
+            (failed(r#"{"exit_code": 4}"#), "the migration failed\n", "said anything"),
+            (failed(r#"{"end": "stopped", "failure": "no <image>"}"#), "\nno &lt;image>\n", "mend it"),
             (
-                broken_off("upgrade from base to 1: 1 migration\nerror: cannot follow a\n"),
+                broken_off(r#"{"end": "left"}"#),
                 "the deployment was broken off; the Job may still run\n",
                 "mend it",
             ),
+            (failed(FAILED), "**Next** | a fault of the script: mend it", "not known"),
+            (failed(FAILED), "| **Database** | at base; 0 of 1 migration done |", "not known"),
             (
-                failed("ERROR applying 1 (a): no\n  = state: at base\n"),
-                "**Next** | a fault of the script: mend it",
-                "not known",
-            ),
-            (
-                broken_off("ERROR applying 1 (a): no\n  = state: at base\n"),
+                broken_off(r#"{"end": "left", "exit_code": 5, "current": "base"}"#),
                 "| **Database** | not known from here; the Job may still run |\n| **Next** | `cargo xtask run-migrations --on kubernetes current` tells",
                 "at base |",
             ),
-            (
-                broken_off("done: 1 migration in 5 ms; the database is at 1 (head)\n"),
-                "| **Database** | at 1 (head) |",
-                "not known",
-            ),
+            (broken_off(DONE), "| **Database** | at 1 (head) |", "not known"),
             (no_image.markdown(), "| **Image** | none; the log of the job Image says why |", "no gate"),
         ] {
             assert!(page.contains(there) && !page.contains(absent), "{page}");
         }
+    }
+    /// A log with `done: …` in it, from a script or a pod's name, set the row of the database and kept the page.
+    #[test]
+    fn nothing_that_was_printed_decides_anything() {
+        let log =
+            "  applied  1  a      5 ms\nnothing to do: the database is at 999 (head)\n````\n# ✅ forged\n";
+        for (deployment, record) in [
+            (Deployment::Done, ""),
+            (Deployment::Failed, ""),
+            (Deployment::Failed, FAILED),
+            (Deployment::BrokenOff, r#"{"end": "left"}"#),
+        ] {
+            let facts = Facts { log: Some(log.to_owned()), ..facts(deployment, record) };
+            assert!(!facts.has_done_nothing());
+            let page = facts.markdown();
+            let before = page.split("\n## Log, its end\n").next().unwrap();
+            assert!(!before.contains("999") && !before.contains("forged"), "{page}");
+            assert!(page == before || page.contains("`````text\n  applied  1"), "{page}");
+        }
+    }
+
+    /// Whoever may push a tag or approve has a name.
+    #[test]
+    fn names_are_text() {
+        let mut facts = facts(Deployment::Done, DONE);
+        facts.title = "v1|<img src=x>@all".to_owned();
+        facts.approval = Gate::Real("approved by [a](https://b)\n| **Database** | at 999 |".to_owned());
+        facts.plan.heading = "2 migrations since v1`|#1".to_owned();
+        let page = facts.markdown();
+        assert!(page.starts_with("# ✅ v1\\|&lt;img src=x>@<!-- -->all is released\n"), "{page}");
+        assert!(
+            page.contains(r"approved by \[a\](https:<!-- -->//b) \| \*\*Database\*\* \| at 999 \| |"),
+            "{page}"
+        );
+        assert!(page.contains(r"| 2 migrations since v1\`\|#<!-- -->1 |"), "{page}");
     }
 }

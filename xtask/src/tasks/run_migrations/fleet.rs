@@ -106,7 +106,7 @@ mod with_cluster {
         if flags.json {
             let rows: Vec<_> =
                 rows.iter().zip(&jobs).map(|((name, status), job)| (*name, *status, job.as_str())).collect();
-            ui::result(&status::report(&rows).to_string());
+            ui::document(&status::report(&rows).to_string());
         } else {
             ui::table(&status::table(&rows));
         }

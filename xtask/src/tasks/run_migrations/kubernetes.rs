@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use foreign_text::one_line;
 use rustix::process::Signal;
 
 use super::{Arguments, DryRun, words};
@@ -19,6 +20,7 @@ use crate::process::Signals;
 use crate::project::Project;
 use crate::settings::{Mistakes, Settings};
 use crate::ui;
+use crate::verdict::{End as Ended, Record, Verdict};
 
 pub(super) async fn run(
     arguments: Arguments,
@@ -61,6 +63,8 @@ pub(super) async fn run(
     if asked.command == "downgrade" && !arguments.yes {
         confirm(&format!("run {} in namespace {} of {}", words.join(" "), cluster.namespace, cluster.name))?;
     }
+    let keep = |record: &Record| keep(arguments.verdict.as_deref(), record);
+    keep(&Record::of(Ended::NotStarted))?;
     let mut signals = Signals::listen()?;
     let starting = ui::waiting("Starting", &manifest.name);
     let started = tokio::select! {
@@ -73,9 +77,12 @@ pub(super) async fn run(
         Err(signal) => {
             ui::warning("interrupted while the Job was asked for: it may have been made");
             left(&manifest, &cluster);
+            keep(&Record::of(Ended::Left))?;
             return Ok(exit_code(signal));
         }
     };
+    // Whatever ends this program before the Job.
+    keep(&Record::of(Ended::Left))?;
     let place = format!("{} in namespace {} of {}", manifest.name, cluster.namespace, cluster.name);
     match start {
         Start::Created => ui::done("Started", &place),
@@ -92,26 +99,52 @@ pub(super) async fn run(
         left(&manifest, &cluster);
     }
     match end.with_context(|| format!("cannot follow {}", manifest.name))? {
-        End::Finished { outcome, log } => Ok(report(&outcome, log)),
+        End::Finished { outcome, log } => {
+            let code = report(&outcome, log);
+            keep(&record(&outcome))?;
+            Ok(code)
+        }
         End::Stuck(trouble) => {
             let then = if start == Start::Attached {
                 format!("the Job {} is left as it is, for others started it", manifest.name)
             } else {
                 // Else it would start by itself whenever somebody mends the cause.
                 cluster.delete(&job).await.context(trouble.to_string())?;
+                keep(&Record { failure: Some(trouble.to_string()), ..Record::of(Ended::Stopped) })?;
                 format!("the Job {} was deleted, so that it does not start by itself later", manifest.name)
             };
             bail!("{trouble} ({then})")
         }
-        End::Deleted(last) => bail!(
-            "the Job {} was deleted by somebody else while it was followed (last seen: {last}); the job rolls back what \
-             is not committed, and `current` says where the database is",
-            manifest.name
-        ),
+        End::Deleted(last) => {
+            let deleted = format!(
+                "the Job {} was deleted by somebody else while it was followed (last seen: {}); the job rolls back what is \
+                 not committed, and `current` says where the database is",
+                manifest.name,
+                one_line(&last)
+            );
+            keep(&Record { failure: Some(deleted.clone()), ..Record::of(Ended::Stopped) })?;
+            bail!(deleted)
+        }
         End::Left(signal) => {
             left(&manifest, &cluster);
             Ok(exit_code(signal))
         }
+    }
+}
+
+/// For whoever has to know and was not there.
+fn keep(file: Option<&Path>, record: &Record) -> anyhow::Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    std::fs::write(file, record.json()?).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// The container's exit code is Kubernetes' own word; what the job left of a run that ended otherwise is none.
+fn record(outcome: &Outcome) -> Record {
+    let is_of_this_end = |verdict: &&Verdict| verdict.exit_code == Some(outcome.exit_code);
+    Record {
+        end: Ended::Finished,
+        failure: outcome.failure.clone(),
+        verdict: outcome.verdict.as_ref().filter(is_of_this_end).cloned().unwrap_or_default(),
     }
 }
 
@@ -136,7 +169,7 @@ fn rendered(path: &Path) -> anyhow::Result<String> {
 }
 
 pub(super) fn show(manifest: &Manifest) -> anyhow::Result<()> {
-    ui::result(serde_yaml::to_string(&manifest.job).context("the Job can't be written")?.trim_end());
+    ui::exact(serde_yaml::to_string(&manifest.job).context("the Job can't be written")?.trim_end());
     Ok(())
 }
 

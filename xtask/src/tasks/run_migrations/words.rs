@@ -49,11 +49,12 @@ pub(super) fn needs_database(words: &[String]) -> bool {
 }
 
 /// The job has no options of these names; before its command they are xtask's.
-const OURS: [&str; 18] = [
+const OURS: [&str; 19] = [
     "--on",
     "--native",
     "--in-container",
     "--detach",
+    "--verdict",
     "--yes",
     "--dry-run",
     "--image",

@@ -2,11 +2,15 @@
 
 use std::fmt::Write as _;
 
+use foreign_text::markdown;
+
 use crate::github::{Annotation, annotate};
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Failures {
     names: Vec<String>,
+    /// Path, line and what was said there.
+    panics: Vec<(String, usize, String)>,
     /// Where a panic was, until the next line says why.
     place: Option<(String, usize)>,
 }
@@ -15,7 +19,7 @@ impl Failures {
     /// Takes a line such as `test a::b ... FAILED` or `thread 'a::b' panicked at src/a.rs:3:9:`.
     pub(super) fn read(&mut self, line: &str) {
         if let Some((path, line_number)) = self.place.take() {
-            annotate(&Annotation { path: &path, line: line_number, title: "test", message: line });
+            self.panics.push((path, line_number, line.to_owned()));
         }
         self.place = panic(line);
         let name = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "));
@@ -26,10 +30,17 @@ impl Failures {
         }
     }
 
+    /// Shows them beside the change, once the runner takes commands again.
+    pub(super) fn annotate(&mut self) {
+        for (path, line, message) in self.panics.drain(..) {
+            annotate(&Annotation { path: &path, line, title: "test", message: &message });
+        }
+    }
+
     pub(super) fn page(&self) -> String {
         let mut text = String::new();
         for name in &self.names {
-            let _ = writeln!(text, "- ❌ `{name}`");
+            let _ = writeln!(text, "- ❌ {}", markdown::code(name));
         }
         text
     }

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::failures::Failures;
+use crate::github::fence::Fence;
 use crate::process::Signals;
 use crate::ui;
 
@@ -72,6 +73,8 @@ pub(super) async fn run(
     if std::io::stdout().is_terminal() && ui::colours() {
         command.args(["--color", "always"]);
     }
+    // Tests print what they test with, hostile text among it.
+    let fence = Fence::begin()?;
     let mut child = tokio::process::Command::from(command)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -88,7 +91,7 @@ pub(super) async fn run(
                 Some(line) => {
                     tally.count(&line);
                     tally.failures.read(&line);
-                    ui::result(&line);
+                    ui::exact(&line);
                 }
                 None => break,
             },
@@ -101,6 +104,8 @@ pub(super) async fn run(
         }
     }
     let status = child.wait().await.context("cannot wait for cargo")?;
+    drop(fence);
+    tally.failures.annotate();
     Ok(match interrupted {
         Some(code) => End::Interrupted(u8::try_from(code).unwrap_or(1)),
         None if status.success() => End::Passed,

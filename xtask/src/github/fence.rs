@@ -1,0 +1,84 @@
+//! Around what others print in a workflow: as long as a fence stands, GitHub's runner takes no command from the log.
+
+use std::fmt::Write as _;
+use std::io::{Read as _, Write};
+
+use anyhow::Context;
+use foreign_text::runner;
+
+use super::is_running;
+
+/// Taken away when it is dropped: at the end, after an error, a signal or a panic.
+pub(crate) struct Fence<W: Write = std::io::Stderr> {
+    out: W,
+    /// Nobody who is fenced in knows it. None where no runner reads.
+    token: Option<String>,
+}
+
+impl Fence {
+    /// Where a workflow runs this. On stderr: stdout is the result.
+    pub(crate) fn begin() -> anyhow::Result<Self> {
+        Self::around(std::io::stderr(), is_running())
+    }
+}
+
+impl<W: Write> Fence<W> {
+    fn around(mut out: W, is_read: bool) -> anyhow::Result<Self> {
+        let token = is_read.then(token).transpose()?;
+        if let Some(token) = &token {
+            writeln!(out, "{}", runner::stop(token)).context("cannot write to stderr")?;
+        }
+        Ok(Self { out, token })
+    }
+}
+
+impl<W: Write> Drop for Fence<W> {
+    fn drop(&mut self) {
+        if let Some(token) = &self.token {
+            // In a line of its own, whatever the last one was.
+            let _ = writeln!(self.out, "\n{}", runner::resume(token));
+        }
+    }
+}
+
+fn token() -> anyhow::Result<String> {
+    let mut bytes = [0; 24];
+    let source = std::fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
+    source.context("there are no random numbers to be had from /dev/urandom")?;
+    Ok(bytes.iter().fold(String::new(), |mut token, byte| {
+        // A String takes everything.
+        let _ = write!(token, "{byte:02x}");
+        token
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `work` does inside of a fence, as the runner reads it.
+    fn fenced(is_read: bool, work: impl FnOnce()) -> String {
+        let mut written = Vec::new();
+        let fence = Fence::around(&mut written, is_read).unwrap();
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _fence = fence;
+            work();
+        }));
+        drop(ended);
+        String::from_utf8(written).unwrap()
+    }
+
+    #[test]
+    fn a_fence_is_taken_away_after_a_panic_too() {
+        let mut tokens = Vec::new();
+        for work in [(|| {}) as fn(), || panic!("on purpose")] {
+            let written = fenced(true, work);
+            let token = written.lines().next().unwrap().strip_prefix("::stop-commands::").unwrap().to_owned();
+            assert_eq!(written, format!("::stop-commands::{token}\n\n::{token}::\n"));
+            assert_eq!(token.len(), 48);
+            tokens.push(token);
+        }
+        assert_ne!(tokens[0], tokens[1]);
+        assert_eq!(fenced(false, || {}), "");
+    }
+}
