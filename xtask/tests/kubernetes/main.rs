@@ -7,6 +7,7 @@ mod ends;
 mod faults;
 mod fleets;
 mod following;
+mod foreign_text;
 mod requests;
 mod support;
 // `script` is another program elsewhere.
