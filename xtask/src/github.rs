@@ -3,6 +3,7 @@
 pub(crate) mod cli;
 pub(crate) mod files;
 pub(crate) mod repository;
+pub(crate) mod tag;
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -2,6 +2,7 @@
 """Stands in for the GitHub CLI: what GitHub would know is in files below $GH_STATE.
 
 api/PATH.json      what the API answers to `gh api PATH` (the query is ignored, but for attestations)
+../origin.git      what the API says of tags
 attestations.json  one line for each: digest, workflow, ref, sbom; one without an sbom is a provenance
 releases/TAG/      title, notes and assets of a release
 calls              one line for each call
@@ -13,6 +14,7 @@ import os
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
 import urllib.parse
 
@@ -42,8 +44,23 @@ def api(path):
     if "/attestations/" in path:
         predicate = dict(urllib.parse.parse_qsl(query)).get("predicate_type")
         return json.dumps({"attestations": attestations(path.rpartition("/")[2], predicate)})
+    if "/git/ref/tags/" in path:
+        return json.dumps({"object": git_object("refs/tags/" + path.partition("/git/ref/tags/")[2])})
+    if "/git/tags/" in path:
+        return json.dumps({"object": git_object(path.rpartition("/")[2] + "^{}")})
     file = state / "api" / f"{path}.json"
     return file.read_text() if file.exists() else fail("Not Found (HTTP 404)")
+
+
+def git_object(name):
+    """What a name means at the origin: a tag of its own, or a commit."""
+
+    def git(*words):
+        done = subprocess.run(["git", f"--git-dir={state.parent}/origin.git", *words], capture_output=True, text=True)
+        return done.stdout.strip() if done.returncode == 0 else fail("Not Found (HTTP 404)")
+
+    sha = git("rev-parse", "--verify", "--quiet", name)
+    return {"sha": sha, "type": git("cat-file", "-t", sha)}
 
 
 def set_environment(path):
