@@ -71,11 +71,22 @@ def set_environment(path):
         rules.append({"type": "wait_timer", "wait_timer": body["wait_timer"]})
     if body.get("reviewers"):
         reviewers = [{"type": one["type"], "reviewer": {"id": one["id"]}} for one in body["reviewers"]]
-        rules.append({"type": "required_reviewers", "reviewers": reviewers})
+        rule = {"type": "required_reviewers", "reviewers": reviewers}
+        rules.append(rule | {"prevent_self_review": body.get("prevent_self_review", False)})
     file = state / "api" / f"{path}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     policy = body["deployment_branch_policy"]
     file.write_text(json.dumps({"protection_rules": rules, "deployment_branch_policy": policy}))
+
+
+def set_ruleset(path, number=None):
+    """The list names each; its rules are elsewhere."""
+    place = state / "api" / path
+    place.mkdir(parents=True, exist_ok=True)
+    number = number or str(len(list(place.iterdir())) + 1)
+    (place / f"{number}.json").write_text(json.dumps(json.load(sys.stdin) | {"id": int(number)}))
+    listed = [{"id": int(one.stem)} for one in sorted(place.iterdir())]
+    place.with_suffix(".json").write_text(json.dumps(listed))
 
 
 def change_policies(path, change):
@@ -129,12 +140,20 @@ def variable(what, name=None):
     known = json.loads(file.read_text()) if file.exists() else {}
     if what == "list":
         return json.dumps([{"name": name, "value": value} for name, value in known.items()])
-    file.write_text(json.dumps(known | {name: option("--body")}))
+    if what == "delete":
+        known.pop(name)
+    file.write_text(json.dumps(known if what == "delete" else known | {name: option("--body")}))
 
 
 match words:
     case ["api", path]:
         print(api(path))
+    case ["api", "--silent", "--method", "POST", path, "--input", "-"] if path.endswith("/rulesets"):
+        set_ruleset(path)
+    case ["api", "--silent", "--method", "PUT", path, "--input", "-"] if "/rulesets/" in path:
+        set_ruleset(*path.rsplit("/", 1))
+    case ["api", "--silent", "--method", "DELETE", path] if "/actions/runners/" in path:
+        (state / "api" / f"{path.rpartition('/')[0]}.json").unlink()
     case ["api", "--silent", "--method", "PUT", path, "--input", "-"]:
         set_environment(path)
     case ["api", "--silent", "--method", "POST", path, "-f", name, "-f", kind] if path.endswith("/deployment-branch-policies"):
@@ -143,8 +162,8 @@ match words:
         forbid(*path.rsplit("/", 1))
     case ["variable", "list", *_]:
         print(variable("list"))
-    case ["variable", "set", name, *_]:
-        variable("set", name)
+    case ["variable", ("set" | "delete") as what, name, *_]:
+        variable(what, name)
     case ["attestation", "verify", file, *_]:
         verify(file)
     case ["release", what, tag, *_]:
