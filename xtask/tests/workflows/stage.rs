@@ -46,8 +46,8 @@ impl Stage {
         let tree = Tree::copy();
         for name in WORKFLOWS {
             let path = tree.root().join(format!(".github/workflows/{name}.yml"));
-            // act does not know this key yet, and refuses the whole file.
-            let text = std::fs::read_to_string(&path).unwrap().replace("queue: max", "");
+            // act does not know this key yet, and refuses the whole file; nor this name of the repository itself.
+            let text = std::fs::read_to_string(&path).unwrap().replace("queue: max", "").replace("$/", "./");
             std::fs::write(&path, text).unwrap();
         }
         // For a checkout of the very ref that it runs at act copies the tree, which has not all that is at the origin.
