@@ -4,6 +4,7 @@ pub(crate) mod cli;
 pub(crate) mod fence;
 pub(crate) mod files;
 pub(crate) mod repository;
+pub(crate) mod tag;
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -8,7 +8,7 @@ use crate::settings::ecr::EcrFlags;
 /// Prints `repository@sha256:…` if it is there and attested by this repository's ci.yml on main, or by its release.yml
 /// for a tag v*, which builds what ECR does not hold; the commit it was built from must have the inputs of this one, so
 /// the checkout needs its history. Prints nothing if there is no such image; one that is named must be there. In a
-/// workflow the step gets the outputs `found`, `attested` and `reference`. Needs the GitHub CLI.
+/// workflow the step gets the outputs `found`, `attested`, `reference`, `name` and `digest`. Needs the GitHub CLI.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -114,7 +114,13 @@ mod verifying {
             manifest
         };
         let reference = ecr.name().pinned(manifest.digest.clone()).to_string();
-        set_outputs(&[("found", "true"), ("reference", &reference)])?;
+        let name = ecr.name().to_string();
+        set_outputs(&[
+            ("found", "true"),
+            ("reference", &reference),
+            ("name", &name),
+            ("digest", manifest.digest.as_str()),
+        ])?;
         if arguments.gate == Gate::Off {
             ui::note("Not asked", "who attested it");
             ui::result(&reference);

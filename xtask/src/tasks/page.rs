@@ -7,13 +7,14 @@ mod run;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use super::plan::since_last_release;
 use crate::changelog::{self, Version};
 use crate::github::cli::get;
 use crate::github::repository::Repository;
+use crate::github::tag::commit_of;
 use crate::image::reference::PinnedReference;
 use crate::project::Project;
 use crate::verdict::{End, Record};
@@ -87,9 +88,25 @@ pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()
     github::summarize(&text)?;
     ui::result(text.trim_end());
     if arguments.publish && facts.is_well() && !facts.is_rehearsal {
+        let version = Version::parse(&arguments.tag)?;
+        still_names_this(&version.tag(), project)?;
         let earlier = if facts.has_done_nothing() { Earlier::Keep } else { Earlier::Replace };
-        publish::publish(project, &Version::parse(&arguments.tag)?, &arguments.image, &text, earlier)?;
+        publish::publish(project, &version, &arguments.image, &text, earlier)?;
     }
+    Ok(())
+}
+
+/// The release on GitHub is of whatever the tag names there, and the page of this checkout.
+fn still_names_this(tag: &str, project: &Project) -> anyhow::Result<()> {
+    let here =
+        process::output(Command::new("git").arg("-C").arg(project.root()).args(["rev-parse", "HEAD"]))?;
+    let there = commit_of(&Repository::find(project)?, tag)?;
+    ensure!(
+        there.as_deref() == Some(here.trim()),
+        "{tag} is not published: on GitHub it names {}, and this is {}; find out who moved it",
+        there.as_deref().unwrap_or("nothing"),
+        here.trim()
+    );
     Ok(())
 }
 

@@ -3,6 +3,8 @@
 #[cfg(feature = "cloud")]
 mod attempt;
 #[cfg(feature = "cloud")]
+mod expected;
+#[cfg(feature = "cloud")]
 mod outcome;
 #[cfg(feature = "cloud")]
 mod release;
@@ -25,6 +27,7 @@ Examples:
   cargo xtask push-image                                 as latest
   cargo xtask push-image --tag v1.2.3 --tag latest       a release
   cargo xtask push-image --create-repository             the first one
+  cargo xtask push-image --tag v1.2.3 --expect \"$DIGEST\"  this very image, or none
   docker pull \"$(cargo xtask push-image --tag v1.2.3)\"
 
 Environment: as `cargo xtask build-image --help` and `cargo xtask ecr-login --help` have it.
@@ -40,6 +43,10 @@ pub(crate) struct Arguments {
     /// Push although not everything is committed; such an image is never promoted
     #[arg(long)]
     allow_dirty: bool,
+    /// The digest that must get the tags, so that nothing is built; or `own`: what this commit builds, never what somebody
+    /// else has pushed under its identity
+    #[arg(long, value_name = "DIGEST", conflicts_with = "allow_dirty")]
+    expect: Option<String>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -59,13 +66,15 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
     use crate::ecr::Ecr;
     use crate::settings::{Mistakes, Settings};
     use crate::ui;
+    use expected::Expected;
     use release::Release;
     use source::Source;
 
     let mut mistakes = Mistakes::default();
     let tags = tags(&arguments.tags, &mut mistakes);
+    let expected = mistakes.found("--expect", Expected::parse(arguments.expect.as_deref()));
     let settings = Settings::gather_with_ecr(&arguments.image, &arguments.ecr, project, &mut mistakes)?;
-    let (settings, mut registry) = mistakes.or(settings)?;
+    let ((settings, mut registry), expected) = mistakes.or(settings.zip(expected))?;
     registry.create |= arguments.create_repository;
     let source = Source::read(project, &settings, arguments.allow_dirty).await?;
     if arguments.dry_run {
@@ -77,7 +86,14 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
         return Ok(());
     }
     let ecr = Ecr::connect(&registry).await?;
-    let release = Release { project, settings: &settings, registry: &registry, ecr: &ecr, source: &source };
+    let release = Release {
+        project,
+        settings: &settings,
+        registry: &registry,
+        ecr: &ecr,
+        source: &source,
+        expected: &expected,
+    };
     let outcome = release.run(&tags).await?;
     outcome.summarize();
     outcome.set_outputs()?;

@@ -9,6 +9,8 @@ mod facts;
 #[cfg(feature = "cloud")]
 mod roles;
 #[cfg(feature = "cloud")]
+mod rulesets;
+#[cfg(feature = "cloud")]
 mod script;
 
 use crate::settings::ecr::EcrFlags;
@@ -25,11 +27,13 @@ enum What {
     Github(Github),
 }
 
-/// Print the commands that let this repository's workflows release: identity provider, three roles, variables
+/// Print the commands that let this repository's workflows release: identity provider, roles, rulesets, variables
 ///
 /// Changes nothing by itself: read what it prints, then pipe it to a shell that has the AWS CLI and gh. The roles trust
-/// the subject that GitHub really puts into this repository's tokens: the pusher on main, the promoter on tags v*, the
-/// deployer in the environment. --check compares with what is there and names every difference.
+/// the subject that GitHub really puts into this repository's tokens, and one workflow each: the pusher ci.yml on main,
+/// the promoter release.yml on tags v*, the deployer both and rollback.yml of main in the environment; the reader can't
+/// write. Rulesets let those alone make tags who release, and into main what somebody else has reviewed. --check compares
+/// with what is there and names every difference.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -70,10 +74,15 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
     let variables = facts.variables();
     if arguments.check {
         let differences = check::differences(&facts, &roles, &variables)?;
+        if facts.rulesets == rulesets::Rulesets::Unavailable {
+            ui::warning(
+                "this account's plan has no rulesets: whoever may write to the repository may make tags, and so release",
+            );
+        }
         if differences.is_empty() {
             ui::done(
                 "As it should be",
-                format!("identity provider, roles and variables of {}", facts.repository),
+                format!("identity provider, roles, rulesets and variables of {}", facts.repository),
             );
             return Ok(());
         }

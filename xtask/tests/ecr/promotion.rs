@@ -56,6 +56,44 @@ fn the_very_same_manifest_gets_the_tag() {
     assert_eq!(json["platform"], "linux/amd64");
 }
 
+/// Between the look at an image and its promotion somebody deletes it, or puts another in its place: what was not looked
+/// at was built or promoted, and deployed as verified.
+#[test]
+fn what_was_verified_gets_the_tag_or_nothing_does() {
+    let (scratch, snapshot) = (Scratch::new(), Snapshot::take());
+    let repository = Repository::created("expected", "MUTABLE");
+    let identity = snapshot.identity(&scratch);
+    let verified = repository.image(&identity, "linux/amd64", b"verified");
+    let expect = |digest: &str, tag: &str| {
+        let words = format!("--tag {tag} --expect {digest}");
+        run(&mut push(&words, &address(), &scratch, &snapshot, &repository))
+    };
+    expect(&verified, "v1").succeeded().said(&["Promoted", &verified]);
+
+    // Another one under the identity: the one that was verified is still there, and gets the tag.
+    let other = repository.image(&identity, "linux/amd64", b"other");
+    assert_eq!(repository.digest(&identity), Some(other.clone()));
+    expect(&verified, "v2").succeeded().said(&["Promoted", &verified]);
+    assert_eq!(repository.digest("v2"), Some(verified.clone()));
+
+    // It is gone.
+    repository.delete(&verified);
+    expect(&verified, "v3").failed(&[
+        "nothing is pushed and no tag is given",
+        &verified,
+        "find out who deleted it",
+    ]);
+    assert_eq!(repository.digest("v3"), None);
+    // Nothing was found, so what somebody else has put there since is not promoted; building needs Docker.
+    expect("own", "v4").failed(&["no image can be built without Docker"]);
+    assert_eq!(repository.digest("v4"), None);
+    for digest in ["''", "v1", "sha256:0"] {
+        let words = ["--tag", "v5", "--expect", digest.trim_matches('\'')];
+        let mut command = push("", &address(), &scratch, &snapshot, &repository);
+        run(command.args(words)).failed(&["--expect: neither `own` nor the digest of an image"]);
+    }
+}
+
 #[test]
 fn a_tag_that_names_another_image_is_moved_or_refused() {
     let (scratch, snapshot) = (Scratch::new(), Snapshot::take());

@@ -190,6 +190,7 @@ fn a_file_that_a_release_has_is_not_uploaded_again() {
         calls.matches(&format!("[\"release\", \"{what}\"")).count()
     };
     let digest = |of: u8| format!("registry.example/job@sha256:{}", of.to_string().repeat(64));
+    tree.git(&["push", "--quiet", "origin", "HEAD:refs/tags/v9.9.9"]);
     for (of, edited, uploaded) in [(1, 0, 0), (1, 1, 0), (2, 2, 1)] {
         let words = format!("page --tag v9.9.9 --publish --image {}", digest(of));
         run(&mut tree.xtask(&words, "127.0.0.1:9")).succeeded();

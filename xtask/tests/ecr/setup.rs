@@ -67,9 +67,12 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
         "AWS does not know GitHub as an identity provider",
         "there is no role setup-job-pusher",
         "there is no role setup-job-promoter",
+        "there is no role setup-job-reader",
         "there is no role setup-job-deployer",
         "the deployer is not in the group run-migrations-release of the cluster setup",
         "any branch may use the environment production",
+        "whoever may write to the repository may make, move and delete tags, and so release",
+        "what nobody else has reviewed, or ci has not passed, gets into main",
         "the variable AWS_REGION is not eu-west-1",
     ]);
     let script = tree.scratch.write("setup.sh", &setup("").succeeded().stdout);
@@ -78,23 +81,32 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
     let kept = std::fs::read_to_string(tree.github().join(format!("api/{environment}.json"))).unwrap();
     let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
     let kept = &kept["protection_rules"].as_array().unwrap()[1..];
-    assert_eq!(kept, rules["protection_rules"].as_array().unwrap(), "who approves has not changed");
+    let mut expected = rules["protection_rules"].as_array().unwrap().clone();
+    expected[1]["prevent_self_review"] = json!(true);
+    assert_eq!(kept, expected, "who approves has not changed, and is never who started the run");
 
     let json: serde_json::Value = serde_json::from_str(&setup("--json").succeeded().stdout).unwrap();
     assert_eq!(json["variables"]["ATTESTATIONS"], "off", "the repository is private");
     assert_eq!(json["variables"]["APPROVAL"], "required");
     assert_eq!(json["variables"]["DEPLOY"], "kubernetes");
-    assert_eq!(json["roles"][2]["max_session_duration"], 21600);
+    assert_eq!(json["roles"][3]["max_session_duration"], 21600);
     let trust = json["roles"][1]["trust"].to_string();
     assert!(trust.contains("repo:site@11/run-migrations@22:ref:refs/tags/v*"), "{trust}");
+    assert!(trust.contains("site/run-migrations/.github/workflows/release.yml@refs/tags/v*"), "{trust}");
 
     // Somebody lets every branch push and deploy, and two roles do everything.
     let wide = trust.replace("refs/tags/v*", "*");
-    aws(
-        &tree,
-        &format!("iam update-assume-role-policy --role-name setup-job-promoter --policy-document {wide}"),
-    )
-    .succeeded();
+    let claim = "token.actions.githubusercontent.com:job_workflow_ref";
+    let mut any = json["roles"][0]["trust"].clone();
+    any["Statement"][0]["Condition"]["StringEquals"].as_object_mut().unwrap().remove(claim).unwrap();
+    let trusts = |role: &str, trust: &str| {
+        let words =
+            format!("iam update-assume-role-policy --role-name setup-job-{role} --policy-document {trust}");
+        aws(&tree, &words).succeeded();
+    };
+    // Any workflow of main, as it was before.
+    trusts("pusher", &any.to_string());
+    trusts("promoter", &wide);
     let all = "arn:aws:iam::aws:policy/AdministratorAccess";
     aws(&tree, &format!("iam attach-role-policy --role-name setup-job-pusher --policy-arn {all}"))
         .succeeded();
@@ -115,8 +127,25 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
     let policy = |id: u8, name: &str, kind: &str| json!({"id": id, "name": name, "type": kind});
     let all = [policy(1, "main", "branch"), policy(2, "v*", "tag"), policy(3, "*", "branch")];
     tree.answer(&policies, &json!({"branch_policies": all}));
+    // Whoever writes may make tags again, and approve what they have started.
+    let tags = format!("{repository}/rulesets/1");
+    let mut ruleset: serde_json::Value = serde_json::from_str(
+        &std::fs::read_to_string(tree.github().join(format!("api/{tags}.json"))).unwrap(),
+    )
+    .unwrap();
+    ruleset["conditions"]["ref_name"]["include"] = json!(["refs/tags/v*"]);
+    tree.answer(&tags, &ruleset);
+    let mut own: serde_json::Value = serde_json::from_str(
+        &std::fs::read_to_string(tree.github().join(format!("api/{environment}.json"))).unwrap(),
+    )
+    .unwrap();
+    own["protection_rules"][2]["prevent_self_review"] = json!(false);
+    tree.answer(&environment, &own);
     let out = setup("--check").failed(&[
-        "6 things are not as they should be",
+        "9 things are not as they should be",
+        "setup-job-pusher trusts others than it should",
+        "whoever may write to the repository may make, move and delete tags, and so release:\n    printf %s",
+        "who started a run may approve it in the environment production:\n    printf %s",
         "setup-job-promoter trusts others than it should",
         "sessions of setup-job-deployer end after another time than 21600 seconds:\n    aws iam update-role --role-name setup-job-deployer",
         "the deployer is in other groups of the cluster setup than run-migrations-release alone:\n    aws eks update-access-entry",
@@ -146,7 +175,40 @@ fn without_a_cluster_there_is_no_deployer() {
     let mut command = tree.xtask("setup github --json", &address());
     command.env("ECR_REPOSITORY", "setup/none").env("ECR_ACCOUNT", "123456789012").env_remove("ECR_REGISTRY");
     let json: serde_json::Value = serde_json::from_str(&run(&mut command).succeeded().stdout).unwrap();
-    assert_eq!(json["roles"].as_array().unwrap().len(), 2, "{json}");
+    assert_eq!(json["roles"].as_array().unwrap().len(), 3, "{json}");
     assert_eq!(json["variables"]["DEPLOY"], "none");
     assert_eq!(json["variables"]["ATTESTATIONS"], "on");
+}
+
+/// Anyone may open a pull request that asks for the runner's label.
+#[test]
+fn a_public_repository_has_no_runner_of_its_own() {
+    let tree = Tree::copy();
+    let repository = "repos/site/run-migrations";
+    let about = |visibility: &str| {
+        tree.answer(
+            repository,
+            &json!({"full_name": "site/run-migrations", "id": 22, "visibility": visibility}),
+        );
+    };
+    tree.answer(&format!("{repository}/actions/runners"), &json!({"runners": [{"id": 5}]}));
+    std::fs::write(tree.github().join("variables.json"), json!({"DEPLOY_RUNNER": "mine"}).to_string())
+        .unwrap();
+    let check = || {
+        let mut command = tree.xtask("setup github --check", &address());
+        command
+            .env("ECR_REPOSITORY", "setup/public")
+            .env("ECR_ACCOUNT", "123456789012")
+            .env_remove("ECR_REGISTRY");
+        with_aws_cli(&mut command)
+    };
+    about("public");
+    check().failed(&[
+        "a runner of your own serves this public repository, where a pull request of a fork can run on it:\n    \
+         gh api --silent --method DELETE repos/site/run-migrations/actions/runners/5",
+        "DEPLOY_RUNNER is set in a public repository, whose releases the gate then refuses:\n    \
+         gh variable delete DEPLOY_RUNNER",
+    ]);
+    about("private");
+    assert!(!check().stderr.contains("unner"), "nobody else opens a pull request there");
 }

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps nothing has failed")]
 
+mod attacks;
 mod ci;
 mod hardening;
 mod release;

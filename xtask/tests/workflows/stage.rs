@@ -1,6 +1,6 @@
 //! Everything a workflow finds: a tree with its origin, GitHub, ECR, a cluster with a database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,6 +11,9 @@ use crate::support::emulator::{Repository, address};
 use crate::support::tree::Tree;
 use crate::support::{Run, run};
 
+/// All of them; act finds a called one beside its caller.
+const WORKFLOWS: [&str; 4] = ["ci", "gate", "release", "rollback"];
+
 const CI: &str = "site/run-migrations/.github/workflows/ci.yml";
 
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(crate) struct Stage {
     pub(crate) repository: Repository,
     /// What the workflows read as `vars`.
     variables: BTreeMap<&'static str, String>,
+    /// Of the repository on GitHub.
+    pub(crate) visibility: &'static str,
     database: String,
     cluster: Child,
     port: String,
@@ -39,12 +44,14 @@ fn here() -> PathBuf {
 impl Stage {
     pub(crate) fn set(test: &str) -> Self {
         let tree = Tree::copy();
-        for name in ["ci", "release", "rollback"] {
+        for name in WORKFLOWS {
             let path = tree.root().join(format!(".github/workflows/{name}.yml"));
-            // act does not know this key yet, and refuses the whole file.
-            let text = std::fs::read_to_string(&path).unwrap().replace("queue: max", "");
+            // act does not know this key yet, and refuses the whole file; nor this name of the repository itself.
+            let text = std::fs::read_to_string(&path).unwrap().replace("queue: max", "").replace("$/", "./");
             std::fs::write(&path, text).unwrap();
         }
+        // For a checkout of the very ref that it runs at act copies the tree, which has not all that is at the origin.
+        tree.replace(".github/workflows/gate.yml", "ref: refs/heads/main", "ref: ${{ 'refs/heads/main' }}");
         // What cargo would build from these sources is what it has just built for this test.
         tree.replace(".cargo/config.toml", "run --package xtask --", "built-xtask");
         let shim = format!(
@@ -63,6 +70,7 @@ impl Stage {
         let manifest = here().join("job.yaml").display().to_string();
         let variables = [
             ("AWS_REGION", "eu-west-1"),
+            ("AWS_ROLE_READER", "reader"),
             ("AWS_ROLE_PUSHER", "pusher"),
             ("AWS_ROLE_PROMOTER", "promoter"),
             ("AWS_ROLE_DEPLOYER", "deployer"),
@@ -71,7 +79,7 @@ impl Stage {
             ("KUBERNETES_MANIFESTS", &manifest),
         ];
         let variables = variables.map(|(name, value)| (name, value.to_owned())).into();
-        Self { tree, repository, variables, database, cluster, port }
+        Self { tree, repository, variables, visibility: "private", database, cluster, port }
     }
 
     /// Sets a variable of the repository.
@@ -107,7 +115,17 @@ impl Stage {
 
     /// By hand, from main.
     pub(crate) fn dispatch(&self, workflow: &str, inputs: &serde_json::Value) -> Run {
-        self.act("workflow_dispatch", workflow, &json!({"ref": "refs/heads/main", "inputs": inputs}), &[])
+        self.dispatch_at("refs/heads/main", workflow, inputs)
+    }
+
+    /// By hand, at a branch or a tag, whose copy of the workflow is the tree's here.
+    pub(crate) fn dispatch_at(&self, reference: &str, workflow: &str, inputs: &serde_json::Value) -> Run {
+        self.act("workflow_dispatch", workflow, &json!({"ref": reference, "inputs": inputs}), &[])
+    }
+
+    /// What xtask does, as a line of a script that stands in for a task.
+    pub(crate) fn real(&self) -> String {
+        format!("CARGO_MANIFEST_DIR=\"$PWD/xtask\" {} \"$@\"", env!("CARGO_BIN_EXE_xtask"))
     }
 
     /// Lets ci.yml push without waiting for its other jobs.
@@ -134,6 +152,8 @@ impl Stage {
 
     fn act(&self, event: &str, workflow: &str, payload: &serde_json::Value, more: &[&str]) -> Run {
         let origin = self.tree.git(&["remote", "get-url", "origin"]);
+        let mut payload = payload.clone();
+        payload["repository"] = json!({"full_name": "site/run-migrations", "visibility": self.visibility});
         let payload = self.tree.scratch.write("event.json", &payload.to_string());
         self.tree.git(&["remote", "set-url", "origin", "https://github.com/site/run-migrations.git"]);
         let like = self.tree.xtask("", &address());
@@ -174,13 +194,7 @@ impl Stage {
             ])
             .args(["-P", "ubuntu-latest=-self-hosted", "-P", "self-hosted=-self-hosted"])
             .args(["--artifact-server-addr", "127.0.0.1", "--cache-server-addr", "127.0.0.1"]);
-        let text =
-            std::fs::read_to_string(self.tree.root().join(format!(".github/workflows/{workflow}.yml")))
-                .unwrap();
-        for action in
-            text.lines().filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix("uses: "))
-        {
-            let action = action.split(' ').next().unwrap();
+        for action in self.actions() {
             let name = action.split(['/', '@']).nth(1).unwrap();
             act.args([
                 "--local-repository",
@@ -193,6 +207,16 @@ impl Stage {
         let out = run(act.args(more));
         self.tree.git(&["remote", "set-url", "origin", &origin]);
         out
+    }
+
+    /// Those of other repositories that the workflows use, as they name them.
+    fn actions(&self) -> BTreeSet<String> {
+        let path = |name: &str| self.tree.root().join(format!(".github/workflows/{name}.yml"));
+        let texts = WORKFLOWS.map(|name| std::fs::read_to_string(path(name)).unwrap());
+        let used = texts.iter().flat_map(|text| text.lines());
+        let used = used
+            .filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix("uses: ")?.split(' ').next());
+        used.filter(|action| !action.starts_with("./")).map(str::to_owned).collect()
     }
 
     /// A file of what GitHub would know; empty where it knows nothing.

@@ -110,7 +110,7 @@ fn told(digest: &str, workflow: &str, reference: &str) -> String {
     let line = |sbom: &str| {
         format!(
             "{{\"digest\": \"{digest}\", \"workflow\": \"site/run-migrations/.github/workflows/{workflow}\", \
-             \"ref\": \"{reference}\", \"sbom\": \"{sbom}\"}}\n"
+             \"ref\": \"{reference}\", \"sbom\": \"{sbom}\", \"registry\": true}}\n"
         )
     };
     line("run-migrations.spdx.json") + &line("")

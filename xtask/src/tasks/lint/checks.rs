@@ -97,8 +97,8 @@ pub(super) fn all(tree: &Tree, mode: Mode) -> Vec<Check> {
         tool(
             "zizmor",
             &[ZIZMOR, if fix { &["--fix"] } else { &[] }].concat(),
-            "workflows and Dependabot's settings",
-            [workflows, tree.matching(|path| path == ".github/dependabot.yml")].concat(),
+            "workflows, actions and Dependabot's settings",
+            [workflows, tree.matching(|path| is_action(path) || path == ".github/dependabot.yml")].concat(),
             true,
         ),
         tool("hadolint", &[], "Dockerfiles", tree.matching(is_dockerfile), false),
@@ -126,7 +126,7 @@ pub(super) fn all(tree: &Tree, mode: Mode) -> Vec<Check> {
     ]
 }
 
-const ZIZMOR: &[&str] = &["--offline", "--no-progress", "--persona=pedantic"];
+const ZIZMOR: &[&str] = &["--offline", "--no-progress", "--persona=auditor"];
 
 /// Advisories are left to CI: their database comes from GitHub.
 fn dependencies() -> Check {
@@ -183,7 +183,12 @@ fn is_script(path: &str) -> bool {
 }
 
 fn is_workflow(path: &str) -> bool {
-    path.starts_with(".github/workflows/") && is_yaml(path)
+    (path.starts_with(".github/workflows/") || path.contains("/.github/workflows/")) && is_yaml(path)
+}
+
+/// Those of the tests, too, which stand in for others'.
+fn is_action(path: &str) -> bool {
+    ["action.yml", "action.yaml"].contains(&path.rsplit('/').next().unwrap_or(path))
 }
 
 fn is_dockerfile(path: &str) -> bool {
@@ -222,6 +227,8 @@ mod tests {
             ("migrations/1_a.up.sql", "", "script"),
             ("tests/fixtures/a.sql", "", ""),
             (".github/workflows/ci.yaml", "", "workflow"),
+            ("examples/a/.github/workflows/ci.yml", "", "workflow"),
+            ("xtask/tests/workflows/actions/attest/action.yml", "", "action"),
             ("Dockerfile", "", "dockerfile"),
             ("tests/Dockerfile.test", "", "dockerfile"),
             ("kubernetes/job.yaml", "apiVersion: batch/v1\nkind: Job\n", "manifest"),
@@ -236,6 +243,7 @@ mod tests {
             let kinds = [
                 (is_script(path), "script"),
                 (is_workflow(path), "workflow"),
+                (is_action(path), "action"),
                 (is_dockerfile(path), "dockerfile"),
                 (is_yaml(path) && is_manifest(path, text), "manifest"),
                 (is_shell(path, || text.to_owned()), "shell"),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use super::attempt::{self, Upload};
+use super::expected::{self, Expected};
 use super::outcome::{Action, Outcome, Status, TagOutcome};
 use super::source::Source;
 use crate::docker::Docker;
@@ -28,6 +29,7 @@ pub(super) struct Release<'a> {
     pub(super) registry: &'a EcrSettings,
     pub(super) ecr: &'a Ecr,
     pub(super) source: &'a Source,
+    pub(super) expected: &'a Expected,
 }
 
 /// An image in ECR, and how it came there.
@@ -45,9 +47,14 @@ impl Release<'_> {
             Source::Committed(identity) => Some(identity.tag()?),
             Source::Loose { .. } => None,
         };
-        let held = match &identity {
-            Some(identity) => self.held(identity).await?,
-            None => {
+        let held = match (self.expected, &identity) {
+            (Expected::Image(digest), _) => {
+                expected::still_there(self.ecr, digest).await?;
+                Some(digest.clone())
+            }
+            (Expected::Anything, Some(identity)) => self.held(identity).await?,
+            // What is there is compared once this one is built.
+            (Expected::Own, _) | (Expected::Anything, None) => {
                 self.held(&Tag::latest()).await?;
                 None
             }
@@ -132,6 +139,9 @@ impl Release<'_> {
         };
         let (platform, config) = (self.settings.platform, &built.contents.config);
         let image = self.ecr.verify_pushed(tag, &digest, platform, config, session).await?;
+        if *self.expected == Expected::Own {
+            expected::built_here(&image, config)?;
+        }
         let action = match layers {
             Some((pushed, existing)) => {
                 let sizes = image.sizes();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::facts::Facts;
 use super::roles::Role;
 use super::script;
-use crate::github::cli::gh;
+use crate::github::cli::{get, gh};
 use crate::process::{self, quoted};
 
 pub(super) fn differences(
@@ -58,8 +58,16 @@ pub(super) fn differences(
         found.extend(in_cluster(facts, cluster)?);
     }
     found.extend(facts.environment.differences(facts).iter().map(|(what, commands)| mend(what, commands)));
+    found.extend(facts.rulesets.differences(facts).iter().map(|(what, commands)| mend(what, commands)));
+    found.extend(own_runners(facts)?);
     let there = gh(&["variable", "list", "--repo", &facts.repository, "--json", "name,value"])?;
     let there: Value = serde_json::from_str(&there).context("gh variable list printed no JSON")?;
+    if facts.is_public && is_set(&there, "DEPLOY_RUNNER") {
+        found.push(mend(
+            "DEPLOY_RUNNER is set in a public repository, whose releases the gate then refuses",
+            &format!("gh variable delete DEPLOY_RUNNER --repo {}", facts.repository),
+        ));
+    }
     for (name, value) in variables {
         // Without a cluster others may deploy what the release names.
         let may_be =
@@ -71,6 +79,28 @@ pub(super) fn differences(
         }
     }
     Ok(found)
+}
+
+fn is_set(variables: &Value, name: &str) -> bool {
+    variables.as_array().is_some_and(|all| all.iter().any(|one| one["name"] == name && one["value"] != ""))
+}
+
+/// A pull request of a fork may name any label, and then runs there.
+fn own_runners(facts: &Facts) -> anyhow::Result<Vec<String>> {
+    if !facts.is_public {
+        return Ok(Vec::new());
+    }
+    let place = format!("repos/{}/actions/runners", facts.repository);
+    let runners = get(&format!("{place}?per_page=100"))?.unwrap_or_default();
+    let runners = runners["runners"].as_array().into_iter().flatten();
+    Ok(runners
+        .map(|runner| {
+            mend(
+                "a runner of your own serves this public repository, where a pull request of a fork can run on it",
+                &format!("gh api --silent --method DELETE {place}/{}", runner["id"]),
+            )
+        })
+        .collect())
 }
 
 /// What the role may do besides, by policies that we did not write.

@@ -15,8 +15,10 @@ pub(super) struct Environment {
     pub(super) name: String,
     protection: Protection,
     /// A PUT resets what it does not name: who must approve, how long it waits. What an account's plan does not have is
-    /// refused even where it is empty, so only what is set is said again.
+    /// refused even where it is empty, so only what is set is said again. Where somebody must approve, it is somebody else.
     kept: Map<String, Value>,
+    /// Whoever started a run may approve it.
+    is_self_reviewed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +49,9 @@ impl Environment {
             }
             Some(_) => Protection::Branches,
         };
-        Self { name: name.to_owned(), protection, kept: there.map(kept).unwrap_or_default() }
+        let kept = there.map(kept).unwrap_or_default();
+        let is_self_reviewed = there.is_some_and(is_self_reviewed);
+        Self { name: name.to_owned(), protection, kept, is_self_reviewed }
     }
 
     /// Whether somebody must approve.
@@ -89,7 +93,10 @@ impl Environment {
                 format!("gh api --silent --method DELETE {place}/deployment-branch-policies/{id}"),
             )
         });
-        missing.chain(more).collect()
+        let own = self.is_self_reviewed.then(|| {
+            (format!("who started a run may approve it in the environment {name}"), self.put(&place))
+        });
+        missing.chain(more).chain(own).collect()
     }
 
     fn put(&self, place: &str) -> String {
@@ -136,9 +143,7 @@ fn kept(there: &Value) -> Map<String, Value> {
                 let reviewers =
                     reviewers.map(|one| json!({"type": one["type"], "id": one["reviewer"]["id"]}));
                 kept.insert("reviewers".to_owned(), reviewers.collect());
-                if rule["prevent_self_review"] == true {
-                    kept.insert("prevent_self_review".to_owned(), json!(true));
-                }
+                kept.insert("prevent_self_review".to_owned(), json!(true));
             }
             _ => {}
         }
@@ -147,6 +152,11 @@ fn kept(there: &Value) -> Map<String, Value> {
         kept.insert("can_admins_bypass".to_owned(), json!(false));
     }
     kept
+}
+
+fn is_self_reviewed(there: &Value) -> bool {
+    let mut rules = there["protection_rules"].as_array().into_iter().flatten();
+    rules.any(|rule| rule["type"] == "required_reviewers" && rule["prevent_self_review"] != true)
 }
 
 #[cfg(test)]
@@ -166,9 +176,21 @@ mod tests {
         let main = json!({"id": 1, "name": "main", "type": "branch"});
         let tags = json!({"id": 2, "name": "v*", "type": "tag"});
         let any = json!({"id": 3, "name": "*", "type": "branch"});
+        let reviewed = |own: bool| {
+            json!({
+                "deployment_branch_policy": {"custom_branch_policies": true},
+                "protection_rules": [{"type": "required_reviewers", "prevent_self_review": own, "reviewers": []}],
+            })
+        };
         let branches_v = json!({"id": 4, "name": "v*", "type": "branch"});
         for (there, policies, expected) in [
             (Some(&custom), json!([main, tags]), vec![]),
+            (Some(&reviewed(true)), json!([main, tags]), vec![]),
+            (
+                Some(&reviewed(false)),
+                json!([main, tags]),
+                vec!["who started a run may approve it in the environment production"],
+            ),
             (None, json!([]), vec!["there is no environment production"]),
             (Some(&open), json!([]), vec!["any branch may use the environment production"]),
             (

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Github;
 use super::environment::{self, Environment};
+use super::rulesets::Rulesets;
 use crate::ecr::Ecr;
 use crate::github::cli::get;
 use crate::github::repository::Repository;
@@ -13,6 +14,7 @@ use crate::settings::{ImageFlags, Settings};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Facts {
+    /// As GitHub spells it, since its tokens do too.
     pub(super) repository: String,
     /// What every subject of this repository's tokens begins with, such as `repo:owner@1/name@2`.
     pub(super) subject: String,
@@ -24,6 +26,7 @@ pub(super) struct Facts {
     pub(super) region: String,
     pub(super) images: String,
     pub(super) environment: Environment,
+    pub(super) rulesets: Rulesets,
     pub(super) cluster: Option<String>,
 }
 
@@ -53,7 +56,8 @@ pub(super) async fn find(arguments: &Github, project: &Project) -> anyhow::Resul
         id: about["id"].to_string(),
         is_public: about["visibility"] == "public",
         environment: Environment::read(&arguments.environment, environment.as_ref(), policies.as_ref()),
-        repository: repository.to_string(),
+        rulesets: Rulesets::find(&repository)?,
+        repository: about["full_name"].as_str().context("GitHub does not name the repository")?.to_owned(),
         account,
         region,
         images: registry.repository.as_str().to_owned(),
@@ -106,6 +110,7 @@ impl Facts {
             ("AWS_REGION", self.region.clone()),
             ("AWS_ROLE_PUSHER", self.role_arn("pusher")),
             ("AWS_ROLE_PROMOTER", self.role_arn("promoter")),
+            ("AWS_ROLE_READER", self.role_arn("reader")),
             ("ECR_REPOSITORY", self.images.clone()),
             ("ENVIRONMENT", self.environment.name.clone()),
             ("DEPLOY", if self.cluster.is_some() { "kubernetes" } else { "none" }.to_owned()),
@@ -141,6 +146,7 @@ pub(super) fn example() -> Facts {
         region: "eu-west-1".to_owned(),
         images: "site/job".to_owned(),
         environment: Environment::read("production", None, None),
+        rulesets: Rulesets::Unavailable,
         cluster: Some("site".to_owned()),
     }
 }

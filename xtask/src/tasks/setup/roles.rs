@@ -1,4 +1,4 @@
-//! The three roles: who may take each, and what it may do.
+//! The roles: which runs may take each, and what it may do.
 
 use serde_json::{Value, json};
 
@@ -32,25 +32,51 @@ impl Role {
     }
 }
 
-/// Which subjects may take a role.
-enum Subject {
-    Exactly(String),
-    Like(String),
+/// Whose tokens a role takes: every claim must be one of its values, in which `*` stands for anything.
+struct Trusted {
+    /// Branch, tag or environment, as the subject ends.
+    contexts: Vec<String>,
+    /// File and ref. A token is that of the file's copy at the ref, so another workflow, or this one as somebody has
+    /// changed it on a branch, is trusted with nothing.
+    workflows: &'static [&'static str],
 }
 
+const MAIN: &str = "ref:refs/heads/main";
+const TAGS: &str = "ref:refs/tags/v*";
+/// A release rehearses on main. A rollback runs nowhere else: an older tag has an older copy of it.
+const RELEASING: &[&str] =
+    &["release.yml@refs/heads/main", "release.yml@refs/tags/v*", "rollback.yml@refs/heads/main"];
+
 pub(super) fn all(facts: &Facts) -> Vec<Role> {
-    let Facts { subject, environment, .. } = facts;
-    let main = Subject::Exactly(format!("{subject}:ref:refs/heads/main"));
-    let tags = Subject::Like(format!("{subject}:ref:refs/tags/v*"));
+    let trusted = |contexts: &[&str], workflows| Trusted {
+        contexts: contexts.iter().map(|context| (*context).to_owned()).collect(),
+        workflows,
+    };
+    let pusher = trusted(&[MAIN], &["ci.yml@refs/heads/main"]);
+    let promoter = trusted(&[TAGS], &["release.yml@refs/tags/v*"]);
+    let reader = trusted(&[MAIN, TAGS], RELEASING);
     let mut roles = vec![
-        role(facts, "pusher", "ci.yml on main: builds and pushes", &main, images(facts)),
+        role(facts, "pusher", "ci.yml on main: builds and pushes", &pusher, images(facts, &[READ, WRITE])),
         // It may upload too: where the registry lacks the image, the release builds it.
-        role(facts, "promoter", "release.yml on tags v*: gives the image its tag", &tags, images(facts)),
+        role(
+            facts,
+            "promoter",
+            "release.yml on tags v*: gives the image its tag",
+            &promoter,
+            images(facts, &[READ, WRITE]),
+        ),
+        role(
+            facts,
+            "reader",
+            "rehearsals and the plan of a rollback: look, and can't write",
+            &reader,
+            images(facts, &[READ]),
+        ),
     ];
     if let Some(cluster) = &facts.cluster {
         // A job with an environment has it in its subject, and no branch or tag.
-        let environment = environment.name.replace(':', "%3A");
-        let subject = Subject::Exactly(format!("{subject}:environment:{environment}"));
+        let environment = facts.environment.name.replace(':', "%3A");
+        let deployer = trusted(&[&format!("environment:{environment}")], RELEASING);
         let arn =
             format!("arn:{}:eks:{}:{}:cluster/{cluster}", facts.partition(), facts.region, facts.account);
         let policy = policy(&[json!({"Effect": "Allow", "Action": "eks:DescribeCluster", "Resource": arn})]);
@@ -58,33 +84,42 @@ pub(super) fn all(facts: &Facts) -> Vec<Role> {
             "jobs of the environment {}: reach the cluster, where k8s/release says what they may",
             facts.environment.name
         );
-        roles.push(Role { session: LONGEST, ..role(facts, "deployer", &purpose, &subject, policy) });
+        roles.push(Role { session: LONGEST, ..role(facts, "deployer", &purpose, &deployer, policy) });
     }
     roles
 }
 
-fn role(facts: &Facts, name: &str, purpose: &str, subject: &Subject, policy: Value) -> Role {
+fn role(facts: &Facts, name: &str, purpose: &str, trusted: &Trusted, policy: Value) -> Role {
     Role {
         name: facts.role(name),
         purpose: purpose.to_owned(),
-        trust: trust(facts, subject),
+        trust: trust(facts, trusted),
         policy,
         session: USUAL,
     }
 }
 
-fn trust(facts: &Facts, subject: &Subject) -> Value {
-    let mut exactly = json!({format!("{ISSUER}:aud"): "sts.amazonaws.com"});
-    // A name may one day be somebody else's; a number never is.
-    if !facts.subject.contains('@') {
-        exactly[format!("{ISSUER}:repository_id")] = json!(facts.id);
-    }
+/// AWS evaluates `job_workflow_ref` and `repository_id` of GitHub's tokens beside the subject, so the subject stays
+/// GitHub's own: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html>
+fn trust(facts: &Facts, trusted: &Trusted) -> Value {
+    let subjects = trusted.contexts.iter().map(|context| format!("{}:{context}", facts.subject)).collect();
+    let workflow = |workflow: &&str| format!("{}/.github/workflows/{workflow}", facts.repository);
+    let claims = [
+        ("aud", vec!["sts.amazonaws.com".to_owned()]),
+        // A name may one day be somebody else's; a number never is.
+        ("repository_id", vec![facts.id.clone()]),
+        ("sub", subjects),
+        ("job_workflow_ref", trusted.workflows.iter().map(workflow).collect()),
+    ];
     let mut condition = json!({});
-    match subject {
-        Subject::Exactly(subject) => exactly[format!("{ISSUER}:sub")] = json!(subject),
-        Subject::Like(pattern) => condition["StringLike"] = json!({format!("{ISSUER}:sub"): pattern}),
+    for (claim, values) in claims {
+        let has_pattern = values.iter().any(|value| value.contains('*'));
+        let operator = if has_pattern { "StringLike" } else { "StringEquals" };
+        condition[operator][format!("{ISSUER}:{claim}")] = match &values[..] {
+            [value] => json!(value),
+            values => json!(values),
+        };
     }
-    condition["StringEquals"] = exactly;
     policy(&[json!({
         "Effect": "Allow",
         "Principal": {"Federated": facts.provider()},
@@ -93,7 +128,18 @@ fn trust(facts: &Facts, subject: &Subject) -> Value {
     })])
 }
 
-fn images(facts: &Facts) -> Value {
+const READ: &[&str] = &["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer"];
+/// No condition of IAM knows the tag of an image, so whoever may put one may put any that the repository's immutability
+/// leaves free. That misleads nobody who verifies the attestation, as a release does.
+const WRITE: &[&str] = &[
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:CompleteLayerUpload",
+    "ecr:InitiateLayerUpload",
+    "ecr:PutImage",
+    "ecr:UploadLayerPart",
+];
+
+fn images(facts: &Facts, actions: &[&[&str]]) -> Value {
     let arn = format!(
         "arn:{}:ecr:{}:{}:repository/{}",
         facts.partition(),
@@ -101,22 +147,11 @@ fn images(facts: &Facts) -> Value {
         facts.account,
         facts.images
     );
+    let mut actions = actions.concat();
+    actions.sort_unstable();
     policy(&[
         json!({"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"}),
-        json!({
-            "Effect": "Allow",
-            "Action": [
-                "ecr:BatchCheckLayerAvailability",
-                "ecr:BatchGetImage",
-                "ecr:CompleteLayerUpload",
-                "ecr:DescribeImages",
-                "ecr:GetDownloadUrlForLayer",
-                "ecr:InitiateLayerUpload",
-                "ecr:PutImage",
-                "ecr:UploadLayerPart",
-            ],
-            "Resource": arn,
-        }),
+        json!({"Effect": "Allow", "Action": actions, "Resource": arn}),
     ])
 }
 
@@ -130,36 +165,81 @@ mod tests {
     use super::super::facts::example;
     use super::*;
 
+    /// The conditions of a role, and what it may do.
+    fn of(facts: &Facts, name: &str) -> (Value, Value) {
+        let role = all(facts).into_iter().find(|role| role.name == format!("site-job-{name}")).unwrap();
+        (role.trust["Statement"][0]["Condition"].clone(), role.policy)
+    }
+
+    /// Any workflow of the branch or tag could take a role, in whatever way somebody had changed it.
     #[test]
-    fn each_role_trusts_one_kind_of_run() {
-        let roles = all(&example());
-        let conditions: Vec<_> =
-            roles.iter().map(|role| (&*role.name, &role.trust["Statement"][0]["Condition"])).collect();
-        let sub = "token.actions.githubusercontent.com:sub";
-        let aud = "token.actions.githubusercontent.com:aud";
+    fn each_role_trusts_one_kind_of_run_of_a_workflow() {
+        let like = |values: Value| {
+            let [subject, workflow] = ["sub", "job_workflow_ref"].map(|claim| values[claim].clone());
+            let named = |context: &Value| json!(format!("repo:site@1/job@2:{}", context.as_str().unwrap()));
+            let file = |workflow: &Value| {
+                json!(format!("site/job/.github/workflows/{}", workflow.as_str().unwrap()))
+            };
+            let each = |values: &Value, each: &dyn Fn(&Value) -> Value| match values.as_array() {
+                Some(values) => values.iter().map(each).collect(),
+                None => each(values),
+            };
+            (each(&subject, &named), each(&workflow, &file))
+        };
+        let releasing = json!([
+            "release.yml@refs/heads/main",
+            "release.yml@refs/tags/v*",
+            "rollback.yml@refs/heads/main"
+        ]);
+        let main = "ref:refs/heads/main";
+        let tags = "ref:refs/tags/v*";
+        for (name, claims, operators) in [
+            (
+                "pusher",
+                json!({"sub": main, "job_workflow_ref": "ci.yml@refs/heads/main"}),
+                ["StringEquals", "StringEquals"],
+            ),
+            (
+                "promoter",
+                json!({"sub": tags, "job_workflow_ref": "release.yml@refs/tags/v*"}),
+                ["StringLike", "StringLike"],
+            ),
+            (
+                "reader",
+                json!({"sub": [main, tags], "job_workflow_ref": releasing}),
+                ["StringLike", "StringLike"],
+            ),
+            (
+                "deployer",
+                json!({"sub": "environment:production", "job_workflow_ref": releasing}),
+                ["StringEquals", "StringLike"],
+            ),
+        ] {
+            let (condition, _) = of(&example(), name);
+            let (subject, workflow) = like(claims);
+            let claim =
+                |operator: &str, claim: &str| condition[operator][format!("{ISSUER}:{claim}")].clone();
+            assert_eq!(claim(operators[0], "sub"), subject, "{name}");
+            assert_eq!(claim(operators[1], "job_workflow_ref"), workflow, "{name}");
+            assert_eq!(claim("StringEquals", "aud"), "sts.amazonaws.com", "{name}");
+            assert_eq!(claim("StringEquals", "repository_id"), "2", "{name}");
+            let count: usize =
+                condition.as_object().unwrap().values().map(|one| one.as_object().unwrap().len()).sum();
+            assert_eq!(count, 4, "{name}");
+        }
+    }
+
+    #[test]
+    fn who_reads_can_not_write_and_who_follows_a_migration_has_the_time() {
+        let (_, policy) = of(&example(), "reader");
         assert_eq!(
-            conditions,
-            [
-                (
-                    "site-job-pusher",
-                    &json!({"StringEquals": {aud: "sts.amazonaws.com", sub: "repo:site@1/job@2:ref:refs/heads/main"}})
-                ),
-                (
-                    "site-job-promoter",
-                    &json!({
-                        "StringEquals": {aud: "sts.amazonaws.com"},
-                        "StringLike": {sub: "repo:site@1/job@2:ref:refs/tags/v*"},
-                    })
-                ),
-                (
-                    "site-job-deployer",
-                    &json!({"StringEquals": {aud: "sts.amazonaws.com", sub: "repo:site@1/job@2:environment:production"}})
-                ),
-            ]
+            policy["Statement"][1]["Action"],
+            json!(["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer"])
         );
-        assert_eq!(roles.iter().map(|role| role.session).collect::<Vec<_>>(), [3600, 3600, 21600]);
+        let roles = all(&example());
+        assert_eq!(roles.iter().map(|role| role.session).collect::<Vec<_>>(), [3600, 3600, 3600, 21600]);
         assert_eq!(
-            roles[2].policy["Statement"][0]["Resource"],
+            roles[3].policy["Statement"][0]["Resource"],
             "arn:aws:eks:eu-west-1:123456789012:cluster/site"
         );
     }
@@ -171,11 +251,8 @@ mod tests {
             environment: Environment::read("a:b", None, None),
             ..example()
         };
-        for role in all(&facts) {
-            let equals = &role.trust["Statement"][0]["Condition"]["StringEquals"];
-            assert_eq!(equals["token.actions.githubusercontent.com:repository_id"], "2", "{}", role.name);
-        }
-        let deployer = all(&facts).pop().unwrap().trust.to_string();
-        assert!(deployer.contains("repo:site/job:environment:a%3Ab"), "{deployer}");
+        let (condition, _) = of(&facts, "deployer");
+        assert_eq!(condition["StringEquals"][format!("{ISSUER}:repository_id")], "2");
+        assert_eq!(condition["StringEquals"][format!("{ISSUER}:sub")], "repo:site/job:environment:a%3Ab");
     }
 }

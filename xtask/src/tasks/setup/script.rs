@@ -34,8 +34,16 @@ pub(super) fn write(facts: &Facts, roles: &[Role], variables: &[(&'static str, S
     if !environment.is_empty() {
         let environment: Vec<_> = environment.into_iter().map(|(_, commands)| commands).collect();
         section(
-            "The environment, for main and tags v* alone; who must approve is set on its page, as far as the account's plan has it.",
+            "The environment, for main and tags v* alone; who must approve, which is never who started the run, is set on its page, as far as the account's plan has it.",
             &environment,
+        );
+    }
+    let rulesets = facts.rulesets.differences(facts);
+    if !rulesets.is_empty() {
+        let rulesets: Vec<_> = rulesets.into_iter().map(|(_, commands)| commands).collect();
+        section(
+            "Rulesets: tags, whatever they are called, are made, moved and deleted by administrators, or whom you name on the ruleset's page; into main goes what ci has passed and somebody else has approved.",
+            &rulesets,
         );
     }
     let variables: Vec<_> = variables.iter().map(|(name, value)| set(facts, name, value)).collect();

@@ -101,6 +101,11 @@ impl Repository {
         format!("sha256:{digest}")
     }
 
+    /// Deletes an image, with all of its tags.
+    pub(crate) fn delete(&self, digest: &str) {
+        api("BatchDeleteImage", json!({"repositoryName": self.0, "imageIds": [{"imageDigest": digest}]}));
+    }
+
     /// All of its tags.
     pub(crate) fn tags(&self) -> Vec<String> {
         let answer = api("ListImages", json!({"repositoryName": self.0}));

@@ -2,6 +2,7 @@
 """Stands in for the GitHub CLI: what GitHub would know is in files below $GH_STATE.
 
 api/PATH.json      what the API answers to `gh api PATH` (the query is ignored, but for attestations)
+../origin.git      what the API says of tags
 attestations.json  one line for each: digest, workflow, ref, sbom; one without an sbom is a provenance
 releases/TAG/      title, notes and assets of a release
 calls              one line for each call
@@ -13,6 +14,7 @@ import os
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
 import urllib.parse
 
@@ -42,8 +44,23 @@ def api(path):
     if "/attestations/" in path:
         predicate = dict(urllib.parse.parse_qsl(query)).get("predicate_type")
         return json.dumps({"attestations": attestations(path.rpartition("/")[2], predicate)})
+    if "/git/ref/tags/" in path:
+        return json.dumps({"object": git_object("refs/tags/" + path.partition("/git/ref/tags/")[2])})
+    if "/git/tags/" in path:
+        return json.dumps({"object": git_object(path.rpartition("/")[2] + "^{}")})
     file = state / "api" / f"{path}.json"
     return file.read_text() if file.exists() else fail("Not Found (HTTP 404)")
+
+
+def git_object(name):
+    """What a name means at the origin: a tag of its own, or a commit."""
+
+    def git(*words):
+        done = subprocess.run(["git", f"--git-dir={state.parent}/origin.git", *words], capture_output=True, text=True)
+        return done.stdout.strip() if done.returncode == 0 else fail("Not Found (HTTP 404)")
+
+    sha = git("rev-parse", "--verify", "--quiet", name)
+    return {"sha": sha, "type": git("cat-file", "-t", sha)}
 
 
 def set_environment(path):
@@ -54,11 +71,22 @@ def set_environment(path):
         rules.append({"type": "wait_timer", "wait_timer": body["wait_timer"]})
     if body.get("reviewers"):
         reviewers = [{"type": one["type"], "reviewer": {"id": one["id"]}} for one in body["reviewers"]]
-        rules.append({"type": "required_reviewers", "reviewers": reviewers})
+        rule = {"type": "required_reviewers", "reviewers": reviewers}
+        rules.append(rule | {"prevent_self_review": body.get("prevent_self_review", False)})
     file = state / "api" / f"{path}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     policy = body["deployment_branch_policy"]
     file.write_text(json.dumps({"protection_rules": rules, "deployment_branch_policy": policy}))
+
+
+def set_ruleset(path, number=None):
+    """The list names each; its rules are elsewhere."""
+    place = state / "api" / path
+    place.mkdir(parents=True, exist_ok=True)
+    number = number or str(len(list(place.iterdir())) + 1)
+    (place / f"{number}.json").write_text(json.dumps(json.load(sys.stdin) | {"id": int(number)}))
+    listed = [{"id": int(one.stem)} for one in sorted(place.iterdir())]
+    place.with_suffix(".json").write_text(json.dumps(listed))
 
 
 def change_policies(path, change):
@@ -112,12 +140,20 @@ def variable(what, name=None):
     known = json.loads(file.read_text()) if file.exists() else {}
     if what == "list":
         return json.dumps([{"name": name, "value": value} for name, value in known.items()])
-    file.write_text(json.dumps(known | {name: option("--body")}))
+    if what == "delete":
+        known.pop(name)
+    file.write_text(json.dumps(known if what == "delete" else known | {name: option("--body")}))
 
 
 match words:
     case ["api", path]:
         print(api(path))
+    case ["api", "--silent", "--method", "POST", path, "--input", "-"] if path.endswith("/rulesets"):
+        set_ruleset(path)
+    case ["api", "--silent", "--method", "PUT", path, "--input", "-"] if "/rulesets/" in path:
+        set_ruleset(*path.rsplit("/", 1))
+    case ["api", "--silent", "--method", "DELETE", path] if "/actions/runners/" in path:
+        (state / "api" / f"{path.rpartition('/')[0]}.json").unlink()
     case ["api", "--silent", "--method", "PUT", path, "--input", "-"]:
         set_environment(path)
     case ["api", "--silent", "--method", "POST", path, "-f", name, "-f", kind] if path.endswith("/deployment-branch-policies"):
@@ -126,8 +162,8 @@ match words:
         forbid(*path.rsplit("/", 1))
     case ["variable", "list", *_]:
         print(variable("list"))
-    case ["variable", "set", name, *_]:
-        variable("set", name)
+    case ["variable", ("set" | "delete") as what, name, *_]:
+        variable(what, name)
     case ["attestation", "verify", file, *_]:
         verify(file)
     case ["release", what, tag, *_]:

@@ -1,0 +1,234 @@
+//! Attacks on the pipeline by somebody who may write to the repository, each played and refused. Who reads the log of a
+//! refusal sees that no code of the checkout was run and that no role was taken.
+
+use serde_json::json;
+
+use crate::stage::Stage;
+use crate::support::Run;
+
+/// Refused by the gate, for the reason given: nobody ran any code or took any role.
+fn refused(stage: &Stage, out: &Run, why: &str) {
+    assert_ne!(out.code, Some(0), "{}", out.stdout);
+    assert!(out.stdout.contains(why), "{why} is not in:\n{}", out.stdout);
+    assert_eq!(stage.github("tasks"), "", "no code of the checkout was run");
+    assert_eq!(stage.github("roles"), "", "nobody took a role");
+    assert!(!stage.github("calls").contains("release"), "nothing is published");
+}
+
+/// A commit that nobody has merged, checked out.
+fn unmerged(stage: &Stage) -> String {
+    stage.tree.git(&["checkout", "--quiet", "--detach"]);
+    std::fs::write(stage.tree.root().join("migrations/99990101000000_evil.sql"), "DROP SCHEMA public;\n")
+        .unwrap();
+    stage.tree.git(&["add", "--all"]);
+    stage.tree.git(&["commit", "--quiet", "--message", "Not for review"]);
+    stage.tree.git(&["rev-parse", "HEAD"])
+}
+
+/// Puts a commit at the origin under the full name of a ref.
+fn plant(stage: &Stage, commit: &str, reference: &str) {
+    stage.tree.git(&["push", "--quiet", "--force", "origin", &format!("{commit}:{reference}")]);
+}
+
+/// It was refused before, too, as long as there was no tag called `origin/main`.
+#[test]
+fn a_tag_on_an_unmerged_commit_is_not_released() {
+    let stage = Stage::set("attack_unmerged");
+    let commit = unmerged(&stage);
+    plant(&stage, &commit, "refs/tags/v9.9.9");
+    for out in [
+        stage.push_event("v9.9.9"),
+        stage.dispatch_at("refs/tags/v9.9.9", "release", &json!({"tag": "v9.9.9"})),
+        stage.dispatch_at("refs/tags/v9.9.9", "release", &json!({"tag": "v9.9.9", "rehearse": "true"})),
+    ] {
+        refused(&stage, &out, "The commit of v9.9.9 is not on main");
+    }
+}
+
+/// `git merge-base --is-ancestor HEAD origin/main` took such a tag for the branch, and released what nobody had merged.
+#[test]
+fn no_tag_is_taken_for_main() {
+    let stage = Stage::set("attack_origin");
+    let commit = unmerged(&stage);
+    for name in [
+        "refs/tags/v9.9.9",
+        "refs/tags/origin/main",
+        "refs/tags/main",
+        "refs/tags/refs/heads/main",
+        "refs/tags/refs/remotes/origin/main",
+    ] {
+        plant(&stage, &commit, name);
+    }
+    // Branches that git would find under shorter names.
+    for name in ["refs/heads/origin/main", "refs/heads/refs/heads/main", "refs/heads/tags/v9.9.9"] {
+        plant(&stage, &commit, name);
+    }
+    refused(&stage, &stage.push_event("v9.9.9"), "The commit of v9.9.9 is not on main");
+    let back = stage.dispatch("rollback", &json!({"tag": "v9.9.9", "revision": "base"}));
+    refused(&stage, &back, "The commit of v9.9.9 is not on main");
+}
+
+/// rollback.yml checked out whatever tag it was given and ran `cargo xtask` of it with main's token.
+#[test]
+fn the_code_of_a_tag_off_main_is_not_run_by_a_rollback() {
+    let stage = Stage::set("attack_rollback");
+    let commit = unmerged(&stage);
+    plant(&stage, &commit, "refs/tags/v9.9.9");
+    plant(&stage, &commit, "refs/tags/anything");
+    plant(&stage, &commit, "refs/heads/v9.9.8");
+    for (tag, why) in [
+        ("v9.9.9", "The commit of v9.9.9 is not on main"),
+        ("anything", "The name of the tag is not a version"),
+        ("v9.9.8", "The repository has no tag v9.9.8"),
+    ] {
+        let out = stage.dispatch("rollback", &json!({"tag": tag, "revision": "base"}));
+        refused(&stage, &out, why);
+    }
+    // Elsewhere than on main there is another copy of the workflow, which the roles in AWS do not trust.
+    for at in ["refs/heads/side", "refs/tags/v9.9.9", "refs/tags/main", "refs/heads/refs/heads/main"] {
+        let out = stage.dispatch_at(at, "rollback", &json!({"tag": "v9.9.9", "revision": "base"}));
+        refused(&stage, &out, "A rollback starts on main");
+    }
+}
+
+/// A run at one tag released the other, and signed as the first.
+#[test]
+fn a_run_at_one_ref_does_not_release_another() {
+    let stage = Stage::set("attack_other");
+    stage.tree.write_changelog("9.9.9");
+    stage.push_from_ci();
+    stage.tag("v9.9.8");
+    stage.tag("v9.9.9");
+    plant(&stage, "HEAD", "refs/heads/v9.9.9");
+    for at in ["refs/tags/v9.9.8", "refs/heads/main", "refs/heads/v9.9.9", "refs/heads/side"] {
+        for inputs in [json!({"tag": "v9.9.9"}), json!({"tag": "v9.9.9", "rehearse": "true"})] {
+            refused(&stage, &stage.dispatch_at(at, "release", &inputs), "at another ref than the tag v9.9.9");
+        }
+    }
+    // A branch that is called like a tag, without naming one.
+    let out = stage.dispatch_at("refs/heads/v9.9.9", "release", &json!({}));
+    refused(&stage, &out, "The name of the tag is not a version");
+    let out = stage.dispatch_at("refs/heads/side", "release", &json!({"rehearse": "true"}));
+    refused(&stage, &out, "A rehearsal without a tag starts on main");
+}
+
+/// Names went into commands as they were.
+#[test]
+fn a_name_that_is_no_version_is_refused_and_not_repeated() {
+    let stage = Stage::set("attack_names");
+    let commit = stage.tree.git(&["rev-parse", "HEAD"]);
+    let names =
+        ["v1;id", "v1.2.3$(id)", "v1.2.3/x", "V1.2.3", "v01.2.3", "v1.2.3-", "vendor", "x##group##main"];
+    for name in names {
+        plant(&stage, &commit, &format!("refs/tags/{name}"));
+        let out = stage.push_event(name);
+        refused(&stage, &out, "The name of the tag is not a version");
+    }
+    // What git would not take for a tag, but a form does.
+    for name in [
+        "--upload-pack=id",
+        "v1.2.3\n::add-mask::main",
+        "v1.2.3\nv1.2.3",
+        "v1.2.3 ",
+        "",
+        "refs/tags/v1.2.3",
+        "v1.2.3^{}",
+    ] {
+        for (at, workflow) in [("refs/heads/main", "rollback"), (&*format!("refs/tags/{name}"), "release")] {
+            let out = stage.dispatch_at(at, workflow, &json!({"tag": name, "revision": "base"}));
+            refused(&stage, &out, "The name of the tag is not a version");
+            assert!(!out.stdout.contains("] ::add-mask"), "{}", out.stdout);
+        }
+    }
+}
+
+/// The jobs after the approval took what the tag named by then.
+#[test]
+fn a_tag_that_is_moved_between_the_jobs_changes_nothing_that_runs() {
+    let stage = Stage::set("attack_moved");
+    stage.tree.write_changelog("9.9.9");
+    let digest = stage.push_from_ci();
+    stage.tag("v9.9.9");
+    let commit = stage.tree.git(&["rev-parse", "HEAD"]);
+    let evil = unmerged(&stage);
+    plant(&stage, &evil, "refs/heads/side");
+    stage.tree.git(&["checkout", "--quiet", "main"]);
+    let move_tag = format!("git --git-dir=\"$TEST_ORIGIN\" update-ref refs/tags/v9.9.9 {evil}");
+    stage.instead("push-image", &format!("{} && {move_tag}", stage.real()));
+    let out = stage.push_event("v9.9.9");
+    assert_ne!(out.code, Some(0), "{}", out.stdout);
+    assert!(
+        out.stdout.contains(&format!("the tag was moved after the gate had let {commit} through")),
+        "{}",
+        out.stdout
+    );
+    assert_eq!(stage.repository.digest("v9.9.9"), Some(digest), "the image is that of the commit");
+    assert_eq!(stage.github("roles"), "image promoter\n", "nobody became the deployer");
+    assert_eq!(stage.query("SELECT count(*) FROM pg_class WHERE relname = '_sqlx_migrations'"), "0");
+    assert!(!stage.github("calls").contains("\"create\""), "nothing is published");
+
+    // A run that is repeated after that ends at the gate.
+    let out = stage.push_event("v9.9.9");
+    assert!(
+        out.stdout.contains("The tag v9.9.9 was moved after this run had been started"),
+        "{}",
+        out.stdout
+    );
+}
+
+/// The page was written, and the release made, for whatever the tag named last.
+#[test]
+fn a_tag_that_is_moved_while_the_job_runs_is_not_published() {
+    let stage = Stage::set("attack_page");
+    stage.tree.write_changelog("9.9.9");
+    stage.push_from_ci();
+    stage.tag("v9.9.9");
+    let evil = unmerged(&stage);
+    plant(&stage, &evil, "refs/heads/side");
+    stage.tree.git(&["checkout", "--quiet", "main"]);
+    let move_tag = format!("git --git-dir=\"$TEST_ORIGIN\" update-ref refs/tags/v9.9.9 {evil}");
+    // After the page's own checkout.
+    stage.instead("page", &format!("{move_tag}; {}", stage.real()));
+    let out = stage.push_event("v9.9.9");
+    assert_ne!(out.code, Some(0), "{}", out.stdout);
+    assert!(out.stdout.contains("v9.9.9 is not published"), "{}", out.stdout);
+    assert!(!stage.github("calls").contains("\"create\""), "nothing is published");
+}
+
+/// It was built anew, and deployed as verified, since only a promotion was compared with what had been looked at.
+#[test]
+fn a_verified_image_that_vanishes_is_not_replaced() {
+    let stage = Stage::set("attack_vanished");
+    stage.tree.write_changelog("9.9.9");
+    let digest = stage.push_from_ci();
+    stage.tag("v9.9.9");
+    let aws = format!("{}/aws", std::env::var("TEST_AWS_BIN").unwrap());
+    let delete = format!(
+        "AWS_DEFAULT_REGION=eu-west-1 {aws} ecr batch-delete-image --repository-name {} --image-ids imageDigest={digest}",
+        stage.repository.0
+    );
+    stage.instead("attestation", &format!("{} && {delete}", stage.real()));
+    let out = stage.push_event("v9.9.9");
+    assert_ne!(out.code, Some(0), "{}", out.stdout);
+    assert!(
+        out.stdout.contains(&format!("no longer holds {digest}, the image that was verified")),
+        "{}",
+        out.stdout
+    );
+    assert_eq!(stage.repository.digest("v9.9.9"), None);
+    assert_eq!(stage.github("roles"), "image promoter\n", "nobody became the deployer");
+}
+
+/// Anyone may open a pull request that asks for the runner's label.
+#[test]
+fn a_runner_of_ones_own_is_not_used_in_a_public_repository() {
+    let mut stage = Stage::set("attack_runner");
+    stage.tree.write_changelog("9.9.9");
+    stage.push_from_ci();
+    stage.tag("v9.9.9");
+    stage.set_variable("DEPLOY_RUNNER", "self-hosted");
+    stage.visibility = "public";
+    refused(&stage, &stage.push_event("v9.9.9"), "DEPLOY_RUNNER is set in a public repository");
+    let back = stage.dispatch("rollback", &json!({"tag": "v9.9.9", "revision": "base"}));
+    refused(&stage, &back, "DEPLOY_RUNNER is set in a public repository");
+}
