@@ -146,7 +146,9 @@ impl Cluster {
                 Some((job, held)) if job.annotations().get(INVOCATION) == Some(&own) => {
                     return self.unchanged(manifest, &held, job).await.map(|job| (job, start));
                 }
-                Some((job, _)) if job.metadata.deletion_timestamp.is_some() => self.wait_until_gone(&job).await?,
+                Some((job, _)) if job.metadata.deletion_timestamp.is_some() => {
+                    self.wait_until_gone(&job).await?
+                }
                 Some((job, _)) if is_finished(&job) => {
                     self.delete(&job).await?;
                     self.wait_until_gone(&job).await?;

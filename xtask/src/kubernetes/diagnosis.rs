@@ -50,8 +50,7 @@ pub(super) fn diagnose(sight: &mut Sight, now: Timestamp, patience: Duration) ->
 /// so this comes before any end.
 pub(super) fn foreign(sight: &Sight) -> Option<Trouble> {
     let (pod, difference) = sight.foreign()?;
-    let namespace =
-        sight.job().and_then(|job| job.metadata.namespace.as_deref()).unwrap_or_default();
+    let namespace = sight.job().and_then(|job| job.metadata.namespace.as_deref()).unwrap_or_default();
     let next = format!(
         "an admission rule of the cluster changes the job's pods, or somebody made this one: see which with `kubectl get \
          pod {pod} --namespace {namespace} --show-managed-fields --output yaml`, and what the database is at with \

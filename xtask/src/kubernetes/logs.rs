@@ -61,7 +61,9 @@ impl Reader {
         loop {
             // Asked before the stream begins: what the container wrote until then is in it.
             let (ended, container) = match self.cluster.pods().get_opt(&self.pod).await {
-                Ok(Some(pod)) if pod.metadata.uid == self.uid => (has_ended(&pod), container(&pod).map(|status| status.name.clone())),
+                Ok(Some(pod)) if pod.metadata.uid == self.uid => {
+                    (has_ended(&pod), container(&pod).map(|status| status.name.clone()))
+                }
                 Ok(_) => return Err(gone(&self.pod)),
                 Err(error) if is_final(&error) => return Err(error),
                 Err(_) => (false, None),

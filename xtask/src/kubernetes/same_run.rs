@@ -82,13 +82,13 @@ const DECISIVE_OF_POD: [&str; 14] = [
     "volumes",
 ];
 
-/// Of a container, what decides over what it does.
+/// Of a container, what decides over what it does; what tells most comes first.
 const DECISIVE_OF_CONTAINER: [&str; 17] = [
+    "image",
     "args",
     "command",
     "env",
     "envFrom",
-    "image",
     "lifecycle",
     "livenessProbe",
     "readinessProbe",
@@ -113,8 +113,7 @@ const QUANTITIES: [&str; 3] = ["divisor", "resources", "sizeLimit"];
 const OPEN_LISTS: [&str; 3] = ["imagePullSecrets", "tolerations", "topologySpreadConstraints"];
 
 /// What the server leaves out where it is false.
-const LEFT_OUT: [&str; 7] =
-    ["hostIPC", "hostNetwork", "hostPID", "readOnly", "stdin", "stdinOnce", "tty"];
+const LEFT_OUT: [&str; 7] = ["hostIPC", "hostNetwork", "hostPID", "readOnly", "stdin", "stdinOnce", "tty"];
 
 /// What Kubernetes and its queues write on the pods of a Job themselves.
 const MARKS: [&str; 4] = ["batch.kubernetes.io/", "controller-uid", "job-name", "kueue.x-k8s.io/"];
@@ -189,9 +188,8 @@ pub(super) fn difference_of_pod(job: &Job, pod: &Pod) -> Option<Difference> {
         let name = variable["name"].as_str().unwrap_or_default();
         ["AWS_", "KUBERNETES_"].iter().any(|start| name.starts_with(start))
     };
-    let of_cluster = |mount: &Value| {
-        mount["mountPath"].as_str().is_some_and(|path| path.starts_with("/var/run/secrets/"))
-    };
+    let of_cluster =
+        |mount: &Value| mount["mountPath"].as_str().is_some_and(|path| path.starts_with("/var/run/secrets/"));
     let both = |key: &str| (list(&asked_container[key]), list(&found_container[key]));
     let ((env, found_env), (mounts, found_mounts)) = (both("env"), both("volumeMounts"));
     beside(&format!("{path}.env"), env, found_env, of_cloud)
@@ -205,9 +203,8 @@ pub(super) fn difference_of_pod(job: &Job, pod: &Pod) -> Option<Difference> {
         .or_else(|| {
             let keys =
                 ["dnsConfig", "hostAliases", "hostIPC", "hostNetwork", "hostPID", "shareProcessNamespace"];
-            keys.iter().find_map(|key| {
-                compare(&format!("spec.{key}"), &asked[*key], &found[*key], Extras::Count)
-            })
+            keys.iter()
+                .find_map(|key| compare(&format!("spec.{key}"), &asked[*key], &found[*key], Extras::Count))
         })
 }
 
@@ -298,15 +295,18 @@ fn compare(path: &str, sent: &Value, held: &Value, extras: Extras) -> Option<Dif
     if QUANTITIES.contains(&key) {
         return None;
     }
-    let differs =
-        || Some(Difference { field: path.to_owned(), asked: sent.clone(), found: held.clone() });
+    let differs = || Some(Difference { field: path.to_owned(), asked: sent.clone(), found: held.clone() });
     match (sent, held) {
         (sent, Value::Null) => {
             let is_left_out = *sent == json!(false) && LEFT_OUT.contains(&key);
             if is_empty(sent) || is_left_out { None } else { differs() }
         }
         (Value::Null, held) => {
-            if extras == Extras::Pass || is_filled_in(key, held) { None } else { differs() }
+            if extras == Extras::Pass || is_filled_in(key, held) {
+                None
+            } else {
+                differs()
+            }
         }
         (Value::Object(asked), Value::Object(found)) => {
             let added = found.keys().filter(|key| !asked.contains_key(*key));
@@ -321,7 +321,9 @@ fn compare(path: &str, sent: &Value, held: &Value, extras: Extras) -> Option<Dif
         }
         (Value::Array(asked), Value::Array(found)) if asked.len() == found.len() => {
             let mut pairs = asked.iter().zip(found).enumerate();
-            pairs.find_map(|(index, (asked, found))| compare(&format!("{path}[{index}]"), asked, found, extras))
+            pairs.find_map(|(index, (asked, found))| {
+                compare(&format!("{path}[{index}]"), asked, found, extras)
+            })
         }
         _ if sent == held => None,
         _ => differs(),

@@ -98,8 +98,16 @@ fn what_runs_something_else_is_another_run() {
     let variable = |name: &str| json!({"name": name, "value": "x"});
     for (pointer, value, said) in [
         (container("image"), json!(other), "containers[0].image is \"host.example/job@sha256:cdcd"),
-        (container("args"), json!(["downgrade", "base"]), "containers[0].args[0] is \"downgrade\", not \"upgrade\""),
-        (container("args/1"), json!("20260608081522"), "containers[0].args[1] is \"20260608081522\", not \"head\""),
+        (
+            container("args"),
+            json!(["downgrade", "base"]),
+            "containers[0].args[0] is \"downgrade\", not \"upgrade\"",
+        ),
+        (
+            container("args/1"),
+            json!("20260608081522"),
+            "containers[0].args[1] is \"20260608081522\", not \"head\"",
+        ),
         (container("args/2"), json!("--allow-out-of-order"), "containers[0].args is "),
         (container("args"), Value::Null, "containers[0].args is missing; asked for was"),
         (container("command"), json!(["sh"]), "containers[0].command is [\"sh\"], which was not asked for"),
@@ -118,7 +126,11 @@ fn what_runs_something_else_is_another_run() {
         (container("securityContext/readOnlyRootFilesystem"), json!(false), "is false, not true"),
         (pod("containers/1"), json!({"name": "b", "image": "b"}), "containers is [\"migrate\",\"b\"], not"),
         (pod("initContainers"), json!([{"name": "b"}]), "initContainers is"),
-        (pod("serviceAccountName"), json!("admin"), "serviceAccountName is \"admin\", not \"run-migrations\""),
+        (
+            pod("serviceAccountName"),
+            json!("admin"),
+            "serviceAccountName is \"admin\", not \"run-migrations\"",
+        ),
         (pod("serviceAccount"), json!("admin"), "serviceAccount is \"admin\", not \"run-migrations\""),
         (pod("automountServiceAccountToken"), Value::Null, "automountServiceAccountToken is missing"),
         (pod("volumes/0/configMap/name"), json!("other"), "volumes[0].configMap.name is \"other\""),
@@ -130,7 +142,11 @@ fn what_runs_something_else_is_another_run() {
         (pod("dnsConfig"), json!({"nameservers": ["10.0.0.1"]}), "dnsConfig is"),
         (pod("shareProcessNamespace"), json!(true), "shareProcessNamespace is true"),
         (pod("securityContext/runAsUser"), json!(0), "securityContext.runAsUser is 0, not 65532"),
-        ("/spec/template/metadata/annotations/sidecar.istio.io".to_owned(), json!("x"), "annotations[sidecar.istio.io] is"),
+        (
+            "/spec/template/metadata/annotations/sidecar.istio.io".to_owned(),
+            json!("x"),
+            "annotations[sidecar.istio.io] is",
+        ),
         ("/spec/template/metadata/labels/vault".to_owned(), json!("x"), "template.metadata.labels[vault] is"),
         ("/spec/backoffLimit".to_owned(), json!(0), "spec.backoffLimit is 0, not 3"),
         ("/spec/manualSelector".to_owned(), json!(true), "spec.manualSelector is true"),
@@ -144,14 +160,18 @@ fn what_runs_something_else_is_another_run() {
 
 #[test]
 fn the_manager_of_the_spec_is_this_program() {
-    let entry = |manager: &str, fields: Value, subresource: &str| {
-        json!({"manager": manager, "operation": "Update", "subresource": subresource, "fieldsV1": fields})
-    };
+    let entry = |manager: &str, fields: Value, subresource: &str| json!({"manager": manager, "operation": "Update", "subresource": subresource, "fieldsV1": fields});
     let template = || json!({"f:spec": {"f:template": {}}});
     for (entries, expected) in [
         (json!([entry(MANAGER, template(), "")]), None),
-        (json!([entry("kueue", json!({"f:spec": {"f:suspend": {}}}), ""), entry(MANAGER, template(), "")]), None),
-        (json!([entry("kubectl-create", template(), "")]), Some("manager is \"kubectl-create\", not \"run-migrations\"")),
+        (
+            json!([entry("kueue", json!({"f:spec": {"f:suspend": {}}}), ""), entry(MANAGER, template(), "")]),
+            None,
+        ),
+        (
+            json!([entry("kubectl-create", template(), "")]),
+            Some("manager is \"kubectl-create\", not \"run-migrations\""),
+        ),
         (json!([entry(MANAGER, template(), "status")]), Some("manager is missing")),
         (Value::Null, Some("manager is missing")),
     ] {
@@ -208,14 +228,26 @@ fn a_pod_that_runs_something_else_is_foreign() {
         (format!("{main}/env/2"), json!({"name": "POSTGRES_HOST", "value": "x"}), "env is"),
         (format!("{main}/env/2"), json!({"name": "MIGRATIONS_DIR", "value": "x"}), "env is"),
         (format!("{main}/env/0"), json!({"name": "POSTGRES_USER", "value": "x"}), "env is"),
-        (format!("{main}/volumeMounts/1"), json!({"name": "v", "mountPath": "/migrations"}), "volumeMounts is"),
+        (
+            format!("{main}/volumeMounts/1"),
+            json!({"name": "v", "mountPath": "/migrations"}),
+            "volumeMounts is",
+        ),
         (format!("{main}/terminationMessagePath"), json!("/tmp/x"), "terminationMessagePath is"),
-        ("/spec/volumes/0".to_owned(), json!({"name": "ca", "configMap": {"name": "x"}}), "volumes is missing"),
+        (
+            "/spec/volumes/0".to_owned(),
+            json!({"name": "ca", "configMap": {"name": "x"}}),
+            "volumes is missing",
+        ),
         ("/spec/serviceAccountName".to_owned(), json!("admin"), "serviceAccountName is \"admin\""),
         ("/spec/hostNetwork".to_owned(), json!(true), "hostNetwork is true"),
         ("/spec/hostAliases".to_owned(), json!([{"ip": "10.0.0.1"}]), "hostAliases is"),
         ("/spec/shareProcessNamespace".to_owned(), json!(true), "shareProcessNamespace is true"),
-        ("/metadata/annotations".to_owned(), json!({MAIN: "other"}), "annotations is \"other\", not \"migrate\""),
+        (
+            "/metadata/annotations".to_owned(),
+            json!({MAIN: "other"}),
+            "annotations is \"other\", not \"migrate\"",
+        ),
     ] {
         let found = of_pod(with(pod_of(&held()), &pointer, value));
         let found = found.unwrap_or_else(|| panic!("{pointer} is foreign"));

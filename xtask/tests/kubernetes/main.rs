@@ -7,7 +7,9 @@ mod ends;
 mod faults;
 mod fleets;
 mod following;
+mod manifests;
 mod requests;
+mod strangers;
 mod support;
 // `script` is another program elsewhere.
 #[cfg(target_os = "linux")]

@@ -257,7 +257,9 @@ impl Driver<'_> {
         if ending == Ending::Over {
             run.is_ending = true;
             let mut sight = sight.clone();
-            for (pod, reported) in sight.pods().into_iter().filter_map(|pod| Some((pod, reported_digest(pod)?))) {
+            for (pod, reported) in
+                sight.pods().into_iter().filter_map(|pod| Some((pod, reported_digest(pod)?)))
+            {
                 self.status.aside(|| ui::warning(digest_reported(pod, reported)));
             }
             self.steps.spawn(async move {

@@ -122,6 +122,11 @@ impl Api {
         });
     }
 
+    /// What somebody does to an object.
+    pub(crate) fn change(&self, resource: &'static str, name: &str, change: impl FnOnce(&mut Value)) {
+        self.put(resource, name, change);
+    }
+
     pub(crate) fn remove(&self, resource: &'static str, name: &str) {
         self.with(|state| {
             let version = state.history.len() + 1;
