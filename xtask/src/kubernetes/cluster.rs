@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, DeleteParams, ListParams, LogParams, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, GetParams, ListParams, LogParams, PostParams, Preconditions};
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config, Error, Resource, ResourceExt};
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::manifest::Manifest;
 use super::refusal::{explain, may_pass};
+use super::same_run::{Difference, MANAGER, difference, other_creator};
 use super::sight::is_finished;
 
 /// How long a finished Job may take to be gone.
@@ -24,6 +25,11 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
 
 /// Which of our runs has made a Job.
 const INVOCATION: &str = "run-migrations/invocation";
+
+/// The next step where admission rules stand in the way.
+const ASK_WHO_CHANGES: &str = "find the rule in `kubectl get mutatingwebhookconfigurations`, or among the policies that \
+                               the cluster's administrator keeps, and have it leave Jobs of this namespace alone, or \
+                               write the change into the overlay";
 
 /// Between attempts at what may pass; an API server that restarts takes some seconds.
 const PAUSES: [Duration; 5] = [
@@ -97,9 +103,14 @@ impl Cluster {
     /// # Errors
     /// When it does not get to it.
     pub(crate) async fn validate(&self, manifest: &Manifest) -> anyhow::Result<Validity> {
-        let parameters = PostParams { dry_run: true, field_manager: None };
+        let parameters = PostParams { dry_run: true, ..parameters() };
         match patiently(|| self.post(&manifest.job, &parameters)).await {
-            Ok(_) => Ok(Validity::Accepted),
+            Ok(held) => Ok(difference(&manifest.job, &held).map_or(Validity::Accepted, |difference| {
+                Validity::Refused(anyhow!(
+                    "the cluster changes the Job {}: {difference}; {ASK_WHO_CHANGES}",
+                    manifest.name
+                ))
+            })),
             // It is there already, so it was valid once.
             Err(Error::Api(status)) if status.code == 409 => Ok(Validity::Accepted),
             Err(error) => {
@@ -112,7 +123,7 @@ impl Cluster {
     }
 
     /// Sent as it was rendered: fields that are newer than this program stay.
-    async fn post(&self, job: &Value, parameters: &PostParams) -> Result<Job, Error> {
+    async fn post(&self, job: &Value, parameters: &PostParams) -> Result<Value, Error> {
         let path = Job::url_path(&(), Some(&self.namespace));
         let body = serde_json::to_vec(job).map_err(Error::SerdeError)?;
         let request = kube::core::Request::new(path).create(parameters, body).map_err(Error::BuildRequest)?;
@@ -120,6 +131,9 @@ impl Cluster {
     }
 
     /// Creates the Job, or finds it under way, or puts it in the place of a finished one.
+    ///
+    /// # Errors
+    /// Also when what is under way under this name is another run, or the cluster has made another one of what was sent.
     pub(crate) async fn start(&self, manifest: &Manifest) -> anyhow::Result<(Job, Start)> {
         let mut start = Start::Created;
         // What tells it from one of the same name that others make; an answer may not reach us.
@@ -128,19 +142,31 @@ impl Cluster {
         body["metadata"]["annotations"][INVOCATION] = json!(own);
         // Another one may create or delete the Job between two of our requests.
         for _ in 0..5 {
-            match self.find(&manifest.name).await? {
-                Some(job) if job.annotations().get(INVOCATION) == Some(&own) => return Ok((job, start)),
-                Some(job) if job.metadata.deletion_timestamp.is_some() => self.wait_until_gone(&job).await?,
-                Some(job) if is_finished(&job) => {
+            match self.held(&manifest.name).await? {
+                Some((job, held)) if job.annotations().get(INVOCATION) == Some(&own) => {
+                    return self.unchanged(manifest, &held, job).await.map(|job| (job, start));
+                }
+                Some((job, _)) if job.metadata.deletion_timestamp.is_some() => {
+                    self.wait_until_gone(&job).await?
+                }
+                Some((job, _)) if is_finished(&job) => {
                     self.delete(&job).await?;
                     self.wait_until_gone(&job).await?;
                     start = Start::Replaced;
                 }
-                Some(job) => return Ok((job, Start::Attached)),
+                Some((job, held)) => {
+                    if let Some(other) = difference(&manifest.job, &held).or_else(|| other_creator(&held)) {
+                        return Err(self.not_this_run(&manifest.name, &other));
+                    }
+                    return Ok((job, Start::Attached));
+                }
                 None => {
-                    let parameters = PostParams::default();
+                    let parameters = parameters();
                     match patiently(|| self.post(&body, &parameters)).await {
-                        Ok(job) => return Ok((job, start)),
+                        Ok(held) => {
+                            let job = parsed(&held).map_err(|error| self.explain(error, "create jobs"))?;
+                            return self.unchanged(manifest, &held, job).await.map(|job| (job, start));
+                        }
                         Err(Error::Api(status)) if status.code == 409 => {}
                         Err(error) => return Err(self.explain(error, "create jobs")),
                     }
@@ -153,10 +179,45 @@ impl Cluster {
         )
     }
 
+    /// The Job that was made just now, if it is still what was sent. An admission rule may have put another image, or its
+    /// own program, into it; then it goes before it gets further.
+    async fn unchanged(&self, manifest: &Manifest, held: &Value, job: Job) -> anyhow::Result<Job> {
+        let Some(difference) = difference(&manifest.job, held) else { return Ok(job) };
+        let changed = anyhow!("the cluster changed the Job {}: {difference}", manifest.name);
+        if let Err(error) = self.delete(&job).await {
+            bail!("{changed}, and it could not be deleted ({error:#}); {ASK_WHO_CHANGES}");
+        }
+        bail!("{changed}; it was deleted at once, {ASK_WHO_CHANGES}")
+    }
+
+    fn not_this_run(&self, name: &str, other: &Difference) -> anyhow::Error {
+        let namespace = &self.namespace;
+        anyhow!(
+            "the Job {name} is under way and is not this run: {other}; nothing was started. See who made it with `kubectl \
+             get job {name} --namespace {namespace} --show-managed-fields --output yaml`, and run this again when it has \
+             ended or was deleted"
+        )
+    }
+
     /// The Job of this name, if there is one.
     pub(super) async fn find(&self, name: &str) -> anyhow::Result<Option<Job>> {
-        let jobs = self.jobs();
-        patiently(|| jobs.get_opt(name)).await.map_err(|error| self.explain(error, "get jobs"))
+        Ok(self.held(name).await?.map(|(job, _)| job))
+    }
+
+    /// The same, and all that the API server holds of it: fields that are newer than this program too.
+    async fn held(&self, name: &str) -> anyhow::Result<Option<(Job, Value)>> {
+        let get = || async {
+            let path = Job::url_path(&(), Some(&self.namespace));
+            let request = kube::core::Request::new(path)
+                .get(name, &GetParams::default())
+                .map_err(Error::BuildRequest)?;
+            match self.client.request::<Value>(request).await {
+                Ok(held) => Ok(Some((parsed(&held)?, held))),
+                Err(Error::Api(status)) if status.code == 404 => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        patiently(get).await.map_err(|error| self.explain(error, "get jobs"))
     }
 
     /// With its pods; this very one, and not another of its name. One that is gone is deleted enough.
@@ -200,6 +261,15 @@ impl Cluster {
         let pods = self.pods();
         Ok(patiently(|| pods.list(&parameters)).await?.items)
     }
+}
+
+/// Jobs are written under our own name, by which they are told from those of other tools.
+fn parameters() -> PostParams {
+    PostParams { dry_run: false, field_manager: Some(MANAGER.to_owned()) }
+}
+
+fn parsed(held: &Value) -> Result<Job, Error> {
+    serde::Deserialize::deserialize(held).map_err(Error::SerdeError)
 }
 
 async fn config(context: Option<&str>) -> anyhow::Result<Config> {

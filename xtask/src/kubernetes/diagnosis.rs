@@ -33,6 +33,9 @@ fn trouble(what: impl Into<String>, next: impl Into<String>) -> Trouble {
 /// What stands in the way now. `patience` is for what may pass: a node that is still to come, a registry that is down.
 pub(super) fn diagnose(sight: &mut Sight, now: Timestamp, patience: Duration) -> Option<Trouble> {
     let without_pod = sight.without_pod_since(now);
+    if let Some(foreign) = foreign(sight) {
+        return Some(foreign);
+    }
     let pods = sight.pods();
     if let Some(killed) = pods.last().and_then(|pod| out_of_memory(pod)) {
         return Some(killed);
@@ -41,6 +44,19 @@ pub(super) fn diagnose(sight: &mut Sight, now: Timestamp, patience: Duration) ->
         Some(pod) => of_pod(sight, pod, now, patience),
         None => not_made(sight, without_pod?, now, patience),
     }
+}
+
+/// A pod that is said to be the Job's and runs something else. The Job may even count it as its own and be complete by it,
+/// so this comes before any end.
+pub(super) fn foreign(sight: &Sight) -> Option<Trouble> {
+    let (pod, difference) = sight.foreign()?;
+    let namespace = sight.job().and_then(|job| job.metadata.namespace.as_deref()).unwrap_or_default();
+    let next = format!(
+        "an admission rule of the cluster changes the job's pods, or somebody made this one: see which with `kubectl get \
+         pod {pod} --namespace {namespace} --show-managed-fields --output yaml`, and what the database is at with \
+         `current`"
+    );
+    Some(trouble(format!("the pod {pod} does not run what was asked for: {difference}"), next))
 }
 
 /// A pod that could not be made is no pod: only events tell, where they may be read.

@@ -33,9 +33,11 @@ impl Story {
     pub(super) fn new() -> Self {
         let job = json!({
             "apiVersion": "batch/v1", "kind": "Job",
-            "metadata": {"name": JOB_NAME, "namespace": "site", "uid": JOB_UID, "creationTimestamp": START, "generation": 1},
+            "metadata": {"name": JOB_NAME, "namespace": "site", "uid": JOB_UID, "creationTimestamp": START, "generation": 1,
+                "managedFields": [{"manager": "run-migrations", "operation": "Update", "apiVersion": "batch/v1",
+                    "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:template": {}}}}]},
             "spec": {"backoffLimit": 3, "activeDeadlineSeconds": 21600, "podReplacementPolicy": "Failed",
-                "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "migrate", "image": "host/job@sha256:ab"}]}}},
+                "template": {"spec": {"restartPolicy": "Never", "serviceAccountName": "run-migrations", "containers": [{"name": "migrate", "image": "host/job@sha256:ab"}]}}},
             "status": {"startTime": START, "ready": 0, "terminating": 0, "uncountedTerminatedPods": {}}
         });
         Self { job, pods: Vec::new(), events: Vec::new(), deleted: false }

@@ -20,7 +20,9 @@ use super::logs::{self, Said};
 use super::outcome::{self, Outcome};
 use super::phase::{Phase, phase};
 use super::reach::Reach;
-use super::sight::{Change, Ending, Seen, Sight, container, disruption, has_started, uid};
+use super::sight::{
+    Change, Ending, Seen, Sight, container, digest_reported, disruption, has_started, reported_digest, uid,
+};
 use super::watches;
 use crate::github::fence::Fence;
 use crate::process::Signals;
@@ -79,6 +81,9 @@ pub(crate) async fn follow(
             _ = seconds.tick() => {}
         }
         follower.look();
+        if let Some(foreign) = diagnosis::foreign(&follower.sight) {
+            return Ok(End::Stuck(foreign));
+        }
         let Some(job) = follower.sight.job().cloned() else {
             let last = follower.last_phase();
             follower.drain(signals).await;
@@ -156,7 +161,13 @@ impl<'a> Follower<'a> {
             if has_started(pod) && self.read.insert(uid(pod)) {
                 self.open += 1;
                 let (cluster, over) = (self.cluster.clone(), self.over.subscribe());
-                self.readers.spawn(logs::read(cluster, name.clone(), self.sender.clone(), over));
+                self.readers.spawn(logs::read(cluster, pod.clone(), self.sender.clone(), over));
+            }
+            if let Some(reported) = reported_digest(pod)
+                && self.told.insert(format!("image of {}", uid(pod)))
+            {
+                let said = digest_reported(pod, reported);
+                self.status.aside(|| ui::warning(said));
             }
             let ended = container(pod).and_then(|status| status.state.as_ref()?.terminated.as_ref());
             if let Some(ended) = ended.filter(|ended| ended.exit_code != 0)
@@ -246,6 +257,9 @@ impl<'a> Follower<'a> {
             }
         }
         self.look();
+        if let Some(foreign) = diagnosis::foreign(&self.sight) {
+            return Ok(End::Stuck(foreign));
+        }
         let log = self.drain(signals).await;
         let outcome = outcome::outcome(&job, &self.sight.pods(), self.last_line.as_deref());
         let outcome = outcome.context("the Job is finished and says not how")?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{AsyncBufReadExt, TryStreamExt};
+use k8s_openapi::api::core::v1::Pod;
 use kube::Error;
 use kube::api::LogParams;
 use tokio::sync::mpsc::Sender;
@@ -33,8 +34,9 @@ const SILENCE: Duration = Duration::from_secs(3);
 
 /// Reads until the container has ended and all was read. A receiver that is gone ends it too. `over` tells that the
 /// run is.
-pub(super) async fn read(cluster: Cluster, pod: String, said: Sender<Said>, over: watch::Receiver<bool>) {
-    let mut reader = Reader { cluster, pod, said, over, cursor: Cursor::default() };
+pub(super) async fn read(cluster: Cluster, pod: Pod, said: Sender<Said>, over: watch::Receiver<bool>) {
+    let (uid, pod) = (pod.metadata.uid, pod.metadata.name.unwrap_or_default());
+    let mut reader = Reader { cluster, pod, uid, said, over, cursor: Cursor::default() };
     let end = match reader.follow().await {
         Ok(()) => Said::End,
         Err(error) => Said::Lost { pod: reader.pod, error },
@@ -46,6 +48,8 @@ pub(super) async fn read(cluster: Cluster, pod: String, said: Sender<Said>, over
 struct Reader {
     cluster: Cluster,
     pod: String,
+    /// Another pod of this name is another one.
+    uid: Option<String>,
     said: Sender<Said>,
     over: watch::Receiver<bool>,
     cursor: Cursor,
@@ -57,8 +61,10 @@ impl Reader {
         loop {
             // Asked before the stream begins: what the container wrote until then is in it.
             let (ended, container) = match self.cluster.pods().get_opt(&self.pod).await {
-                Ok(Some(pod)) => (has_ended(&pod), container(&pod).map(|status| status.name.clone())),
-                Ok(None) => return Err(gone(&self.pod)),
+                Ok(Some(pod)) if pod.metadata.uid == self.uid => {
+                    (has_ended(&pod), container(&pod).map(|status| status.name.clone()))
+                }
+                Ok(_) => return Err(gone(&self.pod)),
                 Err(error) if is_final(&error) => return Err(error),
                 Err(_) => (false, None),
             };

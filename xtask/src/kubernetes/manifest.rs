@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::fleet::databases::Database;
 use super::reference::Reference;
+use super::same_run::{MAIN, container_name};
 use crate::image::name::hexadecimal;
 
 /// The container the job runs in, where there are others beside it.
@@ -64,6 +65,9 @@ pub(crate) fn prepare(mut job: Value, namespace: &str, wanted: Wanted<'_>) -> an
         // The image knows its program; words belong behind it, not in its place.
         container.remove("command");
     }
+    // Whatever rules of the cluster put beside it, this is the container whose word counts.
+    let main = container_name(&job["spec"]["template"]);
+    set(&mut job, &["spec", "template", "metadata", "annotations", MAIN], json!(main))?;
     let line = wanted.words.join(" ");
     for place in [&["metadata"][..], &["spec", "template", "metadata"]] {
         let mut put = |group: &str, key: &str, value: &str| {

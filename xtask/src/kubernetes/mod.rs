@@ -1,7 +1,8 @@
 //! The job in a cluster: the manifest of one run, what its Job and pods are about, and how it ended.
 //!
-//! `manifest` and `reference` say what is to run. `sight` keeps what was seen of a Job; `phase`, `diagnosis` and
-//! `outcome` read from it how far it is, what is in its way and how it ended; `table`, `line` and `cursor`
+//! `manifest` and `reference` say what is to run, `same_run` whether a Job or a pod is that. `sight` keeps what was seen
+//! of a Job; `phase`, `diagnosis` and `outcome` read from it how far it is, what is in its way and how it ended;
+//! `table`, `line` and `cursor`
 //! read what the job itself said. All of these are pure. `cluster` talks to the API server, `watches` and `logs` listen
 //! to it, `reach` bounds how long it may be lost, and `follow` puts it all together; `fleet` does so for many databases.
 
@@ -22,6 +23,7 @@ mod phase;
 mod reach;
 pub(crate) mod reference;
 mod refusal;
+mod same_run;
 mod sight;
 pub(crate) mod table;
 mod watches;

@@ -3,6 +3,9 @@
 use anyhow::anyhow;
 use kube::Error;
 
+/// What the API server says where k8s/admission refuses a Job.
+const OUR_POLICY: &str = "ValidatingAdmissionPolicy 'run-migrations-release'";
+
 /// The sentence for a request that failed. `what` is verb and resource, as the Role has them.
 pub(super) fn explain(error: Error, what: &str, namespace: &str) -> anyhow::Error {
     let Error::Api(status) = &error else {
@@ -10,6 +13,10 @@ pub(super) fn explain(error: Error, what: &str, namespace: &str) -> anyhow::Erro
     };
     let said = status.message.trim();
     match status.code {
+        403 | 422 if said.contains(OUR_POLICY) => anyhow!(
+            "cannot {what}: {said}; k8s/admission says which Jobs are admitted: run what its parameters name, or have an \
+             administrator change the ConfigMap run-migrations-release of namespace {namespace}"
+        ),
         401 => anyhow!(
             "cannot {what}: the cluster does not accept these credentials ({said}); sign in again, or choose another \
              --context"
@@ -85,6 +92,19 @@ mod tests {
                 403,
                 "admission webhook \"w\" denied the request: no",
                 "cannot create jobs: admission webhook \"w\" denied the request: no; an admission rule",
+            ),
+            (
+                403,
+                "jobs.batch \"a\" is forbidden: ValidatingAdmissionPolicy 'run-migrations-release' with binding \
+                 'run-migrations-release' denied request: the image must be a",
+                "cannot create jobs: jobs.batch \"a\" is forbidden: ValidatingAdmissionPolicy 'run-migrations-release' with \
+                 binding 'run-migrations-release' denied request: the image must be a; k8s/admission says which Jobs",
+            ),
+            (
+                422,
+                "ValidatingAdmissionPolicy 'run-migrations-release' denied request: no params found",
+                "cannot create jobs: ValidatingAdmissionPolicy 'run-migrations-release' denied request: no params found; \
+                 k8s/admission says which Jobs are admitted",
             ),
             (
                 401,

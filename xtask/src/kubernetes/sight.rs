@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::jiff::Timestamp;
 
 use super::manifest::CONTAINER;
+use super::same_run::{Difference, MAIN, difference_of_pod, other_digest};
 
 /// How long a pod may take to be seen to have ended after its Job was.
 const SETTLED_WITHIN: Duration = Duration::from_secs(5);
@@ -51,6 +53,8 @@ pub(super) struct Sight {
     without_pod: Option<Timestamp>,
     /// By UID: a replaced pod may have its predecessor's name.
     pods: BTreeMap<String, Pod>,
+    /// By name: pods that are said to be this Job's, and do not run what it says.
+    foreign: BTreeMap<String, Difference>,
     events: BTreeMap<String, Event>,
 }
 
@@ -63,6 +67,7 @@ impl Sight {
             has_listed_pods: false,
             without_pod: None,
             pods: BTreeMap::new(),
+            foreign: BTreeMap::new(),
             events: BTreeMap::new(),
         }
     }
@@ -100,11 +105,26 @@ impl Sight {
         job.metadata.uid.as_ref() == Some(&self.uid)
     }
 
+    /// Labels are anybody's; the Job's controller names the Job as the one controller of its pods. Whoever may create
+    /// pods can write that too, so what runs in it has to be what the Job says.
     fn take_pod(&mut self, pod: Pod) {
-        let owners = pod.metadata.owner_references.iter().flatten();
-        if owners.into_iter().any(|owner| owner.uid == self.uid) {
-            self.pods.insert(uid(&pod), pod);
+        if controller(&pod).is_none_or(|owner| owner.uid != self.uid) {
+            return;
         }
+        match self.job.as_ref().and_then(|job| difference_of_pod(job, &pod)) {
+            Some(difference) => {
+                self.pods.remove(&uid(&pod));
+                self.foreign.insert(pod.metadata.name.unwrap_or_default(), difference);
+            }
+            None => {
+                self.pods.insert(uid(&pod), pod);
+            }
+        }
+    }
+
+    /// A pod that is not to be believed, by its name, and why.
+    pub(super) fn foreign(&self) -> Option<(&str, &Difference)> {
+        self.foreign.iter().next().map(|(pod, difference)| (pod.as_str(), difference))
     }
 
     /// Events of the namespace come by unfiltered, and may come before what they are about.
@@ -188,10 +208,37 @@ fn time_of(event: &Event) -> Option<Timestamp> {
         .or_else(|| event.metadata.creation_timestamp.as_ref().map(|time| time.0))
 }
 
-/// The status of the container the job runs in: the one that is called so, or the first.
+/// The Job, or whatever else, that controls a pod.
+pub(super) fn controller(pod: &Pod) -> Option<&OwnerReference> {
+    let mut owners = pod.metadata.owner_references.iter().flatten();
+    owners.find(|owner| owner.controller == Some(true) && owner.kind == "Job")
+}
+
+/// The status of the container the job runs in: the one that is marked or called so, or the only one. What rules of the
+/// cluster put beside it has no say.
 pub(super) fn container(pod: &Pod) -> Option<&ContainerStatus> {
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    statuses.iter().find(|status| status.name == CONTAINER).or_else(|| statuses.first())
+    let marked = pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(MAIN));
+    let name = marked.map_or(CONTAINER, String::as_str);
+    let only = || statuses.first().filter(|_| statuses.len() == 1);
+    statuses.iter().find(|status| status.name == name).or_else(only)
+}
+
+/// What the node runs instead, where it reports another digest than the pod's.
+pub(super) fn reported_digest(pod: &Pod) -> Option<&str> {
+    let status = container(pod)?;
+    let containers = &pod.spec.as_ref()?.containers;
+    let asked = containers.iter().find(|container| container.name == status.name)?.image.as_deref()?;
+    Some(status.image_id.as_str()).filter(|reported| other_digest(asked, reported))
+}
+
+/// The sentence for that. A runtime that knows the same image under two digests may name either.
+pub(super) fn digest_reported(pod: &Pod, reported: &str) -> String {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    format!(
+        "the node of pod {name} reports the image {reported:?}, which is not the digest that was asked for; compare the \
+         two images in the registry"
+    )
 }
 
 /// Whether there is a log to be had: the container runs, or has run.

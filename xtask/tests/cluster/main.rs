@@ -7,6 +7,7 @@ mod by_hand;
 mod disturbed;
 mod failures;
 mod fleets;
+mod policy;
 mod rights;
 mod runs;
 mod support;

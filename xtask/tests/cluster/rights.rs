@@ -26,7 +26,20 @@ fn the_role_of_the_release_alone_runs_the_job() {
     run("").exited(0).said(&["in the place of a finished one"]);
 
     let identity = format!("--as=system:serviceaccount:{}:release", site.namespace);
-    for beyond in [["get", "secrets"], ["create", "pods"], ["update", "jobs"], ["list", "configmaps"]] {
+    for beyond in [
+        ["get", "secrets"],
+        ["create", "pods"],
+        ["update", "jobs"],
+        ["patch", "jobs"],
+        ["create", "cronjobs"],
+        ["list", "configmaps"],
+        ["update", "configmaps"],
+        ["create", "pods/exec"],
+        ["create", "pods/attach"],
+        ["create", "pods/portforward"],
+        ["update", "pods/ephemeralcontainers"],
+        ["create", "serviceaccounts/token"],
+    ] {
         // It exits 1 with its no.
         let mut ask = crate::support::programs::kubectl(&site.namespace);
         let said = ask.args(["auth", "can-i", beyond[0], beyond[1], &identity]).output().unwrap();

@@ -8,7 +8,9 @@ mod faults;
 mod fleets;
 mod following;
 mod foreign_text;
+mod manifests;
 mod requests;
+mod strangers;
 mod support;
 // `script` is another program elsewhere.
 #[cfg(target_os = "linux")]

@@ -130,6 +130,9 @@ class Api(http.server.BaseHTTPRequestHandler):
         job = json.loads(self.rfile.read(int(self.headers["content-length"])))
         uid = f"00000000-0000-0000-0000-{len(changes):012}"
         job["metadata"] |= {"uid": uid, "creationTimestamp": now(), "namespace": "default"}
+        written = {"manager": query.get("fieldManager", "unknown"), "operation": "Update", "apiVersion": "batch/v1"}
+        written |= {"fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:template": {}}}}
+        job["metadata"]["managedFields"] = [written]
         if "dryRun" in query:
             return self.answer(job, 201)
         job["status"] = {"active": 1, "startTime": now()}
@@ -138,10 +141,11 @@ class Api(http.server.BaseHTTPRequestHandler):
         labels = {"batch.kubernetes.io/controller-uid": uid, "controller-uid": uid, "job-name": job["metadata"]["name"]}
         owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job["metadata"]["name"], "uid": uid, "controller": True}
         metadata = {"name": name, "namespace": "default", "uid": f"{uid}-pod", "creationTimestamp": now()}
+        annotations = job["spec"]["template"]["metadata"].get("annotations", {})
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": metadata | {"labels": labels, "ownerReferences": [owner]},
+            "metadata": metadata | {"labels": labels, "annotations": annotations, "ownerReferences": [owner]},
             "spec": job["spec"]["template"]["spec"],
             "status": {"phase": "Pending"},
         }

@@ -17,11 +17,11 @@ use super::databases::Database;
 use super::schedule::Schedule;
 use super::status::Status;
 use crate::kubernetes::cluster::{Cluster, Start};
-use crate::kubernetes::diagnosis;
+use crate::kubernetes::diagnosis::{self, Trouble};
 use crate::kubernetes::manifest::Template;
 use crate::kubernetes::outcome::{self, Outcome};
 use crate::kubernetes::reach::Reach;
-use crate::kubernetes::sight::{Change, Ending, Seen, Sight};
+use crate::kubernetes::sight::{Change, Ending, Seen, Sight, controller, digest_reported, reported_digest};
 use crate::kubernetes::watches;
 use crate::process::Signals;
 use crate::ui::{self, Waiting};
@@ -248,14 +248,27 @@ impl Driver<'_> {
             let why = "the Job was deleted by somebody else while it ran".to_owned();
             return self.end(index, Status::Failed { code: 1, why });
         };
+        if let Some(foreign) = diagnosis::foreign(sight) {
+            run.is_ending = true;
+            let is_ours = run.is_ours;
+            return self.give_up(index, job, is_ours, &foreign);
+        }
         let ending = sight.ending(Instant::now());
         if ending == Ending::Over {
             run.is_ending = true;
             let mut sight = sight.clone();
+            for (pod, reported) in
+                sight.pods().into_iter().filter_map(|pod| Some((pod, reported_digest(pod)?)))
+            {
+                self.status.aside(|| ui::warning(digest_reported(pod, reported)));
+            }
             self.steps.spawn(async move {
                 // Its pods may not have been seen to be finished.
                 if let Ok(pods) = cluster.pods_of(sight.uid()).await {
                     sight.take(Change::Pod(Seen::All(pods)));
+                }
+                if let Some(foreign) = diagnosis::foreign(&sight) {
+                    return (index, Step::Ended(Status::Failed { code: 1, why: foreign.to_string() }));
                 }
                 let outcome = outcome_of(&cluster, &job, &sight).await;
                 let unknown = || Status::Failed { code: 1, why: "the Job says not how it ended".to_owned() };
@@ -266,15 +279,19 @@ impl Driver<'_> {
         {
             run.is_ending = true;
             let is_ours = run.is_ours;
-            self.steps.spawn(async move {
-                let mut why = trouble.to_string();
-                // Else it would start by itself whenever somebody mends the cause.
-                if is_ours && let Err(error) = cluster.delete(&job).await {
-                    why = format!("{why} ({error:#})");
-                }
-                (index, Step::Ended(Status::Failed { code: 1, why }))
-            });
+            self.give_up(index, job, is_ours, &trouble);
         }
+    }
+
+    fn give_up(&mut self, index: usize, job: Job, is_ours: bool, trouble: &Trouble) {
+        let (cluster, mut why) = (self.fleet.cluster.clone(), trouble.to_string());
+        self.steps.spawn(async move {
+            // Else it would start by itself whenever somebody mends the cause.
+            if is_ours && let Err(error) = cluster.delete(&job).await {
+                why = format!("{why} ({error:#})");
+            }
+            (index, Step::Ended(Status::Failed { code: 1, why }))
+        });
     }
 
     fn end(&mut self, index: usize, status: Status) {
@@ -305,6 +322,5 @@ async fn outcome_of(cluster: &Cluster, job: &Job, sight: &Sight) -> Option<Outco
 
 /// The Job a pod is of.
 fn owner(pod: &Pod) -> String {
-    let owners = pod.metadata.owner_references.iter().flatten();
-    owners.into_iter().find(|owner| owner.kind == "Job").map(|owner| owner.name.clone()).unwrap_or_default()
+    controller(pod).map(|owner| owner.name.clone()).unwrap_or_default()
 }

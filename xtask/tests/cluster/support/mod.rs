@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub(crate) mod admission;
 #[path = "../../kubernetes/support/outcome.rs"]
 pub(crate) mod outcome;
 pub(crate) mod programs;

@@ -19,10 +19,14 @@ pub(crate) fn kubectl(namespace: &str) -> Command {
 /// With these words, and this on stdin. What it printed.
 #[track_caller]
 pub(crate) fn output(command: &mut Command, stdin: &str) -> String {
+    outcome(command, stdin).unwrap_or_else(|said| panic!("{}: {said}", line(command)))
+}
+
+/// The same, or what it said to have failed.
+pub(crate) fn outcome(command: &mut Command, stdin: &str) -> Result<String, String> {
     let Output { status, stdout, stderr } = finish(command, stdin);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    assert!(status.success(), "{}: {}", line(command), text(&stderr));
-    text(&stdout)
+    if status.success() { Ok(text(&stdout)) } else { Err(text(&stderr)) }
 }
 
 fn finish(command: &mut Command, stdin: &str) -> Output {

@@ -75,7 +75,12 @@ impl Site {
             add("hostNetwork", json!(is_on_host_network())),
         ];
         job.extend_from_slice(patch);
-        let port = json!([{"op": "replace", "path": "/spec/egress/1/ports/0/port", "value": port.parse::<u16>().unwrap()}]);
+        let port = port.parse::<u16>().unwrap();
+        let port = json!([
+            {"op": "replace", "path": "/spec/egress/1/ports/0/port", "value": port},
+            // The server is wherever the one who runs the suite has it.
+            {"op": "remove", "path": "/spec/egress/1/to"},
+        ]);
         let kustomization = json!({
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",

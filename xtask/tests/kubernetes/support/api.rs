@@ -50,6 +50,11 @@ pub(crate) enum Fault {
     BreakAfter(usize),
     /// What was asked is done, and the answer lost.
     Lose,
+    /// An admission rule sets this field, named by its JSON pointer, before the object is kept.
+    Admit {
+        pointer: &'static str,
+        value: &'static str,
+    },
     /// So many lines or events, and then nothing, without an end.
     HangAfter(usize),
 }
@@ -117,6 +122,11 @@ impl Api {
         });
     }
 
+    /// What somebody does to an object.
+    pub(crate) fn change(&self, resource: &'static str, name: &str, change: impl FnOnce(&mut Value)) {
+        self.put(resource, name, change);
+    }
+
     pub(crate) fn remove(&self, resource: &'static str, name: &str) {
         self.with(|state| {
             let version = state.history.len() + 1;
@@ -143,8 +153,10 @@ impl Api {
                 "metadata": {"name": name, "namespace": "site", "uid": format!("uid-{name}"), "creationTimestamp": time(number),
                     "labels": labels,
                     "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": job, "uid": uid, "controller": true}]},
-                "spec": {"nodeName": "node-1", "containers": [{"name": "migrate", "resources": {"limits": {"memory": "64Mi"}}}]},
+                "spec": of["spec"]["template"]["spec"],
                 "status": {"phase": "Pending"}});
+            pod["metadata"]["annotations"] = of["spec"]["template"]["metadata"]["annotations"].clone();
+            pod["spec"]["nodeName"] = json!("node-1");
         });
         name
     }
@@ -215,7 +227,8 @@ impl Api {
         });
     }
 
-    pub(crate) fn create(&self, name: &str, body: &Value) {
+    /// As the API server keeps it, with the name of who wrote it.
+    pub(crate) fn create(&self, name: &str, body: &Value, manager: &str) {
         let uid = self.with(|state| {
             state.uids += 1;
             format!("uid-of-job-{}", state.uids)
@@ -224,6 +237,8 @@ impl Api {
             *job = body.clone();
             job["metadata"]["uid"] = json!(uid);
             job["metadata"]["creationTimestamp"] = json!(time(0));
+            job["metadata"]["managedFields"] = json!([{"manager": manager, "operation": "Update", "apiVersion": "batch/v1",
+                "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:template": {}}}}]);
             job["status"] = json!({});
         });
     }

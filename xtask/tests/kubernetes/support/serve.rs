@@ -84,13 +84,18 @@ impl Api {
             },
             ("POST", None, _) => {
                 let name = request.body["metadata"]["name"].as_str().unwrap().to_owned();
+                let mut body = request.body.clone();
+                if let Some(Fault::Admit { pointer, value }) = &fault {
+                    let (parent, key) = pointer.rsplit_once('/').unwrap();
+                    body.pointer_mut(parent).unwrap()[key] = serde_json::from_str(value).unwrap();
+                }
                 if request.has("dryRun=All") {
-                    return answer(writer, 201, &request.body);
+                    return answer(writer, 201, &body);
                 }
                 if !self.object("jobs", &name).is_null() {
                     return answer(writer, 409, &refusal(409, "already exists"));
                 }
-                self.create(&name, &request.body);
+                self.create(&name, &body, request.parameter("fieldManager").unwrap_or("unknown"));
                 let (api, script, job) = (self.clone(), script.clone(), name.clone());
                 thread::spawn(move || script(&api, &job));
                 if matches!(fault, Some(Fault::Lose)) {
