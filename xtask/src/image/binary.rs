@@ -88,6 +88,7 @@ fn probe(project: &Project, toolchain: &Toolchain, target: &str) -> anyhow::Resu
 /// Compiles for an image: the size profile, static, and nothing of this machine in it but its toolchain and its libc.
 pub(crate) async fn compile(project: &Project, target: &str) -> anyhow::Result<Vec<u8>> {
     let sealed = Sealed::of(project)?;
+    sealed.check()?;
     let mut command = sealed.cargo("build")?;
     command.args(["--package", JOB, "--bin", JOB, "--profile", PROFILE, "--target", target]);
     command.arg("--target-dir").arg(sealed.toolchain().target_directory());

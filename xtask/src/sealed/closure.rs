@@ -58,7 +58,10 @@ impl Sealed {
 
     /// What is locked of a crate.
     pub(crate) fn locked(&self, name: &str, version: &str) -> anyhow::Result<&Locked> {
-        self.lock.find(name, version).with_context(|| format!("Cargo.lock does not hold {name} {version}"))
+        self.tree
+            .lock
+            .find(name, version)
+            .with_context(|| format!("Cargo.lock does not hold {name} {version}"))
     }
 }
 

@@ -72,15 +72,13 @@ impl Lock {
         reached
     }
 
-    /// The text of a file that holds these alone.
+    /// The text of a file that holds these alone, without their checksums, which cargo puts in anew.
     pub(super) fn only(&self, kept: &BTreeSet<&Locked>) -> String {
         let mut text = String::from("version = 4\n");
         for package in self.packages.iter().filter(|package| kept.contains(package)) {
-            let Locked { name, version, source, checksum, dependencies } = package;
+            let Locked { name, version, source, dependencies, .. } = package;
             text += &format!("\n[[package]]\nname = \"{name}\"\nversion = \"{version}\"\n");
-            for (key, value) in [("source", source), ("checksum", checksum)] {
-                text += &value.as_ref().map(|value| format!("{key} = \"{value}\"\n")).unwrap_or_default();
-            }
+            text += &source.as_ref().map(|source| format!("source = \"{source}\"\n")).unwrap_or_default();
             if !dependencies.is_empty() {
                 let lines: String = dependencies.iter().map(|name| format!(" \"{name}\",\n")).collect();
                 text += &format!("dependencies = [\n{lines}]\n");
@@ -154,8 +152,11 @@ dependencies = [
         let names: Vec<_> = kept.iter().map(|one| format!("{} {}", one.name, one.version)).collect();
         assert_eq!(names, ["a 1.0.0", "b 2.0.0", "job 0.0.0"]);
         let text = lock.only(&kept);
-        assert!(LOCK.contains(text.split("\n\n").nth(1).unwrap()), "as cargo writes it: {text}");
-        let reduced = Lock::parse(&text).unwrap();
+        assert!(
+            LOCK.replace("checksum = \"00ff\"\n", "").contains(text.split("\n\n").nth(1).unwrap()),
+            "{text}"
+        );
+        let reduced = Lock::parse(&LOCK[..LOCK.find("\n[[package]]\nname = \"job\"").unwrap()]).unwrap();
         reduced.check_within(&lock).unwrap();
         let other = Lock::parse(&LOCK.replace("00ff", "00fe")).unwrap();
         let error = reduced.check_within(&other).unwrap_err().to_string();

@@ -31,7 +31,7 @@ pub(crate) struct Sealed {
     toolchain: Toolchain,
     pub(crate) tree: Tree,
     /// What cargo has made of the tree's lock file: the same crates, but for those that only others use.
-    pub(crate) lock: Lock,
+    lock: Lock,
 }
 
 /// rustc and cargo of one toolchain, and the home the latter works with.
@@ -154,12 +154,17 @@ impl Sealed {
         Ok(command)
     }
 
+    /// Makes sure that cargo builds from what Cargo.lock holds, to be asked before anything is compiled.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        self.lock.check_within(&self.tree.lock)
+    }
+
     pub(crate) fn toolchain(&self) -> &Toolchain {
         &self.toolchain
     }
 }
 
-/// Has cargo strike out of the lock file what tests and other programs use alone, and makes sure that it does no more.
+/// Has cargo strike out of the lock file what tests and other programs use alone.
 fn resolve(toolchain: &Toolchain, tree: &Tree, directory: &Path) -> anyhow::Result<Lock> {
     let file = directory.join("Cargo.lock");
     let stamp = directory.with_extension("lock");
@@ -175,7 +180,6 @@ fn resolve(toolchain: &Toolchain, tree: &Tree, directory: &Path) -> anyhow::Resu
     }
     let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let lock = Lock::parse(&text)?;
-    lock.check_within(&tree.lock)?;
     if !is_known {
         write(&stamp, asked.as_bytes())?;
     }
