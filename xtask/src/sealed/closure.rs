@@ -99,7 +99,61 @@ fn parse(printed: &str) -> anyhow::Result<Closure> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+    use crate::cargo;
+    use crate::project::Project;
+
+    /// What cargo compiles of the real workspace is the oracle: libraries for the target, as it says itself.
+    #[test]
+    fn what_is_linked_is_what_cargo_compiles_for_the_target() {
+        let project = Project::find().unwrap();
+        let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+        let mut check = cargo::command(&project);
+        check.args([
+            "check",
+            "--quiet",
+            "--locked",
+            "--message-format",
+            "json",
+            "--package",
+            JOB,
+            "--bin",
+            JOB,
+        ]);
+        check.args(["--target", &target]);
+        let printed = process::output(&mut check).unwrap();
+        let compiled: BTreeSet<String> = printed
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .filter(|message| message["reason"] == "compiler-artifact" && is_library_for(message, &target))
+            .map(|message| name_and_version(message["package_id"].as_str().unwrap()))
+            .collect();
+        let closure = Sealed::of(&project).unwrap().closure(Which::Linked, &[target]).unwrap();
+        let linked: BTreeSet<String> =
+            closure.crates.iter().map(|one| format!("{} {}", one.name, one.version)).collect();
+        assert!(compiled.len() > 50, "{compiled:?}");
+        assert_eq!(linked, compiled);
+    }
+
+    /// Of `registry+https://…#serde@1.0.0`, or of `path+file:///…/crates/name#0.0.0`.
+    fn name_and_version(id: &str) -> String {
+        let (place, package) = id.rsplit_once('#').unwrap();
+        let (name, version) =
+            package.split_once('@').unwrap_or_else(|| (place.rsplit('/').next().unwrap(), package));
+        format!("{name} {version}")
+    }
+
+    fn is_library_for(message: &Value, target: &str) -> bool {
+        let words = |value: &Value| {
+            value.as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect()
+        };
+        let (kinds, files): (Vec<String>, Vec<String>) =
+            (words(&message["target"]["kind"]), words(&message["filenames"]));
+        kinds.iter().any(|kind| kind.contains("lib"))
+            && files.iter().any(|file| file.contains(&format!("/{target}/")))
+    }
 
     #[test]
     fn the_tree_is_read() {

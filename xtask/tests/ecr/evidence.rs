@@ -20,7 +20,7 @@ fn identified(command: &mut Command) -> String {
 }
 
 /// One of the lines that a package has in the lock file, replaced.
-fn relock(tree: &Tree, package: &str) {
+pub(crate) fn relock(tree: &Tree, package: &str) {
     let file = tree.root().join("Cargo.lock");
     let text = std::fs::read_to_string(&file).unwrap();
     let at = text.find(&format!("name = \"{package}\"\n")).unwrap();
@@ -119,8 +119,11 @@ fn tell_what_is_seen(tree: &Tree) {
     tree.commit("Tell what is seen");
 }
 
-/// What the bill of materials says of the binary.
-fn digest_of_binary(out: &Run) -> String {
+/// What the bill of materials says of the binary, if it is a valid one.
+fn digest_of_binary(tree: &Tree, out: &Run) -> String {
+    let file = tree.scratch.write("bill.spdx.json", &out.stdout);
+    let tools = Path::new(&std::env::var("TEST_SPDX_BIN").unwrap()).join("pyspdxtools");
+    run(Command::new(tools).arg("--infile").arg(file)).succeeded();
     let document: Value = serde_json::from_str(&out.stdout).unwrap();
     let packages = document["packages"].as_array().unwrap();
     let binary = packages.iter().find(|one| one["SPDXID"] == "SPDXRef-binary").unwrap();
@@ -157,7 +160,7 @@ fn nothing_that_surrounds_a_build_has_a_part_in_it() {
         let out = run(&mut command).succeeded();
         let _ = std::fs::remove_dir_all(tree.root().join("target/x86_64-unknown-linux-gnu"));
         let _ = std::fs::remove_dir_all(tree.root().join("target/aarch64-unknown-linux-gnu"));
-        digest_of_binary(&out)
+        digest_of_binary(&tree, &out)
     };
     let dry_run = || tree.xtask("push-image --dry-run", "127.0.0.1:9");
     let (clean, identity) = (sbom(&|_| {}), identified(&mut dry_run()));
@@ -235,4 +238,49 @@ fn nothing_that_surrounds_a_build_has_a_part_in_it() {
     );
     let out = run(dry_run().env("CARGO_HOME", vendored));
     assert!(out.code == Some(1) && out.stderr.contains("`source.v.directory`"), "{}", out.stderr);
+}
+
+mod whole {
+    use super::*;
+
+    /// Before, it listed ten crates that are not built, such as libsqlite3-sys, and sixteen macros; and neither Rust's
+    /// standard library, nor the libc, nor what the binary and the layers are by digest.
+    #[test]
+    fn the_bill_of_materials_is_that_of_the_image() {
+        let tree = Tree::copy();
+        let image = format!("registry.example/job@sha256:{}", "a".repeat(64));
+        let mut command = tree.xtask(&format!("sbom {image}"), "127.0.0.1:9");
+        let shared = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
+        let out = run(command.env("CARGO_TARGET_DIR", shared)).succeeded();
+        digest_of_binary(&tree, &out);
+        let document: Value = serde_json::from_str(&out.stdout).unwrap();
+        let packages = document["packages"].as_array().unwrap();
+        let names: BTreeSet<_> = packages.iter().map(|one| one["name"].as_str().unwrap()).collect();
+        for name in ["run-migrations", "sqlx-postgres", "ring", "rust-std"] {
+            assert!(names.contains(name), "{name}");
+        }
+        for name in [
+            "libsqlite3-sys",
+            "sqlx-mysql",
+            "sqlx-sqlite",
+            "serde_derive",
+            "syn",
+            "cc",
+            "aws-sdk-ecr",
+            "xtask",
+        ] {
+            assert!(!names.contains(name), "{name}");
+        }
+        assert!(names.contains("glibc") || names.contains("musl"));
+        let unsummed: Vec<_> =
+            packages.iter().filter(|one| one["checksums"][0]["checksumValue"].is_null()).collect();
+        assert!(
+            unsummed
+                .iter()
+                .all(|one| one["primaryPackagePurpose"] == "SOURCE"
+                    || one["downloadLocation"] == "NOASSERTION"),
+            "{unsummed:?}"
+        );
+        assert_eq!(packages[0]["checksums"][0]["checksumValue"], "a".repeat(64));
+    }
 }
