@@ -4,15 +4,17 @@
 #   cargo xtask build-image   compiles on the host where it can, else by the stage `compile`, and makes the image
 #                             itself: the same tree gives the same image
 #
-# Compiles the binary. Of the workspace, xtask is there in name only.
-FROM rust:1.95-slim-bookworm AS compile
+# Compiles the binary. Members of the workspace that are other programs are there in name only.
+FROM rust:1.95.0-slim-bookworm@sha256:d7482085ff5b415f84dba5647ae71606650bdef00db7aeb69f4b3d170c3e4082 AS compile
 WORKDIR /source
 COPY Cargo.toml Cargo.lock ./
 COPY xtask/Cargo.toml xtask/
 COPY crates crates
 COPY src src
-RUN mkdir xtask/src \
- && echo 'fn main() {}' > xtask/src/main.rs \
+RUN for member in xtask crates/*; do \
+      [ -d "$member/src" ] || { mkdir "$member/src"; echo 'fn main() {}' > "$member/src/main.rs"; touch "$member/src/lib.rs"; }; \
+    done \
+ && { cc -dumpfullversion && rustc -vV; } > /toolchain.txt \
  && target="$(rustc -vV | sed -n 's/^host: //p')" \
  && RUSTFLAGS="-Ctarget-feature=+crt-static --remap-path-prefix=/source=. --remap-path-prefix=$CARGO_HOME=/cargo" \
     cargo build --locked --package run-migrations --bin run-migrations --profile job --target "$target" \

@@ -23,6 +23,7 @@ mod process;
 mod project;
 mod proxy;
 mod python;
+mod sealed;
 #[cfg(feature = "cloud")]
 mod secret;
 mod settings;

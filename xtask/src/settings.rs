@@ -28,7 +28,7 @@ pub(crate) struct ImageFlags {
 /// What may be typed or set in the environment about the local PostgreSQL.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct PostgresFlags {
-    /// Image of the local PostgreSQL, where it runs in Docker [default: postgres:17]
+    /// Image of the local PostgreSQL, where it runs in Docker [default: postgres:17, by digest]
     #[arg(long, env = "POSTGRES_IMAGE", value_name = "IMAGE", hide_env_values = true)]
     postgres_image: Option<String>,
 }
@@ -232,7 +232,7 @@ impl Settings {
             "--postgres-image",
             "POSTGRES_IMAGE",
             &file.postgres_image,
-            "postgres:17",
+            crate::postgres::container::default_image(),
         );
         let image = mistakes.check(name, Name::parse);
         let platform = mistakes.check(platform, Platform::parse);

@@ -1,6 +1,6 @@
 //! The job's binary: compiled by the host where it can link statically for the platform, else by Docker.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
@@ -8,6 +8,8 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::project::Project;
+use crate::sealed::manifest::PROFILE;
+use crate::sealed::{Sealed, Toolchain};
 use crate::settings::Platform;
 use crate::{cargo, process};
 
@@ -30,38 +32,35 @@ impl Compiler {
         if !cfg!(target_os = "linux") || std::env::consts::ARCH != architecture {
             return Self::Docker { why: format!("this machine does not compile for {}", platform.name()) };
         }
+        let toolchain = match Toolchain::find(project) {
+            Ok(toolchain) => toolchain,
+            Err(error) => return Self::Docker { why: format!("{error:#}") },
+        };
         let musl = format!("{architecture}-unknown-linux-musl");
         // rustls' cryptography is C and assembly: the target alone does not build it.
-        let compiler = process::find("musl-gcc").is_some()
-            || std::env::var_os(format!("CC_{}", musl.replace('-', "_"))).is_some();
-        if compiler
-            && sysroot(project).is_some_and(|sysroot| sysroot.join("lib/rustlib").join(&musl).is_dir())
+        if process::find("musl-gcc").is_some()
+            && sysroot(&toolchain).is_some_and(|sysroot| sysroot.join("lib/rustlib").join(&musl).is_dir())
         {
             return Self::Host { target: musl };
         }
         let target = format!("{architecture}-unknown-linux-gnu");
-        match probe(project, &target) {
+        match probe(project, &toolchain, &target) {
             Ok(()) => Self::Host { target },
             Err(error) => Self::Docker { why: format!("no static program links here: {error:#}") },
         }
     }
 }
 
-fn rustc(project: &Project) -> Command {
-    let mut command = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    command.current_dir(project.root());
-    command
-}
-
-fn sysroot(project: &Project) -> Option<PathBuf> {
-    process::output(rustc(project).args(["--print", "sysroot"])).ok().map(|path| PathBuf::from(path.trim()))
+fn sysroot(toolchain: &Toolchain) -> Option<PathBuf> {
+    let printed = process::output(toolchain.rustc().args(["--print", "sysroot"])).ok()?;
+    Some(PathBuf::from(printed.trim()))
 }
 
 /// Links an empty program, once for each compiler. A failure is not remembered, so that installing what is missing helps.
-fn probe(project: &Project, target: &str) -> anyhow::Result<()> {
+fn probe(project: &Project, toolchain: &Toolchain, target: &str) -> anyhow::Result<()> {
     let directory = project.target().join("xtask");
     let stamp = directory.join("static-link");
-    let compiler = process::output(rustc(project).arg("-vV"))?;
+    let compiler = process::output(toolchain.rustc().arg("-vV"))?;
     if std::fs::read_to_string(&stamp).is_ok_and(|known| known == compiler) {
         return Ok(());
     }
@@ -69,7 +68,8 @@ fn probe(project: &Project, target: &str) -> anyhow::Result<()> {
     let source = directory.join("empty.rs");
     std::fs::write(&source, "fn main() {}\n").context("cannot write the probe")?;
     let linked = process::output(
-        rustc(project)
+        toolchain
+            .rustc()
             .args(["--target", target, "-Ctarget-feature=+crt-static", "-o"])
             .arg(directory.join("empty"))
             .arg(&source),
@@ -85,31 +85,21 @@ fn probe(project: &Project, target: &str) -> anyhow::Result<()> {
     std::fs::write(&stamp, compiler).context("cannot remember the probe")
 }
 
-/// Compiles for an image: the size profile, static, and no path of this machine in it.
+/// Compiles for an image: the size profile, static, and nothing of this machine in it but its toolchain and its libc.
 pub(crate) async fn compile(project: &Project, target: &str) -> anyhow::Result<Vec<u8>> {
-    let path = cargo_build(
-        project,
-        JOB,
-        &["--package", JOB, "--bin", JOB, "--profile", "job", "--target", target],
-        &[("CARGO_ENCODED_RUSTFLAGS", flags(project))],
-    )
-    .await?;
+    let sealed = Sealed::of(project)?;
+    sealed.check()?;
+    let mut command = sealed.cargo("build")?;
+    command.args(["--package", JOB, "--bin", JOB, "--profile", PROFILE, "--target", target]);
+    command.arg("--target-dir").arg(sealed.toolchain().target_directory());
+    command.env("CARGO_ENCODED_RUSTFLAGS", sealed.toolchain().flags()?);
+    let path = run(command, JOB).await?;
     std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// What rustc is told on top of the profile, as CARGO_ENCODED_RUSTFLAGS takes it.
-pub(crate) fn flags(project: &Project) -> String {
-    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), remap(project.root(), ".")];
-    flags.extend(cargo_home().map(|home| remap(&home, "/cargo")));
-    flags
-        .extend(std::env::var_os("CARGO_TARGET_DIR").map(|directory| remap(Path::new(&directory), "target")));
-    flags.join("\u{1f}")
 }
 
 /// Compiles for this machine, as `cargo test` does, so that both share what they build.
 pub(crate) async fn compile_native(project: &Project) -> anyhow::Result<PathBuf> {
-    cargo_build(project, JOB, &["--package", JOB, "--bin", JOB], &[]).await
+    cargo_build(project, JOB, &["--package", JOB, "--bin", JOB]).await
 }
 
 /// Compiles a binary or an example of the job for the campaign of faults, with the features of the tests' own run: what
@@ -119,20 +109,20 @@ pub(crate) async fn compile_beside_tests(
     kind: &str,
     name: &str,
 ) -> anyhow::Result<PathBuf> {
-    cargo_build(project, name, &["--workspace", "--features", "xtask/cloud", kind, name], &[]).await
+    cargo_build(project, name, &["--workspace", "--features", "xtask/cloud", kind, name]).await
 }
 
-/// Runs cargo with its own progress on our stderr; returns the executable it names.
-async fn cargo_build(
-    project: &Project,
-    name: &str,
-    arguments: &[&str],
-    environment: &[(&str, String)],
-) -> anyhow::Result<PathBuf> {
-    let mut child = tokio::process::Command::from(cargo::command(project))
-        .args(["build", "--message-format=json-render-diagnostics"])
-        .args(arguments)
-        .envs(environment.iter().map(|(name, value)| (name, value)))
+/// Builds with what the user has set, for use on this machine.
+async fn cargo_build(project: &Project, name: &str, arguments: &[&str]) -> anyhow::Result<PathBuf> {
+    let mut command = cargo::command(project);
+    command.arg("build").args(arguments);
+    run(command, name).await
+}
+
+/// Runs `cargo build` with its own progress on our stderr; returns the executable it names.
+async fn run(command: Command, name: &str) -> anyhow::Result<PathBuf> {
+    let mut child = tokio::process::Command::from(command)
+        .arg("--message-format=json-render-diagnostics")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -156,11 +146,6 @@ fn executable_of(line: &str, name: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(line).ok()?;
     let ours = message["reason"] == "compiler-artifact" && message["target"]["name"] == name;
     message["executable"].as_str().filter(|_| ours).map(PathBuf::from)
-}
-
-fn cargo_home() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set("CARGO_HOME").or_else(|| set("HOME").map(|home| home.join(".cargo")))
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! What goes into archives, byte for byte the same for the same content: fixed times, owners, modes and order. That is what
 //! makes two builds of one tree give the same layers.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 
 use crate::project::Project;
+use crate::sealed::tree::{Origin, Tree};
 
 /// 1980-01-01: the first moment every archive format can hold.
 const TIME: u64 = 315_532_800;
@@ -49,24 +51,16 @@ pub(crate) fn pack(directory: Option<&str>, mut files: Vec<File>) -> anyhow::Res
     archive.into_inner().context("cannot finish the archive")
 }
 
-/// What the stage `compile` is built from: nothing that a new migration changes.
+/// What the stage `compile` is built from: nothing that a new migration changes. Of what is another program, the
+/// manifest alone, which cargo asks for.
 pub(crate) fn compile(project: &Project) -> anyhow::Result<Vec<u8>> {
-    let mut files = ["Dockerfile", "LICENSE", "Cargo.toml", "Cargo.lock", "xtask/Cargo.toml"]
-        .into_iter()
-        .map(|path| read(project, path))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let mut directories = vec!["crates".to_owned(), "src".to_owned()];
-    while let Some(directory) = directories.pop() {
-        for name in names(&project.root().join(&directory))? {
-            let path = format!("{directory}/{name}");
-            if project.root().join(&path).is_dir() {
-                directories.push(path);
-            } else {
-                files.push(read(project, &path)?);
-            }
-        }
-    }
-    pack(None, files)
+    let origin = Origin::Checkout(project.root().to_owned());
+    let tree = Tree::read(&origin)?;
+    let mut paths: BTreeSet<String> =
+        ["Dockerfile", "LICENSE", "Cargo.toml", "Cargo.lock", "xtask/Cargo.toml"].map(str::to_owned).into();
+    paths.extend(tree.files.into_keys());
+    paths.extend(origin.list("crates")?.into_iter().filter(|path| path.ends_with("/Cargo.toml")));
+    pack(None, paths.iter().map(|path| read(project, path)).collect::<anyhow::Result<Vec<_>>>()?)
 }
 
 pub(super) fn read(project: &Project, path: &str) -> anyhow::Result<File> {

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::name::{Tag, hexadecimal};
 
 /// To be raised whenever the same inputs come to mean another image.
-const SCHEME: &str = "1";
+const SCHEME: &str = "2";
 
 /// Everything that goes into an image, by name.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

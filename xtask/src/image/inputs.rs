@@ -1,6 +1,6 @@
 //! Reading what an image would be made from, here and now.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, bail};
@@ -9,77 +9,61 @@ use super::binary::Compiler;
 use super::identity::Inputs;
 use crate::process;
 use crate::project::Project;
+use crate::sealed::closure::Which;
+use crate::sealed::tree::{Origin, Tree};
+use crate::sealed::{Sealed, environment};
 use crate::settings::Platform;
 
-/// Files that shape the binary or the image. What packs and builds is among them.
-const FILES: [&str; 9] = [
-    ".cargo/config.toml",
-    "Cargo.lock",
-    "Cargo.toml",
+/// What shapes the binary or the image, beside the job itself and its scripts: how both are built and packed.
+const FILES: [&str; 11] = [
     "Dockerfile",
     "LICENSE",
     "rust-toolchain.toml",
-    "xtask/Cargo.toml",
     "xtask/src/docker/build.rs",
+    "xtask/src/image/archive.rs",
+    "xtask/src/image/binary.rs",
+    "xtask/src/image/context.rs",
+    "xtask/src/image/inputs.rs",
+    "xtask/src/image/provenance.rs",
+    "xtask/src/sealed",
     "xtask/src/tasks/build_image.rs",
 ];
 
-/// All of it, for git.
-#[cfg(feature = "cloud")]
-pub(crate) const PATHS: [&str; 13] = [
-    ".cargo/config.toml",
-    "Cargo.lock",
-    "Cargo.toml",
-    "Dockerfile",
-    "LICENSE",
-    "crates",
-    "migrations/*.sql",
-    "rust-toolchain.toml",
-    "src",
-    "xtask/Cargo.toml",
-    "xtask/src/docker/build.rs",
-    "xtask/src/image",
-    "xtask/src/tasks/build_image.rs",
+/// The crates that packing is done with: a layer's bytes are theirs.
+const PACKERS: [&str; 2] = ["flate2", "tar"];
+
+/// What a C compiler links into a static program beside what it is given.
+const LINKED: [&str; 15] = [
+    "Scrt1.o",
+    "crt1.o",
+    "crtbegin.o",
+    "crtbeginS.o",
+    "crtbeginT.o",
+    "crtend.o",
+    "crtendS.o",
+    "crti.o",
+    "crtn.o",
+    "libc.a",
+    "libgcc.a",
+    "libgcc_eh.a",
+    "libm.a",
+    "libpthread.a",
+    "rcrt1.o",
 ];
 
-/// Variables that cargo, rustc and C compilers read on top of files; also with `_` and more behind.
-const VARIABLES: [&str; 10] = [
-    "AR",
-    "CARGO_BUILD",
-    "CARGO_PROFILE",
-    "CARGO_TARGET_AARCH64",
-    "CARGO_TARGET_X86_64",
-    "CC",
-    "CFLAGS",
-    "LDFLAGS",
-    "RUSTC",
-    "RUSTFLAGS",
-];
-
-/// Files, toolchain, platform, libc, linker, flags: what decides how the image comes out.
+/// Files, crates, toolchain, platform, libc, linker: what decides how the image comes out.
 pub(crate) fn read(
     project: &Project,
     platform: Platform,
     compiler: &Compiler,
     builder_base: Option<&str>,
 ) -> anyhow::Result<Inputs> {
-    let mut inputs = Inputs::default();
-    let mut add = |path: &Path| -> anyhow::Result<()> {
-        let name = path.strip_prefix(project.root()).unwrap_or(path).display().to_string();
-        inputs.add(name, &std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?);
-        Ok(())
-    };
-    for path in FILES {
-        add(&project.root().join(path))?;
-    }
-    for directory in ["crates", "src", "xtask/src/image"] {
-        files(&project.root().join(directory), &mut add)?;
-    }
-    let is_script = |path: &Path| path.extension().is_some_and(|extension| extension == "sql");
-    files(&project.migrations(), &mut |path| if is_script(path) { add(path) } else { Ok(()) })?;
+    let sealed = Sealed::of(project)?;
+    let mut inputs = files(&Origin::Checkout(project.root().to_owned()), &sealed.tree)?;
+    inputs.add("crates", crates(&sealed, platform)?.as_bytes());
     inputs.add("platform", platform.name().as_bytes());
     match compiler {
-        Compiler::Host { target } => on_host(&mut inputs, project, target)?,
+        Compiler::Host { target } => on_host(&mut inputs, &sealed, target)?,
         Compiler::Docker { .. } => {
             let Some(base) = builder_base else { bail!("the image the binary is compiled in is not known") };
             inputs.add("stage", b"compile");
@@ -89,44 +73,83 @@ pub(crate) fn read(
     Ok(inputs)
 }
 
-fn on_host(inputs: &mut Inputs, project: &Project, target: &str) -> anyhow::Result<()> {
+/// Whether two commits of this repository have the same inputs, as far as they stand in the repository.
+pub(crate) fn are_alike(project: &Project, one: &str, other: &str) -> anyhow::Result<bool> {
+    let origins = [one, other].map(|commit| Origin::Commit(project.root().to_owned(), commit.to_owned()));
+    let [one, other] = [Tree::read(&origins[0])?, Tree::read(&origins[1])?];
+    if files(&origins[0], &one)? != files(&origins[1], &other)? {
+        return Ok(false);
+    }
+    if one.reached == other.reached {
+        return Ok(true);
+    }
+    // What the two reach in the lock file is more than what they are built from.
+    for platform in [Platform::Amd64, Platform::Arm64] {
+        let [one, other] = origins
+            .each_ref()
+            .map(|origin| Sealed::elsewhere(project, origin, |sealed| crates(sealed, platform)));
+        if one? != other? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// What stands in the repository, but for the lock file.
+fn files(origin: &Origin, tree: &Tree) -> anyhow::Result<Inputs> {
+    let mut inputs = Inputs::default();
+    for (path, bytes) in &tree.files {
+        inputs.add(path, bytes);
+    }
+    for path in FILES {
+        for path in origin.list(path)? {
+            inputs.add(&path, &origin.read(&path)?);
+        }
+    }
+    for path in origin.list("migrations")?.into_iter().filter(|path| path.ends_with(".sql")) {
+        inputs.add(&path, &origin.read(&path)?);
+    }
+    inputs.add("packing", lines(tree.lock.reached(&PACKERS).into_iter().map(ToString::to_string)).as_bytes());
+    Ok(inputs)
+}
+
+/// Every crate that has a hand in the build, as it is locked, and with its features.
+fn crates(sealed: &Sealed, platform: Platform) -> anyhow::Result<String> {
+    let targets = ["gnu", "musl"].map(|libc| format!("{}-unknown-linux-{libc}", platform.rust()));
+    let closure = sealed.closure(Which::Built, &targets)?;
+    let described = closure
+        .crates
+        .iter()
+        .map(|one| Ok(format!("{} {}", sealed.locked(&one.name, &one.version)?, one.features)))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(lines(described.into_iter()))
+}
+
+fn lines(lines: impl Iterator<Item = String>) -> String {
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn on_host(inputs: &mut Inputs, sealed: &Sealed, target: &str) -> anyhow::Result<()> {
     let said = |program: &str, words: &[&str]| {
-        process::output(Command::new(program).args(words).current_dir(project.root()))
+        process::output(environment::scrub(&mut Command::new(program)).current_dir("/").args(words))
     };
-    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    let rustc = process::output(sealed.toolchain().rustc().arg("-vV"));
     inputs.add("stage", b"host");
     inputs.add("target", target.as_bytes());
-    inputs.add("rustc", said(&rustc, &["-vV"]).context("cannot ask rustc for its version")?.as_bytes());
+    inputs.add("rustc", rustc.context("cannot ask rustc for its version")?.as_bytes());
+    inputs.add("cargo", process::output(sealed.toolchain().cargo()?.arg("-vV"))?.as_bytes());
     // A musl target brings its libc and starts files with the toolchain; glibc's come from the system.
     let cc = if target.ends_with("musl") { "musl-gcc" } else { "cc" };
     inputs
         .add("C compiler", said(cc, &["--version"]).with_context(|| format!("cannot ask {cc}"))?.as_bytes());
-    let linker = said("ld", &["--version"]).unwrap_or_default();
-    inputs.add("linker", linker.as_bytes());
-    let libc = PathBuf::from(said(cc, &["-print-file-name=libc.a"]).unwrap_or_default().trim());
-    inputs.add("libc", &std::fs::read(&libc).unwrap_or_default());
-    let mut variables: Vec<_> = std::env::vars()
-        .filter(|(name, _)| VARIABLES.iter().any(|variable| is_or_extends(name, variable)))
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    variables.sort();
-    inputs.add("variables", variables.join("\n").as_bytes());
-    Ok(())
-}
-
-fn is_or_extends(name: &str, variable: &str) -> bool {
-    name.strip_prefix(variable).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
-}
-
-fn files(directory: &Path, each: &mut impl FnMut(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let listed = || format!("cannot list {}", directory.display());
-    for entry in std::fs::read_dir(directory).with_context(listed)? {
-        let path = entry.with_context(listed)?.path();
-        if path.is_dir() {
-            files(&path, each)?;
-        } else {
-            each(&path)?;
-        }
+    // Something else of that name, such as a wrapper, may say the same of itself.
+    for program in [cc, "ar", "as", "ld"] {
+        let bytes = process::find(program).and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
+        inputs.add(format!("program {program}"), &bytes);
+    }
+    for name in LINKED {
+        let path = said(cc, &[&format!("-print-file-name={name}")]).unwrap_or_default();
+        inputs.add(format!("linked {name}"), &std::fs::read(PathBuf::from(path.trim())).unwrap_or_default());
     }
     Ok(())
 }
@@ -134,28 +157,6 @@ fn files(directory: &Path, each: &mut impl FnMut(&Path) -> anyhow::Result<()>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[cfg(feature = "cloud")]
-    #[test]
-    fn git_is_told_the_same() {
-        let directories = ["crates", "src", "xtask/src/image", "migrations/*.sql"];
-        let mut paths: Vec<_> = FILES.into_iter().chain(directories).collect();
-        paths.sort_unstable();
-        assert_eq!(paths, PATHS);
-    }
-
-    #[test]
-    fn variables_are_told_apart() {
-        for (name, counts) in [
-            ("CC", true),
-            ("CC_x86_64_unknown_linux_gnu", true),
-            ("CCACHE_DIR", false),
-            ("RUSTC_WRAPPER", true),
-            ("PATH", false),
-        ] {
-            assert_eq!(VARIABLES.iter().any(|variable| is_or_extends(name, variable)), counts, "{name}");
-        }
-    }
 
     #[test]
     fn a_change_to_a_script_alone_is_another_identity() {
@@ -168,5 +169,17 @@ mod tests {
         changed.add("migrations/99990101000000_a.up.sql", b"SELECT 1;");
         assert_ne!(changed.identity(), read("sha256:1").identity());
         assert!(super::read(&project, Platform::Amd64, &compiler, None).is_err());
+    }
+
+    #[test]
+    fn what_packs_is_where_it_is_looked_for() {
+        let origin = Origin::Checkout(Project::find().unwrap().root().to_owned());
+        for path in FILES {
+            assert_ne!(origin.list(path).unwrap(), Vec::<String>::new(), "{path}");
+        }
+        let tree = Tree::read(&origin).unwrap();
+        for packer in PACKERS {
+            assert_ne!(tree.lock.reached(&[packer]).len(), 0, "{packer}");
+        }
     }
 }

@@ -13,7 +13,7 @@ pub(crate) struct Provenance {
     pub(super) revision: String,
     /// RFC 3339.
     pub(super) created: Option<String>,
-    pub(super) source: String,
+    pub(crate) source: String,
 }
 
 impl Provenance {

@@ -21,6 +21,12 @@ use crate::ui;
 const FIRST_SIGN: Duration = Duration::from_secs(10);
 const NEXT_SIGN: Duration = Duration::from_secs(30);
 
+/// The image unless another one is named, by digest: what a tag names may change.
+pub(crate) fn default_image() -> &'static str {
+    let file = include_str!("../../postgres/Dockerfile");
+    file.lines().find_map(|line| line.strip_prefix("FROM ")).map_or("postgres:17", str::trim)
+}
+
 /// What belongs to this checkout in Docker.
 #[derive(Debug, Clone)]
 pub(crate) struct Names {
@@ -64,10 +70,18 @@ fn major(tag: &str) -> u32 {
     version.split(|c: char| !c.is_ascii_digit()).next().and_then(|major| major.parse().ok()).unwrap_or(0)
 }
 
+/// What Docker is asked for. Where a digest is named, it counts, and the tag is for people.
+fn name_and_tag(image: &str) -> (&str, &str) {
+    let (named, digest) =
+        image.split_once('@').map_or((image, None), |(named, digest)| (named, Some(digest)));
+    let tagged = named.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
+    let (name, tag) = tagged.unwrap_or((named, "latest"));
+    (name, digest.unwrap_or(tag))
+}
+
 async fn pull(docker: &Docker, image: &str) -> anyhow::Result<()> {
     let waiting = ui::waiting("Pulling", image);
-    let (name, tag) =
-        image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).unwrap_or((image, "latest"));
+    let (name, tag) = name_and_tag(image);
     let options = CreateImageOptionsBuilder::new().from_image(name).tag(tag).build();
     let mut frames = std::pin::pin!(docker.api.create_image(Some(options), None, None));
     let mut patience = FIRST_SIGN;
@@ -243,6 +257,23 @@ fn is_missing(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    /// Before, a digest was taken for a tag of an image that no registry has.
+    #[test]
+    fn a_digest_counts_where_one_is_named() {
+        for (image, expected) in [
+            ("postgres", ("postgres", "latest")),
+            ("postgres:17", ("postgres", "17")),
+            ("localhost:5000/postgres", ("localhost:5000/postgres", "latest")),
+            ("localhost:5000/postgres:17@sha256:ab", ("localhost:5000/postgres", "sha256:ab")),
+            ("postgres@sha256:ab", ("postgres", "sha256:ab")),
+        ] {
+            assert_eq!(super::name_and_tag(image), expected, "{image}");
+        }
+        let (name, digest) = super::name_and_tag(super::default_image());
+        assert_eq!((name, digest.len()), ("postgres", "sha256:".len() + 64));
+        assert_eq!(super::major(super::default_image()), 17);
+    }
+
     #[test]
     fn the_major_version_of_a_tag() {
         for (tag, major) in

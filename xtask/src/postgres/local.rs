@@ -106,7 +106,8 @@ pub(crate) async fn start(
                 state.port = free_port(Some(state.port))?;
                 home.remember(&state)?;
                 container::run(docker, &names, image, &state.address()).await?;
-                ui::done("Started", format!("PostgreSQL ({image}) in the container {}", names.container));
+                let named = image.split('@').next().unwrap_or(&image);
+                ui::done("Started", format!("PostgreSQL ({named}) in the container {}", names.container));
             }
             Ok(local(
                 &home,
@@ -203,7 +204,8 @@ async fn first_start_in_docker(
         return Err(error);
     }
     home.remember(&state)?;
-    ui::done("Started", format!("PostgreSQL ({image}) in the container {}", names.container));
+    let named = image.split('@').next().unwrap_or(&image);
+    ui::done("Started", format!("PostgreSQL ({named}) in the container {}", names.container));
     Ok(local(home, project, &state, Runs::InContainer { container: names.container, network: names.network }))
 }
 

@@ -6,7 +6,7 @@
 pub(crate) mod account;
 pub(crate) mod binaries;
 pub(crate) mod cluster;
-mod container;
+pub(crate) mod container;
 mod home;
 pub(crate) mod local;
 pub(crate) mod wheel;

@@ -11,7 +11,7 @@ use crate::image::name::{Digest, Tag};
 use crate::image::provenance::Provenance;
 use crate::image::reference::TaggedReference;
 use crate::project::Project;
-use crate::settings::{ImageFlags, Mistakes, PostgresFlags, Settings};
+use crate::settings::{ImageFlags, Mistakes, Platform, PostgresFlags, Settings};
 use crate::ui;
 
 /// Build the image of the job
@@ -89,14 +89,23 @@ pub(crate) async fn pack(
         Compiler::Host { target } => binary::compile(project, &target).await?,
         Compiler::Docker { why } => {
             ui::note("Compiling", format!("in Docker: {why}"));
-            let context = context::compile(project)?;
-            let stage = Build { target: "compile", platform: platform.name(), context };
-            let compiled = docker.build(stage).await?;
-            docker.file_of(&compiled, platform.name(), "/run-migrations").await?
+            compile_in(docker, project, platform).await?.1
         }
     };
     let layers = Layers::of(project, platform, binary)?;
     Archive::pack(reference, platform, &Provenance::read(project), layers, packing(docker.daemon.store))
+}
+
+/// The image that the stage `compile` becomes, and the binary in it.
+pub(super) async fn compile_in(
+    docker: &Docker,
+    project: &Project,
+    platform: Platform,
+) -> anyhow::Result<(String, Vec<u8>)> {
+    let context = context::compile(project)?;
+    let stage = docker.build(Build { target: "compile", platform: platform.name(), context }).await?;
+    let binary = docker.file_of(&stage, platform.name(), "/run-migrations").await?;
+    Ok((stage, binary))
 }
 
 /// Builds under a reference and makes sure of what was built.

@@ -81,7 +81,7 @@ pub(crate) async fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Plan(arguments) => plan::run(&arguments, &project)?,
         Task::Page(arguments) => page::run(&arguments, &project)?,
         Task::Changelog(arguments) => changelog::run(&arguments, &project)?,
-        Task::Sbom(arguments) => sbom::run(&arguments, &project)?,
+        Task::Sbom(arguments) => sbom::run(&arguments, &project).await?,
         Task::Completions(arguments) => completions::run(&arguments)?,
     }
     Ok(ExitCode::SUCCESS)

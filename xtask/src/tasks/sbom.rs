@@ -1,49 +1,105 @@
-//! `cargo xtask sbom`: what the binary in the image is made of, from the lock file.
+//! `cargo xtask sbom`: what the image and its binary are made of, by digest.
 
 mod document;
+mod runtime;
 
 use std::process::Command;
 
 use anyhow::Context;
-use serde_json::Value;
 
+use crate::docker::Docker;
+use crate::image::archive::Layers;
+use crate::image::binary::{self, Compiler};
+use crate::image::name::Digest;
+use crate::image::provenance::Provenance;
+use crate::image::reference::PinnedReference;
 use crate::project::Project;
-use crate::settings::{ImageFlags, PostgresFlags, Settings};
-use crate::{cargo, process, ui};
-use document::Origin;
+use crate::sealed::Sealed;
+use crate::sealed::closure::{Closure, Which};
+use crate::settings::{ImageFlags, Mistakes, PostgresFlags, Settings};
+use crate::tasks::build_image;
+use crate::{process, ui};
+use document::{Bill, Origin};
 
-/// Print the bill of materials of the image's binary, in SPDX 2.3
+/// Print the bill of materials of the image, in SPDX 2.3
 ///
-/// Every crate that Cargo.lock puts into the binary for the image's platform, with version, licence and checksum. The
-/// same commit gives the same document.
+/// Every crate that is linked into the binary for the image's platform, with version, licence and checksum; Rust's
+/// standard library, the libc and the compiler's library; and the digests of the binary, of the layers, and of the image
+/// if it is named. Compiles the binary unless that is done. The same commit gives the same document.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   cargo xtask sbom > run-migrations.spdx.json
+  cargo xtask sbom \"$(cargo xtask push-image)\" > run-migrations.spdx.json
 
 Environment: DOCKER_DEFAULT_PLATFORM, the platform of the image.")]
 pub(crate) struct Arguments {
+    /// Image that the document is to name, by digest: `repository@sha256:…`
+    #[arg(value_name = "REFERENCE")]
+    reference: Option<String>,
     #[command(flatten)]
     image: ImageFlags,
 }
 
-pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
-    let settings = Settings::read(&arguments.image, &PostgresFlags::default(), project)?;
-    let target = format!("{}-unknown-linux-gnu", settings.platform.rust());
-    let mut command = cargo::command(project);
-    command.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", &target]);
-    let metadata = process::output(&mut command).context("cargo does not tell the dependencies")?;
-    let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata printed no JSON")?;
-    let lock =
-        std::fs::read_to_string(project.root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
+pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
+    let mut mistakes = Mistakes::default();
+    let reference = arguments.reference.as_deref().map(PinnedReference::parse);
+    let reference = reference.and_then(|reference| mistakes.found("REFERENCE", reference));
+    let settings = Settings::gather(&arguments.image, &PostgresFlags::default(), project, &mut mistakes)?;
+    let settings = mistakes.or(settings)?;
+    let platform = settings.platform;
+    let sealed = Sealed::of(project)?;
+    let (binary, runtime, target) = match Compiler::choose(project, platform) {
+        Compiler::Host { target } => {
+            let binary = binary::compile(project, &target).await?;
+            (binary, runtime::of_host(sealed.toolchain(), &target)?, target)
+        }
+        Compiler::Docker { why } => {
+            ui::note("Compiling", format!("in Docker: {why}"));
+            let docker = Docker::connect().await.context("the binary is compiled in Docker here")?;
+            let (stage, binary) = build_image::compile_in(&docker, project, platform).await?;
+            let runtime = runtime::of_stage(&docker, &stage, platform).await?;
+            (binary, runtime, format!("{}-unknown-linux-gnu", platform.rust()))
+        }
+    };
+    let digest = Digest::of(&binary);
+    let layers = Layers::of(project, platform, binary)?;
+    let closure = sealed.closure(Which::Linked, &[target])?;
+    let bill = Bill {
+        origin: origin(project)?,
+        image: reference.as_ref(),
+        binary: digest,
+        layers: vec![("binary", Digest::of(&layers.program)), ("migrations", Digest::of(&layers.scripts))],
+        checksums: checksums(&sealed, &closure)?,
+        closure: &closure,
+        runtime,
+    };
+    let document = document::write(&bill);
+    ui::document(&serde_json::to_string_pretty(&document).context("the document can't be written")?);
+    Ok(())
+}
+
+fn origin(project: &Project) -> anyhow::Result<Origin> {
     let git = |format: &str| {
         let mut git = Command::new("git");
         git.arg("-C").arg(project.root()).env("TZ", "UTC0");
         git.args(["show", "--no-patch", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", format, "HEAD"]);
         process::output(&mut git).map(|said| said.trim().to_owned()).context("git does not tell the commit")
     };
-    let origin = Origin { commit: git("--format=%H")?, time: git("--format=%cd")? };
-    let document = document::write(&metadata, &lock, &origin).context("the dependencies can't be told")?;
-    ui::document(&serde_json::to_string_pretty(&document).context("the document can't be written")?);
-    Ok(())
+    let repository = Some(Provenance::read(project).source).filter(|source| source != "unknown");
+    Ok(Origin { commit: git("--format=%H")?, time: git("--format=%cd")?, repository })
+}
+
+/// Of what is downloaded, by name and version.
+fn checksums(
+    sealed: &Sealed,
+    closure: &Closure,
+) -> anyhow::Result<std::collections::BTreeMap<(String, String), String>> {
+    let mut checksums = std::collections::BTreeMap::new();
+    for one in &closure.crates {
+        if let Some(checksum) = &sealed.locked(&one.name, &one.version)?.checksum {
+            checksums.insert((one.name.clone(), one.version.clone()), checksum.clone());
+        }
+    }
+    Ok(checksums)
 }

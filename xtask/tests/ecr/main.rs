@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps nothing has failed")]
 
 mod credentials;
+mod evidence;
 mod helpers;
 mod images;
 mod login;

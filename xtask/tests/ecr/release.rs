@@ -158,6 +158,19 @@ fn an_attested_image_is_this_trees_only_if_its_commit_has_the_same_inputs() {
     tree.write_changelog("9.9.9");
     put(&first, b"one");
     attestation().succeeded().said(&["attested by this repository's ci.yml, built from", &first]);
+    // Nor does what locks the crates of other programs, or of drivers that are not built.
+    for package in ["aws-sdk-ecr", "libsqlite3-sys"] {
+        crate::evidence::relock(&tree, package);
+        tree.commit("Update crates");
+        put(&first, b"one");
+        attestation().succeeded().said(&["attested by this repository's ci.yml, built from", &first]);
+    }
+    crate::evidence::relock(&tree, "sqlx-postgres");
+    tree.commit("Update a crate of the job");
+    put(&first, b"one");
+    attestation().failed(&["is not known to be the image of these inputs", "which has other inputs"]);
+    tree.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    tree.git(&["push", "--quiet", "--force", "origin", "HEAD:main"]);
 
     // Somebody gives an earlier image the tag of the next commit's.
     std::fs::write(tree.root().join("migrations/99990101000000_new.sql"), "SELECT 1;\n").unwrap();

@@ -7,10 +7,10 @@ use anyhow::{Context, bail};
 
 use super::report::{Bound, Figure};
 use crate::image::archive::Layers;
-use crate::image::binary;
+use crate::process;
 use crate::project::Project;
+use crate::sealed::Toolchain;
 use crate::settings::Platform;
-use crate::{cargo, process};
 
 /// Sizes of the binary and of the image's two layers as a registry gets them.
 pub(super) fn sizes(project: &Project, binary: &[u8]) -> anyhow::Result<Vec<Figure>> {
@@ -44,11 +44,15 @@ fn compress(bytes: &[u8]) -> anyhow::Result<usize> {
 
 /// `benches/planning.rs`, with the profile and the flags of the image's binary, so that both share what they compile.
 pub(super) fn planning(project: &Project, target: &str) -> anyhow::Result<Vec<Figure>> {
-    let mut command = cargo::command(project);
+    let toolchain = Toolchain::find(project)?;
+    let mut command = toolchain.cargo()?;
     command
         .args(["bench", "--quiet", "--package", "run-migrations", "--bench", "planning", "--profile", "job"])
-        .args(["--target", target])
-        .env("CARGO_ENCODED_RUSTFLAGS", binary::flags(project));
+        .args(["--target", target, "--manifest-path"])
+        .arg(project.root().join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(toolchain.target_directory())
+        .env("CARGO_ENCODED_RUSTFLAGS", toolchain.flags()?);
     let printed = process::output(&mut command).context("cannot measure planning")?;
     let figures = printed.lines().filter_map(|line| {
         let (name, milliseconds) = line.split_once('\t')?;

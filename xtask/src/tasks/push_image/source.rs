@@ -83,6 +83,9 @@ async fn base_of_compile(project: &Project) -> anyhow::Result<String> {
     let dockerfile =
         std::fs::read_to_string(project.root().join("Dockerfile")).context("cannot read Dockerfile")?;
     let base = stage_base(&dockerfile, "compile").context("the Dockerfile has no stage `compile`")?;
+    if let Some((_, digest)) = base.split_once('@') {
+        return Ok(digest.to_owned());
+    }
     let docker = Docker::connect().await.context("the binary is compiled in Docker here")?;
     docker.digest_of(base).await
 }

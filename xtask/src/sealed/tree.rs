@@ -1,0 +1,155 @@
+//! The files of the job, and no others: as they are in a checkout, or in a commit of its history.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+#[cfg(feature = "cloud")]
+use std::process::Command;
+
+use anyhow::Context;
+use toml::Table;
+
+use super::lock::Lock;
+use super::manifest;
+#[cfg(feature = "cloud")]
+use crate::process;
+
+/// Where files are read from.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    Checkout(PathBuf),
+    /// A commit, in the repository at the path.
+    #[cfg(feature = "cloud")]
+    Commit(PathBuf, String),
+}
+
+/// The packages that the job is built from.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    /// By path below the root, manifests as they are built from.
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    pub(crate) lock: Lock,
+    /// Of the lock file, what the packages may reach.
+    pub(crate) reached: String,
+}
+
+/// Of a package below `crates`, what builds nothing.
+const ASIDE: [&str; 5] = ["benches", "examples", "target", "tests", "Cargo.toml"];
+
+impl Origin {
+    /// The content of a file.
+    pub(crate) fn read(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        match self {
+            Self::Checkout(root) => {
+                std::fs::read(root.join(path)).with_context(|| format!("cannot read {path}"))
+            }
+            #[cfg(feature = "cloud")]
+            Self::Commit(root, commit) => {
+                let mut git = Command::new("git");
+                git.arg("-C").arg(root).args(["cat-file", "blob", &format!("{commit}:{path}")]);
+                let output = git.output().context("cannot run git")?;
+                anyhow::ensure!(output.status.success(), "{commit} has no file {path}");
+                Ok(output.stdout)
+            }
+        }
+    }
+
+    fn text(&self, path: &str) -> anyhow::Result<String> {
+        String::from_utf8(self.read(path)?).with_context(|| format!("{path} is not UTF-8"))
+    }
+
+    fn table(&self, path: &str) -> anyhow::Result<Table> {
+        self.text(path)?.parse().with_context(|| format!("{path} is not understood"))
+    }
+
+    /// The files below a path, or the file at it; empty where there is none.
+    pub(crate) fn list(&self, path: &str) -> anyhow::Result<Vec<String>> {
+        match self {
+            Self::Checkout(root) => {
+                let mut found = Vec::new();
+                walk(root, path, &mut found)?;
+                Ok(found)
+            }
+            #[cfg(feature = "cloud")]
+            Self::Commit(root, commit) => {
+                let mut git = Command::new("git");
+                git.arg("-C").arg(root).args([
+                    "ls-tree",
+                    "-r",
+                    "-z",
+                    "--name-only",
+                    "--full-tree",
+                    commit,
+                    "--",
+                    path,
+                ]);
+                Ok(process::output(&mut git)?.split_terminator('\0').map(str::to_owned).collect())
+            }
+        }
+    }
+}
+
+fn walk(root: &Path, path: &str, found: &mut Vec<String>) -> anyhow::Result<()> {
+    let whole = root.join(path);
+    if whole.is_file() {
+        found.push(path.to_owned());
+    }
+    if !whole.is_dir() {
+        return Ok(());
+    }
+    let listed = || format!("cannot list {}", whole.display());
+    for entry in std::fs::read_dir(&whole).with_context(listed)? {
+        let name = entry.with_context(listed)?.file_name();
+        let name = name.to_str().with_context(|| format!("the file name {} is not UTF-8", name.display()))?;
+        walk(root, &format!("{path}/{name}"), found)?;
+    }
+    Ok(())
+}
+
+impl Tree {
+    /// Follows the manifests from the job's.
+    pub(crate) fn read(origin: &Origin) -> anyhow::Result<Self> {
+        let root = origin.table("Cargo.toml")?;
+        let mut packages = BTreeMap::from([(String::new(), root.clone())]);
+        let mut next = vec![String::new()];
+        while let Some(package) = next.pop() {
+            let manifest = packages.get(&package).unwrap_or(&root);
+            for found in manifest::path_dependencies(&package, manifest, &root) {
+                if !packages.contains_key(&found) {
+                    packages.insert(found.clone(), origin.table(&format!("{found}/Cargo.toml"))?);
+                    next.push(found);
+                }
+            }
+        }
+        let mut files = BTreeMap::new();
+        for (package, manifest) in &packages {
+            for path in sources(origin, package)? {
+                files.insert(path.clone(), origin.read(&path)?);
+            }
+            if !package.is_empty() {
+                files.insert(
+                    format!("{package}/Cargo.toml"),
+                    manifest::reduce(manifest).to_string().into_bytes(),
+                );
+            }
+        }
+        let reduced = manifest::reduce_root(&root, &packages.iter().collect::<Vec<_>>());
+        files.insert("Cargo.toml".to_owned(), reduced.to_string().into_bytes());
+        let lock = Lock::parse(&origin.text("Cargo.lock")?)?;
+        let names = packages.values().filter_map(|manifest| manifest.get("package")?.get("name")?.as_str());
+        let reached = lock.only(&lock.reached(&names.collect::<Vec<_>>()));
+        Ok(Self { files, lock, reached })
+    }
+}
+
+/// What a package may be compiled from, but for its manifest.
+fn sources(origin: &Origin, package: &str) -> anyhow::Result<Vec<String>> {
+    if package.is_empty() {
+        return Ok([origin.list("src")?, origin.list("build.rs")?].concat());
+    }
+    let prefix = format!("{package}/");
+    let is_aside = |path: &String| {
+        let rest = path.strip_prefix(&prefix).unwrap_or(path);
+        ASIDE.contains(&rest.split('/').next().unwrap_or(rest))
+    };
+    Ok(origin.list(package)?.into_iter().filter(|path| !is_aside(path)).collect())
+}
