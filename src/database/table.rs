@@ -66,7 +66,11 @@ impl Table {
         Some(match self.granted("SELECT", user) {
             Some(grant) => format!("role {role} may not read {table}; grant it with: {grant}"),
             None => {
-                format!("role {role} may not read {table}, and {}", self.stranger(user))
+                let owner = quoted_identifier(&self.owner);
+                format!(
+                    "role {role} may not read {table}, which belongs to role {owner}; {}",
+                    self.stranger(user)
+                )
             }
         })
     }
@@ -89,7 +93,7 @@ impl Table {
     fn refused(&self, problem: &str, user: &str) -> String {
         let table = self.qualified();
         if self.is_trusted {
-            format!("{table} can't be used: {problem}; restore it as it was, or drop it if nobody needs it")
+            format!("{table} can't be used: {problem}; drop that, or the table if nobody needs it")
         } else {
             format!("{table} can't be used: {problem}; {}", self.stranger(user))
         }
@@ -98,11 +102,9 @@ impl Table {
     /// Anybody who may create in the schema can have made it: it is not to be made powerful.
     fn stranger(&self, user: &str) -> String {
         format!(
-            "role {owner} owns it: drop it if nobody knows what it is, or make it yours if it is the true one, with: \
-             ALTER TABLE {table} OWNER TO {role}",
-            owner = quoted_identifier(&self.owner),
-            table = self.qualified(),
-            role = quoted_identifier(user),
+            "drop it if nobody knows what it is; if it is the true one, make it yours with: ALTER TABLE {} OWNER TO {}",
+            self.qualified(),
+            quoted_identifier(user),
         )
     }
 
