@@ -137,7 +137,7 @@ fn plant(setup: &Setup, (words, operators): &(BTreeSet<String>, BTreeSet<String>
          CREATE TEMP TABLE planted (kind text, name text);
          DO $plant$
          DECLARE
-           kinds text[] := '{{text,name,int4,int8,oid,bool,float8,numeric,timestamptz,interval,bytea,regclass,anyelement,anyarray,name[],\"char\"}}';
+           kinds text[] := '{{text,name,int4,int8,oid,bool,numeric,regclass,anyelement,anyarray}}';
            body text := 'LANGUAGE plpgsql AS $body$ BEGIN PERFORM public.intrude(%L); RETURN NULL; END $body$';
            it record;
            arguments text;
@@ -172,7 +172,9 @@ fn plant(setup: &Setup, (words, operators): &(BTreeSet<String>, BTreeSet<String>
                        FROM pg_operator o WHERE o.oprnamespace = 'pg_catalog'::regnamespace AND o.oprname = ANY ({operators})
                       UNION ALL
                      SELECT o, a::regtype, b::regtype, 'bool'::regtype, 1000000 + row_number() OVER ()
-                       FROM unnest({operators}) o, unnest(kinds) a, unnest(kinds) b LOOP
+                       FROM (SELECT DISTINCT oprname::text FROM pg_operator
+                              WHERE oprnamespace = 'pg_catalog'::regnamespace AND oprname = ANY ({operators})) AS known (o),
+                            unnest(kinds) a, unnest(kinds) b LOOP
              BEGIN
                IF it.l::oid = 0 THEN
                  EXECUTE format('CREATE FUNCTION public.operator_%s(%s) RETURNS %s ' || body, it.number, it.r, it.result, it.oprname);
