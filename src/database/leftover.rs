@@ -120,7 +120,7 @@ impl Session {
         }
         let columns = "version, statement, encode(checksum, 'hex'), index_existed, finished_at IS NOT NULL";
         let looking = |source| Error::database("reading how far a script came", source);
-        let rows = self.read_ordinary(&table.qualified(), columns, "statement").await.map_err(looking)?;
+        let rows = self.read_ordinary(&table, columns, "statement").await.map_err(looking)?;
         let begun = |(version, statement, checksum, index_existed, is_finished): Row| {
             Ok(Begun {
                 version: Version(version),

@@ -9,7 +9,7 @@ use super::connect::CANCEL_GRACE;
 use super::look::{self, Facts};
 use super::path::{LEARN, OURS};
 use super::query::{self, Completed, read, rows};
-use super::{DatabaseError, Table, judgement, quoted_identifier, recorded};
+use super::{DatabaseError, Table, quoted_identifier, recorded};
 use crate::config::Manners;
 use crate::error::Error;
 use crate::migration::Version;
@@ -140,7 +140,7 @@ impl Session {
         }
         let name = table.qualified();
         let rows = self.read_ordinary(
-            &name,
+            &table,
             "version, description, to_char(installed_on AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
              success, encode(checksum, 'hex'), execution_time",
             "version",
@@ -163,16 +163,18 @@ impl Session {
     /// The rows of a table as it was judged, whatever became of it since.
     pub(super) async fn read_ordinary(
         &mut self,
-        table: &str,
+        table: &Table,
         columns: &str,
         order: &str,
     ) -> Result<Vec<PgRow>, DatabaseError> {
+        let name = table.qualified();
         let sql = format!(
             "SET TRANSACTION READ ONLY;\n{}SET LOCAL row_security = off;\nSET LOCAL constraint_exclusion = off;\n\
-             LOCK TABLE ONLY {table} IN ACCESS SHARE MODE;\n{};\n\
-             SELECT {columns} FROM ONLY {table} ORDER BY {order}",
+             LOCK TABLE ONLY {name} IN {} MODE;\n{};\n\
+             SELECT {columns} FROM ONLY {name} ORDER BY {order}",
             self.for_now(),
-            judgement::read_only_if_ordinary(table),
+            table.lock_to_read(self.facts.is_standby),
+            table.still_readable(),
         );
         let mut results = self.rows(sql).await.map_err(|failed| failed.error)?;
         Ok(results.pop().unwrap_or_default())
@@ -202,7 +204,7 @@ impl Session {
         if table.unreadable(&self.facts.user).is_some() {
             return None;
         }
-        let rows = self.read_ordinary(&table.qualified(), "version_num::text", "version_num").await.ok()?;
+        let rows = self.read_ordinary(table, "version_num::text", "version_num").await.ok()?;
         let rows: Vec<(String,)> = read(&rows).ok()?;
         let revisions: Vec<_> = rows.into_iter().map(|(revision,)| revision).collect();
         Some(if revisions.is_empty() { "none".to_owned() } else { revisions.join(", ") })
