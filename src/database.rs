@@ -3,26 +3,33 @@
 mod connect;
 mod error;
 mod guard;
+pub mod judgement;
 mod leftover;
 mod lock;
+mod look;
 mod other;
+pub mod path;
 mod pooling;
 mod query;
 #[cfg(target_os = "linux")]
 mod relay;
 mod session;
+mod table;
 #[cfg(target_os = "linux")]
 mod vetting;
 mod watcher;
 
 pub use connect::{CANCEL_GRACE, cancel, connect};
 pub use error::{DatabaseError, ServerError};
+pub use judgement::{NOT_ORDINARY, write_only_if_ordinary};
 pub use leftover::Index;
 pub use lock::{RunLock, unlock_and_lock_again};
+pub use look::Facts;
 pub use other::{Other, listed};
 pub use pooling::refuse_transaction_pooling;
 pub use query::{Completed, is_believing_a_server};
-pub use session::{Facts, Session, Table};
+pub use session::Session;
+pub use table::Table;
 pub use watcher::{Progress, Sight, Watcher};
 
 use crate::migration::Checksum;

@@ -157,11 +157,6 @@ pub enum Disagreement {
         /// What it says.
         revision: String,
     },
-    /// Two bookkeeping tables.
-    #[error(
-        "{ours} exists in several schemas: {}; drop all but the one that tells the truth, or hide the others from this role", .0.join(", "), ours = crate::database::BOOKKEEPING
-    )]
-    TwoTables(Vec<String>),
 }
 
 fn list(items: &[String]) -> String {

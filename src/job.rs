@@ -95,6 +95,7 @@ impl Place<'_> {
         let session = database::connect(self.server, self.interrupt).await?;
         self.pid.set(Some(session.facts.pid));
         reporter.report.database = Some(session.facts.database.clone());
+        reporter.report.bookkeeping = session.facts.bookkeeping.as_ref().map(Table::qualified);
         tracing::debug!("connected to database {} as {}", session.facts.database, session.facts.user);
         Ok(session)
     }
@@ -116,6 +117,9 @@ async fn change(
 ) -> Result<(), Error> {
     let mut session = place.connect(reporter).await?;
     let applied = session.applied().await?;
+    if extent == Extent::Run {
+        refuse_distrusted(&session)?;
+    }
     refuse_alembic(&mut session).await?;
     let found = halfway::find(&mut session, place, &applied, direction).await;
     let (rows, resumed) = match &found {
@@ -190,6 +194,7 @@ fn show_heading(
         reporter.warn(warning);
     }
     reporter.planned(plan, prepared);
+    reporter.report.bookkeeping = session.facts.home().map(|home| home.qualified());
     reporter.show(text::heading);
 }
 
@@ -236,7 +241,7 @@ async fn carry_out(
     place: &Place<'_>,
     reporter: &mut Reporter,
 ) -> Result<Session, Error> {
-    let table = bookkeeping(&mut session).await?;
+    let table = bookkeeping(&mut session, reporter).await?;
     let manners = place.server.manners;
     let watch = Watch::new(place.server, session.facts.pid, place.log);
     let interrupt = place.interrupt;
@@ -254,39 +259,48 @@ async fn carry_out(
 
 /// A script without a transaction needs a table beside the bookkeeping, for as long as it runs.
 fn refuse_unrecordable(session: &Session, prepared: &[Prepared<'_>]) -> Result<(), Error> {
-    let Some(table) = session.facts.bookkeeping.as_ref().filter(|table| !table.may_create) else {
+    let without_transaction: Vec<_> =
+        prepared.iter().filter(|prepared| !prepared.script.is_transactional()).collect();
+    if without_transaction.is_empty() {
         return Ok(());
-    };
-    match prepared
-        .iter()
-        .find(|prepared| !prepared.script.is_transactional() && prepared.resumes_at.is_none())
-    {
-        None => Ok(()),
-        Some(prepared) => {
-            let schema = quoted_identifier(&table.schema);
-            let user = quoted_identifier(&session.facts.user);
-            Err(Error::Refused(format!(
-                "{} runs without a transaction, and role {user} may not record its progress; grant it with: \
-                 GRANT CREATE ON SCHEMA {schema} TO {user}",
-                wording::path(&prepared.script.path)
-            )))
-        }
     }
+    let facts = &session.facts;
+    if let Some(problem) = facts.progress.as_ref().and_then(|table| table.distrusted(&facts.user)) {
+        return Err(Error::Refused(problem));
+    }
+    let beginning = without_transaction.iter().find(|prepared| prepared.resumes_at.is_none());
+    let table = facts.bookkeeping.as_ref().filter(|table| !table.may_create);
+    let (Some(prepared), Some(table)) = (beginning, table) else { return Ok(()) };
+    let schema = quoted_identifier(&table.schema);
+    let user = quoted_identifier(&facts.user);
+    Err(Error::Refused(format!(
+        "{} runs without a transaction, and role {user} may not record its progress; grant it with: \
+         GRANT CREATE ON SCHEMA {schema} TO {user}",
+        wording::path(&prepared.script.path)
+    )))
 }
 
 /// The bookkeeping table; made now, under the lock, where there is none.
-async fn bookkeeping(session: &mut Session) -> Result<Table, Error> {
-    if let Some(table) = &session.facts.bookkeeping {
-        return Ok(table.clone());
+async fn bookkeeping(session: &mut Session, reporter: &mut Reporter) -> Result<Table, Error> {
+    if session.facts.bookkeeping.is_none() {
+        let home = session.facts.home().map(|home| home.qualified()).unwrap_or_default();
+        session.create_bookkeeping(message::create_bookkeeping(&home)).await?;
+        tracing::info!("created the bookkeeping table {home}");
     }
-    let schema = session.facts.schema.clone().unwrap_or_default();
-    let table = Table::new_in(&schema);
-    session
-        .execute(message::create_bookkeeping(&table.qualified()))
-        .await
-        .map_err(|completed| Error::database("creating the bookkeeping table", completed.error))?;
-    tracing::info!("created the bookkeeping table {}", table.qualified());
+    let table = session.facts.bookkeeping.clone();
+    let table = table.ok_or_else(|| Error::Refused("the bookkeeping table was taken away".to_owned()))?;
+    refuse_distrusted(session)?;
+    reporter.report.bookkeeping = Some(table.qualified());
     Ok(table)
+}
+
+/// What a table of a stranger's says is not to decide what is run, and nothing is to be written to it.
+fn refuse_distrusted(session: &Session) -> Result<(), Error> {
+    let facts = &session.facts;
+    match facts.bookkeeping.as_ref().and_then(|table| table.distrusted(&facts.user)) {
+        Some(problem) => Err(Error::Refused(problem)),
+        None => Ok(()),
+    }
 }
 
 /// A database that Alembic built, and of which our bookkeeping knows nothing.
@@ -294,7 +308,7 @@ async fn refuse_alembic(session: &mut Session) -> Result<(), Error> {
     let (None, Some(table)) = (&session.facts.bookkeeping, session.facts.alembic.clone()) else {
         return Ok(());
     };
-    let revision = session.alembic_revision(&table).await.unwrap_or_else(|_| "not readable".to_owned());
+    let revision = session.alembic_revision(&table).await.unwrap_or_else(|| "not readable".to_owned());
     Err(Disagreement::Alembic { table: table.qualified(), revision }.into())
 }
 
@@ -307,13 +321,10 @@ fn refuse_unwritable(session: &Session) -> Result<(), Error> {
         format!("transactions of role {user} are read-only here (default_transaction_read_only)")
     } else {
         match (&facts.bookkeeping, &facts.schema) {
-            (Some(table), _) if table.may_write => return Ok(()),
-            (Some(table), _) => {
-                let table = table.qualified();
-                format!(
-                    "role {user} may not write to {table}; grant it with: GRANT INSERT, UPDATE, DELETE ON {table} TO {user}"
-                )
-            }
+            (Some(table), _) => match table.unwritable(&facts.user) {
+                None => return Ok(()),
+                Some(problem) => problem,
+            },
             (None, Some(_)) if facts.may_create => return Ok(()),
             (None, Some(schema)) => {
                 let schema = quoted_identifier(schema);

@@ -9,15 +9,18 @@ pub mod halfway;
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::database::path::ROLES_OWN_FOR_NOW;
 use crate::database::{ServerError, Table, quoted_literal, unlock_and_lock_again};
 use crate::failure::{Culprit, Excerpt, byte_of_char, excerpt};
 use crate::migration::{Direction, Migration, Version};
 use crate::script::Prepared;
 
 /// sqlx 0.9's table, to the letter: <https://docs.rs/sqlx-postgres/0.9.0/src/sqlx_postgres/migrate.rs.html>.
+///
+/// One that appears at the last moment is none of ours.
 pub fn create_bookkeeping(name: &str) -> String {
     format!(
-        "CREATE TABLE IF NOT EXISTS {name} (
+        "CREATE TABLE {name} (
     version BIGINT PRIMARY KEY,
     description TEXT NOT NULL,
     installed_on TIMESTAMPTZ NOT NULL DEFAULT now(),
@@ -40,12 +43,20 @@ pub struct Message {
 }
 
 impl Message {
-    /// A transactional migration, with `record`, the bookkeeping of its transaction, before the commit.
-    pub fn of(prepared: &Prepared<'_>, settings: &[String], begins: bool, record: Option<String>) -> Self {
+    /// A transactional migration, with `record`, the bookkeeping of its transaction, before the commit. The script
+    /// runs on the role's own search path, and what is still deferred at the commit does too.
+    pub fn of(
+        prepared: &Prepared<'_>,
+        settings: &[String],
+        begins: bool,
+        record: Option<Vec<String>>,
+    ) -> Self {
         let mut sql = String::with_capacity(prepared.script.text.len() + 1024);
         if begins {
             sql.push_str("BEGIN;\n");
         }
+        sql.push_str(ROLES_OWN_FOR_NOW);
+        sql.push_str(";\n");
         let start = sql.len();
         sql.push_str(&prepared.script.text);
         let script = start..sql.len();
@@ -57,13 +68,15 @@ impl Message {
             sql.push_str(";\n");
             after.push(culprit);
         };
-        if record.is_none() && !prepared.is_plain_ddl() {
-            for command in CHECK_DEFERRED {
-                add(Culprit::DeferredConstraint, command);
-            }
-        }
-        if !prepared.is_plain_ddl() {
-            add(Culprit::DeferredConstraint, CHECK_TEMPORARY);
+        let is_alone = begins && record.is_some();
+        let checks = match (prepared.is_plain_ddl(), &record) {
+            (true, _) => &[][..],
+            (false, Some(_)) if is_alone => &CHECK_ALL[..],
+            (false, Some(_)) => &[CHECK_TEMPORARY],
+            (false, None) => &CHECK_DEFERRED,
+        };
+        for command in checks {
+            add(Culprit::DeferredConstraint, command);
         }
         for command in RESET_SESSION {
             add(Culprit::Bookkeeping, command);
@@ -72,10 +85,13 @@ impl Message {
             add(Culprit::Bookkeeping, command);
         }
         if let Some(record) = record {
-            add(Culprit::Bookkeeping, &record);
+            for command in &record {
+                add(Culprit::Bookkeeping, command);
+            }
+            add(Culprit::Bookkeeping, ROLES_OWN_FOR_NOW);
             add(Culprit::Commit, "COMMIT");
         }
-        let commands_before = usize::from(begins);
+        let commands_before = usize::from(begins) + 1;
         Self { sql, script, commands_before, statements: prepared.statements, after }
     }
 
@@ -136,24 +152,30 @@ pub fn blame_statement(
     (Culprit::Statement { number: index + 1, of: statements.len() }, excerpt)
 }
 
-/// Lets constraints that are due at commit speak while it is still clear whose they are. What
-/// their triggers do is undone, and done again at the commit.
-const CHECK_DEFERRED: [&str; 4] = [
+/// Lets constraints that are due at commit speak while the session is still the script's: role, settings and
+/// search path are those that its triggers were written for.
+pub const CHECK_ALL: [&str; 1] = ["SET CONSTRAINTS ALL IMMEDIATE"];
+
+/// The same where other scripts follow, whose constraints must not be immediate. What the triggers do is undone,
+/// and done again at the commit.
+const CHECK_DEFERRED: [&str; 5] = [
     "SAVEPOINT run_migrations",
     "SET CONSTRAINTS ALL IMMEDIATE",
     "ROLLBACK TO SAVEPOINT run_migrations",
     "RELEASE SAVEPOINT run_migrations",
+    CHECK_TEMPORARY,
 ];
 
 /// `DISCARD TEMP` drops no table that a deferred constraint is still to be checked for. Only the constraints of such
-/// tables are made immediate: the mode lasts as long as the transaction.
-pub const CHECK_TEMPORARY: &str = "\
+/// tables are made immediate: the mode lasts as long as the transaction. It runs on the script's search path, and
+/// names everything in full.
+const CHECK_TEMPORARY: &str = "\
 DO $run_migrations$
 DECLARE
-  name text;
+  name pg_catalog.text;
 BEGIN
   FOR name IN SELECT conname FROM pg_catalog.pg_constraint
-    WHERE condeferrable AND connamespace = pg_catalog.pg_my_temp_schema()
+    WHERE condeferrable AND connamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()
   LOOP
     EXECUTE pg_catalog.format('SET CONSTRAINTS pg_temp.%I IMMEDIATE', name);
   END LOOP;
@@ -222,14 +244,20 @@ fn exactly(rows: usize, change: &str, version: Version) -> String {
 
 /// The bookkeeping of a transaction: its migrations, which go one way, and how long each took; the
 /// last one, in whose message this goes, is not over yet.
-pub fn record(steps: &[Prepared<'_>], took: &[Duration], table: &Table) -> String {
-    let Some((last, before)) = steps.split_last() else { return String::new() };
+pub fn record(steps: &[Prepared<'_>], took: &[Duration], table: &Table) -> Vec<String> {
+    let mut commands = table.unchanged().to_vec();
+    commands.extend(change(steps, took, table));
+    commands
+}
+
+fn change(steps: &[Prepared<'_>], took: &[Duration], table: &Table) -> Option<String> {
+    let (last, before) = steps.split_last()?;
     let version = last.step.migration.version;
     if last.step.direction == Direction::Down {
         let before: String = before.iter().map(|step| format!(", {}", step.step.migration.version)).collect();
         let delete =
             format!("DELETE FROM {} WHERE version IN ({}{before})", table.qualified(), proven(version));
-        return exactly(steps.len(), &delete, version);
+        return Some(exactly(steps.len(), &delete, version));
     }
     // One proof is enough for all.
     let mut rows = row(last.step.migration, &proven(version), true, elapsed());
@@ -239,7 +267,7 @@ pub fn record(steps: &[Prepared<'_>], took: &[Duration], table: &Table) -> Strin
         rows.push_str(", ");
         rows.push_str(&row(migration, &migration.version.to_string(), true, &nanoseconds));
     }
-    exactly(steps.len(), &insert_rows(table, &rows), version)
+    Some(exactly(steps.len(), &insert_rows(table, &rows), version))
 }
 
 fn insert_rows(table: &Table, rows: &str) -> String {
@@ -321,11 +349,14 @@ mod tests {
     fn script_and_bookkeeping_are_one_transaction() {
         with("SET ROLE x -- end", |_, message| {
             let sql = &message.sql;
-            assert!(sql.starts_with("BEGIN;\nSET ROLE x -- end\n;\nDO"), "{sql}");
+            let path = "SET LOCAL search_path TO DEFAULT;\n";
+            let start = format!("BEGIN;\n{path}SET ROLE x -- end\n;\nSET CONSTRAINTS ALL IMMEDIATE;\nRESET");
+            assert!(sql.starts_with(&start), "{sql}");
+            assert!(sql.ends_with(&format!("{path}COMMIT;\n")), "{sql}");
             let order = ["RESET ROLE", "INSERT INTO \"public\".\"_sqlx_migrations\"", "'it''s'", "COMMIT;\n"];
             let places: Vec<_> = order.iter().map(|part| sql.find(part).unwrap()).collect();
             assert!(places.is_sorted(), "{places:?}");
-            assert!(!sql.contains("SAVEPOINT"), "its own commit checks the constraints");
+            assert!(!sql.contains("SAVEPOINT"), "no other script follows");
         });
     }
 
@@ -334,15 +365,17 @@ mod tests {
         let migration = migration("INSERT INTO t VALUES (1)");
         let prepared = prepare(&[Step { migration: &migration, direction: Direction::Up }]).unwrap();
         let message = Message::of(&prepared[0], &["SELECT 1".to_owned()], false, None);
-        assert!(message.sql.starts_with("INSERT INTO t VALUES (1)\n;\nSAVEPOINT"));
-        assert_eq!(message.blame(&prepared[0], 2, Some(&server_error(None))).0, Culprit::DeferredConstraint);
+        let path = "SET LOCAL search_path TO DEFAULT;\n";
+        assert!(message.sql.starts_with(&format!("{path}INSERT INTO t VALUES (1)\n;\nSAVEPOINT")));
+        assert_eq!(message.blame(&prepared[0], 3, Some(&server_error(None))).0, Culprit::DeferredConstraint);
     }
 
     #[test]
     fn blames_by_position_in_characters() {
         with("SELECT 'ü';\nSELECT x;", |prepared, message| {
-            // "BEGIN;\n" is 7 characters; x is the 19th of the script.
-            let (culprit, excerpt) = message.blame(prepared, 0, Some(&server_error(Some(7 + 20))));
+            // x is the 19th character of the script.
+            let before = message.sql.find("SELECT 'ü'").unwrap();
+            let (culprit, excerpt) = message.blame(prepared, 0, Some(&server_error(Some(before + 20))));
             assert_eq!(culprit, Culprit::Statement { number: 2, of: 2 });
             let excerpt = excerpt.unwrap();
             assert_eq!((excerpt.place.line, excerpt.place.column, excerpt.exact), (2, 8, true));
@@ -354,11 +387,11 @@ mod tests {
     fn blames_by_count_where_there_is_no_position() {
         with("SELECT 1;\nSELECT 1/0;", |prepared, message| {
             let blame = |completed| message.blame(prepared, completed, Some(&server_error(None)));
-            let (culprit, excerpt) = blame(2);
+            let (culprit, excerpt) = blame(3);
             assert_eq!(culprit, Culprit::Statement { number: 2, of: 2 });
             assert_eq!(excerpt.unwrap().place.line, 2);
-            assert_eq!(blame(3).0, Culprit::DeferredConstraint);
-            assert_eq!(blame(4).0, Culprit::Bookkeeping);
+            assert_eq!(blame(4).0, Culprit::DeferredConstraint);
+            assert_eq!(blame(5).0, Culprit::Bookkeeping);
             assert_eq!(blame(message.commands() - 1).0, Culprit::Commit);
         });
     }
@@ -366,7 +399,7 @@ mod tests {
     #[test]
     fn blames_the_last_statement_for_an_end_in_the_middle() {
         with("SELECT 1;\nSELECT FROM\n", |prepared, message| {
-            let behind = message.sql.find("\n;\nDO").unwrap() + 2;
+            let behind = message.sql.find("\n;\nSET CONSTRAINTS").unwrap() + 2;
             let (culprit, excerpt) = message.blame(prepared, 0, Some(&server_error(Some(behind))));
             assert_eq!(culprit, Culprit::Statement { number: 2, of: 2 });
             let excerpt = excerpt.unwrap();

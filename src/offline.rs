@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use foreign_text::one_line;
 
+use crate::database::judgement::{judged, on_the_path, write_only_if};
+use crate::database::path::ROLES_OWN_FOR_NOW;
 use crate::database::{BOOKKEEPING, RunLock, quoted_literal};
 use crate::error::Error;
 use crate::message::{self, halfway};
@@ -13,6 +15,9 @@ use crate::revision::{Offline, Position, Range, resolve};
 use crate::script::{Prepared, prepare};
 use crate::statement::Statement;
 use crate::wording;
+
+/// The bookkeeping table, as psql puts it in.
+const TABLE: &str = ":run_migrations_table";
 
 /// The flags psql needs: no startup file, and a stop at the first error.
 pub const PSQL_FLAGS: &str = "psql -X -v ON_ERROR_STOP=1";
@@ -60,11 +65,10 @@ fn write(from: Position, to: Position, below: &[&Migration], prepared: &[Prepare
     for variable in ["DBNAME", "USER", "HOST", "PORT", "ENCODING", "VERSION", "VERSION_NAME", "VERSION_NUM"] {
         let _ = writeln!(sql, "\\unset {variable}");
     }
+    sql.push_str(LEARN);
     sql.push_str(SETTINGS);
     sql.push_str(&lock());
-    if from == Position::Base {
-        sql.push_str(&create());
-    }
+    sql.push_str(&find(from));
     sql.push_str(&expect(from, below));
     for step in prepared {
         sql.push_str(&one(step));
@@ -73,8 +77,18 @@ fn write(from: Position, to: Position, below: &[&Migration], prepared: &[Prepare
     sql
 }
 
+/// Notes what an unqualified name can mean to the role. It runs on the role's own search path, and names everything
+/// in full.
+const LEARN: &str = "\
+SELECT pg_catalog.set_config('run_migrations.schemas', pg_catalog.current_schemas(false)::pg_catalog.text, false)
+         AS run_migrations_schemas,
+       pg_catalog.set_config('run_migrations.search_path', pg_catalog.current_setting('search_path'), false)
+         AS run_migrations_search_path \\gset
+";
+
 /// What the job sets for its session, with the default LOCK_TIMEOUT.
 const SETTINGS: &str = "\
+SET search_path = pg_catalog, pg_temp;
 SET client_encoding = 'UTF8';
 SET TimeZone = 'UTC';
 SET DateStyle = 'ISO, MDY';
@@ -110,24 +124,46 @@ SELECT current_setting('run_migrations.sqlx_key') AS run_migrations_sqlx_key \\g
     )
 }
 
-/// Creates the bookkeeping table, unless there is one that the role does not see.
-fn create() -> String {
+/// Finds the bookkeeping table as the job does: on the role's own search path. A run from base makes it where there is
+/// none.
+fn find(from: Position) -> String {
+    let none = if from == Position::Base {
+        format!(
+            "SELECT format('%I.%I', n.nspname, '{BOOKKEEPING}') AS name INTO ours
+      FROM unnest(current_setting('run_migrations.schemas')::name[]) WITH ORDINALITY AS p (name, place)
+      JOIN pg_namespace n ON n.nspname = p.name AND n.oid <> pg_my_temp_schema() AND n.nspname <> 'pg_catalog'
+     ORDER BY NOT has_schema_privilege(n.oid, 'CREATE'), place LIMIT 1;
+    IF ours.name IS NULL THEN
+      RAISE EXCEPTION 'the search path of this role names no schema to create {BOOKKEEPING} in';
+    END IF;
+    EXECUTE format($sql${}$sql$, ours.name);",
+            message::create_bookkeeping("%s")
+        )
+    } else {
+        format!("RAISE EXCEPTION 'there is no {BOOKKEEPING} on the search path of this role';")
+    };
     format!(
         "DO $run_migrations$
 DECLARE
-  elsewhere text;
+  ours record;
 BEGIN
-  SELECT string_agg(format('%I', n.nspname), ', ') INTO elsewhere
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-   WHERE c.relname = '{BOOKKEEPING}' AND NOT pg_table_is_visible(c.oid);
-  IF elsewhere IS NOT NULL THEN
-    RAISE EXCEPTION '{BOOKKEEPING} is in schema %, which is not on the search path of this role', elsewhere;
+  {judged}
+  SELECT format('%I.%I', schema, name) AS name, may_use, coalesce(reading, writing) AS problem INTO ours
+    FROM judged ORDER BY place, schema LIMIT 1;
+  IF NOT ours.may_use THEN
+    RAISE EXCEPTION 'this role may not use the schema of %', ours.name;
+  ELSIF ours.problem IS NOT NULL THEN
+    RAISE EXCEPTION '% can''t be used: %', ours.name, ours.problem;
+  ELSIF ours.name IS NULL THEN
+    {none}
   END IF;
+  PERFORM set_config('run_migrations.table', ours.name, false);
 END
 $run_migrations$;
-{};
+SELECT current_setting('run_migrations.table') AS run_migrations_table \\gset
+\\echo bookkeeping: :run_migrations_table
 ",
-        message::create_bookkeeping(BOOKKEEPING)
+        judged = judged(&on_the_path(&[BOOKKEEPING])),
     )
 }
 
@@ -145,14 +181,15 @@ fn expect(from: Position, below: &[&Migration]) -> String {
 DECLARE
   difference text;
 BEGIN
-  WITH expected (version, checksum) AS (
+  EXECUTE format($sql$WITH expected (version, checksum) AS (
     {expected}
   ), found AS (
-    SELECT version, encode(checksum, 'hex') AS checksum, success FROM {BOOKKEEPING}
+    SELECT version, encode(checksum, 'hex') AS checksum, success FROM ONLY %s
   )
-  SELECT string_agg(coalesce(expected.version, found.version)::text, ', ') INTO difference
+  SELECT string_agg(coalesce(expected.version, found.version)::text, ', ')
     FROM expected FULL JOIN found USING (version)
-   WHERE expected.checksum IS DISTINCT FROM found.checksum OR found.success IS NOT TRUE;
+   WHERE expected.checksum IS DISTINCT FROM found.checksum OR found.success IS NOT TRUE$sql$,
+    current_setting('run_migrations.table')) INTO difference;
   IF difference IS NOT NULL THEN
     RAISE EXCEPTION 'the database is not at {from}: the bookkeeping differs at %', difference;
   END IF;
@@ -171,14 +208,19 @@ fn one(prepared: &Prepared<'_>) -> String {
     let echo = psql_argument(&format!("{verb} {}", migration.version.called(&migration.description)));
     let mut after = format!("{};\n{SETTINGS}", message::RESET_SESSION.join(";\n"));
     if prepared.script.is_transactional() && !prepared.is_plain_ddl() {
-        after = format!("{};\n{after}", message::CHECK_TEMPORARY);
+        after = format!("{};\n{after}", message::CHECK_ALL.join(";\n"));
     }
     let (before, record) = bookkeeping(prepared);
+    let text = &prepared.script.text;
     if prepared.script.is_transactional() {
-        format!("\n\\echo {echo}\nBEGIN;\n{}\n;\n{after}{record}COMMIT;\n", prepared.script.text)
+        format!(
+            "\n\\echo {echo}\nBEGIN;\n{ROLES_OWN_FOR_NOW};\n{text}\n;\n{after}{record}{ROLES_OWN_FOR_NOW};\nCOMMIT;\n"
+        )
     } else {
         let statements: String = prepared.split().iter().map(alone).collect();
-        format!("\n\\echo {echo}\n{before}{statements}{after}{record}")
+        format!(
+            "\n\\echo {echo}\nBEGIN;\n{before}COMMIT;\nRESET search_path;\n{statements}{after}BEGIN;\n{record}COMMIT;\n"
+        )
     }
 }
 
@@ -187,13 +229,14 @@ fn psql_argument(text: &str) -> String {
     format!("'{}'", one_line(text).replace('\\', "\\\\").replace('\'', "''"))
 }
 
-/// A statement that commits by itself, with what the job does around it.
+/// A statement that commits by itself, with what the job does around it: on the script's search path, and so named in
+/// full.
 fn alone(statement: &Statement<'_>) -> String {
     let text = format!("{}\n;\n", statement.text);
     let text = if statement.is_concurrent() {
         format!(
-            "SELECT pg_advisory_unlock(:run_migrations_sqlx_key) AS run_migrations_unlocked \\gset\n{text}\
-             SELECT '' AS run_migrations_locked FROM pg_advisory_lock(:run_migrations_sqlx_key) \\gset\n"
+            "SELECT pg_catalog.pg_advisory_unlock(:run_migrations_sqlx_key) AS run_migrations_unlocked \\gset\n{text}\
+             SELECT '' AS run_migrations_locked FROM pg_catalog.pg_advisory_lock(:run_migrations_sqlx_key) \\gset\n"
         )
     } else {
         text
@@ -209,25 +252,27 @@ fn alone(statement: &Statement<'_>) -> String {
 fn bookkeeping(prepared: &Prepared<'_>) -> (String, String) {
     let migration = prepared.step.migration;
     let version = migration.version;
+    let checked = |change: String| {
+        let check = write_only_if(TABLE, ":'run_migrations_table'");
+        format!("{check} \\gset\n{change};\n")
+    };
     let insert = |success: bool| {
-        format!(
-            "INSERT INTO {BOOKKEEPING} (version, description, success, checksum, execution_time) \
-             VALUES ({version}, {}, {success}, decode('{}', 'hex'), -1);\n",
+        checked(format!(
+            "INSERT INTO {TABLE} (version, description, success, checksum, execution_time) \
+             VALUES ({version}, {}, {success}, decode('{}', 'hex'), -1)",
             quoted_literal(&migration.description),
             migration.checksum,
-        )
+        ))
     };
-    let delete = format!("DELETE FROM {BOOKKEEPING} WHERE version = {version};\n");
+    let update = |set: &str| checked(format!("UPDATE {TABLE} SET {set} WHERE version = {version}"));
+    let delete = || checked(format!("DELETE FROM {TABLE} WHERE version = {version}"));
     match (prepared.step.direction, prepared.script.is_transactional()) {
         (Direction::Up, true) => (String::new(), insert(true)),
-        (Direction::Up, false) => {
-            (insert(false), format!("UPDATE {BOOKKEEPING} SET success = true WHERE version = {version};\n"))
-        }
-        (Direction::Down, true) => (String::new(), delete),
+        (Direction::Up, false) => (insert(false), update("success = true")),
+        (Direction::Down, true) => (String::new(), delete()),
         (Direction::Down, false) => {
-            let before = halfway::BEFORE_DOWN;
-            let set = format!("SET success = false, execution_time = {before} WHERE version = {version}");
-            (format!("UPDATE {BOOKKEEPING} {set};\n"), delete)
+            let set = format!("success = false, execution_time = {}", halfway::BEFORE_DOWN);
+            (update(&set), delete())
         }
     }
 }

@@ -31,6 +31,9 @@ pub struct Report {
     /// The database's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
+    /// The bookkeeping table, with its schema, quoted for SQL; in a plan or a first run, the one that is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bookkeeping: Option<String>,
     /// Where the database was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<Position>,
@@ -77,6 +80,8 @@ pub struct Verdict {
     command: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     database: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bookkeeping: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<Position>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -244,6 +249,7 @@ impl Report {
             exit_code: code as u8,
             command: self.command,
             database: self.database.clone(),
+            bookkeeping: self.bookkeeping.clone(),
             from: self.from,
             to: self.to,
             current: self.current,

@@ -6,6 +6,7 @@ use std::fmt;
 use foreign_text::{Text, one_line};
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgSeverity};
 
+use super::NOT_ORDINARY;
 use crate::error::ExitCode;
 use crate::message::{LOCK_LOST, NOT_WRITTEN};
 use crate::row_values::{HIDDEN, without_values};
@@ -142,7 +143,7 @@ impl From<sqlx::Error> for DatabaseError {
 /// Our own queries raise an error by casting a sentence to a number.
 fn raised_by_us(message: &str) -> Option<&str> {
     let (_, sentence) = message.strip_prefix("invalid input syntax for type ")?.split_once(": \"")?;
-    let is_ours = [LOCK_LOST, NOT_WRITTEN].iter().any(|start| sentence.starts_with(start));
+    let is_ours = [LOCK_LOST, NOT_WRITTEN, NOT_ORDINARY].iter().any(|start| sentence.starts_with(start));
     sentence.strip_suffix('"').filter(|_| is_ours)
 }
 

@@ -21,11 +21,12 @@ const GUARDS: [(&str, &str); 8] = [
 ];
 
 impl Session {
-    /// Sets what the server has of these, now and after every reset of the session.
+    /// Sets the session up, with what the server has of these, now and after every reset of it.
     ///
     /// # Errors
     /// When the connection broke; a server without them is no error.
     pub(super) async fn guard(&mut self) -> Result<(), DatabaseError> {
+        self.settle().await?;
         match self.rows(try_each()).await {
             Ok(results) => {
                 let names: Vec<(String,)> = read(results.last().map(Vec::as_slice).unwrap_or_default())?;
@@ -37,11 +38,6 @@ impl Session {
             Err(failed) => {
                 tracing::debug!("the server can't be asked to watch this connection: {}", failed.error);
             }
-        }
-        if self.facts.commits_lazily {
-            let command = "SET synchronous_commit = on".to_owned();
-            self.settings.push(command.clone());
-            self.execute(command).await.map_err(|failed| failed.error)?;
         }
         Ok(())
     }

@@ -2,12 +2,16 @@
 
 use sqlx::postgres::types::Oid;
 
+use super::path::ScriptPath;
 use super::query::read;
-use super::{DatabaseError, Session, Table, quoted_literal, recorded};
-use crate::message::halfway;
+use super::{DatabaseError, Session, quoted_literal, recorded};
+use crate::error::Error;
 use crate::migration::Version;
 use crate::resume::Begun;
 use crate::statement::Concurrent;
+
+/// The relation that a name in a script was found to mean.
+const NAMED: &str = "SELECT nullif(current_setting('run_migrations.relation'), '')::oid AS oid";
 
 /// An index that a concurrent statement makes or leaves behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,33 +30,40 @@ pub struct Index {
 
 impl Session {
     /// The indexes of the table that a concurrent statement is about, as they are now; none where the
-    /// table can't be found by the name in the statement.
+    /// table can't be found by the name in the statement, on this path.
     ///
     /// # Errors
     /// When the query failed.
-    pub async fn indexes_of(&mut self, statement: &Concurrent) -> Result<Vec<Index>, DatabaseError> {
-        let which = match statement {
-            Concurrent::Build { table, .. } => format!("i.indrelid = to_regclass({})", quoted_literal(table)),
+    pub async fn indexes_of(
+        &mut self,
+        statement: &Concurrent,
+        path: ScriptPath,
+    ) -> Result<Vec<Index>, DatabaseError> {
+        let (name, which) = match statement {
+            Concurrent::Build { table, .. } => (table.as_str(), "i.indrelid = (SELECT oid FROM named)"),
             // A partitioned one is rebuilt part by part; the tree of any other is itself.
-            Concurrent::Rebuild { relation: Some(relation) } => format!(
-                "i.indrelid IN (WITH parts AS (SELECT r.oid, r.reltoastrelid FROM pg_class r WHERE r.oid \
-                 = to_regclass({relation}) OR r.oid IN (SELECT relid FROM pg_partition_tree(to_regclass({relation})))) \
+            Concurrent::Rebuild { relation: Some(relation) } => (
+                relation.as_str(),
+                "i.indrelid IN (WITH parts AS (SELECT r.oid, r.reltoastrelid FROM pg_class r \
+                 WHERE r.oid = (SELECT oid FROM named) \
+                 OR r.oid IN (SELECT relid FROM pg_partition_tree((SELECT oid::regclass FROM named)))) \
                  SELECT oid FROM parts UNION SELECT reltoastrelid FROM parts \
                  UNION SELECT indrelid FROM pg_index WHERE indexrelid IN (SELECT oid FROM parts))",
-                relation = quoted_literal(relation)
             ),
-            Concurrent::Rebuild { relation: None } => "true".to_owned(),
+            Concurrent::Rebuild { relation: None } => ("", "true"),
         };
         let sql = format!(
-            "SELECT c.oid, c.relname::text, format('%I.%I', n.nspname, c.relname), i.indisvalid, \
+            "{}WITH named AS ({NAMED}) \
+             SELECT c.oid, c.relname::text, format('%I.%I', n.nspname, c.relname), i.indisvalid, \
              EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'relation' AND l.relation = i.indrelid \
              AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
              AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted AND l.pid <> pg_backend_pid()) \
              FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
-             WHERE {which} ORDER BY 1"
+             WHERE {which} ORDER BY 1",
+            self.naming(name, path)
         );
         let results = self.rows(sql).await.map_err(|failed| failed.error)?;
-        let rows = read(results.first().map(Vec::as_slice).unwrap_or_default())?;
+        let rows = read(results.last().map(Vec::as_slice).unwrap_or_default())?;
         let index = |(Oid(oid), plain_name, name, is_valid, is_worked_on)| Index {
             oid,
             plain_name,
@@ -63,41 +74,53 @@ impl Session {
         Ok(rows.into_iter().map(index).collect())
     }
 
+    /// What goes before a query about a name in a script: looks it up where the script would, and nothing else.
+    fn naming(&self, name: &str, path: ScriptPath) -> String {
+        let name = if name.is_empty() { "NULL".to_owned() } else { quoted_literal(name) };
+        format!(
+            "{};\nSELECT pg_catalog.set_config('run_migrations.relation', \
+             COALESCE(pg_catalog.to_regclass({name})::pg_catalog.oid::pg_catalog.text, ''), true);\n{}",
+            path.go(),
+            self.for_now()
+        )
+    }
+
     /// Whether the table of a concurrent statement can be found by the name in the statement.
     ///
     /// # Errors
     /// When the query failed.
-    pub async fn table_is_there(&mut self, statement: &Concurrent) -> Result<bool, DatabaseError> {
+    pub async fn table_is_there(
+        &mut self,
+        statement: &Concurrent,
+        path: ScriptPath,
+    ) -> Result<bool, DatabaseError> {
         let (Concurrent::Build { table: name, .. } | Concurrent::Rebuild { relation: Some(name) }) =
             statement
         else {
             return Ok(false);
         };
-        self.value(format!("SELECT to_regclass({}) IS NOT NULL", quoted_literal(name))).await
+        let naming = self.naming(name, path);
+        self.value(format!("{naming}SELECT oid IS NOT NULL FROM ({NAMED}) AS named")).await
     }
 
     /// Whether no partition is known to be half detached.
     pub async fn nothing_is_pending(&mut self) -> bool {
         let sql = "SELECT NOT EXISTS (SELECT FROM pg_inherits WHERE inhdetachpending)";
-        self.value(sql.to_owned()).await.unwrap_or(false)
+        self.value(format!("{}{sql}", self.for_now())).await.unwrap_or(false)
     }
 
     /// The statements that began, in order; `None` where there is no progress table.
     ///
     /// # Errors
-    /// When the query failed.
-    pub async fn progress(&mut self, table: &Table) -> Result<Option<Vec<Begun>>, DatabaseError> {
-        let progress = halfway::progress(table);
-        let exists = format!("SELECT to_regclass({}) IS NOT NULL", quoted_literal(&progress));
-        if !self.value::<bool>(exists).await? {
-            return Ok(None);
+    /// When the query failed, or what is called so is none of ours.
+    pub async fn progress(&mut self) -> Result<Option<Vec<Begun>>, Error> {
+        let Some(table) = self.facts.progress.clone() else { return Ok(None) };
+        if let Some(problem) = table.distrusted(&self.facts.user) {
+            return Err(Error::Refused(problem));
         }
-        let sql = format!(
-            "SELECT version, statement, encode(checksum, 'hex'), index_existed, finished_at IS NOT NULL \
-             FROM {progress} ORDER BY statement"
-        );
-        let results = self.rows(sql).await.map_err(|failed| failed.error)?;
-        let rows = read(results.first().map(Vec::as_slice).unwrap_or_default())?;
+        let columns = "version, statement, encode(checksum, 'hex'), index_existed, finished_at IS NOT NULL";
+        let looking = |source| Error::database("reading how far a script came", source);
+        let rows = self.read_ordinary(&table, columns, "statement").await.map_err(looking)?;
         let begun = |(version, statement, checksum, index_existed, is_finished): Row| {
             Ok(Begun {
                 version: Version(version),
@@ -107,7 +130,8 @@ impl Session {
                 is_finished,
             })
         };
-        Ok(Some(rows.into_iter().map(begun).collect::<Result<_, DatabaseError>>()?))
+        let rows = read(&rows).map_err(looking)?;
+        Ok(Some(rows.into_iter().map(begun).collect::<Result<_, DatabaseError>>().map_err(looking)?))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::path::OURS_FOR_NOW;
 use super::{DatabaseError, Other, Session, listed};
 use crate::config::Manners;
 use crate::error::Error;
@@ -33,7 +34,7 @@ pub struct RunLock {
 /// known by the run's name as well, or by the lock, where a script has set another name.
 pub(super) fn cancel(pid: i32) -> String {
     format!(
-        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity a WHERE pid = {pid} \
+        "{OURS_FOR_NOW};\nSELECT pg_cancel_backend(pid) FROM pg_stat_activity a WHERE pid = {pid} \
          AND (application_name = current_setting('application_name') OR EXISTS (\
          SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.database = a.datid AND {}))",
         is_key(OURS)

@@ -3,9 +3,13 @@
 
 use super::Session;
 use super::connect::{CANCEL_GRACE, second};
+use super::path::OURS_FOR_NOW;
 use super::query::value;
 use crate::config::Server;
 use crate::error::Error;
+
+/// The session is not set up yet.
+const PID: &str = "SELECT pg_catalog.pg_backend_pid()";
 
 /// Proves that the session is ours alone: while a second connection is in a transaction, it must
 /// not have our server process, and ours must not have changed. Where there is no second connection
@@ -18,10 +22,10 @@ pub async fn refuse_transaction_pooling(session: &mut Session, server: &Server) 
         tracing::debug!("no second connection, so a connection pooler would not be noticed");
         return Ok(());
     };
-    let ask = "BEGIN; SELECT pg_backend_pid()".to_owned();
+    let ask = format!("BEGIN; {OURS_FOR_NOW}; {PID}");
     let Ok(theirs) = value::<i32>(&mut second, CANCEL_GRACE, ask).await else { return Ok(()) };
     let failed = |source| Error::database("looking for a connection pooler", source);
-    let ours: i32 = session.value("SELECT pg_backend_pid()".to_owned()).await.map_err(failed)?;
+    let ours: i32 = session.value(PID.to_owned()).await.map_err(failed)?;
     // Dropping the connection ends its transaction, which did nothing.
     drop(second);
     if theirs == session.facts.pid || ours != session.facts.pid {

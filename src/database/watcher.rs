@@ -9,6 +9,7 @@ use sqlx::postgres::PgRow;
 use super::connect::{CANCEL_GRACE, second};
 use super::guard::try_each;
 use super::other::{Other, lasting};
+use super::path::OURS_FOR_NOW;
 use super::query::{execute, first, read, rows};
 use super::{DatabaseError, lock};
 use crate::config::Server;
@@ -92,7 +93,7 @@ impl Watcher {
     pub async fn connect(server: &Server, pid: i32) -> Result<Self, DatabaseError> {
         let mut connection = second(server).await?;
         // It must not outlive a lost node any more than the session it watches; a server may not know how.
-        match execute(&mut connection, CANCEL_GRACE, try_each()).await {
+        match execute(&mut connection, CANCEL_GRACE, format!("{OURS_FOR_NOW};\n{}", try_each())).await {
             Err(failed) if failed.error.is_outage() => Err(failed.error),
             _ => Ok(Self { connection, pid }),
         }
@@ -112,13 +113,13 @@ impl Watcher {
             .collect();
         // A null phase only where the role may not see it, and then it sees no row.
         let sql = format!(
-            "{BLOCKERS};\n{BLOCKED};\nSELECT phase, percent::float8 FROM (\n{}) AS progress (phase, percent)",
+            "{OURS_FOR_NOW};\n{BLOCKERS};\n{BLOCKED};\nSELECT phase, percent::float8 FROM (\n{}) AS progress (phase, percent)",
             progress.join("\nUNION ALL ")
         )
         .replace("$PID", &self.pid.to_string())
         .replace("$SINCE", since);
         let results = rows(&mut self.connection, CANCEL_GRACE, sql).await.map_err(|failed| failed.error)?;
-        sight(&results)
+        sight(results.get(1..).unwrap_or_default())
     }
 
     /// Cancels what the watched session is doing.

@@ -1,6 +1,7 @@
 //! Going on with a no-transaction script that an earlier run began.
 
 use super::Place;
+use crate::database::path::ScriptPath;
 use crate::database::{DatabaseError, Session};
 use crate::error::{Disagreement, Error};
 use crate::message::halfway;
@@ -74,19 +75,19 @@ pub(super) async fn find(
         None => return Err(halfway("its script is not here".to_owned()).into()),
     };
     let prepared = prepare_one(migration, direction)?;
-    let Some(table) = session.facts.bookkeeping.clone() else { return Ok(None) };
     let looking = |source: DatabaseError| Error::database("reading how far a script came", source);
-    let begun = match session.progress(&table).await {
+    let begun = match session.progress().await {
         // The table belongs to the role that began the script.
-        Err(error) if error.sqlstate() == Some("42501") => {
-            return Err(halfway(format!("how far it came can't be read: {error}")).into());
+        Err(Error::Database { source, .. }) if source.sqlstate() == Some("42501") => {
+            return Err(halfway(format!("how far it came can't be read: {source}")).into());
         }
-        begun => begun.map_err(looking)?,
+        Err(Error::Refused(problem)) => return Err(halfway(problem).into()),
+        begun => begun?,
     };
     let (at, leftover) = match resume::reach(&prepared, begun.as_deref()).map_err(halfway)? {
         Reach::Next(next) => (next, None),
         Reach::Building(next, build) => {
-            let indexes = session.indexes_of(&build).await.map_err(looking)?;
+            let indexes = session.indexes_of(&build, ScriptPath::RolesOwn).await.map_err(looking)?;
             match resume::leftover(&build, &indexes).map_err(halfway)? {
                 Leftover::Whole => (next + 1, None),
                 Leftover::None => (next, None),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Place, refuse_alembic};
 use crate::config::Check;
-use crate::database::Session;
+use crate::database::{Session, Table};
 use crate::error::Error;
 use crate::plan::PlanError;
 use crate::report::{MigrationReport, Reporter, text};
@@ -37,6 +37,7 @@ pub(super) async fn current(place: &Place<'_>, check: Check, reporter: &mut Repo
             .await
             .map_err(|signal| Error::interrupted(signal, "it only waited; nothing was changed".to_owned()))?;
         applied = look_again(place, &mut session, reporter).await?;
+        reporter.report.bookkeeping = session.facts.bookkeeping.as_ref().map(Table::qualified);
     }
     if check == Check::Show {
         refuse_alembic(&mut session).await?;

@@ -86,6 +86,7 @@ pub(super) async fn stamp(
         records.retain(|record| matches!(record, Record::Rewritten(..)));
     }
     let report = &mut reporter.report;
+    report.bookkeeping = session.facts.home().map(|home| home.qualified());
     report.from = Some(standing.position());
     report.to = Some(to);
     report.current = report.from;
@@ -93,8 +94,9 @@ pub(super) async fn stamp(
     reporter.show(text::recording);
     if let Some(lock) = lock {
         if !records.is_empty() {
-            let table = bookkeeping(&mut session).await?;
-            let all: Vec<_> = records.iter().map(|record| record.sql(&table)).collect();
+            let table = bookkeeping(&mut session, reporter).await?;
+            let records = records.iter().map(|record| record.sql(&table));
+            let all: Vec<_> = table.unchanged().into_iter().chain(records).collect();
             commit(&mut session, &all.join(";\n"), to, reporter).await?;
         }
         lock.release(&mut session).await?;
@@ -129,7 +131,7 @@ pub(super) async fn resolve(
             )));
         }
     }
-    let table = bookkeeping(&mut session).await?;
+    let table = bookkeeping(&mut session, reporter).await?;
     let direction = halfway::direction(row.execution_time);
     let sql = match resolution {
         Resolution::Done => halfway::conclude(row.version, direction, &table),

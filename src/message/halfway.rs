@@ -2,7 +2,8 @@
 //! halfway, and in a table of ours, which exists only so long, which statements began and ended.
 
 use super::{insert, proven, remove, update};
-use crate::database::{PROGRESS, Table, quoted_identifier, quoted_literal};
+use crate::database::path::{KEEP_ROLES_OWN, OURS, ROLES_OWN_FOR_NOW};
+use crate::database::{Table, quoted_literal, write_only_if_ordinary};
 use crate::migration::{Direction, Version};
 use crate::script::Prepared;
 
@@ -19,12 +20,8 @@ pub fn direction(execution_time: i64) -> Direction {
     if execution_time < -1 { Direction::Down } else { Direction::Up }
 }
 
-/// The progress table, beside the bookkeeping table.
-pub fn progress(table: &Table) -> String {
-    format!("{}.{}", quoted_identifier(&table.schema), quoted_identifier(PROGRESS))
-}
-
-/// Before the first statement. One message is one transaction.
+/// Before the first statement. One message is one transaction. Whoever may create in the schema may have put a table
+/// of the progress table's name there.
 pub fn enter(prepared: &Prepared<'_>, table: &Table) -> String {
     let migration = prepared.step.migration;
     let row = match prepared.step.direction {
@@ -34,9 +31,13 @@ pub fn enter(prepared: &Prepared<'_>, table: &Table) -> String {
             update(migration.version, table, &assignments)
         }
     };
-    let progress = progress(table);
+    let progress = table.progress();
+    let [lock, unchanged] = table.unchanged();
     format!(
-        "CREATE TABLE IF NOT EXISTS {progress} (
+        "{KEEP_ROLES_OWN};
+{lock};
+{unchanged};
+CREATE TABLE IF NOT EXISTS {progress} (
     version BIGINT NOT NULL,
     statement INT PRIMARY KEY,
     checksum BYTEA NOT NULL,
@@ -44,20 +45,23 @@ pub fn enter(prepared: &Prepared<'_>, table: &Table) -> String {
     started_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
     finished_at TIMESTAMPTZ
 );
+{check};
 DELETE FROM {progress};
 COMMENT ON TABLE {progress} IS
     'run-migrations: statements of the no-transaction script that is under way; gone when it has ended';
-{row}"
+{row}",
+        check = write_only_if_ordinary(&progress),
     )
 }
 
 /// Before a statement that can't share a transaction with its record.
 pub fn start(prepared: &Prepared<'_>, table: &Table, statement: usize, index_existed: bool) -> String {
+    let progress = table.progress();
     format!(
-        "INSERT INTO {progress} (version, statement, checksum, index_existed) \
+        "{check};\nINSERT INTO {progress} (version, statement, checksum, index_existed) \
          VALUES ({version}, {statement}, pg_catalog.decode('{checksum}', 'hex'), {index_existed}) \
          ON CONFLICT (statement) DO UPDATE SET started_at = clock_timestamp()",
-        progress = progress(table),
+        check = write_only_if_ordinary(&progress),
         version = proven(prepared.step.migration.version),
         checksum = prepared.checksum,
     )
@@ -65,19 +69,45 @@ pub fn start(prepared: &Prepared<'_>, table: &Table, statement: usize, index_exi
 
 /// After it.
 pub fn finish(table: &Table, statement: usize) -> String {
-    format!("UPDATE {} SET finished_at = clock_timestamp() WHERE statement = {statement}", progress(table))
+    let progress = table.progress();
+    let check = write_only_if_ordinary(&progress);
+    format!("{check};\nUPDATE {progress} SET finished_at = clock_timestamp() WHERE statement = {statement}")
 }
 
 /// When nothing of a statement is left.
 pub fn forget(table: &Table, statement: usize) -> String {
-    format!("DELETE FROM {} WHERE statement = {statement}", progress(table))
+    let progress = table.progress();
+    let check = write_only_if_ordinary(&progress);
+    format!("{check};\nDELETE FROM {progress} WHERE statement = {statement}")
 }
 
-/// What goes before a statement that commits together with its record, what goes after it, and how
-/// many commands come between the two of its transaction.
-pub fn around(prepared: &Prepared<'_>, table: &Table, statement: usize) -> (&'static str, String, usize) {
+/// A statement that commits together with its record.
+pub struct Around {
+    /// What goes before it.
+    pub before: String,
+    /// How many commands that is.
+    pub commands_before: usize,
+    /// What goes behind it.
+    pub after: String,
+    /// How many commands that is without the commit.
+    pub commands_of_ours: usize,
+}
+
+/// What goes before a statement that commits together with its record, and what goes after it. The statement, and
+/// what is still deferred at the commit, has the role's own search path.
+pub fn around(prepared: &Prepared<'_>, table: &Table, statement: usize) -> Around {
     let start = start(prepared, table, statement, false);
-    ("BEGIN;\n", format!("\n;\n{start};\n{};\nCOMMIT", finish(table, statement)), 2)
+    let finish = format!(
+        "UPDATE {} SET finished_at = clock_timestamp() WHERE statement = {statement}",
+        table.progress()
+    );
+    Around {
+        before: format!("BEGIN;\n{ROLES_OWN_FOR_NOW};\n"),
+        commands_before: 2,
+        // The start is a lock, a check and an insert.
+        commands_of_ours: 6,
+        after: format!("\n;\n{OURS};\n{start};\n{finish};\n{ROLES_OWN_FOR_NOW};\nCOMMIT"),
+    }
 }
 
 /// After the last statement of a script that took so long.
@@ -108,14 +138,19 @@ pub fn conclude(version: Version, direction: Direction, table: &Table) -> String
 /// Makes a halfway row one of an applied migration.
 fn settle(version: Version, table: &Table, execution_time: &str) -> String {
     let assignments = format!("success = true, execution_time = {execution_time}");
-    format!("{};\n{}", update(version, table, &assignments), drop_progress(table))
+    ended(table, &update(version, table, &assignments))
 }
 
 fn take_away(version: Version, table: &Table) -> String {
-    format!("{};\n{}", remove(version, table), drop_progress(table))
+    ended(table, &remove(version, table))
 }
 
-/// A table that another role made can't be dropped, and then does no harm but its own rows.
+fn ended(table: &Table, record: &str) -> String {
+    let [lock, unchanged] = table.unchanged();
+    format!("{lock};\n{unchanged};\n{record};\n{}", drop_progress(table))
+}
+
+/// A table that another role made can't be dropped, and then does no harm: it is looked at before it is used.
 fn drop_progress(table: &Table) -> String {
     format!(
         "DO $run_migrations$
@@ -123,12 +158,12 @@ BEGIN
   IF to_regclass({name}) IS NOT NULL THEN
     DROP TABLE {progress};
   END IF;
-EXCEPTION WHEN insufficient_privilege THEN
+EXCEPTION WHEN insufficient_privilege OR wrong_object_type THEN
   RAISE WARNING '{message}';
 END
 $run_migrations$",
-        name = quoted_literal(&progress(table)),
-        progress = progress(table),
+        name = quoted_literal(&table.progress()),
+        progress = table.progress(),
         message = "the progress table belongs to another role; drop it before the next no-transaction script",
     )
 }

@@ -27,7 +27,13 @@ pub fn heading(report: &Report) -> String {
         return String::new();
     };
     let count = wording::counted(report.steps().len(), "migration", "migrations");
-    format!("{STRONG}{command}{STRONG:#} from {from} to {to}: {count}\n")
+    format!("{STRONG}{command}{STRONG:#} from {from} to {to}: {count}\n{}", bookkeeping(report))
+}
+
+/// Which table tells, where there is one.
+fn bookkeeping(report: &Report) -> String {
+    let line = |table: &String| format!("{FAINT}bookkeeping: {}{FAINT:#}\n", one_line(table));
+    report.bookkeeping.as_ref().map(line).unwrap_or_default()
 }
 
 /// Steps that are committed.
@@ -90,7 +96,7 @@ pub fn done(report: &Report) -> String {
     let place = place(report);
     let steps = report.steps();
     if steps.is_empty() {
-        return format!("nothing to do: the database is {STRONG}{place}{STRONG:#}\n");
+        return format!("nothing to do: the database is {STRONG}{place}{STRONG:#}\n{}", bookkeeping(report));
     }
     let time: u64 = steps.iter().filter_map(|step| step.milliseconds).sum();
     let count = steps.iter().filter(|step| step.status == StepStatus::Done).count();
@@ -101,7 +107,8 @@ pub fn done(report: &Report) -> String {
 /// What `stamp` and `resolve` are about to record.
 pub fn recording(report: &Report) -> String {
     let line = |line: &String| format!("  {WAITING}record{WAITING:#}  {}\n", one_line(line));
-    report.recorded.iter().flatten().map(line).collect()
+    let lines: String = report.recorded.iter().flatten().map(line).collect();
+    lines + &bookkeeping(report)
 }
 
 /// Where the bookkeeping says the database is now.
@@ -120,7 +127,7 @@ pub fn current(report: &Report) -> String {
         let (style, description) = (style(*status), one_line(description));
         let _ = writeln!(text, "  {style}{}{style:#}  {version}  {description}", status.name());
     }
-    text
+    text + &bookkeeping(report)
 }
 
 /// Every migration, newest first as in Alembic.
@@ -157,7 +164,7 @@ pub fn history(report: &Report) -> String {
             }
         };
     }
-    text
+    text + &bookkeeping(report)
 }
 
 /// The error a run ended with.

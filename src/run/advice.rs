@@ -1,7 +1,7 @@
 //! What to do about a statement's failure, where that is known.
 
 use crate::config::{Manners, Transaction};
-use crate::database::DatabaseError;
+use crate::database::{DatabaseError, NOT_ORDINARY};
 use crate::message::{LOCK_LOST, NOT_WRITTEN};
 use crate::wording;
 
@@ -13,6 +13,9 @@ pub(super) fn advice(error: &DatabaseError, manners: &Manners, is_transactional:
         // What `message::proven` raises.
         "22P02" if error.to_string().contains(NOT_WRITTEN) => {
             "the script, or a trigger, rule or policy on the bookkeeping table, is in the way; remove it".to_owned()
+        }
+        "22P02" if error.to_string().contains(NOT_ORDINARY) => {
+            "drop what is called so if nobody needs it, or make it yours, and look at who put it there".to_owned()
         }
         "22P02" if error.to_string().contains(LOCK_LOST) => {
             "the script calls pg_advisory_unlock_all, or a connection pooler in transaction mode stands before the \

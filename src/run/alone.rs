@@ -7,6 +7,7 @@ mod standing;
 use std::time::{Duration, Instant};
 
 use super::{Attempts, Runner, Stopped};
+use crate::database::path::{self, ScriptPath};
 use crate::database::{Completed, DatabaseError};
 use crate::error::{Aftermath, Disagreement, Error};
 use crate::failure::{Culprit, Outcome};
@@ -37,8 +38,12 @@ impl Runner<'_> {
         self.announce(prepared);
         let statements = prepared.split();
         let first = prepared.resumes_at.unwrap_or(0);
-        if prepared.resumes_at.is_none() {
-            self.enter(prepared).await?;
+        match prepared.resumes_at {
+            None => self.enter(prepared).await?,
+            Some(done) => {
+                let standing = Standing::Halfway { done, may_go_on: true };
+                self.ours(prepared, standing, path::KEEP_ROLES_OWN.to_owned()).await?;
+            }
         }
         let mut is_clear = statements.iter().take(first).all(Statement::leaves_session_alone);
         for (index, statement) in statements.iter().enumerate().skip(first) {
@@ -104,7 +109,7 @@ impl Runner<'_> {
         let target = statement.concurrent();
         let mut before = Vec::new();
         if let Some(target) = &target {
-            before = match self.session.indexes_of(target).await {
+            before = match self.session.indexes_of(target, ScriptPath::Kept).await {
                 Ok(before) => before,
                 Err(source) => return Err(self.ended(prepared, untouched, looking(source)).await),
             };
@@ -121,6 +126,7 @@ impl Runner<'_> {
         {
             return Err(self.ended(prepared, untouched, error).await);
         }
+        self.ours(prepared, untouched, path::SCRIPTS.to_owned()).await?;
         let result = self.watched(statement.text.to_owned()).await;
         let result = match result {
             Ok(_) => Ok(()),
@@ -129,14 +135,18 @@ impl Runner<'_> {
             }
             Err(Completed { error, .. }) => Err(error),
         };
+        // Until it is recorded, only the catalog could tell, and only of a build with a name.
+        let is_told = is_clear && target.as_ref().is_some_and(|target| target.is_told_later(&before));
+        let unknown = match result {
+            Ok(()) => Standing::Halfway { done: index + 1, may_go_on: is_told },
+            Err(_) => part.standing(Left::Something),
+        };
+        self.ours(prepared, unknown, path::SCRIPTS_NO_MORE.to_owned()).await?;
         let (standing, result) = match result {
             Ok(()) => {
                 let is_recorded = is_clear && statement.leaves_session_alone();
                 if is_recorded {
-                    // Without that record only the catalog could tell, and only of a build with a name.
-                    let is_told = target.as_ref().is_some_and(|target| target.is_told_later(&before));
-                    let standing = Standing::Halfway { done: index + 1, may_go_on: is_told };
-                    self.ours(prepared, standing, halfway::finish(&self.table, index)).await?;
+                    self.ours(prepared, unknown, halfway::finish(&self.table, index)).await?;
                 }
                 (Standing::Halfway { done: index + 1, may_go_on: is_recorded }, Ok(()))
             }
@@ -172,7 +182,8 @@ impl Runner<'_> {
 
     /// A statement and its record: both or neither.
     async fn joined(&mut self, part: &Part<'_>) -> Result<Result<(), Failed>, Error> {
-        let (before, after, commands_of_ours) = halfway::around(part.prepared, &self.table, part.index);
+        let halfway::Around { before, commands_before, after, commands_of_ours } =
+            halfway::around(part.prepared, &self.table, part.index);
         let sql = format!("{before}{}{after}", part.statement.text);
         let Err(Completed { commands, error }) = self.watched(sql).await else { return Ok(Ok(())) };
         if error.is_outage() {
@@ -182,9 +193,8 @@ impl Runner<'_> {
         if commands > 0 {
             self.ours(part.prepared, untouched, "ROLLBACK".to_owned()).await?;
         }
-        // BEGIN is the first command and the statement the second; a deferred constraint of the
-        // statement fails in the commit, after all of ours.
-        let is_ours = commands > 1 && commands < 2 + commands_of_ours;
+        // A deferred constraint of the statement fails in the commit, after all of ours.
+        let is_ours = (commands_before + 1..=commands_before + commands_of_ours).contains(&commands);
         if is_ours {
             return match self.ours_stopped(part.prepared, untouched, error) {
                 Stopped::ForGood(error) => Err(self.ended(part.prepared, untouched, error).await),
@@ -204,16 +214,16 @@ impl Runner<'_> {
     ) -> Result<Left, Error> {
         let prepared = part.prepared;
         let standing = part.standing(Left::Something);
-        let after = match self.session.indexes_of(target).await {
+        let after = match self.session.indexes_of(target, ScriptPath::Kept).await {
             Ok(after) => after,
             Err(source) => return Err(self.ended(prepared, standing, looking(source)).await),
         };
         // Without the table nothing can be told.
-        let is_there = self.session.table_is_there(target).await.unwrap_or(false);
+        let is_there = self.session.table_is_there(target, ScriptPath::Kept).await.unwrap_or(false);
         let mut left = if is_there { Left::Nothing } else { Left::Something };
         for index in after.iter().filter(|index| target.has_left(index, before)) {
             self.ours(prepared, standing, DROP_LIMIT.to_owned()).await?;
-            let again = match self.session.indexes_of(target).await {
+            let again = match self.session.indexes_of(target, ScriptPath::Kept).await {
                 Ok(again) => again,
                 Err(source) => return Err(self.ended(prepared, standing, looking(source)).await),
             };

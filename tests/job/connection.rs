@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::support::{Database, Directory, Job, Pooler, Relay, Server, Setup, quoted, until};
+use crate::support::{Database, Directory, Job, Pooler, Relay, Server, Setup, Then, quoted, until};
 
 const SCRIPTS: &[(&str, &str)] = &[("1_a.up.sql", "CREATE TABLE a ();"), ("1_a.down.sql", "DROP TABLE a;")];
 
@@ -228,25 +228,23 @@ fn commits_that_the_server_has_lost_are_named() {
     assert!(!outcome.stdout.contains("\"done\""), "{}", outcome.stdout);
 }
 
-/// A function of the same name makes the server look like the standby that it is until it takes over.
+/// On the way, the question whether the server is a standby is answered with yes, until it takes over.
 #[test]
 fn a_standby_that_takes_over_is_waited_for() {
     let setup = Setup::with(&[("1_a.sql", "SELECT pg_sleep(600);")]);
-    let mut job = setup.job("upgrade head").start();
+    let standby = Relay::up_to("pg_is_in_recovery()", Then::Instead("true               "));
+    standby.put_others(false);
+    let job = setup.job("upgrade head").env("POSTGRES_HOST", "127.0.0.1");
+    let mut job = job.env("POSTGRES_PORT", &standby.port.to_string()).start();
     until("the job sleeps", || setup.database.is_sleeping());
-    let name = quoted(&setup.database.name);
-    setup.database.execute(&format!(
-        "CREATE SCHEMA standby; \
-         CREATE FUNCTION standby.pg_is_in_recovery() RETURNS bool LANGUAGE sql AS 'SELECT true'; \
-         ALTER DATABASE {name} SET search_path = standby, pg_catalog, public"
-    ));
+    standby.put_others(true);
     setup.database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
          WHERE datname = current_database() AND application_name LIKE 'run-migrations%'",
     );
     std::thread::sleep(std::time::Duration::from_secs(1));
     assert!(!job.is_over());
-    setup.database.execute(&format!("ALTER DATABASE {name} RESET search_path"));
+    standby.put_others(false);
     job.wait()
         .fails(3, "= state: it was rolled back; the database is at base, as before this run; run again");
 }

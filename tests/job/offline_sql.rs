@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use crate::scripts::TRICKY;
-use crate::support::{Database, Directory, Job, Setup, tool};
+use crate::support::{Database, Directory, Job, Setup, quoted, tool};
 
 /// What `psql` did with the script of a range.
 pub(crate) struct Psql {
@@ -116,12 +116,21 @@ fn it_aborts_unless_the_bookkeeping_is_exactly_where_the_range_begins() {
 }
 
 #[test]
-fn it_does_not_take_a_bookkeeping_in_another_schema_for_none() {
+fn it_finds_the_bookkeeping_on_the_search_path() {
     let setup = Setup::with(SCRIPTS);
-    setup.job("upgrade head").run().ok();
+    ok(&psql(&setup.directory, "upgrade --sql base:1", &setup.database));
     setup.database.execute("CREATE SCHEMA s; ALTER TABLE _sqlx_migrations SET SCHEMA s");
-    let done = psql(&setup.directory, "upgrade --sql base:head", &setup.database);
+    let done = psql(&setup.directory, "upgrade --sql 1:head", &setup.database);
     assert_eq!(done.code, Some(3), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("there is no _sqlx_migrations on the search path of this role"),
+        "{}",
+        done.stderr
+    );
+    let name = quoted(&setup.database.name);
+    setup.database.execute(&format!("ALTER DATABASE {name} SET search_path = public, s"));
+    ok(&psql(&setup.directory, "upgrade --sql 1:head", &setup.database));
+    assert_eq!(setup.database.column::<i64>("SELECT version FROM s._sqlx_migrations ORDER BY 1"), [1, 2, 3]);
     assert!(!setup.database.has("public._sqlx_migrations"));
 }
 

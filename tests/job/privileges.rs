@@ -67,12 +67,13 @@ fn a_role_without_select_is_told_what_to_grant() {
 fn a_role_without_usage_of_the_schema_does_not_take_the_database_for_empty() {
     let (setup, role) = half_way_up();
     setup.database.execute(&format!(
-        "CREATE SCHEMA \"S p\"; ALTER TABLE _sqlx_migrations SET SCHEMA \"S p\"; GRANT SELECT ON \"S p\"._sqlx_migrations TO {}",
-        quoted(&role.name)
+        "CREATE SCHEMA \"S p\"; ALTER TABLE _sqlx_migrations SET SCHEMA \"S p\"; \
+         GRANT SELECT ON \"S p\"._sqlx_migrations TO {name}; ALTER ROLE {name} SET search_path = public, \"S p\"",
+        name = quoted(&role.name)
     ));
     for words in ["current", "history", "upgrade head"] {
         let outcome = setup.job(words).role(&role).run();
-        outcome.fails(8, "where the bookkeeping is; grant it with: GRANT USAGE ON SCHEMA ");
+        outcome.fails(8, "may not use schema \"S p\", which is on its search path and holds _sqlx_migrations; grant it with: GRANT USAGE ON SCHEMA ");
     }
     follow(&setup, &setup.job("current").role(&role).run());
     setup.job("current").role(&role).run().is(0, "1\n  pending  2  b", "");

@@ -181,3 +181,85 @@ fn deferred_constraints_of_temporary_tables_are_no_obstacle() {
         outcome.fails(5, "applying 3 (c), a constraint checked at its end: ");
     }
 }
+
+/// A trigger that is due at the end of a script finds what the script's search path names, as it did when the path was
+/// reset before the commit; and the job's own path is nobody's business.
+#[test]
+fn deferred_triggers_have_the_search_path_of_their_script() {
+    const TRIGGER: &str = "CREATE SCHEMA s; SET search_path = s;\n\
+         CREATE TABLE seen (path text); CREATE TABLE t (a int);\n\
+         CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS\n\
+         $$ BEGIN INSERT INTO seen SELECT current_setting('search_path'); RETURN NULL; END $$;\n\
+         CREATE CONSTRAINT TRIGGER look AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION look();\n\
+         INSERT INTO t VALUES (1);";
+    let setup = Setup::with(&[("1_a.sql", TRIGGER)]);
+    setup.job("upgrade head").run().ok();
+    assert_eq!(setup.database.column::<String>("SELECT path FROM s.seen"), ["s"]);
+
+    // What others wait for in the same transaction, or a statement by itself, has the role's own path.
+    let own = "CREATE TABLE seen (path text); CREATE TABLE t (a int);\n\
+         CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS\n\
+         $$ BEGIN INSERT INTO seen SELECT current_setting('search_path'); RETURN NULL; END $$;\n\
+         CREATE CONSTRAINT TRIGGER look AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION look();\n";
+    for (transaction, first_line) in [("run", ""), ("each", "-- no-transaction\n")] {
+        let setup = Setup::with(&[
+            ("1_a.sql", own),
+            ("2_b.sql", &format!("{first_line}INSERT INTO t VALUES (1);")),
+            ("3_c.sql", &format!("{first_line}INSERT INTO t VALUES (2);\nCREATE TABLE c ();")),
+        ]);
+        setup.job("upgrade head").env("TRANSACTION", transaction).run().ok();
+        assert_eq!(
+            setup.database.column::<String>("SELECT path FROM seen"),
+            ["\"$user\", public", "\"$user\", public"],
+            "{transaction}"
+        );
+    }
+}
+
+/// A name in a statement means what it means to the script, and the path lasts from one statement to the next.
+#[test]
+fn a_search_path_of_a_script_without_a_transaction_lasts_until_its_end() {
+    let setup = Setup::with(&[
+        (
+            "1_a.sql",
+            "CREATE SCHEMA s; CREATE TABLE s.t (a int); INSERT INTO s.t VALUES (1), (1); CREATE TABLE seen (path text);",
+        ),
+        (
+            "2_b.sql",
+            "-- no-transaction\nSET search_path = s, public;\nVACUUM t;\nINSERT INTO seen SELECT current_setting('search_path');\n\
+             CREATE INDEX CONCURRENTLY i ON t (a);\nREINDEX INDEX CONCURRENTLY i;\n\
+             INSERT INTO seen SELECT current_setting('search_path');\nRESET ALL;\n\
+             INSERT INTO seen SELECT current_setting('search_path');",
+        ),
+        ("3_c.sql", "INSERT INTO seen SELECT current_setting('search_path');"),
+    ]);
+    setup.job("upgrade head").run().ok();
+    let own = "\"$user\", public";
+    assert_eq!(
+        setup.database.column::<String>("SELECT path FROM seen"),
+        ["s, public", "s, public", own, own]
+    );
+    // What a failed build leaves is found by the script's path, too.
+    setup.directory.write(
+        "4_d.sql",
+        "-- no-transaction\nSET search_path = s;\nCREATE UNIQUE INDEX CONCURRENTLY u ON t (a);",
+    );
+    setup.job("upgrade head").run().fails(6, "could not create unique index");
+    assert!(!setup.database.has("s.u"));
+}
+
+/// A role may have made the change for all that comes: the session goes on as it began.
+#[test]
+fn a_role_of_a_script_does_not_reach_our_own_statements() {
+    let setup = Setup::with(&[]);
+    let role = setup.database.role("secret");
+    let name = quoted(&role.name);
+    setup.database.execute(&format!("GRANT CREATE ON SCHEMA public TO {name}"));
+    setup.directory.write(
+        "1_a.sql",
+        format!("-- no-transaction\nSET ROLE {name};\nCREATE TABLE a (b int);\nCREATE INDEX CONCURRENTLY i ON a (b);"),
+    );
+    setup.job("upgrade head").run().ok();
+    assert_eq!(setup.database.versions(), [1]);
+    setup.database.execute("DROP TABLE a");
+}

@@ -18,7 +18,12 @@ impl Outcome {
     pub(super) fn new(status: ExitStatus, stdout: String, stderr: String, database: &str) -> Self {
         let code = status.code();
         let normal = |text: &str| normalised(text, database);
-        Self { code, stdout: normal(&stdout), stderr: normal(&stderr), raw_stdout: stdout }
+        Self {
+            code,
+            stdout: normal(&without_bookkeeping(&stdout)),
+            stderr: normal(&stderr),
+            raw_stdout: stdout,
+        }
     }
 
     /// Asserts all three.
@@ -62,6 +67,11 @@ impl Outcome {
             Err(error) => panic!("stdout is no JSON document: {error}\n{}\n{}", self.raw_stdout, self.stderr),
         }
     }
+}
+
+/// The line that names the bookkeeping table is in every report.
+fn without_bookkeeping(stdout: &str) -> String {
+    stdout.split_inclusive('\n').filter(|line| !line.starts_with("bookkeeping: ")).collect()
 }
 
 /// Milliseconds become `N ms`, times `TIME`, process numbers `pid N`, the database `DATABASE`.

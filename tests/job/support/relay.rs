@@ -1,4 +1,5 @@
-//! A way to the server that a test can open late and cut, and that can end at certain words of the job.
+//! A way to the server that a test can open late and cut, that remembers what the job said, and that can end at certain
+//! words or put others in their place.
 
 use std::io::{Read as _, Write as _, copy};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -13,6 +14,7 @@ pub(crate) struct Relay {
     pub(crate) port: u16,
     streams: Arc<Mutex<Vec<TcpStream>>>,
     ended: Arc<AtomicBool>,
+    said: Arc<Mutex<Vec<u8>>>,
 }
 
 /// What becomes of a connection on which the job says certain words.
@@ -24,6 +26,8 @@ pub(crate) enum Then {
     Silence,
     /// These words pass so much later, and all that comes after them.
     Late(Duration),
+    /// Others of the same length pass in their place, unless [`Relay::put_others`] says no.
+    Instead(&'static str),
 }
 
 impl Relay {
@@ -44,23 +48,30 @@ impl Relay {
         let open = Arc::clone(&streams);
         let ended = Arc::<AtomicBool>::default();
         let end_came = Arc::clone(&ended);
+        let said = Arc::<Mutex<Vec<u8>>>::default();
+        let heard = Arc::clone(&said);
         std::thread::spawn(move || {
             let Server { host, port, .. } = Server::of_environment();
             for client in listener.incoming() {
                 let client = client.unwrap();
                 let server = TcpStream::connect((host.as_str(), port)).unwrap();
                 open.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
-                match end {
-                    Some((words, then)) => {
-                        let way = [client.try_clone().unwrap(), server.try_clone().unwrap()];
-                        pass_up_to(words, then, way, Arc::clone(&end_came));
-                    }
-                    None => pass(client.try_clone().unwrap(), server.try_clone().unwrap()),
-                }
+                let way = [client.try_clone().unwrap(), server.try_clone().unwrap()];
+                pass_up_to(end, way, Arc::clone(&end_came), Arc::clone(&heard));
                 pass(server, client);
             }
         });
-        Self { port, streams, ended }
+        Self { port, streams, ended, said }
+    }
+
+    /// Everything that was said to the server so far.
+    pub(crate) fn said(&self) -> String {
+        String::from_utf8_lossy(&self.said.lock().unwrap()).into_owned()
+    }
+
+    /// Whether others are put in the place of the words from now on.
+    pub(crate) fn put_others(&self, are_put: bool) {
+        self.ended.store(!are_put, Ordering::Relaxed);
     }
 
     /// Whether the words were said.
@@ -86,17 +97,31 @@ fn pass(mut from: TcpStream, mut to: TcpStream) {
 }
 
 /// What the job says in one go arrives in one piece.
-fn pass_up_to(words: &'static str, then: Then, [mut from, mut to]: [TcpStream; 2], ended: Arc<AtomicBool>) {
+fn pass_up_to(
+    end: Option<(&'static str, Then)>,
+    [mut from, mut to]: [TcpStream; 2],
+    ended: Arc<AtomicBool>,
+    heard: Arc<Mutex<Vec<u8>>>,
+) {
     std::thread::spawn(move || {
         let mut said = vec![0; 64 << 10];
         while let Ok(length @ 1..) = from.read(&mut said) {
-            let is_over = said[..length].windows(words.len()).any(|window| window == words.as_bytes());
-            ended.fetch_or(is_over, Ordering::Relaxed);
-            match (is_over, then) {
-                (true, Then::Silence) => continue,
-                (true, Then::Cut) => break,
-                (true, Then::Late(by)) => std::thread::sleep(by),
-                (false, _) => {}
+            heard.lock().unwrap().extend(&said[..length]);
+            if let Some((words, then)) = end {
+                let at = said[..length].windows(words.len()).position(|window| window == words.as_bytes());
+                if let Then::Instead(others) = then {
+                    if let (Some(at), false) = (at, ended.load(Ordering::Relaxed)) {
+                        said[at..at + words.len()].copy_from_slice(others.as_bytes());
+                    }
+                } else {
+                    ended.fetch_or(at.is_some(), Ordering::Relaxed);
+                }
+                match (at.is_some(), then) {
+                    (true, Then::Silence) => continue,
+                    (true, Then::Cut) => break,
+                    (true, Then::Late(by)) => std::thread::sleep(by),
+                    _ => {}
+                }
             }
             if to.write_all(&said[..length]).is_err() {
                 break;

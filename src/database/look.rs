@@ -1,0 +1,163 @@
+//! What one look at the server tells.
+
+use sqlx::postgres::PgRow;
+use sqlx::postgres::types::Oid;
+use sqlx::{FromRow, Row as _};
+
+use super::judgement::{judged, on_the_path};
+use super::query::{first, read};
+use super::{BOOKKEEPING, DatabaseError, PROGRESS, Table};
+
+/// Alembic's bookkeeping table.
+const ALEMBIC: &str = "alembic_version";
+
+/// What one look at the server tells.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The database's name.
+    pub database: String,
+    /// Where the bookkeeping table would be made: the first schema of the role's search path in which it may
+    /// create; the first of all where it may in none; `None` where the path has no schema.
+    pub schema: Option<String>,
+    /// The role.
+    pub user: String,
+    /// The server process of this session.
+    pub pid: i32,
+    /// Whether the server is a standby.
+    pub is_standby: bool,
+    /// Whether transactions are read-only by default.
+    pub is_read_only: bool,
+    /// Whether the role may create tables in `schema`.
+    pub may_create: bool,
+    /// Whether a commit is reported before it is safe on disk.
+    pub commits_lazily: bool,
+    /// How many object locks the server can hold altogether.
+    pub lock_slots: i64,
+    /// What `_sqlx_migrations` means on the role's own search path, if anything.
+    pub bookkeeping: Option<Table>,
+    /// What there is under the progress table's name beside it.
+    pub progress: Option<Table>,
+    /// What `alembic_version` means, if anything.
+    pub alembic: Option<Table>,
+}
+
+impl Facts {
+    /// The bookkeeping table that there is, or that would be made.
+    pub fn home(&self) -> Option<Table> {
+        self.bookkeeping.clone().or_else(|| self.schema.as_deref().map(Table::new_in))
+    }
+}
+
+const ABOUT: &str = "\
+WITH path AS (
+    SELECT n.nspname::text AS name, has_schema_privilege(n.oid, 'CREATE') AS may_create, place
+      FROM unnest(current_setting('run_migrations.schemas')::name[]) WITH ORDINALITY AS p (name, place)
+      JOIN pg_namespace n ON n.nspname = p.name
+     WHERE n.oid <> pg_my_temp_schema() AND n.nspname <> 'pg_catalog'
+     ORDER BY NOT has_schema_privilege(n.oid, 'CREATE'), place LIMIT 1
+)
+SELECT current_database()::text, (SELECT name FROM path), current_user::text, pg_backend_pid(), pg_is_in_recovery(),
+       current_setting('transaction_read_only')::bool, coalesce((SELECT may_create FROM path), false),
+       current_setting('synchronous_commit') IN ('off', 'local'),
+       current_setting('max_locks_per_transaction')::bigint
+         * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)";
+
+/// Two queries: about the server and the role, and for the tables on the role's search path.
+pub(super) fn around() -> String {
+    format!(
+        "{ABOUT};\n{}\nSELECT oid, schema, name, owner, is_trusted, may_use,
+       has_table_privilege(oid, 'SELECT') AS may_select,
+       has_table_privilege(oid, 'INSERT') AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE')
+         AS may_write,
+       has_schema_privilege(namespace, 'CREATE') AS may_create, reading, writing, triggers
+  FROM judged ORDER BY place, schema",
+        judged(&on_the_path(&[BOOKKEEPING, PROGRESS, ALEMBIC]))
+    )
+}
+
+type About = (String, Option<String>, String, i32, bool, bool, bool, bool, i64);
+
+/// What the two answers say.
+pub(super) fn facts(about: &[PgRow], tables: &[PgRow]) -> Result<Facts, DatabaseError> {
+    let about: Option<About> = first(read(about)?);
+    let (database, schema, user, pid, is_standby, is_read_only, may_create, commits_lazily, lock_slots) =
+        about.ok_or_else(|| DatabaseError::Cut("the server answered nothing".to_owned()))?;
+    let mut facts = Facts {
+        database,
+        schema,
+        user,
+        pid,
+        is_standby,
+        is_read_only,
+        may_create,
+        commits_lazily,
+        lock_slots,
+        ..Facts::default()
+    };
+    choose(&mut facts, read(tables)?);
+    Ok(facts)
+}
+
+/// The first of each name is what the name means; the progress table is the one beside the bookkeeping.
+fn choose(facts: &mut Facts, tables: Vec<Table>) {
+    let meant = |name: &str| tables.iter().find(|table| table.name == name).cloned();
+    facts.bookkeeping = meant(BOOKKEEPING);
+    facts.alembic = meant(ALEMBIC);
+    let home = facts.home();
+    let beside = |table: &&Table| {
+        table.name == PROGRESS && home.as_ref().is_some_and(|home| home.schema == table.schema)
+    };
+    facts.progress = tables.iter().find(beside).cloned();
+}
+
+impl FromRow<'_, PgRow> for Table {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            oid: row.try_get::<Oid, _>("oid")?.0,
+            schema: row.try_get("schema")?,
+            name: row.try_get("name")?,
+            owner: row.try_get("owner")?,
+            is_trusted: row.try_get("is_trusted")?,
+            may_use_schema: row.try_get("may_use")?,
+            may_select: row.try_get("may_select")?,
+            may_write: row.try_get("may_write")?,
+            may_create: row.try_get("may_create")?,
+            reading: row.try_get("reading")?,
+            writing: row.try_get("writing")?,
+            triggers: row.try_get("triggers")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(schema: &str, name: &str) -> Table {
+        Table { name: name.to_owned(), ..Table::new_in(schema) }
+    }
+
+    /// A table of that name in any schema was taken for the bookkeeping, and a second one stopped every run.
+    #[test]
+    fn a_name_means_the_first_table_on_the_path() {
+        let mut facts = Facts { schema: Some("site".to_owned()), ..Facts::default() };
+        let tables = [
+            table("site", PROGRESS),
+            table("public", BOOKKEEPING),
+            table("old", BOOKKEEPING),
+            table("public", PROGRESS),
+        ];
+        choose(&mut facts, tables.to_vec());
+        assert_eq!(facts.bookkeeping.unwrap().schema, "public");
+        assert_eq!(facts.progress.unwrap().schema, "public");
+        assert!(facts.alembic.is_none());
+    }
+
+    #[test]
+    fn without_one_there_is_a_place_for_it() {
+        let mut facts = Facts { schema: Some("site".to_owned()), ..Facts::default() };
+        choose(&mut facts, vec![table("public", PROGRESS), table("site", PROGRESS)]);
+        assert_eq!(facts.home().unwrap().qualified(), "\"site\".\"_sqlx_migrations\"");
+        assert_eq!(facts.progress.unwrap().schema, "site");
+    }
+}

@@ -1,0 +1,211 @@
+//! A table of ours, or what is found under its name.
+
+use super::judgement::{NOT_ORDINARY, read_only_if_ordinary};
+use super::{BOOKKEEPING, PROGRESS, quoted_identifier, quoted_literal};
+
+/// What is said of one that is no longer what was looked at.
+const CHANGED: &str = "it was changed meanwhile";
+
+/// A relation, what the role may do with it, and what speaks against doing so.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    /// Its number in the catalog.
+    pub(super) oid: u32,
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Its owner.
+    pub(super) owner: String,
+    /// Whether that is a role that could do as it likes without the table.
+    pub(super) is_trusted: bool,
+    pub(super) may_use_schema: bool,
+    pub(super) may_select: bool,
+    /// Whether the role may insert, update and delete.
+    pub may_write: bool,
+    /// Whether the role may create tables beside it.
+    pub may_create: bool,
+    /// Why it had better not be read.
+    pub(super) reading: Option<String>,
+    /// Why it had better not be written to.
+    pub(super) writing: Option<String>,
+    /// Its triggers as they are.
+    pub(super) triggers: String,
+}
+
+impl Table {
+    /// The bookkeeping table that would be created.
+    pub fn new_in(schema: &str) -> Self {
+        Self { schema: schema.to_owned(), name: BOOKKEEPING.to_owned(), is_trusted: true, ..Self::default() }
+    }
+
+    /// Its name with its schema, quoted for SQL.
+    pub fn qualified(&self) -> String {
+        format!("{}.{}", quoted_identifier(&self.schema), quoted_identifier(&self.name))
+    }
+
+    /// The progress table beside it, quoted for SQL.
+    pub fn progress(&self) -> String {
+        format!("{}.{}", quoted_identifier(&self.schema), quoted_identifier(PROGRESS))
+    }
+
+    /// Why `user` can't read it, and what to do.
+    pub(super) fn unreadable(&self, user: &str) -> Option<String> {
+        let (table, role) = (self.qualified(), quoted_identifier(user));
+        let schema = quoted_identifier(&self.schema);
+        if !self.may_use_schema {
+            return Some(format!(
+                "role {role} may not use schema {schema}, which is on its search path and holds {}; grant it with: \
+                 GRANT USAGE ON SCHEMA {schema} TO {role}",
+                self.name
+            ));
+        }
+        if let Some(problem) = &self.reading {
+            return Some(self.refused(problem, user));
+        }
+        if self.may_select {
+            return None;
+        }
+        Some(match self.granted("SELECT", user) {
+            Some(grant) => format!("role {role} may not read {table}; grant it with: {grant}"),
+            None => {
+                let owner = quoted_identifier(&self.owner);
+                format!(
+                    "role {role} may not read {table}, which belongs to role {owner}; {}",
+                    self.stranger(user)
+                )
+            }
+        })
+    }
+
+    /// Why `user` can't write to it, and what to do.
+    pub fn unwritable(&self, user: &str) -> Option<String> {
+        if let Some(problem) = self.reading.as_ref().or(self.writing.as_ref()) {
+            return Some(self.refused(problem, user));
+        }
+        let (table, role) = (self.qualified(), quoted_identifier(user));
+        let grant = self.granted("INSERT, UPDATE, DELETE", user)?;
+        (!self.may_write).then(|| format!("role {role} may not write to {table}; grant it with: {grant}"))
+    }
+
+    /// What makes it a table that can't be trusted with what is written to it.
+    pub fn distrusted(&self, user: &str) -> Option<String> {
+        self.reading.as_ref().or(self.writing.as_ref()).map(|problem| self.refused(problem, user))
+    }
+
+    fn refused(&self, problem: &str, user: &str) -> String {
+        let table = self.qualified();
+        if self.is_trusted {
+            format!("{table} can't be used: {problem}; drop that, or the table if nobody needs it")
+        } else {
+            format!("{table} can't be used: {problem}; {}", self.stranger(user))
+        }
+    }
+
+    /// Anybody who may create in the schema can have made it: it is not to be made powerful.
+    fn stranger(&self, user: &str) -> String {
+        format!(
+            "drop it if nobody knows what it is; if it is the true one, make it yours with: ALTER TABLE {} OWNER TO {}",
+            self.qualified(),
+            quoted_identifier(user),
+        )
+    }
+
+    /// The right to paste, on a table that is known to be what it seems.
+    fn granted(&self, rights: &str, user: &str) -> Option<String> {
+        let grant = format!("GRANT {rights} ON {} TO {}", self.qualified(), quoted_identifier(user));
+        self.is_trusted.then_some(grant)
+    }
+
+    /// The lock under which it is read: one under which an owner who is not trusted can make no index, whose
+    /// expressions the planner may compute. It takes more than SELECT.
+    pub(super) fn lock_to_read(&self, is_standby: bool) -> &'static str {
+        if self.is_trusted || is_standby || !self.may_write {
+            "ACCESS SHARE"
+        } else {
+            "SHARE UPDATE EXCLUSIVE"
+        }
+    }
+
+    /// SQL that makes sure, once it is locked, that it still is what was looked at.
+    pub(super) fn still_readable(&self) -> String {
+        let name = self.qualified();
+        if !self.is_trusted {
+            return read_only_if_ordinary(&name);
+        }
+        // Who could change more than its name is trusted.
+        format!(
+            "SELECT CASE WHEN to_regclass({})::oid = {} THEN 1 ELSE concat('{NOT_ORDINARY}', '{CHANGED}')::int END",
+            quoted_literal(&name),
+            self.oid
+        )
+    }
+
+    /// SQL that makes sure, in a transaction that is about to write to it, that it still is the table that was
+    /// looked at, and that nobody has hung a trigger on it since, or will before the end of the transaction.
+    pub fn unchanged(&self) -> [String; 2] {
+        let (table, name) = (self.qualified(), quoted_literal(&self.qualified()));
+        [
+            format!("LOCK TABLE ONLY {table} IN ROW EXCLUSIVE MODE"),
+            format!(
+                "SELECT CASE WHEN to_regclass({name})::oid = {oid} AND coalesce((\
+                 SELECT string_agg(format('%s:%s', oid, xmin), ' ' ORDER BY oid) FROM pg_trigger \
+                 WHERE tgrelid = {oid} AND NOT tgisinternal), '') = '{triggers}' THEN 1 \
+                 ELSE concat('{NOT_ORDINARY}', '{CHANGED}')::int END",
+                oid = self.oid,
+                triggers = self.triggers,
+            ),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found() -> Table {
+        Table {
+            owner: "mallory".to_owned(),
+            may_use_schema: true,
+            may_select: true,
+            may_write: true,
+            is_trusted: false,
+            ..Table::new_in("public")
+        }
+    }
+
+    #[test]
+    fn what_is_in_order_is_used() {
+        let table = Table { is_trusted: true, ..found() };
+        assert_eq!((table.unreadable("app"), table.unwritable("app")), (None, None));
+    }
+
+    #[test]
+    fn nobody_is_told_to_grant_rights_on_a_table_of_somebody_else_s() {
+        let problem = |text: &str| Some(text.to_owned());
+        for table in [
+            Table { reading: problem("it is a view"), ..found() },
+            Table { writing: problem("it belongs to role mallory"), ..found() },
+            Table { may_select: false, writing: problem("it belongs to role mallory"), ..found() },
+            Table { may_write: false, writing: problem("it belongs to role mallory"), ..found() },
+        ] {
+            let said = [table.unreadable("app"), table.unwritable("app")];
+            assert!(said.iter().any(Option::is_some), "{table:?}");
+            for said in said.iter().flatten() {
+                assert!(!said.contains("GRANT"), "{said}");
+                assert!(
+                    said.contains("role \"mallory\" owns it: drop it if nobody knows what it is"),
+                    "{said}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_missing_on_a_known_table_is_named() {
+        let table = Table { is_trusted: true, may_select: false, may_write: false, ..found() };
+        let grant = "grant it with: GRANT SELECT ON \"public\".\"_sqlx_migrations\" TO \"app\"";
+        assert!(table.unreadable("app").unwrap().ends_with(grant));
+        assert!(table.unwritable("app").unwrap().contains("GRANT INSERT, UPDATE, DELETE ON "));
+    }
+}

@@ -1,0 +1,337 @@
+//! A table under the bookkeeping's name may be anybody's who may create in the schema: it is looked at before it is
+//! used, and what hangs on it never runs with the rights of the migrating role.
+
+use std::time::Duration;
+
+use crate::offline_sql::psql;
+use crate::support::{Outcome, Relay, Role, Setup, Then, quoted, until};
+
+const SCRIPTS: &[(&str, &str)] =
+    &[("1_a.up.sql", "CREATE TABLE a ();"), ("2_b.up.sql", "CREATE TABLE b ();")];
+
+const COLUMNS: &str = "version bigint PRIMARY KEY, description text NOT NULL, installed_on timestamptz NOT NULL DEFAULT now(), \
+                       success boolean NOT NULL, checksum bytea NOT NULL, execution_time bigint NOT NULL";
+
+/// A role that may create in `public`, with functions that tell of their use by a number that no rollback takes back.
+fn with_mallory(setup: &Setup) -> Role {
+    let mallory = setup.database.role("secret");
+    let name = quoted(&mallory.name);
+    setup.database.execute(&format!("GRANT CREATE, USAGE ON SCHEMA public TO {name}"));
+    as_role(
+        setup,
+        &mallory,
+        "CREATE SEQUENCE public.intrusions; GRANT ALL ON SEQUENCE public.intrusions TO PUBLIC;
+         CREATE FUNCTION public.intrude(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+           $$ BEGIN PERFORM nextval('public.intrusions'); RETURN $1; END $$;
+         CREATE FUNCTION public.intrude() RETURNS trigger LANGUAGE plpgsql AS
+           $$ BEGIN PERFORM nextval('public.intrusions'); RETURN NEW; END $$",
+    );
+    mallory
+}
+
+fn as_role(setup: &Setup, role: &Role, sql: &str) {
+    setup.database.execute(&format!("SET SESSION AUTHORIZATION {}", quoted(&role.name)));
+    setup.database.execute(sql);
+    setup.database.execute("RESET SESSION AUTHORIZATION");
+}
+
+#[track_caller]
+fn is_untouched(setup: &Setup) {
+    assert!(
+        !setup.database.value::<bool>("SELECT is_called FROM public.intrusions"),
+        "something of mallory's ran"
+    );
+}
+
+#[track_caller]
+fn refused(setup: &Setup, outcome: &Outcome, why: &str) {
+    outcome.fails(8, "error: \"public\".\"_sqlx_migrations\" can't be used: it");
+    outcome.fails(8, why);
+    outcome.fails(8, "; drop ");
+    assert!(!outcome.stderr.contains("GRANT"), "{}", outcome.stderr);
+    is_untouched(setup);
+    assert!(!setup.database.has("public.b"));
+}
+
+/// What was read from it ran with the rights of whoever asked: in `current`, too.
+#[test]
+fn what_is_not_an_ordinary_table_is_not_read() {
+    let row = "1::bigint AS version, 'a'::text AS description, now() AS installed_on, true AS success, \
+               '\\x'::bytea AS checksum, public.intrude(1)::bigint AS execution_time";
+    for (plant, why) in [
+        (format!("CREATE VIEW _sqlx_migrations AS SELECT {row}"), "but a view"),
+        (format!("CREATE MATERIALIZED VIEW _sqlx_migrations AS SELECT {row} WITH NO DATA"), "but a materialized view"),
+        (format!("CREATE TABLE _sqlx_migrations ({COLUMNS}) PARTITION BY RANGE (version)"), "but a partitioned table"),
+        ("CREATE SEQUENCE _sqlx_migrations".to_owned(), "but something else"),
+        (
+            format!(
+                "CREATE TABLE _sqlx_migrations ({COLUMNS}); CREATE TABLE child () INHERITS (_sqlx_migrations)"
+            ),
+            "is a part of an inheritance tree",
+        ),
+        (
+            "CREATE DOMAIN d AS bigint CHECK (public.intrude(VALUE::int) > 0);
+             CREATE TABLE _sqlx_migrations (version d, description text, installed_on timestamptz, success bool, \
+             checksum bytea, execution_time bigint)"
+                .to_owned(),
+            "its columns are not the expected ones",
+        ),
+        (
+            format!(
+                "CREATE TABLE _sqlx_migrations ({COLUMNS}); \
+                 CREATE INDEX i ON _sqlx_migrations (version) WHERE version > public.intrude(1)"
+            ),
+            "it calls function public.intrude(integer) of role ",
+        ),
+        (
+            format!(
+                "CREATE TABLE _sqlx_migrations ({COLUMNS}); \
+                 CREATE STATISTICS s ON (public.intrude(1) + version), success FROM _sqlx_migrations"
+            ),
+            "it calls function public.intrude(integer) of role ",
+        ),
+    ] {
+        let setup = Setup::with(SCRIPTS);
+        let mallory = with_mallory(&setup);
+        as_role(&setup, &mallory, &plant);
+        // Creating may have called it.
+        setup.database.execute("ALTER SEQUENCE public.intrusions RESTART");
+        for words in ["current", "history", "upgrade head --plan", "upgrade head", "stamp head", "resolve --done"] {
+            println!("{plant}: {words}");
+            refused(&setup, &setup.job(words).run(), why);
+        }
+        let done = psql(&setup.directory, "upgrade --sql base:head", &setup.database);
+        assert!(done.code == Some(3) && done.stderr.contains(why), "{}", done.stderr);
+        is_untouched(&setup);
+    }
+}
+
+/// An ordinary table runs nothing when it is read; what would run when it is written to is its owner's.
+#[test]
+fn a_stranger_s_table_is_read_and_never_written_to() {
+    let setup = Setup::with(SCRIPTS);
+    let mallory = with_mallory(&setup);
+    as_role(
+        &setup,
+        &mallory,
+        &format!(
+            "CREATE TABLE _sqlx_migrations ({COLUMNS}, more int DEFAULT public.intrude(1));
+             CREATE TRIGGER t BEFORE INSERT ON _sqlx_migrations FOR EACH ROW EXECUTE FUNCTION public.intrude()"
+        ),
+    );
+    setup.job("current").run().is(0, "base\n  pending  1  a\n  pending  2  b", "");
+    setup.job("history").run().ok();
+    for words in ["upgrade head", "upgrade base", "stamp head", "resolve --done"] {
+        let outcome = setup.job(words).run();
+        refused(
+            &setup,
+            &outcome,
+            "it belongs to role DATABASE_role_1, which could have triggers run with the rights of role ",
+        );
+        outcome.fails(8, "if it is the true one, make it yours with: ALTER TABLE \"public\".\"_sqlx_migrations\" OWNER TO ");
+    }
+    let done = psql(&setup.directory, "upgrade --sql base:head", &setup.database);
+    assert!(done.code == Some(3) && done.stderr.contains("it belongs to role "), "{}", done.stderr);
+    is_untouched(&setup);
+    // Made ours, it is still not what it should be.
+    setup.database.execute("ALTER TABLE _sqlx_migrations OWNER TO CURRENT_USER");
+    setup.job("upgrade head").run().fails(8, "can't be used: it calls function public.intrude");
+    setup
+        .database
+        .execute("DROP TRIGGER t ON _sqlx_migrations; ALTER TABLE _sqlx_migrations DROP COLUMN more");
+    setup.job("upgrade head").run().ok();
+    is_untouched(&setup);
+}
+
+/// A table of ours, of which somebody else has a part: each of these ran with the next run.
+#[test]
+fn nothing_of_others_hangs_on_the_bookkeeping() {
+    for (plant, why) in [
+        (
+            "ALTER TABLE _sqlx_migrations ADD x int DEFAULT public.intrude(1)",
+            "function public.intrude(integer)",
+        ),
+        (
+            "ALTER TABLE _sqlx_migrations ADD CHECK (public.intrude(1) > 0)",
+            "function public.intrude(integer)",
+        ),
+        ("CREATE INDEX ON _sqlx_migrations (public.intrude(1))", "function public.intrude(integer)"),
+        (
+            "ALTER TABLE _sqlx_migrations ADD x int GENERATED ALWAYS AS (public.intrude(1)) STORED",
+            "function public.intrude(integer)",
+        ),
+        (
+            "ALTER TABLE _sqlx_migrations ADD EXCLUDE USING btree ((public.intrude(1)) WITH =)",
+            "function public.intrude(integer)",
+        ),
+        (
+            "ALTER TABLE _sqlx_migrations ADD CHECK (version OPERATOR(public.###) 1)",
+            "operator public.###(bigint,integer)",
+        ),
+        ("ALTER TABLE _sqlx_migrations ADD x public.hostile", "type public.hostile"),
+        (
+            "CREATE TRIGGER t AFTER INSERT ON _sqlx_migrations EXECUTE FUNCTION public.intrude()",
+            "function public.intrude()",
+        ),
+        (
+            "CREATE TRIGGER t BEFORE UPDATE ON _sqlx_migrations FOR EACH ROW WHEN (public.intrude(1) > 0) \
+             EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+            "function public.intrude(integer)",
+        ),
+        (
+            "CREATE POLICY p ON _sqlx_migrations USING (public.intrude(1) > 0)",
+            "function public.intrude(integer)",
+        ),
+        ("CREATE RULE r AS ON INSERT TO _sqlx_migrations DO ALSO SELECT public.intrude(1)", "it has rules"),
+        ("ALTER TABLE _sqlx_migrations SET UNLOGGED", "it is a temporary or an unlogged table"),
+    ] {
+        let setup = Setup::with(SCRIPTS);
+        setup.job("upgrade 1").run().ok();
+        let mallory = with_mallory(&setup);
+        as_role(
+            &setup,
+            &mallory,
+            "CREATE DOMAIN public.hostile AS int CHECK (public.intrude(1) > 0);
+             CREATE FUNCTION public.compare(bigint, int) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT public.intrude(1) > 0';
+             CREATE OPERATOR public.### (LEFTARG = bigint, RIGHTARG = int, FUNCTION = public.compare)",
+        );
+        setup.database.execute(plant);
+        setup.database.execute("ALTER SEQUENCE public.intrusions RESTART");
+        for words in ["upgrade head", "stamp head"] {
+            println!("{plant}: {words}");
+            refused(&setup, &setup.job(words).run(), why);
+        }
+    }
+}
+
+/// Those could do as they like without the table.
+#[test]
+fn the_database_s_owner_and_a_role_that_ours_is_a_member_of_may_own_the_table() {
+    let setup = Setup::with(SCRIPTS);
+    let (app, group) = (setup.database.role("secret"), setup.database.role("secret"));
+    let (database, app_name, group_name) =
+        (quoted(&setup.database.name), quoted(&app.name), quoted(&group.name));
+    setup.job("upgrade 1").run().ok();
+    setup.database.execute(&format!(
+        "GRANT CREATE ON SCHEMA public TO {app_name}; GRANT ALL ON _sqlx_migrations TO {app_name};
+         ALTER TABLE _sqlx_migrations OWNER TO {group_name}"
+    ));
+    setup.job("upgrade head").role(&app).run().fails(8, "it belongs to role ");
+    setup.database.execute(&format!("GRANT {group_name} TO {app_name}"));
+    setup.job("upgrade head").role(&app).run().ok();
+    // The other way round it is no reason to trust anybody: a superuser counts as a member of every role.
+    setup.job("downgrade 1 --plan").run().fails(2, "down");
+    setup.job("stamp 1").run().fails(8, "it belongs to role ");
+    setup.database.execute(&format!(
+        "REVOKE {group_name} FROM {app_name}; ALTER DATABASE {database} OWNER TO {group_name}"
+    ));
+    setup.job("stamp 1").role(&app).run().ok();
+    setup.job("stamp head").run().ok();
+    setup.database.execute(&format!(
+        "ALTER DATABASE {database} OWNER TO CURRENT_USER; DROP OWNED BY {app_name}, {group_name}"
+    ));
+}
+
+/// A table of the progress table's name was written to, with whatever hung on it.
+#[test]
+fn a_planted_progress_table_is_refused_before_a_script_begins() {
+    let setup = Setup::with(&[("1_a.up.sql", "-- no-transaction\nCREATE TABLE b ();\nVACUUM b;")]);
+    let mallory = with_mallory(&setup);
+    as_role(
+        &setup,
+        &mallory,
+        "CREATE TABLE _run_migrations_progress (version BIGINT NOT NULL, statement INT PRIMARY KEY, checksum BYTEA NOT NULL,
+           index_existed BOOLEAN NOT NULL, started_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), finished_at TIMESTAMPTZ);
+         CREATE TRIGGER t BEFORE DELETE ON _run_migrations_progress EXECUTE FUNCTION public.intrude()",
+    );
+    let outcome = setup.job("upgrade head").run();
+    outcome.fails(8, "error: \"public\".\"_run_migrations_progress\" can't be used: it belongs to role ");
+    is_untouched(&setup);
+    assert!(!setup.database.has("b"));
+    // Not at the last moment either.
+    setup.database.execute("DROP TABLE _run_migrations_progress");
+    let relay = Relay::up_to("CREATE TABLE IF NOT EXISTS", Then::Late(Duration::from_millis(1500)));
+    let job = setup.job("upgrade head").env("POSTGRES_PORT", &relay.port.to_string());
+    let job = job.env("POSTGRES_HOST", "127.0.0.1").start();
+    until("the job is about to make the table", || relay.has_ended());
+    as_role(
+        &setup,
+        &mallory,
+        "CREATE VIEW _run_migrations_progress AS SELECT public.intrude(1)::bigint AS version, 1 AS statement",
+    );
+    let outcome = job.wait();
+    assert_ne!(outcome.code, Some(0), "{}", outcome.stderr);
+    is_untouched(&setup);
+    assert!(!setup.database.has("b"));
+    setup.database.execute("DROP VIEW _run_migrations_progress");
+    setup.job("upgrade head").run().ok();
+    is_untouched(&setup);
+}
+
+fn late(setup: &Setup, words: &str, at: &'static str) -> (Relay, crate::support::Running) {
+    let relay = Relay::up_to(at, Then::Late(Duration::from_millis(1500)));
+    let job = setup.job(words).env("POSTGRES_HOST", "127.0.0.1");
+    let job = job.env("POSTGRES_PORT", &relay.port.to_string()).start();
+    until("the job has said it", || relay.has_ended());
+    (relay, job)
+}
+
+/// What was looked at is what is read.
+#[test]
+fn a_table_that_is_swapped_for_a_view_between_look_and_read_is_noticed() {
+    let setup = Setup::with(SCRIPTS);
+    setup.job("upgrade 1").run().ok();
+    let mallory = with_mallory(&setup);
+    let (_relay, job) = late(&setup, "current", "SET TRANSACTION READ ONLY");
+    setup.database.execute("ALTER TABLE _sqlx_migrations RENAME TO old");
+    as_role(
+        &setup,
+        &mallory,
+        "CREATE VIEW _sqlx_migrations AS SELECT 1::bigint AS version, 'a'::text AS description, now() AS installed_on, \
+         true AS success, ''::bytea AS checksum, public.intrude(1)::bigint AS execution_time",
+    );
+    job.wait()
+        .fails(8, "reading the bookkeeping: what is called so is not our table: it was changed meanwhile");
+    is_untouched(&setup);
+}
+
+#[test]
+fn a_table_that_appears_when_ours_is_about_to_be_made_is_not_taken_for_it() {
+    let setup = Setup::with(SCRIPTS);
+    let mallory = with_mallory(&setup);
+    let (_relay, job) = late(&setup, "upgrade head", "CREATE TABLE \"public\"");
+    as_role(
+        &setup,
+        &mallory,
+        &format!(
+            "CREATE TABLE _sqlx_migrations ({COLUMNS});
+             CREATE TRIGGER t BEFORE INSERT ON _sqlx_migrations FOR EACH ROW EXECUTE FUNCTION public.intrude()"
+        ),
+    );
+    job.wait().fails(8, "creating the bookkeeping table: relation \"_sqlx_migrations\" already exists");
+    is_untouched(&setup);
+}
+
+/// Who has TRIGGER on the table, as GRANT ALL gives it, can wait until it was looked at.
+#[test]
+fn a_trigger_that_is_hung_on_the_table_during_the_run_does_not_fire() {
+    let slow = "SELECT pg_sleep(1.5);\nCREATE TABLE b ();";
+    for script in [slow.to_owned(), format!("-- no-transaction\n{slow}")] {
+        let setup = Setup::with(&[("1_a.up.sql", "CREATE TABLE a ();"), ("2_b.up.sql", &script)]);
+        setup.job("upgrade 1").run().ok();
+        let mallory = with_mallory(&setup);
+        setup.database.execute(&format!("GRANT ALL ON _sqlx_migrations TO {}", quoted(&mallory.name)));
+        let job = setup.job("upgrade head").start();
+        until("the job sleeps", || setup.database.is_sleeping());
+        as_role(
+            &setup,
+            &mallory,
+            "CREATE TRIGGER t BEFORE INSERT OR UPDATE ON _sqlx_migrations EXECUTE FUNCTION public.intrude()",
+        );
+        let outcome = job.wait();
+        let code = if script == slow { 5 } else { 6 };
+        outcome.fails(code, "its bookkeeping: what is called so is not our table: it was changed meanwhile");
+        is_untouched(&setup);
+        assert_eq!(setup.database.has("b"), script != slow);
+    }
+}
