@@ -8,14 +8,11 @@ mod lock;
 mod other;
 mod pooling;
 mod query;
-#[cfg(target_os = "linux")]
-mod relay;
 mod session;
-#[cfg(target_os = "linux")]
-mod vetting;
 mod watcher;
+mod wire;
 
-pub use connect::{CANCEL_GRACE, cancel, connect};
+pub use connect::{Backend, CANCEL_GRACE, cancel, connect};
 pub use error::{DatabaseError, ServerError};
 pub use leftover::Index;
 pub use lock::{RunLock, unlock_and_lock_again};

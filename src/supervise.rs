@@ -10,7 +10,7 @@ use crate::config::{self, Command, Config, Environment, LogSettings, Output, por
 use crate::database;
 use crate::error::{Aftermath, Error, ExitCode};
 use crate::interrupt::{Interrupt, Signal};
-use crate::job::{self, Pid};
+use crate::job::{self, Serving};
 use crate::report::{self, Printer, Report, Reporter};
 use crate::{log, verdict};
 
@@ -109,9 +109,9 @@ async fn until_done_or_interrupted(
     mut interrupt: Interrupt,
     reporter: &mut Reporter,
 ) -> Result<(), Error> {
-    let pid: Pid = Cell::new(None);
+    let serving: Serving = Cell::new(None);
     let observed = interrupt.clone();
-    let mut job = Box::pin(job::run(config, &observed, reporter, &pid));
+    let mut job = Box::pin(job::run(config, &observed, reporter, &serving));
     let first = tokio::select! {
         end = &mut job => return end,
         signal = interrupt.next() => signal,
@@ -119,8 +119,8 @@ async fn until_done_or_interrupted(
     tracing::warn!("{first}; rolling back");
     let deadline = Instant::now() + ROLLBACK_GRACE;
     let cancelling = async {
-        if let (Command::Online(server, _), Some(pid)) = (&config.command, pid.get())
-            && let Err(error) = database::cancel(server, pid).await
+        if let (Command::Online(server, _), Some(backend)) = (&config.command, serving.take())
+            && let Err(error) = database::cancel(server, &backend).await
         {
             tracing::warn!("the statement could not be cancelled: {error}");
         }

@@ -11,7 +11,9 @@ use super::{Command, Config, LogFormat, LogSettings, Output};
 use crate::cli::Args;
 use crate::error::{Error, Mistake};
 
+mod password;
 mod server;
+mod ssl;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -85,6 +87,15 @@ impl<'a> Reader<'a> {
                 None
             }
             Value::Text(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        }
+    }
+
+    /// Whether there is a value to look at, right or wrong.
+    fn is_set(&self, name: &str) -> bool {
+        match self.environment.get(name) {
+            Value::Missing => false,
+            Value::NotUnicode => true,
+            Value::Text(text) => !text.trim().is_empty(),
         }
     }
 
