@@ -20,6 +20,7 @@ mod history_and_current;
 mod honesty;
 mod json;
 mod locks;
+mod login;
 mod no_transaction;
 mod offline_sql;
 mod on_a_live_site;

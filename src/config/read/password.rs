@@ -39,9 +39,7 @@ impl Reader<'_> {
             Value::Missing => {
                 self.wrong(
                     GIVEN,
-                    format!(
-                        "is missing; set it, or {FILE} to the file that holds the password, unless the server asks for none"
-                    ),
+                    format!("is missing; set it, or {FILE} to the file that holds the password"),
                 );
                 None
             }
