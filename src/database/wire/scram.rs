@@ -129,11 +129,11 @@ pub(super) fn too_many_rounds() -> String {
     format!("it asks for more than {MOST_ROUNDS} rounds on the password")
 }
 
-/// As libpq does it: a password that SASLprep (RFC 4013) forbids is taken as it is.
+/// As libpq does it: a password that SASLprep (RFC 4013) forbids, or leaves nothing of, is taken as it is.
 fn prepared(password: &Password) -> Vec<u8> {
     match stringprep::saslprep(password.reveal()) {
-        Ok(prepared) => prepared.as_bytes().to_vec(),
-        Err(_) => password.reveal().as_bytes().to_vec(),
+        Ok(prepared) if !prepared.is_empty() => prepared.as_bytes().to_vec(),
+        _ => password.reveal().as_bytes().to_vec(),
     }
 }
 
@@ -198,9 +198,13 @@ mod tests {
 
     #[test]
     fn passwords_are_prepared_where_that_is_allowed() {
-        for (password, expected) in
-            [("I\u{ad}X", "IX"), ("\u{aa}\u{2168}", "aIX"), ("tab\t", "tab\t"), ("🗝", "🗝")]
-        {
+        for (password, expected) in [
+            ("I\u{ad}X", "IX"),
+            ("\u{aa}\u{2168}", "aIX"),
+            ("tab\t", "tab\t"),
+            ("🗝", "🗝"),
+            ("\u{ad}", "\u{ad}"),
+        ] {
             assert_eq!(prepared(&Password::new(password.to_owned())), expected.as_bytes());
         }
     }

@@ -40,7 +40,12 @@ impl Impostor {
         Self::listen(encryption, answers, Vec::new())
     }
 
-    /// What clients have said so far, without encryption.
+    /// Answers with the one, and then with the other over and over.
+    pub(crate) fn answering_without_end(encryption: Encryption, answer: Vec<u8>, endless: Vec<u8>) -> Self {
+        Self::listen(encryption, vec![answer], endless)
+    }
+
+    /// What clients have said so far, after decryption.
     pub(crate) fn has_heard(&self, words: &str) -> bool {
         self.heard.lock().unwrap().windows(words.len()).any(|window| window == words.as_bytes())
     }
@@ -102,7 +107,7 @@ fn speak(
     heard: &Mutex<Vec<u8>>,
 ) -> io::Result<()> {
     let start = Instant::now();
-    let mut hear = |client: &mut dyn Read| {
+    let hear = |client: &mut dyn Read| {
         let mut said = [0; 4096];
         let length = client.read(&mut said)?;
         heard.lock().unwrap().extend(&said[..length]);
