@@ -173,6 +173,8 @@ fn a_client_certificate_lets_a_role_in() {
     }
     let another = Certificate::of_role(&setup.directory, "somebody");
     with("require", &another).fails(8, "(SQLSTATE 28000); check POSTGRES_USER");
+    let mixed = Certificate { path: certificate.path, key: another.key };
+    with("require", &mixed).fails(2, "POSTGRES_SSLCERT: the key in ");
 }
 
 #[test]

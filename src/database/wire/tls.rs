@@ -19,6 +19,7 @@ use super::certificate;
 use super::stream::{Stream, cut};
 use super::trust::Verifier;
 use crate::config::{Identity, Tls, Trust};
+use crate::error::Mistake;
 use crate::pem;
 
 /// <https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-SSLREQUEST>
@@ -128,11 +129,7 @@ async fn shake_hands(
     way_out: &str,
 ) -> Result<(Stream, Security), DatabaseError> {
     let shown = Arc::new(Shown::default());
-    let config = config(tls, &shown).map_err(|problem| {
-        DatabaseError::Tls(format!(
-            "{problem}; check POSTGRES_SSLROOTCERT, POSTGRES_SSLCRL, POSTGRES_SSLCERT and POSTGRES_SSLKEY"
-        ))
-    })?;
+    let config = config(tls, &shown).map_err(DatabaseError::Settings)?;
     let name = server_name(tls, host)?;
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     let stream = stream.map_err(|error| failure(error, &shown, way_out))?;
@@ -142,14 +139,20 @@ async fn shake_hands(
     Ok((Box::new(stream), Security::Tls(Encrypted { is_verified, end_point, shown })))
 }
 
-fn config(tls: &Tls, shown: &Arc<Shown>) -> Result<ClientConfig, String> {
+/// What is wrong here was right when the run began: the files are read again for each connection.
+fn config(tls: &Tls, shown: &Arc<Shown>) -> Result<ClientConfig, Mistake> {
+    let wrong = |name: &str| {
+        let name = name.to_owned();
+        |problem| Mistake { name, problem }
+    };
     let provider = Arc::new(ring::default_provider());
-    let verifier = Verifier::of(&tls.trust, &provider)?;
-    let certificate = tls.identity.as_ref().map(|identity| certified(identity, &provider)).transpose()?;
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| error.to_string())?;
+    let verifier = Verifier::of(&tls.trust, &provider).map_err(wrong("POSTGRES_SSLROOTCERT"))?;
+    let certificate = tls.identity.as_ref().map(|identity| certified(identity, &provider)).transpose();
+    let certificate = certificate.map_err(wrong("POSTGRES_SSLCERT"))?;
     let resolver = Resolver { certificate, shown: Arc::clone(shown) };
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let mut config = config
+        .map_err(|error| wrong("POSTGRES_SSLMODE")(error.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_client_cert_resolver(Arc::new(resolver));
@@ -157,12 +160,20 @@ fn config(tls: &Tls, shown: &Arc<Shown>) -> Result<ClientConfig, String> {
     Ok(config)
 }
 
+/// rustls itself would take no certificate of X.509's first version, which openssl makes without being asked for more.
 fn certified(identity: &Identity, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, String> {
     let certificates = pem::certificates(&identity.certificate)?;
-    let key = pem::private_key(&identity.key)?;
-    CertifiedKey::from_der(certificates, key, provider)
-        .map(Arc::new)
-        .map_err(|error| format!("certificate and key can't be used: {error}"))
+    let key = provider.key_provider.load_private_key(pem::private_key(&identity.key)?);
+    let key = key.map_err(|error| format!("{} can't be used: {error}", identity.key.display()))?;
+    let own = certificates.first().and_then(|certificate| certificate::public_key(certificate));
+    if key.public_key().is_some_and(|public| own.is_none_or(|own| own != public.as_ref())) {
+        return Err(format!(
+            "the key in {} is not that of the certificate in {}",
+            identity.key.display(),
+            identity.certificate.display()
+        ));
+    }
+    Ok(Arc::new(CertifiedKey::new(certificates, key)))
 }
 
 /// A name that is no host name can't be held against a certificate, and is not sent.

@@ -29,7 +29,7 @@ impl Certificate {
 
     /// One that the authority of the test server vouches for, made out to a role.
     pub(crate) fn of_role(directory: &Directory, role: &str) -> Self {
-        let own = Self::called(directory, "role");
+        let own = Self::called(directory, role);
         let authority = Server::of_environment().authority;
         let authority_key = Path::new(&authority).with_extension("key");
         let subject = format!("/CN={role}");
