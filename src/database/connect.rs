@@ -37,8 +37,8 @@ pub async fn connect(server: &Server, interrupt: &Interrupt) -> Result<(Session,
         let limit = left().map(|left| left + server.password.grace());
         let reason = match interrupt.unless(within(limit, attempt)).await.map_err(unconnected)? {
             Some(Ok(connected)) => return Ok(connected),
-            Some(Err(Failed::Connecting(error, hint))) if !error.is_outage() => {
-                return Err(refused(server, error, hint));
+            Some(Err(Failed::Connecting(error, advice))) if !error.is_outage() => {
+                return Err(refused(server, error, advice));
             }
             Some(Err(Failed::LookingAround(Error::Database { source, .. }))) if source.is_outage() => {
                 source.to_string()
@@ -65,7 +65,7 @@ fn unconnected(signal: Signal) -> Error {
 }
 
 enum Failed {
-    /// With what may explain it.
+    /// With what to do about it, where that is known.
     Connecting(DatabaseError, Option<&'static str>),
     LookingAround(Error),
 }
@@ -136,8 +136,8 @@ pub async fn cancel(server: &Server, backend: &Backend) -> Result<(), DatabaseEr
 async fn authenticate(server: &Server, limit: Duration) -> Result<(PgConnection, Option<CancelKey>), Failed> {
     let opened = wire::open(server, limit).await.map_err(Failed::connecting)?;
     let key = opened.cancel_key();
-    let hint = opened.hint();
-    let failed = |error| Failed::Connecting(error, hint);
+    let advice = opened.advice();
+    let failed = |error| Failed::Connecting(error, advice);
     let directory = wire::hand_over(opened).map_err(|error| failed(sqlx::Error::from(error).into()))?;
     // What PG… variables say is of no effect: all that the server gets to know, we have told it already.
     let options = PgConnectOptions::new_without_pgpass()
@@ -151,13 +151,13 @@ async fn authenticate(server: &Server, limit: Duration) -> Result<(PgConnection,
 }
 
 /// Why there is no session, and what to look at.
-fn refused(server: &Server, error: DatabaseError, hint: Option<&str>) -> Error {
+fn refused(server: &Server, error: DatabaseError, known: Option<&str>) -> Error {
     let address = &server.address;
     Error::Refused(match error {
         DatabaseError::Settings(mistake) => return Error::Configuration(vec![mistake]),
         DatabaseError::Distrust(reason) => format!("stopped before the login to {address}: {reason}"),
         DatabaseError::Server(error) => {
-            let advice = hint.map_or_else(|| advice(server, &error), str::to_owned);
+            let advice = known.map_or_else(|| advice(server, &error), str::to_owned);
             format!("{address} refused the connection: {error}; {advice}")
         }
         DatabaseError::Tls(reason) | DatabaseError::Cut(reason) => {

@@ -21,7 +21,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 pub(super) use cancel::{CancelKey, cancel};
-use login::Greeting;
+use login::{Greeting, Stage};
 pub(super) use relay::{PORT, hand_over};
 use stream::{Place, Stream};
 use tls::Security;
@@ -44,25 +44,26 @@ impl Opened {
         self.greeting.key.map(|key| CancelKey { place: self.place.clone(), key, is_encrypted })
     }
 
-    /// What may explain that the server turned us away; best said beside its own words.
-    pub(super) fn hint(&self) -> Option<&'static str> {
-        let refused = self.greeting.refused.as_ref()?;
-        if refused.sqlstate != "28000" {
-            return None;
-        }
-        if self.greeting.is_bound {
-            return Some(
+    /// What to do about an invalid authorization (28000), where more is known than the server says.
+    pub(super) fn advice(&self) -> Option<&'static str> {
+        let refused = self.greeting.refused.as_ref().filter(|refused| refused.sqlstate == "28000")?;
+        match refused.stage {
+            Stage::Bound => Some(
                 "if the channel binding failed, the certificate that was shown is not the server's own: an attacker \
                  or a proxy is in between; for a proxy that you trust, set POSTGRES_CHANNEL_BINDING=disable",
-            );
+            ),
+            _ if self.security.lacks_certificate() => Some(
+                "check POSTGRES_USER, POSTGRES_SSLMODE and the server's pg_hba.conf; the server asked for a client \
+                 certificate and got none; set POSTGRES_SSLCERT and POSTGRES_SSLKEY",
+            ),
+            _ => None,
         }
-        self.security.lacks_certificate().then_some(tls::CERTIFICATE_ASKED_FOR)
     }
 
     /// Whether pg_hba.conf has no line for this way: that comes before any question.
     fn is_turned_away(&self) -> bool {
         let refused = self.greeting.refused.as_ref();
-        refused.is_some_and(|refused| refused.sqlstate == "28000" && !refused.was_asked)
+        refused.is_some_and(|refused| refused.sqlstate == "28000" && refused.stage == Stage::Unasked)
     }
 }
 

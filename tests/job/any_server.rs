@@ -158,8 +158,11 @@ fn no_answer_is_too_long_for_the_job() {
         (message(b'R', b"\0\0\0\x0bi=4294967295,r=,s="), Vec::new(), "more than 1000000 rounds"),
     ] {
         // What has no end has none with TLS either, and takes longer.
-        let (modes, limit) =
-            if endless.len() == row.len() { (&["disable"][..], "10s") } else { (&["disable", "require"][..], "2s") };
+        let (modes, limit) = if endless.len() == row.len() {
+            (&["disable"][..], "10s")
+        } else {
+            (&["disable", "require"][..], "2s")
+        };
         for mode in modes {
             let encryption =
                 if *mode == "disable" { Encryption::None } else { Encryption::Tls(config.clone()) };

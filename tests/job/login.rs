@@ -253,6 +253,18 @@ fn a_connection_without_encryption_is_told_once() {
     assert_eq!(lines("disable", &socket), 0);
 }
 
+/// The server says the same of a login that was not bound as it should be, and of one that is not allowed.
+#[test]
+fn a_role_that_may_not_log_in_is_told_as_such() {
+    let setup = Setup::with(SCRIPTS);
+    let role = setup.database.role("secret");
+    setup.database.execute(&format!("ALTER ROLE {} NOLOGIN", quoted(&role.name)));
+    for mode in ["disable", "require"] {
+        let outcome = setup.job("current").role(&role).env("POSTGRES_SSLMODE", mode).run();
+        outcome.fails(8, "is not permitted to log in (SQLSTATE 28000); check POSTGRES_USER");
+    }
+}
+
 /// It took a second connection, for which the server may have no room.
 #[test]
 fn a_signal_cancels_where_there_is_no_room_for_a_second_connection() {

@@ -24,16 +24,26 @@ pub(super) struct Greeting {
     pub(super) bytes: Vec<u8>,
     /// What a cancel request has to name.
     pub(super) key: Option<[u8; 8]>,
-    /// Whether the login was bound to the server's certificate.
-    pub(super) is_bound: bool,
     /// Where the server said no.
     pub(super) refused: Option<Refused>,
 }
 
 pub(super) struct Refused {
     pub(super) sqlstate: String,
-    /// Whether it had asked for anything before.
-    pub(super) was_asked: bool,
+    pub(super) stage: Stage,
+}
+
+/// When the server said no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Before it asked for anything.
+    Unasked,
+    /// While the job proved who it is.
+    Asked,
+    /// The same, when that was bound to the server's certificate.
+    Bound,
+    /// After that.
+    LoggedIn,
 }
 
 /// How far the proof of who we are has come.
@@ -70,33 +80,34 @@ pub(super) async fn log_in(
         channel_binding: server.channel_binding,
         security,
     };
-    let mut greeting = Greeting { bytes: Vec::new(), key: None, is_bound: false, refused: None };
+    let mut greeting = Greeting { bytes: Vec::new(), key: None, refused: None };
     let mut progress = Progress::Nothing;
-    let mut is_in = false;
+    let mut stage = Stage::Unasked;
+    let mut is_bound = false;
     loop {
         let Message { tag, body } = message::read(stream).await.map_err(broken)?;
         match tag {
-            b'R' if !is_in => {
+            b'R' if stage != Stage::LoggedIn => {
                 let question = Question::read(&body).map_err(broken)?;
                 if question == Question::Welcome {
-                    welcome(&progress, &rules, greeting.is_bound)?;
-                    is_in = true;
+                    welcome(&progress, &rules, is_bound)?;
+                    stage = Stage::LoggedIn;
                     continue;
                 }
                 let answer;
                 (progress, answer) = respond(question, progress, &rules, server, limit).await?;
-                greeting.is_bound |= matches!(&progress, Progress::Begun(scram, _) if scram.is_bound());
+                is_bound |= matches!(&progress, Progress::Begun(scram, _) if scram.is_bound());
+                stage = if is_bound { Stage::Bound } else { Stage::Asked };
                 if let Some(answer) = answer {
                     say(stream, &message::message(b'p', &answer)).await.map_err(broken)?;
                 }
                 continue;
             }
             b'E' => {
-                let was_asked = !matches!(progress, Progress::Nothing);
-                greeting.refused = Some(Refused { sqlstate: message::sqlstate(&body), was_asked });
+                greeting.refused = Some(Refused { sqlstate: message::sqlstate(&body), stage });
             }
-            b'K' if is_in => greeting.key = body.as_slice().try_into().ok(),
-            b'S' | b'Z' if is_in => {}
+            b'K' if stage == Stage::LoggedIn => greeting.key = body.as_slice().try_into().ok(),
+            b'S' | b'Z' if stage == Stage::LoggedIn => {}
             // A notice.
             b'N' => {}
             _ => return Err(broken(nonsense("what it says at the login is not PostgreSQL's protocol"))),

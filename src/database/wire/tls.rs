@@ -25,9 +25,6 @@ use crate::pem;
 /// <https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-SSLREQUEST>
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-pub(super) const CERTIFICATE_ASKED_FOR: &str =
-    "the server asked for a client certificate and got none; set POSTGRES_SSLCERT and POSTGRES_SSLKEY";
-
 /// What protects a connection.
 pub(super) enum Security {
     /// A Unix socket: nothing leaves the machine.
@@ -195,7 +192,10 @@ fn failure(error: io::Error, shown: &Shown, way_out: &str) -> DatabaseError {
         Error::AlertReceived(AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_) => {
             format!("the server has no TLS 1.2 or newer to offer; update it{way_out}")
         }
-        Error::AlertReceived(_) if shown.is_lacking() => CERTIFICATE_ASKED_FOR.to_owned(),
+        Error::AlertReceived(_) if shown.is_lacking() => {
+            "the server asked for a client certificate and got none; set POSTGRES_SSLCERT and POSTGRES_SSLKEY"
+                .to_owned()
+        }
         Error::AlertReceived(_) if shown.is_shown.load(Ordering::Relaxed) => {
             "check POSTGRES_SSLCERT and POSTGRES_SSLKEY".to_owned()
         }
