@@ -26,6 +26,7 @@ pub(in super::super) fn hand_over(opened: Opened) -> io::Result<PathBuf> {
     let directory = door.directory.clone();
     tokio::spawn(async move {
         let mut client = door.let_in().await?;
+        drop(door);
         let passed = serve(&mut client, opened).await;
         if let Err(error) = &passed
             && error.kind() == io::ErrorKind::InvalidData
