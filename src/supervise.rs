@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::cli::Args;
 use crate::config::{self, Command, Config, Environment, LogSettings, Output, port_is_service_link};
@@ -16,6 +16,9 @@ use crate::{log, verdict};
 
 /// How long a cancelled statement gets to roll back before the connection is simply closed.
 const ROLLBACK_GRACE: Duration = Duration::from_secs(15);
+
+/// A second signal right behind the first is a wish to leave at once; it must not depend on how fast a server is.
+const LEAVE_AT_ONCE: Duration = Duration::from_millis(100);
 
 /// Makes a panic exit with the code of a defect, and leaves a verdict: 101 would say nothing to
 /// Kubernetes.
@@ -119,6 +122,7 @@ async fn until_done_or_interrupted(
     tracing::warn!("{first}; rolling back");
     let deadline = Instant::now() + ROLLBACK_GRACE;
     let cancelling = async {
+        sleep(LEAVE_AT_ONCE).await;
         if let (Command::Online(server, _), Some(backend)) = (&config.command, serving.take())
             && let Err(error) = database::cancel(server, &backend).await
         {

@@ -88,14 +88,26 @@ pub(super) async fn open(server: &Server, limit: Duration) -> Result<Opened, Dat
     let is_plain = matches!(first.security, Security::Plain);
     let other =
         other.filter(|other| first.is_turned_away() && (!is_plain || matches!(other, Way::Encrypted(_))));
-    if let Some(other) = other
-        && let Ok(second) = attempt(server, other, limit).await
-        && second.greeting.refused.is_none()
-    {
-        return Ok(second.said());
+    let opened = match other {
+        None => first,
+        // Where both fail, the first error is the one to tell: the second is about a way nobody asked for.
+        Some(other) => match attempt(server, other, limit).await {
+            Ok(second) if second.greeting.refused.is_none() => second,
+            _ => first,
+        },
+    };
+    if matches!(opened.security, Security::Plain) && opened.greeting.refused.is_none() {
+        say_not_encrypted(&server.ssl);
     }
-    // Where both fail, the first error is the one to tell: the second is about a way nobody asked for.
-    Ok(first.said())
+    Ok(opened)
+}
+
+/// Says once in a run that everybody on the way can read along, unless it was asked for.
+fn say_not_encrypted(ssl: &Ssl) {
+    static SAID: Once = Once::new();
+    if *ssl != Ssl::Disable {
+        SAID.call_once(|| tracing::info!("the connection is not encrypted"));
+    }
 }
 
 async fn attempt(server: &Server, way: Way<'_>, limit: Duration) -> Result<Opened, DatabaseError> {
@@ -108,17 +120,10 @@ async fn attempt(server: &Server, way: Way<'_>, limit: Duration) -> Result<Opene
         (Address::Tcp(..), Way::Plain) => (stream, Security::Plain),
         (Address::Unix(..), _) => (stream, Security::Local),
     };
+    if let (Way::EncryptedIfOffered(_), Security::Plain) = (way, &security) {
+        // Before anything is said that others are not to hear.
+        say_not_encrypted(&server.ssl);
+    }
     let greeting = login::log_in(&mut stream, server, &security, limit).await?;
     Ok(Opened { stream, place, security, greeting })
-}
-
-impl Opened {
-    /// Says once in a run what everybody on the way can read.
-    fn said(self) -> Self {
-        static SAID: Once = Once::new();
-        if matches!(self.security, Security::Plain) && self.greeting.refused.is_none() {
-            SAID.call_once(|| tracing::info!("the connection is not encrypted"));
-        }
-        self
-    }
 }

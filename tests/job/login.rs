@@ -247,10 +247,20 @@ fn a_connection_without_encryption_is_told_once() {
         stderr.matches(" INFO the connection is not encrypted").count()
     };
     let Server { host, socket, .. } = Server::of_environment();
-    assert_eq!(lines("disable", &host), 1);
     assert_eq!(lines("allow", &host), 1);
     assert_eq!(lines("prefer", &host), 0);
-    assert_eq!(lines("disable", &socket), 0);
+    // Whoever asked for it knows.
+    assert_eq!(lines("disable", &host), 0);
+    assert_eq!(lines("prefer", &socket), 0);
+    // Also where the server gets no further.
+    let impostor = Impostor::answering(Encryption::None, vec![message(b'R', &[0, 0, 0, 3])]);
+    let outcome = at(&impostor, &setup.directory, "").env("RUST_LOG", "info").run();
+    assert_eq!(
+        outcome.stderr.matches(" INFO the connection is not encrypted\n").count(),
+        1,
+        "{}",
+        outcome.stderr
+    );
 }
 
 /// The server says the same of a login that was not bound as it should be, and of one that is not allowed.
