@@ -17,7 +17,8 @@ Environment (an argument wins over COMMAND and REVISION; 0 is no limit):
                          POSTGRES_PASSWORD_FILE, the file with it; or
                          POSTGRES_PASSWORD_COMMAND, a program that prints it
   POSTGRES_SSLMODE       disable, allow, prefer, require, verify-ca,
-                         verify-full [prefer; verify-full with SSLROOTCERT]
+                         verify-full [prefer; with POSTGRES_SSLROOTCERT
+                         verify-full]
   POSTGRES_SSLROOTCERT   file with the certificates to trust, or `system`
   POSTGRES_SSLCRL        file with the certificates that were revoked
   POSTGRES_SSLCERT, POSTGRES_SSLKEY

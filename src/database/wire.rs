@@ -52,7 +52,7 @@ impl Opened {
                 "if the channel binding failed, the certificate that was shown is not the server's own: an attacker \
                  or a proxy is in between; for a proxy that you trust, set POSTGRES_CHANNEL_BINDING=disable",
             ),
-            _ if self.security.lacks_certificate() => Some(
+            Stage::Unasked if self.security.lacks_certificate() => Some(
                 "check POSTGRES_USER, POSTGRES_SSLMODE and the server's pg_hba.conf; the server asked for a client \
                  certificate and got none; set POSTGRES_SSLCERT and POSTGRES_SSLKEY",
             ),

@@ -48,8 +48,8 @@ fn a_server_that_nobody_knows_gets_no_password() {
                 ),
             );
             outcome.fails(8, what);
-            outcome.fails(8, "nothing proves that it is the right server, so that nothing was sent; have it proved with \
-                POSTGRES_SSLROOTCERT and POSTGRES_SSLMODE=verify-full, or allow it with POSTGRES_REQUIRE_AUTH=");
+            outcome.fails(8, "nothing proves that it is the right server, so nothing was sent; verify it with \
+                POSTGRES_SSLMODE=verify-full and POSTGRES_SSLROOTCERT, or allow it with POSTGRES_REQUIRE_AUTH=");
             assert!(impostor.has_heard("application_name"), "{mode}");
             assert!(!impostor.has_heard("hunter2") && !impostor.has_heard("md5"), "{mode}");
             let job = at(&impostor, &directory, mode).env("POSTGRES_REQUIRE_AUTH", word);
@@ -136,8 +136,13 @@ fn a_password_is_needed_where_the_server_asks_for_one() {
 #[test]
 fn somebody_in_between_is_noticed() {
     let setup = Setup::with(SCRIPTS);
-    for (name, algorithm) in [("ec", NEW_KEY), ("rsa", &["-newkey", "rsa:2048", "-sha384"])] {
-        let config = Certificate::self_signed(&setup.directory, name, algorithm).server(None);
+    let own = |name: &str, algorithm: &[&str]| Certificate::self_signed(&setup.directory, name, algorithm);
+    for certificate in [
+        own("ec", NEW_KEY),
+        own("rsa", &["-newkey", "rsa:2048", "-sha384"]),
+        Certificate::of_role(&setup.directory, "of the first version"),
+    ] {
+        let config = certificate.server(None);
         let untouched = Interceptor::start(config.clone(), Offer::Untouched);
         let stripped = Interceptor::start(config, Offer::WithoutBinding);
         let job = |interceptor: &Interceptor| {
@@ -172,7 +177,7 @@ fn a_certificate_that_no_login_can_be_bound_to_is_no_way_around() {
     let interceptor = Interceptor::start(config, Offer::Untouched);
     let job = setup.job("upgrade head").env("POSTGRES_SSLMODE", "require");
     let job = job.env("POSTGRES_PORT", &interceptor.port.to_string());
-    job.run().fails(8, "no login can be bound to the server's certificate");
+    job.run().fails(8, "the login can't be bound to the server's certificate");
 }
 
 #[test]
@@ -209,7 +214,7 @@ fn a_server_has_to_prove_that_it_knows_the_password() {
         (
             vec![sasl(), message(b'R', b"\0\0\0\x0br=mine,s=AAAA,i=1")],
             8,
-            "the server answers another question than ours",
+            "the server's answer does not belong to this login",
         ),
         (vec![sasl(), message(b'R', b"\0\0\0\x0bnonsense")], 8, "what the server says is not SCRAM"),
         (vec![sasl(), last()], 3, "what the server says at the login is not PostgreSQL's protocol"),
@@ -222,9 +227,13 @@ fn a_server_has_to_prove_that_it_knows_the_password() {
         (
             vec![message(b'R', b"\0\0\0\x0aPLAIN\0\0")],
             8,
-            "the server offers none but PLAIN, which this job can't do",
+            "the server offers only PLAIN, which this job does not support",
         ),
-        (vec![message(b'R', &[0, 0, 0, 7])], 8, "the server asks for GSSAPI, which this job can't do"),
+        (
+            vec![message(b'R', &[0, 0, 0, 7])],
+            8,
+            "the server asks for GSSAPI, which this job does not support",
+        ),
     ] {
         let impostor = Impostor::answering(Encryption::None, answers);
         at(&impostor, &directory, "").run().fails(code, said);

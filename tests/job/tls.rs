@@ -117,7 +117,7 @@ fn a_root_certificate_without_a_mode_means_verify_full() {
     // Nobody is plain text for it.
     let plain = Impostor::answering(Encryption::None, Vec::new());
     let outcome = job(&authority).env("POSTGRES_PORT", &plain.port.to_string()).run();
-    outcome.fails(8, "the server has no encryption to offer");
+    outcome.fails(8, "the server does not offer encryption");
     assert!(!plain.has_heard("user"));
     // As in libpq, and those of the system vouch for many.
     for mode in ["disable", "allow", "prefer", "require", "verify-ca"] {
@@ -133,7 +133,7 @@ fn encryption_that_fails_is_no_reason_to_do_without() {
     const NO_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\r\n";
     let (database, directory) = (Database::new(), Directory::with(SCRIPTS));
     for (bytes, said) in [
-        (TLS_1_1, "the server has no TLS 1.2 or newer to offer; update it"),
+        (TLS_1_1, "the server does not offer TLS 1.2 or newer; update it"),
         (NO_TLS, "check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT"),
     ] {
         for (mode, way_out) in

@@ -77,10 +77,7 @@ impl Reader<'_> {
             _ => self.checked(ROOTS, |path| pem::certificates(path).map(drop)).map(RootSource::File),
         };
         if self.is_set(REVOKED) && !self.is_set(ROOTS) {
-            self.wrong(
-                REVOKED,
-                format!("is set without {ROOTS}, and without that no certificate is looked at"),
-            );
+            self.wrong(REVOKED, format!("is set without {ROOTS}, so no certificate would be checked"));
         }
         Some(Roots { from: from?, revoked })
     }
@@ -90,10 +87,7 @@ impl Reader<'_> {
         let key = self.checked(KEY, |path| pem::private_key(path).map(drop));
         for (set, other) in [(CERTIFICATE, KEY), (KEY, CERTIFICATE)] {
             if self.is_set(set) && !self.is_set(other) {
-                self.wrong(
-                    other,
-                    format!("is missing, and {set} is set; the one is of no use without the other"),
-                );
+                self.wrong(other, format!("is missing, and {set} is set; they are needed together"));
             }
         }
         Some(Identity { certificate: certificate?, key: key? })

@@ -274,14 +274,12 @@ fn encryption_that_proves_less_than_it_says_is_a_mistake() {
                     env!("CARGO_MANIFEST_DIR"),
                     "/Cargo.toml holds no certificate revocation list in PEM"
                 ),
-                "POSTGRES_SSLCRL: is set without POSTGRES_SSLROOTCERT, and without that no certificate is looked at",
+                "POSTGRES_SSLCRL: is set without POSTGRES_SSLROOTCERT, so no certificate would be checked",
             ],
         ),
         (
             &[("POSTGRES_SSLCERT", ROOTS)],
-            &[
-                "POSTGRES_SSLKEY: is missing, and POSTGRES_SSLCERT is set; the one is of no use without the other",
-            ],
+            &["POSTGRES_SSLKEY: is missing, and POSTGRES_SSLCERT is set; they are needed together"],
         ),
         (
             &[("POSTGRES_CHANNEL_BINDING", "require"), ("POSTGRES_SSLMODE", "disable")],

@@ -114,7 +114,7 @@ pub(super) async fn log_in(
         }
         greeting.bytes.extend(message::message(tag, &body));
         if greeting.bytes.len() > LONGEST_GREETING {
-            return Err(broken(nonsense("it does not come to an end with its greeting")));
+            return Err(broken(nonsense("its greeting does not end")));
         }
         if matches!(tag, b'E' | b'Z') {
             return Ok(greeting);
@@ -194,7 +194,7 @@ async fn respond(
             ))
         }
         (Question::Other(code), Progress::Nothing) => Err(distrust(format!(
-            "the server asks for {}, which this job can't do; have pg_hba.conf ask for scram-sha-256",
+            "the server asks for {}, which this job does not support; use scram-sha-256 in pg_hba.conf",
             match code {
                 7 => "GSSAPI".to_owned(),
                 9 => "SSPI".to_owned(),

@@ -39,8 +39,8 @@ impl Rules<'_> {
             }
             None if matches!(method, Method::Password | Method::Md5) && !self.security.is_verified() => {
                 Err(distrust(format!(
-                    "the server {asks}, and nothing proves that it is the right server, so that nothing was sent; \
-                     have it proved with POSTGRES_SSLROOTCERT and POSTGRES_SSLMODE=verify-full, or allow it with \
+                    "the server {asks}, and nothing proves that it is the right server, so nothing was sent; \
+                     verify it with POSTGRES_SSLMODE=verify-full and POSTGRES_SSLROOTCERT, or allow it with \
                      POSTGRES_REQUIRE_AUTH={method}"
                 )))
             }
@@ -68,15 +68,15 @@ impl Rules<'_> {
             Some(Encrypted { end_point: Some(end_point), .. }) => Ok((PLUS, Binding::To(end_point.clone()))),
             // Whoever is in between could show such a certificate to get rid of the binding.
             Some(Encrypted { is_verified: false, .. }) => Err(distrust(
-                "no login can be bound to the server's certificate, whose signature has no hash of its own (such as \
-                 Ed25519); give the server another one, have it verified with POSTGRES_SSLROOTCERT, or set \
+                "the login can't be bound to the server's certificate, because its signature algorithm (such as Ed25519) \
+                 defines no hash; give the server another certificate, verify it with POSTGRES_SSLROOTCERT, or set \
                  POSTGRES_CHANNEL_BINDING=disable"
                     .to_owned(),
             )),
             bound if self.channel_binding == ChannelBinding::Require => Err(distrust(match (bound, encrypted) {
                 (Some(_), _) => {
-                    "no login can be bound to the server's certificate, whose signature has no hash of its own (such \
-                     as Ed25519), and POSTGRES_CHANNEL_BINDING is require"
+                    "the login can't be bound to the server's certificate, because its signature algorithm (such as \
+                     Ed25519) defines no hash, and POSTGRES_CHANNEL_BINDING is require"
                 }
                 (None, Some(_)) => "the server offers no channel binding, and POSTGRES_CHANNEL_BINDING is require",
                 (None, None) => {
@@ -86,7 +86,7 @@ impl Rules<'_> {
             }
             .to_owned())),
             _ if !offers(WITHOUT) => {
-                Err(distrust(format!("the server offers none but {}, which this job can't do", offered.join(", "))))
+                Err(distrust(format!("the server offers only {}, which this job does not support", offered.join(", "))))
             }
             None if wanted => Ok((WITHOUT, Binding::NotOffered)),
             _ => Ok((WITHOUT, Binding::Unsupported)),
@@ -156,16 +156,16 @@ mod tests {
             (tls(false, Some(end_point)), Prefer, without, unbound(Binding::NotOffered)),
             (tls(false, None), Prefer, without, unbound(Binding::NotOffered)),
             (tls(false, Some(end_point)), Require, without, Err("the server offers no channel binding")),
-            (tls(false, None), Prefer, both, Err("no login can be bound")),
+            (tls(false, None), Prefer, both, Err("the login can't be bound")),
             (tls(false, None), Disable, both, unbound(Binding::Unsupported)),
             (tls(true, None), Prefer, both, unbound(Binding::Unsupported)),
-            (tls(true, None), Require, both, Err("no login can be bound")),
+            (tls(true, None), Require, both, Err("the login can't be bound")),
             (Security::Plain, Prefer, without, unbound(Binding::Unsupported)),
             (Security::Plain, Prefer, both, Err("the server offers channel binding on a connection")),
             (Security::Plain, Require, without, Err("the connection is not encrypted")),
             (Security::Local, Prefer, without, unbound(Binding::Unsupported)),
             (Security::Local, Require, without, Err("the connection is not encrypted")),
-            (tls(true, Some(end_point)), Prefer, others, Err("the server offers none but PLAIN")),
+            (tls(true, Some(end_point)), Prefer, others, Err("the server offers only PLAIN")),
         ] {
             let offered: Vec<_> = offered.iter().copied().map(str::to_owned).collect();
             let chosen = rules(None, channel_binding, &security).choose(&offered);

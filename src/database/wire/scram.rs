@@ -81,7 +81,7 @@ impl Scram {
             |name| attributes.next().and_then(|text| text.strip_prefix(name)).ok_or_else(wrong);
         let (nonce, salt, rounds) = (attribute("r=")?, attribute("s=")?, attribute("i=")?);
         if nonce.len() <= self.nonce.len() || !nonce.starts_with(&self.nonce) {
-            return Err("the server answers another question than ours".to_owned());
+            return Err("the server's answer does not belong to this login".to_owned());
         }
         let salt = BASE64.decode(salt).map_err(|_| wrong())?;
         let rounds = rounds.parse::<NonZeroU32>().map_err(|_| wrong())?;

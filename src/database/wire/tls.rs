@@ -84,8 +84,7 @@ pub(super) async fn encrypt(
     match ask(stream).await? {
         (stream, true) => shake_hands(stream, tls, host, "").await,
         (_, false) => Err(DatabaseError::Tls(
-            "the server has no encryption to offer; have it switched on there, or change POSTGRES_SSLMODE"
-                .to_owned(),
+            "the server does not offer encryption; turn it on there, or change POSTGRES_SSLMODE".to_owned(),
         )),
     }
 }
@@ -111,10 +110,10 @@ async fn ask(mut stream: Stream) -> Result<(Stream, bool), DatabaseError> {
         b'N' => Ok((stream, false)),
         // Anybody on the way may have written it: not a word of it is shown.
         b'E' => {
-            Err(DatabaseError::Cut("the server answers a question for encryption with an error".to_owned()))
+            Err(DatabaseError::Cut("the server answered the request for encryption with an error".to_owned()))
         }
         _ => Err(DatabaseError::Cut(
-            "what the server says to a question for encryption is not PostgreSQL's protocol".to_owned(),
+            "the server's answer to the request for encryption is not PostgreSQL's protocol".to_owned(),
         )),
     }
 }
@@ -190,7 +189,7 @@ fn failure(error: io::Error, shown: &Shown, way_out: &str) -> DatabaseError {
     };
     let advice = match reason {
         Error::AlertReceived(AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_) => {
-            format!("the server has no TLS 1.2 or newer to offer; update it{way_out}")
+            format!("the server does not offer TLS 1.2 or newer; update it{way_out}")
         }
         Error::AlertReceived(_) if shown.is_lacking() => {
             "the server asked for a client certificate and got none; set POSTGRES_SSLCERT and POSTGRES_SSLKEY"

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig};
 
 use super::{Directory, Server};
@@ -27,7 +28,7 @@ impl Certificate {
         own
     }
 
-    /// One that the authority of the test server vouches for, made out to a role.
+    /// One of X.509's first version that the authority of the test server vouches for, made out to a role.
     pub(crate) fn of_role(directory: &Directory, role: &str) -> Self {
         let own = Self::called(directory, role);
         let authority = Server::of_environment().authority;
@@ -73,7 +74,10 @@ impl Certificate {
         };
         let certificate = CertificateDer::from_pem_file(&self.path).unwrap();
         let key = PrivateKeyDer::from_pem_file(&self.key).unwrap();
-        Arc::new(builder.with_single_cert(vec![certificate], key).unwrap())
+        let key = rustls::crypto::ring::default_provider().key_provider.load_private_key(key).unwrap();
+        // As they are: with_single_cert takes none of X.509's first version.
+        let shown = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], key));
+        Arc::new(builder.with_cert_resolver(Arc::new(shown)))
     }
 }
 
