@@ -14,10 +14,21 @@ Environment (an argument wins over COMMAND and REVISION; 0 is no limit):
   POSTGRES_PORT          port [5432]
   POSTGRES_DB            database
   POSTGRES_USER          role
-  POSTGRES_PASSWORD      password; or POSTGRES_PASSWORD_FILE, the file with it
+  POSTGRES_PASSWORD      password, if the server asks for one; or
+                         POSTGRES_PASSWORD_FILE, the file with it; or
+                         POSTGRES_PASSWORD_COMMAND, a program that prints it
   POSTGRES_SSLMODE       disable, allow, prefer, require, verify-ca,
-                         verify-full [prefer]
+                         verify-full [prefer; with POSTGRES_SSLROOTCERT
+                         verify-full]
   POSTGRES_SSLROOTCERT   file with the certificates to trust, or `system`
+  POSTGRES_SSLCRL        file with the certificates that were revoked
+  POSTGRES_SSLCERT, POSTGRES_SSLKEY
+                         client certificate and its key, in PEM
+  POSTGRES_CHANNEL_BINDING
+                         disable, prefer or require [prefer]
+  POSTGRES_REQUIRE_AUTH  how the server may ask to log in, such as
+                         scram-sha-256 or !password [password and md5 only
+                         if it is verified]
   COMMAND, REVISION      as the arguments; then every command needs both
   MIGRATIONS_DIR         scripts [/migrations if that exists, else migrations]
   TRANSACTION            each: one per migration; run: one for all [each]

@@ -3,6 +3,8 @@
 mod environment;
 mod placeholder;
 mod read;
+mod require_auth;
+mod server;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,10 +12,11 @@ use std::time::Duration;
 use crate::error::Mistake;
 use crate::plan::OutOfOrder;
 use crate::revision::{Range, Revision};
-use crate::secret::Password;
 
 pub use environment::Environment;
 pub use read::{port_is_service_link, read};
+pub use require_auth::{Method, RequireAuth};
+pub use server::{Address, ChannelBinding, Identity, RootSource, Roots, Server, Ssl, Tls, Trust};
 
 /// A whole, checked configuration.
 #[derive(Clone, Debug)]
@@ -98,71 +101,6 @@ pub enum Resolution {
     Done,
     /// None of it is.
     Retry,
-}
-
-/// How to reach the server, and how to behave there.
-#[derive(Clone, Debug)]
-pub struct Server {
-    /// Where it is.
-    pub address: Address,
-    /// The database.
-    pub database: String,
-    /// The role.
-    pub user: String,
-    /// Its password.
-    pub password: Password,
-    /// How the sessions of this run are called in `pg_stat_activity`.
-    pub application: String,
-    /// Encryption and what it proves.
-    pub ssl: Ssl,
-    /// Transactions, limits and retries.
-    pub manners: Manners,
-}
-
-/// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// A host name or IP address, and a port.
-    Tcp(String, u16),
-    /// The directory of a Unix socket, and the port in its name.
-    Unix(PathBuf, u16),
-}
-
-impl std::fmt::Display for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
-            Self::Unix(directory, port) => write!(f, "{}/.s.PGSQL.{port}", directory.display()),
-        }
-    }
-}
-
-/// libpq's `sslmode` and `sslrootcert`:
-/// <https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION>.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ssl {
-    /// Never.
-    Disable,
-    /// Only where the server insists.
-    Allow,
-    /// Where the server can.
-    Prefer,
-    /// Always, with any certificate.
-    Require,
-    /// Always, with a certificate these roots vouch for.
-    VerifyCa(Roots),
-    /// Always, with a certificate these roots vouch for, made out to this host.
-    VerifyFull(Roots),
-}
-
-/// Certificates to trust.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Roots {
-    /// Those of a file.
-    File(PathBuf),
-    /// Those of the operating system.
-    System,
 }
 
 /// How a run treats the server and the others on it. A duration of zero means no limit.

@@ -11,15 +11,12 @@ mod other;
 pub mod path;
 mod pooling;
 mod query;
-#[cfg(target_os = "linux")]
-mod relay;
 mod session;
 mod table;
-#[cfg(target_os = "linux")]
-mod vetting;
 mod watcher;
+mod wire;
 
-pub use connect::{CANCEL_GRACE, cancel, connect};
+pub use connect::{Backend, CANCEL_GRACE, cancel, connect};
 pub use error::{DatabaseError, ServerError};
 pub use judgement::{NOT_ORDINARY, write_only_if_ordinary};
 pub use leftover::Index;

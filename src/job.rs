@@ -8,7 +8,7 @@ mod record;
 use std::cell::Cell;
 
 use crate::config::{Command, Config, Extent, Server, Task};
-use crate::database::{self, BOOKKEEPING, RunLock, Session, Table, quoted_identifier};
+use crate::database::{self, BOOKKEEPING, Backend, RunLock, Session, Table, quoted_identifier};
 use crate::error::{Disagreement, Error};
 use crate::failure::Outcome;
 use crate::interrupt::Interrupt;
@@ -25,7 +25,7 @@ use crate::watch::Watch;
 use crate::wording;
 
 /// The server process that works for us, for whoever wants to cancel what it does.
-pub type Pid = Cell<Option<i32>>;
+pub type Serving = Cell<Option<Backend>>;
 
 /// Does what the configuration says.
 ///
@@ -35,7 +35,7 @@ pub async fn run(
     config: &Config,
     interrupt: &Interrupt,
     reporter: &mut Reporter,
-    pid: &Pid,
+    serving: &Serving,
 ) -> Result<(), Error> {
     let history = History::read(&config.migrations)?;
     reporter.report.head = history.head();
@@ -48,7 +48,7 @@ pub async fn run(
         Command::Online(server, task) => {
             reporter.report.command = Some(task.name());
             let log = Format::of(config.log);
-            let place = Place { server, history: &history, interrupt, pid, log };
+            let place = Place { server, history: &history, interrupt, serving, log };
             match task {
                 Task::Current(check) => look::current(&place, *check, reporter).await,
                 Task::History(range) => look::history(&place, range, reporter).await,
@@ -86,14 +86,14 @@ struct Place<'a> {
     server: &'a Server,
     history: &'a History,
     interrupt: &'a Interrupt,
-    pid: &'a Pid,
+    serving: &'a Serving,
     log: Format,
 }
 
 impl Place<'_> {
     async fn connect(&self, reporter: &mut Reporter) -> Result<Session, Error> {
-        let session = database::connect(self.server, self.interrupt).await?;
-        self.pid.set(Some(session.facts.pid));
+        let (session, backend) = database::connect(self.server, self.interrupt).await?;
+        self.serving.set(Some(backend));
         reporter.report.database = Some(session.facts.database.clone());
         reporter.report.bookkeeping = session.facts.bookkeeping.as_ref().map(Table::qualified);
         tracing::debug!("connected to database {} as {}", session.facts.database, session.facts.user);
@@ -250,7 +250,7 @@ async fn carry_out(
         Err(Error::Step(failure)) if failure.outcome == Outcome::Cut => {
             // A connection that only fell silent would hold the lock against us.
             drop(session);
-            place.pid.set(None);
+            place.serving.set(None);
             Err(learn::learn(place, failure, reporter).await)
         }
         other => other.map(|()| session),

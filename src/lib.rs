@@ -18,6 +18,7 @@ pub mod log;
 pub mod message;
 pub mod migration;
 pub mod offline;
+pub mod pem;
 pub mod plan;
 pub mod report;
 pub mod resume;

@@ -4,20 +4,23 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use foreign_text::lines;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::cli::Args;
 use crate::config::{self, Command, Config, Environment, LogSettings, Output, port_is_service_link};
 use crate::database;
 use crate::error::{Aftermath, Error, ExitCode};
 use crate::interrupt::{Interrupt, Signal};
-use crate::job::{self, Pid};
+use crate::job::{self, Serving};
 use crate::report::{self, Printer, Report, Reporter};
 use crate::row_values::RowValues;
 use crate::{log, verdict};
 
 /// How long a cancelled statement gets to roll back before the connection is simply closed.
 const ROLLBACK_GRACE: Duration = Duration::from_secs(15);
+
+/// A second signal right behind the first is a wish to leave at once; it must not depend on how fast a server is.
+const LEAVE_AT_ONCE: Duration = Duration::from_millis(100);
 
 /// Makes a panic exit with the code of a defect, and leaves a verdict: 101 would say nothing to
 /// Kubernetes.
@@ -127,9 +130,9 @@ async fn until_done_or_interrupted(
     mut interrupt: Interrupt,
     reporter: &mut Reporter,
 ) -> Result<(), Error> {
-    let pid: Pid = Cell::new(None);
+    let serving: Serving = Cell::new(None);
     let observed = interrupt.clone();
-    let mut job = Box::pin(job::run(config, &observed, reporter, &pid));
+    let mut job = Box::pin(job::run(config, &observed, reporter, &serving));
     let first = tokio::select! {
         end = &mut job => return end,
         signal = interrupt.next() => signal,
@@ -137,8 +140,9 @@ async fn until_done_or_interrupted(
     tracing::warn!("{first}; rolling back");
     let deadline = Instant::now() + ROLLBACK_GRACE;
     let cancelling = async {
-        if let (Command::Online(server, _), Some(pid)) = (&config.command, pid.get())
-            && let Err(error) = database::cancel(server, pid).await
+        sleep(LEAVE_AT_ONCE).await;
+        if let (Command::Online(server, _), Some(backend)) = (&config.command, serving.take())
+            && let Err(error) = database::cancel(server, &backend).await
         {
             tracing::warn!("the statement could not be cancelled: {error}");
         }

@@ -12,7 +12,9 @@ use crate::cli::Args;
 use crate::error::{Error, Mistake};
 use crate::row_values::RowValues;
 
+mod password;
 mod server;
+mod ssl;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -88,6 +90,15 @@ impl<'a> Reader<'a> {
                 None
             }
             Value::Text(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        }
+    }
+
+    /// Whether there is a value to look at, right or wrong.
+    fn is_set(&self, name: &str) -> bool {
+        match self.environment.get(name) {
+            Value::Missing => false,
+            Value::NotUnicode => true,
+            Value::Text(text) => !text.trim().is_empty(),
         }
     }
 

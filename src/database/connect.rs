@@ -7,12 +7,12 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions as _, PgConnection};
 
 use super::query::{answered, execute};
-#[cfg(target_os = "linux")]
-use super::relay;
+use super::wire::{self, CancelKey};
 use super::{DatabaseError, ServerError, Session, lock, quoted_identifier};
-use crate::config::{Address, Roots, Server, Ssl};
+use crate::config::Server;
 use crate::error::Error;
 use crate::interrupt::{Interrupt, Signal};
+use crate::secret::PasswordSource;
 
 /// Connects, sets the session up and looks around. Whatever may pass (the name doesn't resolve
 /// yet, nobody listens, the server is starting or full) is tried again until CONNECT_TIMEOUT.
@@ -20,7 +20,7 @@ use crate::interrupt::{Interrupt, Signal};
 /// # Errors
 /// [`Error::Unreachable`] when time is out; [`Error::Refused`] at once for what waiting doesn't
 /// cure: a wrong password, an unknown database, a certificate that isn't trusted.
-pub async fn connect(server: &Server, interrupt: &Interrupt) -> Result<Session, Error> {
+pub async fn connect(server: &Server, interrupt: &Interrupt) -> Result<(Session, Backend), Error> {
     let timeout = server.manners.connect_timeout;
     let start = Instant::now();
     let mut said = String::new();
@@ -29,19 +29,22 @@ pub async fn connect(server: &Server, interrupt: &Interrupt) -> Result<Session, 
     let left = || (!timeout.is_zero()).then(|| timeout.saturating_sub(start.elapsed()));
     loop {
         let attempt = async {
-            let connection = authenticate(server).await.map_err(Failed::Connecting)?;
-            Session::open(connection, &server.manners).await.map_err(Failed::LookingAround)
+            let (connection, key) = authenticate(server, left().unwrap_or_default()).await?;
+            let session = Session::open(connection, &server.manners).await.map_err(Failed::LookingAround)?;
+            let backend = Backend { pid: session.facts.pid, key };
+            Ok((session, backend))
         };
-        let reason = match interrupt.unless(within(left(), attempt)).await.map_err(unconnected)? {
-            Some(Ok(session)) => return Ok(session),
-            Some(Err(Failed::Connecting(error))) if !error.is_outage() => {
-                return Err(refused(server, &error));
+        let limit = left().map(|left| left + server.password.grace());
+        let reason = match interrupt.unless(within(limit, attempt)).await.map_err(unconnected)? {
+            Some(Ok(connected)) => return Ok(connected),
+            Some(Err(Failed::Connecting(error, advice))) if !error.is_outage() => {
+                return Err(refused(server, error, advice));
             }
             Some(Err(Failed::LookingAround(Error::Database { source, .. }))) if source.is_outage() => {
                 source.to_string()
             }
             Some(Err(Failed::LookingAround(error))) => return Err(error),
-            Some(Err(Failed::Connecting(error))) => error.to_string(),
+            Some(Err(Failed::Connecting(error, _))) => error.to_string(),
             None => "the server did not answer".to_owned(),
         };
         let reason = format!("{}: {reason}", server.address);
@@ -62,8 +65,15 @@ fn unconnected(signal: Signal) -> Error {
 }
 
 enum Failed {
-    Connecting(DatabaseError),
+    /// With what to do about it, where that is known.
+    Connecting(DatabaseError, Option<&'static str>),
     LookingAround(Error),
+}
+
+impl Failed {
+    fn connecting(error: DatabaseError) -> Self {
+        Self::Connecting(error, None)
+    }
 }
 
 /// `None` when time is out; no limit where `limit` is `None`.
@@ -77,97 +87,94 @@ async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> 
 /// How long a second connection may take, or what is asked over it.
 pub const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
-/// A second connection, where there is one to be had in a moment.
+/// A second connection, where there is one to be had in a moment. A program that says the password has as long as for
+/// the first.
 pub(super) async fn second(server: &Server) -> Result<PgConnection, DatabaseError> {
-    answered(CANCEL_GRACE, authenticate(server)).await
+    let limit = server.manners.connect_timeout;
+    let patience = match &server.password {
+        PasswordSource::Command(_) if limit.is_zero() => Duration::ZERO,
+        PasswordSource::Command(_) => limit.max(CANCEL_GRACE),
+        _ => CANCEL_GRACE,
+    };
+    let connecting = async {
+        match authenticate(server, limit).await {
+            Ok((connection, _)) => Ok(connection),
+            Err(Failed::Connecting(error, _)) => Err(error),
+            Err(Failed::LookingAround(error)) => Err(DatabaseError::Cut(error.to_string())),
+        }
+    };
+    answered(patience, connecting).await
 }
 
-/// Asks the server to cancel what a session is doing. It takes a second connection: sqlx knows
-/// no cancel request.
+/// The server process that works for a session.
+#[derive(Clone)]
+pub struct Backend {
+    pid: i32,
+    key: Option<CancelKey>,
+}
+
+/// Asks the server to cancel what a session is doing: with a cancel request, and where that is of no effect, as
+/// through some proxies, over a second connection.
 ///
 /// # Errors
-/// When there is no second connection to be had, or no answer over it.
-pub async fn cancel(server: &Server, pid: i32) -> Result<(), DatabaseError> {
-    let mut connection = second(server).await?;
-    execute(&mut connection, CANCEL_GRACE, lock::cancel(pid)).await.map(drop).map_err(|failed| failed.error)
-}
-
-/// As libpq does, `allow` and `prefer` try the other way where the first one doesn't work.
-async fn authenticate(server: &Server) -> Result<PgConnection, DatabaseError> {
-    let (mode, second) = match server.ssl {
-        Ssl::Disable => (PgSslMode::Disable, None),
-        Ssl::Allow => (PgSslMode::Disable, Some(PgSslMode::Require)),
-        Ssl::Prefer => (PgSslMode::Prefer, Some(PgSslMode::Disable)),
-        Ssl::Require => (PgSslMode::Require, None),
-        Ssl::VerifyCa(_) => (PgSslMode::VerifyCa, None),
-        Ssl::VerifyFull(_) => (PgSslMode::VerifyFull, None),
-    };
-    let first = open(server, mode).await;
-    match (first, second) {
-        (Err(error), Some(second)) if other_way_may_help(&error) => {
-            // The first error is the one to tell: the second is about a way nobody asked for.
-            open(server, second).await.map_err(|_| error)
+/// When neither can be done.
+pub async fn cancel(server: &Server, backend: &Backend) -> Result<(), DatabaseError> {
+    if let Some(key) = &backend.key {
+        match answered(CANCEL_GRACE, wire::cancel(server, key)).await {
+            Ok(()) => tokio::time::sleep(CANCEL_GRACE).await,
+            Err(error) => tracing::debug!("no cancel request: {error}"),
         }
-        (first, _) => first,
     }
+    let mut connection = second(server).await?;
+    execute(&mut connection, CANCEL_GRACE, lock::cancel(backend.pid))
+        .await
+        .map(drop)
+        .map_err(|failed| failed.error)
 }
 
-fn other_way_may_help(error: &DatabaseError) -> bool {
-    // invalid_authorization_specification: pg_hba.conf has no line for this way.
-    matches!(error, DatabaseError::Tls(_)) || error.sqlstate() == Some("28000")
-}
-
-async fn open(server: &Server, mode: PgSslMode) -> Result<PgConnection, DatabaseError> {
+/// Who works for us, of a session that is there.
+async fn authenticate(server: &Server, limit: Duration) -> Result<(PgConnection, Option<CancelKey>), Failed> {
+    let opened = wire::open(server, limit).await.map_err(Failed::connecting)?;
+    let key = opened.cancel_key();
+    let advice = opened.advice();
+    let failed = |error| Failed::Connecting(error, advice);
+    let directory = wire::hand_over(opened).map_err(|error| failed(sqlx::Error::from(error).into()))?;
+    // What PG… variables say is of no effect: all that the server gets to know, we have told it already.
     let options = PgConnectOptions::new_without_pgpass()
-        .username(&server.user)
-        .password(server.password.reveal())
-        .database(&server.database)
-        .application_name(&server.application)
-        // A pooler may refuse startup parameters it doesn't know.
-        .extra_float_digits(None)
-        .ssl_mode(mode)
+        .socket(directory)
+        .port(wire::PORT)
+        .ssl_mode(PgSslMode::Disable)
         .disable_statement_logging();
-    let options = match &server.address {
-        #[cfg(target_os = "linux")]
-        Address::Tcp(host, port) => {
-            let directory =
-                relay::open(host, *port, server.manners.connect_timeout).await.map_err(sqlx::Error::from)?;
-            // The host is still what the certificate is held against.
-            options.host(host).port(*port).socket(directory)
-        }
-        #[cfg(not(target_os = "linux"))]
-        Address::Tcp(host, port) => options.host(host).port(*port),
-        Address::Unix(directory, port) => options.socket(directory).port(*port),
-    };
-    let options = match &server.ssl {
-        Ssl::VerifyCa(Roots::File(path)) | Ssl::VerifyFull(Roots::File(path)) => options.ssl_root_cert(path),
-        _ => options,
-    };
-    answered(Duration::ZERO, async { Ok(options.connect().await?) }).await
+    let connecting = async { Ok(options.connect().await?) };
+    let connection = answered(Duration::ZERO, connecting).await.map_err(failed)?;
+    Ok((connection, key))
 }
 
-/// Why the server does not let us in, and what to look at.
-fn refused(server: &Server, error: &DatabaseError) -> Error {
-    let advice = match error {
-        DatabaseError::Server(error) => advice(server, error),
-        DatabaseError::Tls(reason) if reason.contains("CaUsedAsEndEntity") => {
-            "the server shows a CA's certificate as its own; give it one that the CA signed".to_owned()
+/// Why there is no session, and what to look at.
+fn refused(server: &Server, error: DatabaseError, known: Option<&str>) -> Error {
+    let address = &server.address;
+    Error::Refused(match error {
+        DatabaseError::Settings(mistake) => return Error::Configuration(vec![mistake]),
+        DatabaseError::Distrust(reason) => format!("stopped before the login to {address}: {reason}"),
+        DatabaseError::Server(error) => {
+            let advice = known.map_or_else(|| advice(server, &error), str::to_owned);
+            format!("{address} refused the connection: {error}; {advice}")
         }
-        DatabaseError::Tls(_) => "check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT".to_owned(),
-        DatabaseError::Password => "give the role a password of characters that Unicode 3.2 has".to_owned(),
-        DatabaseError::Cut(_) => String::new(),
-    };
-    Error::Refused(format!("{} refused the connection: {error}; {advice}", server.address))
+        DatabaseError::Tls(reason) | DatabaseError::Cut(reason) => {
+            format!("{address} refused the connection: {reason}")
+        }
+    })
 }
 
 fn advice(server: &Server, error: &ServerError) -> String {
     match error.sqlstate.as_str() {
         "28P01" if server.password.has_white_space_around() => {
-            "check POSTGRES_USER and POSTGRES_PASSWORD; the password begins or ends with white space, \
-             perhaps a newline too many"
-                .to_owned()
+            format!(
+                "check POSTGRES_USER and {}; the password begins or ends with white space, perhaps a newline too many",
+                server.password.name()
+            )
         }
-        "28P01" => "check POSTGRES_USER and POSTGRES_PASSWORD".to_owned(),
+        "28P01" => format!("check POSTGRES_USER and {}", server.password.name()),
         "28000" => "check POSTGRES_USER, POSTGRES_SSLMODE and the server's pg_hba.conf".to_owned(),
         "3D000" => "check POSTGRES_DB; the job creates no database".to_owned(),
         "42501" => format!(

@@ -7,7 +7,7 @@ use foreign_text::{Text, one_line};
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgSeverity};
 
 use super::NOT_ORDINARY;
-use crate::error::ExitCode;
+use crate::error::{ExitCode, Mistake};
 use crate::message::{LOCK_LOST, NOT_WRITTEN};
 use crate::row_values::{HIDDEN, without_values};
 
@@ -20,8 +20,10 @@ pub enum DatabaseError {
     Cut(String),
     /// Encryption could not be agreed on, or the certificate is not trusted.
     Tls(String),
-    /// The password can't be sent.
-    Password,
+    /// We refused to go on: what the server asked for, or did not prove, is not good enough.
+    Distrust(String),
+    /// The password can't be had where a setting says that it is.
+    Settings(Mistake),
 }
 
 /// The fields of an `ErrorResponse`:
@@ -53,7 +55,7 @@ impl DatabaseError {
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Server(error) => Some(&error.sqlstate),
-            Self::Cut(_) | Self::Tls(_) | Self::Password => None,
+            Self::Cut(_) | Self::Tls(_) | Self::Distrust(_) | Self::Settings(_) => None,
         }
     }
 
@@ -88,7 +90,7 @@ impl DatabaseError {
     pub fn is_outage(&self) -> bool {
         match self {
             Self::Cut(_) => true,
-            Self::Tls(_) | Self::Password => false,
+            Self::Tls(_) | Self::Distrust(_) | Self::Settings(_) => false,
             Self::Server(error) => {
                 // A script may raise the same of connections of its own.
                 error.is_fatal
@@ -106,6 +108,7 @@ impl DatabaseError {
     pub fn exit_code(&self) -> ExitCode {
         match (self.is_outage(), self.sqlstate()) {
             (true, _) => ExitCode::Unreachable,
+            _ if matches!(self, Self::Settings(_)) => ExitCode::Usage,
             // insufficient_resources: the disk or the memory may have room again
             (_, Some(sqlstate)) if sqlstate.starts_with("53") => ExitCode::Unreachable,
             // lock_not_available, deadlock_detected
@@ -122,15 +125,6 @@ impl From<sqlx::Error> for DatabaseError {
                 Some(error) => Self::Server(Box::new(ServerError::from(error))),
                 None => Self::Cut(error.to_string()),
             },
-            sqlx::Error::Tls(error) => Self::Tls(chain(error.as_ref())),
-            // sqlx's message shows the character, and with it a part of the password.
-            sqlx::Error::Configuration(error) if error.to_string().contains("saslprep password") => {
-                Self::Password
-            }
-            sqlx::Error::Configuration(error) => Self::Tls(chain(error.as_ref())),
-            sqlx::Error::Io(error) if error.get_ref().is_some_and(is_certificate_problem) => {
-                Self::Tls(error.to_string())
-            }
             sqlx::Error::Io(error) => Self::Cut(error.to_string()),
             other => Self::Cut(match other.source() {
                 Some(source) => chain(source),
@@ -145,12 +139,6 @@ fn raised_by_us(message: &str) -> Option<&str> {
     let (_, sentence) = message.strip_prefix("invalid input syntax for type ")?.split_once(": \"")?;
     let is_ours = [LOCK_LOST, NOT_WRITTEN, NOT_ORDINARY].iter().any(|start| sentence.starts_with(start));
     sentence.strip_suffix('"').filter(|_| is_ours)
-}
-
-/// rustls reports what it thinks of a certificate as an I/O error.
-fn is_certificate_problem(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
-    let text = error.to_string();
-    text.contains("certificate") || text.contains("received fatal alert")
 }
 
 /// An error with all its sources, each once.
@@ -215,10 +203,8 @@ impl fmt::Display for DatabaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Server(error) => error.fmt(f),
-            Self::Cut(reason) | Self::Tls(reason) => f.write_str(&one_line(reason)),
-            Self::Password => f.write_str(
-                "the password holds a character that SASLprep (RFC 4013) prohibits, so that it can't be sent",
-            ),
+            Self::Cut(reason) | Self::Tls(reason) | Self::Distrust(reason) => f.write_str(&one_line(reason)),
+            Self::Settings(Mistake { name, problem }) => write!(f, "{name}: {}", one_line(problem)),
         }
     }
 }

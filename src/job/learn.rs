@@ -88,7 +88,7 @@ async fn primary(place: &Place<'_>, reporter: &mut Reporter) -> Result<Session, 
             return Ok(session);
         }
         session.close().await;
-        place.pid.set(None);
+        place.serving.set(None);
         let waited = place.interrupt.sleep(Duration::from_millis(500)).await;
         waited.map_err(|signal| Error::interrupted(signal, "the server is a standby"))?;
     }

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Directory, Impostor, Job, Outcome, Relay, Running, Setup, Then, many_times, message, welcome,
+    Certificate, Directory, Encryption, Impostor, Job, Outcome, Relay, Running, Setup, Then, many_times,
+    message, welcome,
 };
 
 /// A run at an impostor's.
@@ -132,32 +133,46 @@ fn nonsense_is_no_defect_of_the_job() {
     println!("{codes:?}");
 }
 
+/// Under TLS nobody looked at what a message claimed to hold, and 2 GB were allocated for it.
 #[test]
 fn no_answer_is_too_long_for_the_job() {
     let directory = scripts();
+    let algorithm = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    let config = Certificate::self_signed(&directory, "rogue", &algorithm).server(None);
     let column = message(b'T', b"\0\x01a\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0");
     let row = message(b'D', &[&[0, 1, 0, 1, 0, 0][..], &[b'x'; 1 << 16]].concat());
     for (said, endless, reason) in [
         (b"R\x7f\xff\xff\xff".to_vec(), vec![0; 1 << 16], "it announces a message of 2147483643 bytes"),
+        (b"E\x7f\xff\xff\xff".to_vec(), vec![b'x'; 1 << 16], "it announces a message of 2147483643 bytes"),
         (
             [welcome(), b"D\x7f\xff\xff\xff".to_vec()].concat(),
             vec![0; 1 << 16],
             "it announces a message of 2147483643 bytes",
         ),
-        ([welcome(), column].concat(), row, "the server's answer has no end"),
+        (message(b'R', &[0; 4]), message(b'S', &[b'a'; 1 << 15]), "its greeting does not end"),
+        ([welcome(), column].concat(), row.clone(), "the server's answer has no end"),
         (message(b'R', b"\0\0\0\x0bi=4294967295,r=,s="), Vec::new(), "more than 1000000 rounds"),
     ] {
-        let mut run = at(&Impostor::saying(said, endless), &directory)
-            .env("CONNECT_TIMEOUT", "2s")
-            .env("RUST_LOG", "info")
-            .start();
-        let mut peak = 0;
-        while !run.is_over() {
-            peak = peak.max(run.memory());
-            std::thread::sleep(Duration::from_millis(5));
+        // What has no end has none with TLS either, and takes longer.
+        let (modes, limit) = if endless.len() == row.len() {
+            (&["disable"][..], "10s")
+        } else {
+            (&["disable", "require"][..], "2s")
+        };
+        for mode in modes {
+            let encryption =
+                if *mode == "disable" { Encryption::None } else { Encryption::Tls(config.clone()) };
+            let impostor = Impostor::answering_without_end(encryption, said.clone(), endless.clone());
+            let job = at(&impostor, &directory).env("POSTGRES_SSLMODE", mode);
+            let mut run = job.env("CONNECT_TIMEOUT", limit).env("RUST_LOG", "info").start();
+            let mut peak = 0;
+            while !run.is_over() {
+                peak = peak.max(run.memory());
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let outcome: Outcome = run.wait();
+            outcome.fails(3, reason);
+            assert!((1..256).contains(&(peak >> 20)), "{} MiB", peak >> 20);
         }
-        let outcome: Outcome = run.wait();
-        outcome.fails(3, reason);
-        assert!((1..256).contains(&(peak >> 20)), "{} MiB", peak >> 20);
     }
 }

@@ -22,6 +22,7 @@ mod honesty;
 mod hostile_schemas;
 mod json;
 mod locks;
+mod login;
 mod no_transaction;
 mod offline_sql;
 mod on_a_live_site;

@@ -1,17 +1,13 @@
 //! Which server, as whom, and with which manners: POSTGRES_* and the limits.
 
-use std::fs;
-use std::io::Read as _;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::super::environment::{Environment, Value};
-use super::super::placeholder::{IS_ONE, is_placeholder};
-use super::super::{Address, Manners, Roots, Server, Ssl, Transaction};
+use super::super::environment::Environment;
+use super::super::{Address, Manners, RequireAuth, Server, Transaction};
 use super::{Reader, quoted};
 use crate::migration::Checksum;
-use crate::secret::Password;
 
 impl Reader<'_> {
     pub(super) fn server(&mut self) -> Option<Server> {
@@ -20,8 +16,11 @@ impl Reader<'_> {
         let port = self.parsed("POSTGRES_PORT", port).unwrap_or(5432);
         let database = self.required("POSTGRES_DB", "the database's name");
         let user = self.required("POSTGRES_USER", "the role to connect as");
-        let password = self.password();
+        let is_whole = host.is_some() && database.is_some() && user.is_some();
         let ssl = self.ssl();
+        let password = self.password(is_whole);
+        let require_auth = self.parsed("POSTGRES_REQUIRE_AUTH", RequireAuth::parse);
+        let channel_binding = self.channel_binding(ssl.as_ref());
         let manners = Manners {
             transaction: self.choice(
                 "TRANSACTION",
@@ -44,6 +43,8 @@ impl Reader<'_> {
             password: password?,
             application: application(self.environment),
             ssl: ssl?,
+            require_auth,
+            channel_binding,
             manners,
         })
     }
@@ -71,125 +72,6 @@ impl Reader<'_> {
             return None;
         }
         Some(Address::Tcp(host, port))
-    }
-
-    fn password(&mut self) -> Option<Password> {
-        let file = self.text("POSTGRES_PASSWORD_FILE");
-        match (self.environment.get("POSTGRES_PASSWORD"), file) {
-            (Value::Missing, None) => {
-                self.wrong(
-                    "POSTGRES_PASSWORD",
-                    "is missing; set it, or POSTGRES_PASSWORD_FILE to the file that holds the password",
-                );
-                None
-            }
-            (Value::Missing, Some(path)) => self.password_file(Path::new(&path)),
-            (_, Some(_)) => {
-                self.wrong("POSTGRES_PASSWORD", "and POSTGRES_PASSWORD_FILE are both set; keep one");
-                None
-            }
-            (Value::NotUnicode, None) => {
-                self.wrong("POSTGRES_PASSWORD", "is not UTF-8");
-                None
-            }
-            (Value::Text(password), None) if is_placeholder(password.trim()) => {
-                self.wrong("POSTGRES_PASSWORD", format!("{IS_ONE}; set it to the role's password"));
-                None
-            }
-            (Value::Text(password), None) => self.sendable("POSTGRES_PASSWORD", "", password.to_owned()),
-        }
-    }
-
-    fn password_file(&mut self, path: &Path) -> Option<Password> {
-        const NAME: &str = "POSTGRES_PASSWORD_FILE";
-        const LONGEST: u64 = 64 << 10;
-        // What a shell hands over may be a pipe, and have no end.
-        let mut bytes = Vec::new();
-        let read = fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes));
-        match read {
-            Ok(length) if length as u64 > LONGEST => {
-                self.wrong(NAME, format!("{} is longer than any password", path.display()));
-                return None;
-            }
-            Ok(_) => {}
-            Err(error) => {
-                self.wrong(NAME, format!("{} can't be read: {error}", path.display()));
-                return None;
-            }
-        }
-        let Ok(mut password) = String::from_utf8(bytes) else {
-            self.wrong(NAME, format!("{} is not UTF-8", path.display()));
-            return None;
-        };
-        if password.ends_with('\n') {
-            password.pop();
-            if password.ends_with('\r') {
-                password.pop();
-            }
-        }
-        if password.is_empty() {
-            self.wrong(NAME, format!("{} is empty", path.display()));
-            return None;
-        }
-        if is_placeholder(&password) {
-            self.wrong(NAME, format!("names {}, whose content {IS_ONE}", path.display()));
-            return None;
-        }
-        self.sendable(NAME, &format!("{} ", path.display()), password)
-    }
-
-    /// SASLprep (RFC 4013) prohibits control characters, and sqlx sends nothing else.
-    fn sendable(&mut self, name: &str, place: &str, password: String) -> Option<Password> {
-        if password.chars().any(char::is_control) {
-            self.wrong(
-                name,
-                format!("{place}holds a line break or another control character; no password may"),
-            );
-            return None;
-        }
-        Some(Password::new(password))
-    }
-
-    fn ssl(&mut self) -> Option<Ssl> {
-        let modes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
-        let mode = self.choice("POSTGRES_SSLMODE", "prefer", &modes.map(|mode| (mode, mode)));
-        let roots = match self.text("POSTGRES_SSLROOTCERT") {
-            Some(system) if system == "system" => Some(Roots::System),
-            Some(path) => {
-                if let Err(error) = fs::File::open(&path) {
-                    self.wrong("POSTGRES_SSLROOTCERT", format!("{path} can't be read: {error}"));
-                    return None;
-                }
-                Some(Roots::File(PathBuf::from(path)))
-            }
-            None => None,
-        };
-        match (mode, roots) {
-            ("disable", _) => Some(Ssl::Disable),
-            ("allow", _) => Some(Ssl::Allow),
-            ("prefer", _) => Some(Ssl::Prefer),
-            ("require", None) => Some(Ssl::Require),
-            // As in libpq: anybody can have a certificate that the system trusts, for another host.
-            ("require" | "verify-ca", Some(Roots::System)) => {
-                self.wrong(
-                    "POSTGRES_SSLROOTCERT",
-                    "is `system`, which proves something only with verify-full",
-                );
-                None
-            }
-            // As in libpq: a root certificate that is there is used.
-            ("require" | "verify-ca", Some(roots)) => Some(Ssl::VerifyCa(roots)),
-            ("verify-full", Some(roots)) => Some(Ssl::VerifyFull(roots)),
-            (mode, _) => {
-                self.wrong(
-                    "POSTGRES_SSLROOTCERT",
-                    format!(
-                        "is missing, and {mode} needs it; set it to a file of certificates, or to `system`"
-                    ),
-                );
-                None
-            }
-        }
     }
 }
 

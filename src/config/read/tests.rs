@@ -3,8 +3,9 @@ use std::fs;
 use clap::Parser as _;
 
 use super::*;
-use crate::config::{Address, Roots, Server, Ssl, Task};
+use crate::config::{Address, ChannelBinding, RequireAuth, RootSource, Roots, Server, Ssl, Task, Tls, Trust};
 use crate::revision::Revision;
+use crate::secret::PasswordSource;
 
 const GOOD: [(&str, &str); 5] = [
     ("POSTGRES_HOST", "db"),
@@ -212,17 +213,26 @@ fn hosts_and_ports() {
     }
 }
 
+const ROOTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/job/support/another_authority.pem");
+
+/// A file of roots without a mode was accepted and meant nothing.
 #[test]
 fn ssl_as_in_libpq() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let file = || Roots { from: RootSource::File(ROOTS.into()), revoked: None };
+    let system = Roots { from: RootSource::System, revoked: None };
+    let tls = |trust| Tls { trust, identity: None };
     for (mode, roots, expected) in [
-        ("", "", Ssl::Prefer),
+        ("", "", Ssl::Prefer(tls(Trust::Anybody))),
+        ("", ROOTS, Ssl::Require(tls(Trust::Host(file())))),
+        ("", "system", Ssl::Require(tls(Trust::Host(system.clone())))),
         ("Disable", "", Ssl::Disable),
-        ("allow", "", Ssl::Allow),
-        ("require", "", Ssl::Require),
-        ("require", file, Ssl::VerifyCa(Roots::File(file.into()))),
-        ("verify-ca", file, Ssl::VerifyCa(Roots::File(file.into()))),
-        ("verify-full", "system", Ssl::VerifyFull(Roots::System)),
+        ("allow", "", Ssl::Allow(tls(Trust::Anybody))),
+        ("prefer", ROOTS, Ssl::Prefer(tls(Trust::Authority(file())))),
+        ("require", "", Ssl::Require(tls(Trust::Anybody))),
+        ("require", ROOTS, Ssl::Require(tls(Trust::Authority(file())))),
+        ("verify-ca", ROOTS, Ssl::Require(tls(Trust::Authority(file())))),
+        ("verify-full", ROOTS, Ssl::Require(tls(Trust::Host(file())))),
+        ("verify-full", "system", Ssl::Require(tls(Trust::Host(system)))),
     ] {
         assert_eq!(
             server(&[("POSTGRES_SSLMODE", mode), ("POSTGRES_SSLROOTCERT", roots)]).ssl,
@@ -230,13 +240,88 @@ fn ssl_as_in_libpq() {
             "{mode}"
         );
     }
-    let mistakes = config(&["upgrade", "head"], &[("POSTGRES_SSLMODE", "verify-full")]).unwrap_err();
-    assert_eq!(
-        mistakes,
-        [
-            "POSTGRES_SSLROOTCERT: is missing, and verify-full needs it; set it to a file of certificates, or to `system`"
-        ]
-    );
+}
+
+#[test]
+fn encryption_that_proves_less_than_it_says_is_a_mistake() {
+    const NOT_PEM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    for (more, expected) in [
+        (
+            &[("POSTGRES_SSLMODE", "verify-full")][..],
+            &[
+                "POSTGRES_SSLROOTCERT: is missing, and verify-full needs it; set it to a file of certificates, or to `system`",
+            ][..],
+        ),
+        (
+            &[("POSTGRES_SSLROOTCERT", "system"), ("POSTGRES_SSLMODE", "require")],
+            &[
+                "POSTGRES_SSLROOTCERT: is `system`, which proves nothing with POSTGRES_SSLMODE=require; set that to verify-full",
+            ],
+        ),
+        (
+            &[("POSTGRES_SSLROOTCERT", NOT_PEM)],
+            &[concat!(
+                "POSTGRES_SSLROOTCERT: ",
+                env!("CARGO_MANIFEST_DIR"),
+                "/Cargo.toml holds no certificate in PEM"
+            )],
+        ),
+        (
+            &[("POSTGRES_SSLCRL", NOT_PEM)],
+            &[
+                concat!(
+                    "POSTGRES_SSLCRL: ",
+                    env!("CARGO_MANIFEST_DIR"),
+                    "/Cargo.toml holds no certificate revocation list in PEM"
+                ),
+                "POSTGRES_SSLCRL: is set without POSTGRES_SSLROOTCERT, so no certificate would be checked",
+            ],
+        ),
+        (
+            &[("POSTGRES_SSLCERT", ROOTS)],
+            &["POSTGRES_SSLKEY: is missing, and POSTGRES_SSLCERT is set; they are needed together"],
+        ),
+        (
+            &[("POSTGRES_CHANNEL_BINDING", "require"), ("POSTGRES_SSLMODE", "disable")],
+            &[
+                "POSTGRES_CHANNEL_BINDING: is require, which needs encryption, and POSTGRES_SSLMODE is disable; change one of them",
+            ],
+        ),
+        (
+            &[("POSTGRES_CHANNEL_BINDING", "on"), ("POSTGRES_REQUIRE_AUTH", "md5,md5")],
+            &[
+                "POSTGRES_REQUIRE_AUTH: names md5 twice",
+                "POSTGRES_CHANNEL_BINDING: \"on\" is not one of disable, prefer, require",
+            ],
+        ),
+    ] {
+        assert_eq!(config(&["upgrade", "head"], more).unwrap_err(), expected, "{more:?}");
+    }
+}
+
+#[test]
+fn what_a_login_needs_is_read() {
+    let server =
+        server(&[("POSTGRES_REQUIRE_AUTH", "scram-sha-256"), ("POSTGRES_CHANNEL_BINDING", "require")]);
+    assert_eq!(server.require_auth, Some(RequireAuth::parse("scram-sha-256").unwrap()));
+    assert_eq!(server.channel_binding, ChannelBinding::Require);
+}
+
+/// One was demanded also where a certificate, peer or trust lets the role in.
+#[test]
+fn a_password_may_be_missing_where_nothing_else_is() {
+    let read_without = |missing: &[&str]| {
+        let environment: Environment = GOOD.into_iter().filter(|(name, _)| !missing.contains(name)).collect();
+        let args = Args::try_parse_from(["run-migrations", "upgrade", "head"]).unwrap();
+        match read(&args, &environment) {
+            Ok(Config { command: Command::Online(server, _), .. }) => Ok(server.password),
+            Err(Error::Configuration(mistakes)) => Err(mistakes.len()),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(matches!(read_without(&["POSTGRES_PASSWORD"]), Ok(PasswordSource::Absent)));
+    assert!(matches!(read_without(&["POSTGRES_PASSWORD", "POSTGRES_USER"]), Err(2)));
+    assert!(matches!(read_without(&[]), Ok(PasswordSource::Given(_))));
 }
 
 #[test]
@@ -245,12 +330,12 @@ fn passwords_from_files() {
     fs::create_dir_all(&directory).unwrap();
     for (content, expected) in [
         ("plain\n", Ok("plain")),
-        ("two\n\n", Err("holds a line break or another control character")),
+        ("two\n\n", Ok("two\n")),
         ("dos\r\n", Ok("dos")),
         (" sp aces ' \" ü \\ $x ", Ok(" sp aces ' \" ü \\ $x ")),
         ("", Err("is empty")),
         ("\n", Err("is empty")),
-        ("a\0b", Err("holds a line break or another control character")),
+        ("a\0b", Err("holds a zero byte; no password may")),
     ] {
         let path = directory.join("password");
         fs::write(&path, content).unwrap();
@@ -263,7 +348,8 @@ fn passwords_from_files() {
         let args = Args::try_parse_from(["run-migrations", "upgrade", "head"]).unwrap();
         match (read(&args, &environment), expected) {
             (Ok(Config { command: Command::Online(server, _), .. }), Ok(expected)) => {
-                assert_eq!(server.password.reveal(), expected);
+                let PasswordSource::File(path) = &server.password else { panic!("{server:?}") };
+                assert_eq!(crate::secret::read_password_file(path).unwrap().reveal(), expected);
             }
             (Err(error), Err(expected)) => {
                 let error = error.to_string();
@@ -275,6 +361,11 @@ fn passwords_from_files() {
     fs::remove_dir_all(&directory).unwrap();
     let both = config(&["upgrade", "head"], &[("POSTGRES_PASSWORD_FILE", "/x")]).unwrap_err();
     assert_eq!(both, ["POSTGRES_PASSWORD: and POSTGRES_PASSWORD_FILE are both set; keep one"]);
+    let three = [("POSTGRES_PASSWORD_FILE", "/x"), ("POSTGRES_PASSWORD_COMMAND", "x")];
+    assert_eq!(
+        config(&["upgrade", "head"], &three).unwrap_err(),
+        ["POSTGRES_PASSWORD: and POSTGRES_PASSWORD_FILE and POSTGRES_PASSWORD_COMMAND are all set; keep one"]
+    );
 }
 
 #[test]

@@ -1,37 +1,128 @@
 //! Something that listens where a server should be.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// What a client says to have encryption.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
 /// Says the same to everybody.
 pub(crate) struct Impostor {
     pub(crate) port: u16,
+    heard: Arc<Mutex<Vec<u8>>>,
+}
+
+/// What it does about a question for encryption.
+#[derive(Clone)]
+pub(crate) enum Encryption {
+    /// It says the bytes that it has to say, whatever the question.
+    Ignored,
+    /// It says that it has none.
+    None,
+    /// It says yes, and these bytes in place of TLS.
+    Broken(&'static [u8]),
+    /// TLS.
+    Tls(Arc<ServerConfig>),
 }
 
 impl Impostor {
     /// Hears what a client says first, says this, over and over where it is to be `endless`, and then nothing more.
     pub(crate) fn saying(beginning: Vec<u8>, endless: Vec<u8>) -> Self {
+        Self::listen(Encryption::Ignored, vec![beginning], endless)
+    }
+
+    /// Answers what a client says with these, one after the other.
+    pub(crate) fn answering(encryption: Encryption, answers: Vec<Vec<u8>>) -> Self {
+        Self::listen(encryption, answers, Vec::new())
+    }
+
+    /// Answers with the one, and then with the other over and over.
+    pub(crate) fn answering_without_end(encryption: Encryption, answer: Vec<u8>, endless: Vec<u8>) -> Self {
+        Self::listen(encryption, vec![answer], endless)
+    }
+
+    /// What clients have said so far, after decryption.
+    pub(crate) fn has_heard(&self, words: &str) -> bool {
+        self.heard.lock().unwrap().windows(words.len()).any(|window| window == words.as_bytes())
+    }
+
+    fn listen(encryption: Encryption, answers: Vec<Vec<u8>>, endless: Vec<u8>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
+        let heard = Arc::<Mutex<Vec<u8>>>::default();
+        let hears = Arc::clone(&heard);
         std::thread::spawn(move || {
             for client in listener.incoming() {
-                let mut client = client.unwrap();
-                let (beginning, endless) = (beginning.clone(), endless.clone());
-                std::thread::spawn(move || {
-                    let start = Instant::now();
-                    // Whoever hangs up has heard enough.
-                    let _ = client.read(&mut [0; 1024]);
-                    let mut open = client.write_all(&beginning).is_ok();
-                    while open && !endless.is_empty() && start.elapsed() < Duration::from_secs(60) {
-                        open = client.write_all(&endless).is_ok();
-                    }
-                    while open && matches!(client.read(&mut [0; 1024]), Ok(1..)) {}
-                });
+                let client = client.unwrap();
+                let (encryption, answers, endless) = (encryption.clone(), answers.clone(), endless.clone());
+                let hears = Arc::clone(&hears);
+                // Whoever hangs up has heard enough.
+                std::thread::spawn(move || serve(client, encryption, &answers, &endless, &hears));
             }
         });
-        Self { port }
+        Self { port, heard }
     }
+}
+
+fn serve(
+    mut client: TcpStream,
+    encryption: Encryption,
+    answers: &[Vec<u8>],
+    endless: &[u8],
+    heard: &Mutex<Vec<u8>>,
+) -> io::Result<()> {
+    if matches!(encryption, Encryption::Ignored) {
+        return speak(client, answers, endless, heard);
+    }
+    let mut peeked = [0; 8];
+    while client.peek(&mut peeked)? < peeked.len() {}
+    if peeked == SSL_REQUEST {
+        client.read_exact(&mut peeked)?;
+        match encryption {
+            Encryption::Ignored | Encryption::None => client.write_all(b"N")?,
+            Encryption::Broken(bytes) => {
+                client.write_all(b"S")?;
+                // The greeting first, then what breaks off.
+                let _ = client.read(&mut [0; 1024])?;
+                client.write_all(bytes)?;
+            }
+            Encryption::Tls(config) => {
+                client.write_all(b"S")?;
+                let connection = ServerConnection::new(config).map_err(io::Error::other)?;
+                return speak(StreamOwned::new(connection, client), answers, endless, heard);
+            }
+        }
+    }
+    speak(client, answers, endless, heard)
+}
+
+fn speak(
+    mut client: impl Read + Write,
+    answers: &[Vec<u8>],
+    endless: &[u8],
+    heard: &Mutex<Vec<u8>>,
+) -> io::Result<()> {
+    let start = Instant::now();
+    let hear = |client: &mut dyn Read| {
+        let mut said = [0; 4096];
+        let length = client.read(&mut said)?;
+        heard.lock().unwrap().extend(&said[..length]);
+        Ok::<_, io::Error>(length)
+    };
+    for answer in answers {
+        hear(&mut client)?;
+        client.write_all(answer)?;
+        client.flush()?;
+    }
+    while !endless.is_empty() && start.elapsed() < Duration::from_secs(60) {
+        client.write_all(endless)?;
+    }
+    while hear(&mut client)? > 0 {}
+    Ok(())
 }
 
 /// A message of PostgreSQL's protocol.

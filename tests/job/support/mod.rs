@@ -1,24 +1,30 @@
 //! What the tests stand on: a server, a database of their own on it, a directory of scripts, and
 //! the real binary with nothing in its environment but what a test puts there.
 
+mod certificates;
 mod database;
 mod directory;
 mod impostor;
+mod interceptor;
 mod job;
 mod outcome;
 mod pooler;
 mod random;
 mod relay;
+mod rules;
 mod server;
 
+pub(crate) use certificates::{Certificate, openssl, revocation_list};
 pub(crate) use database::{Database, Role, quoted};
 pub(crate) use directory::Directory;
-pub(crate) use impostor::{Impostor, message, welcome};
+pub(crate) use impostor::{Encryption, Impostor, message, welcome};
+pub(crate) use interceptor::{Interceptor, Offer};
 pub(crate) use job::{Job, Running};
 pub(crate) use outcome::Outcome;
 pub(crate) use pooler::Pooler;
 pub(crate) use random::{Random, many_times};
 pub(crate) use relay::{Relay, Then};
+pub(crate) use rules::let_in_by;
 pub(crate) use server::{Server, tool};
 
 use std::time::{Duration, Instant};

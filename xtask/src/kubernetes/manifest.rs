@@ -117,7 +117,8 @@ impl Template<'_> {
             container["env"] = json!([]);
         }
         let variables = container["env"].as_array_mut().context("the Job's env is no list")?;
-        variables.retain(|variable| variable["name"] != "POSTGRES_PASSWORD_FILE");
+        let others = ["POSTGRES_PASSWORD_FILE", "POSTGRES_PASSWORD_COMMAND"];
+        variables.retain(|variable| !others.iter().any(|other| variable["name"] == *other));
         let mut put = |name: &str, key: &str, value: Value| {
             let variable = json!({"name": name, key: value});
             match variables.iter_mut().find(|variable| variable["name"] == name) {

@@ -46,9 +46,10 @@ Examples:
   cargo xtask run-migrations --on kubernetes --image run-migrations:latest --dry-run
   cargo xtask run-migrations --on kubernetes --image … --fleet databases.yaml --canary 2 --parallel 20
 
-Environment, the database: POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB, POSTGRES_USER, POSTGRES_PASSWORD or \
-POSTGRES_PASSWORD_FILE, POSTGRES_SSLMODE, POSTGRES_SSLROOTCERT. Without POSTGRES_HOST it is the local one (see `cargo \
-xtask database`).
+Environment, the database: POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB, POSTGRES_USER, POSTGRES_PASSWORD, \
+POSTGRES_PASSWORD_FILE or POSTGRES_PASSWORD_COMMAND (the job then runs natively), POSTGRES_SSLMODE, \
+POSTGRES_SSLROOTCERT, POSTGRES_SSLCRL, POSTGRES_SSLCERT, POSTGRES_SSLKEY, POSTGRES_CHANNEL_BINDING, \
+POSTGRES_REQUIRE_AUTH. Without POSTGRES_HOST it is the local one (see `cargo xtask database`).
 
 Environment, handed to the job: MIGRATIONS_DIR (the job then runs natively), TRANSACTION, CONNECT_TIMEOUT, \
 RUN_LOCK_TIMEOUT, LOCK_TIMEOUT, STATEMENT_TIMEOUT, LOCK_RETRIES, LOCK_RETRY_BUDGET, MAX_BLOCKING, ALLOW_RELATIVE, \
@@ -144,13 +145,13 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     // Even a native run may have its local PostgreSQL in Docker.
     let docker = Docker::connect().await;
     let daemon = docker.as_ref().map(|docker| docker.daemon.clone()).map_err(|error| format!("{error:#}"));
-    let own_directory = std::env::var_os("MIGRATIONS_DIR").is_some_and(|directory| !directory.is_empty());
+    let tie = tie();
     let mut database = match std::env::var("POSTGRES_HOST").ok().filter(|host| !host.is_empty()) {
         Some(host) => Database::Configured { host },
         None if words::needs_database(&words) => Database::Local(local::expected(project, &docker)?),
         None => Database::NotNeeded,
     };
-    let mut placement = decide(wish, &daemon, &database, own_directory)?;
+    let mut placement = decide(wish, &daemon, &database, tie)?;
     if arguments.dry_run.is_some() {
         let how = placement.told(&daemon);
         ui::note("Would run", format!("run-migrations {} {database}, {how}", words.join(" ")));
@@ -161,7 +162,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
         let started = local::start(project, &settings, &docker).await?;
         // The first start may have found something else than it was expected to.
         runs.clone_from(&started.runs);
-        placement = decide(wish, &daemon, &database, own_directory)?;
+        placement = decide(wish, &daemon, &database, tie)?;
         local = Some(started);
     }
     let _fence = Fence::begin()?;
@@ -193,13 +194,24 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     Ok(ExitCode::from(code))
 }
 
+/// What a setting names that a container does not have.
+fn tie() -> Option<&'static str> {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if is_set("MIGRATIONS_DIR") {
+        return Some("MIGRATIONS_DIR names a directory of this machine, which a container does not see");
+    }
+    (is_set("POSTGRES_HOST") && is_set("POSTGRES_PASSWORD_COMMAND")).then_some(
+        "POSTGRES_PASSWORD_COMMAND names a program of this machine, which a container does not have",
+    )
+}
+
 fn decide(
     wish: Wish,
     daemon: &Result<Daemon, String>,
     database: &Database,
-    own_directory: bool,
+    tie: Option<&str>,
 ) -> anyhow::Result<Placement> {
-    let placement = placement::decide(wish, daemon, database, own_directory);
+    let placement = placement::decide(wish, daemon, database, tie);
     if let (Wish::Container, Placement::Native { why }) = (wish, &placement) {
         bail!(
             "the job can't run in a container: {}",
@@ -229,15 +241,21 @@ const HANDED_ON: [&str; 16] = [
     "COLUMNS",
 ];
 
-const DATABASE: [&str; 8] = [
+const DATABASE: [&str; 14] = [
     "POSTGRES_HOST",
     "POSTGRES_PORT",
     "POSTGRES_DB",
     "POSTGRES_USER",
     "POSTGRES_PASSWORD",
     "POSTGRES_PASSWORD_FILE",
+    "POSTGRES_PASSWORD_COMMAND",
+    "POSTGRES_REQUIRE_AUTH",
+    "POSTGRES_CHANNEL_BINDING",
     "POSTGRES_SSLMODE",
     "POSTGRES_SSLROOTCERT",
+    "POSTGRES_SSLCRL",
+    "POSTGRES_SSLCERT",
+    "POSTGRES_SSLKEY",
 ];
 
 /// The binary with our environment, where the local PostgreSQL takes the place of what was half configured.
@@ -302,6 +320,9 @@ fn container_environment(
             "POSTGRES_PASSWORD" => ("postgres-password", std::mem::take(value).into_bytes()),
             "POSTGRES_PASSWORD_FILE" => ("postgres-password", read(name, value)?),
             "POSTGRES_SSLROOTCERT" if value != "system" => ("postgres-root.crt", read(name, value)?),
+            "POSTGRES_SSLCRL" => ("postgres-root.crl", read(name, value)?),
+            "POSTGRES_SSLCERT" => ("postgres.crt", read(name, value)?),
+            "POSTGRES_SSLKEY" => ("postgres.key", read(name, value)?),
             _ => continue,
         };
         if *name == "POSTGRES_PASSWORD" {

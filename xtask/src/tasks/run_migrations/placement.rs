@@ -31,11 +31,12 @@ pub(super) enum Placement {
     Native { why: Option<String> },
 }
 
+/// `tie` is why it has to be this machine itself, where there is such a reason.
 pub(super) fn decide(
     wish: Wish,
     daemon: &Result<Daemon, String>,
     database: &Database,
-    own_directory: bool,
+    tie: Option<&str>,
 ) -> Placement {
     let native = |why: &str| Placement::Native { why: Some(why.to_owned()) };
     let on = |network: &str| Placement::Container { network: network.to_owned(), host: None };
@@ -46,8 +47,8 @@ pub(super) fn decide(
         Ok(daemon) => daemon,
         Err(why) => return native(&format!("no Docker can be used: {why}")),
     };
-    if own_directory {
-        return native("MIGRATIONS_DIR names a directory of this machine, which a container does not see");
+    if let Some(why) = tie {
+        return native(why);
     }
     match (database, daemon.place) {
         (Database::NotNeeded, _) => on("none"),
@@ -131,19 +132,19 @@ mod tests {
                 Placement::Native { why } => why.map_or_else(String::new, |_| "native".to_owned()),
             };
             assert_eq!(
-                network(decide(Wish::Either, &daemon, &database, false)),
+                network(decide(Wish::Either, &daemon, &database, None)),
                 expected,
                 "{daemon:?} {database:?}"
             );
             assert_eq!(
-                network(decide(Wish::Native, &daemon, &database, false)),
+                network(decide(Wish::Native, &daemon, &database, None)),
                 "",
                 "asked for: no reason to give"
             );
             assert_eq!(
-                network(decide(Wish::Either, &daemon, &database, true)),
+                network(decide(Wish::Either, &daemon, &database, Some("of what only this machine has"))),
                 "native",
-                "a directory of this machine"
+                "tied to this machine"
             );
         }
     }

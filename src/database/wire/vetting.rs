@@ -1,0 +1,79 @@
+//! What a server may say before it is passed on: sqlx believes any length that a message claims to have.
+
+use std::io;
+
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader, BufWriter,
+    copy, copy_buf, split,
+};
+
+use super::message::body_length;
+
+/// Passes on what either side says, until both have ended.
+pub(super) async fn pass_on(
+    client: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    server: &mut (impl AsyncRead + AsyncWrite + Unpin),
+) -> io::Result<()> {
+    let (mut from_client, mut to_client) = split(client);
+    let (from_server, mut to_server) = split(server);
+    let up = async {
+        copy(&mut from_client, &mut to_server).await?;
+        to_server.shutdown().await
+    };
+    let down = async {
+        vet(from_server, &mut to_client).await?;
+        to_client.shutdown().await
+    };
+    tokio::try_join!(up, down).map(drop)
+}
+
+/// Passes on one message after the other.
+async fn vet(server: impl AsyncRead + Unpin, client: impl AsyncWrite + Unpin) -> io::Result<()> {
+    let mut server = BufReader::with_capacity(64 << 10, server);
+    let mut client = BufWriter::new(client);
+    loop {
+        if server.buffer().is_empty() {
+            client.flush().await?;
+        }
+        if server.fill_buf().await?.is_empty() {
+            return Ok(());
+        }
+        let tag = server.read_u8().await?;
+        let length = server.read_u32().await?;
+        let body = body_length(tag, length)?;
+        client.write_u8(tag).await?;
+        client.write_u32(length).await?;
+        copy_buf(&mut (&mut server).take(body), &mut client).await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn vetted(said: &[u8]) -> (Vec<u8>, Option<String>) {
+        let mut passed = Vec::new();
+        let end = vet(said, &mut passed).await;
+        (passed, end.err().map(|error| error.to_string()))
+    }
+
+    #[tokio::test]
+    async fn what_may_be_postgresql_s_passes() {
+        for said in [&b""[..], b"Z\0\0\0\x05I", b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I"] {
+            assert_eq!(vetted(said).await, (said.to_vec(), None));
+        }
+    }
+
+    #[tokio::test]
+    async fn nonsense_does_not() {
+        for (said, reason) in [
+            (&b"HTTP/1.1 400 Bad Request"[..], "it announces a message of 1414811691 bytes"),
+            (b"D\xff\xff\xff\xff", "it announces a message of 4294967291 bytes"),
+            (b"Z\0\0\0\x03", "what it says is not PostgreSQL's protocol"),
+            (b"\0\0\0\0\x08\0\0\0\0", "what it says is not PostgreSQL's protocol"),
+            (b"R\0\x10\0\0", "it announces a message of 1048572 bytes"),
+        ] {
+            assert_eq!(vetted(said).await.1.as_deref(), Some(reason));
+        }
+    }
+}

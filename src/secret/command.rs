@@ -1,0 +1,233 @@
+//! POSTGRES_PASSWORD_COMMAND: a program whose output is the password, such as one that makes a token
+//! which is good for a few minutes.
+
+use std::fmt;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::net::unix::pipe::Receiver;
+
+use super::{LONGEST, Password, written};
+use crate::wording;
+
+/// How much of what the program complains about is shown.
+const SHOWN: usize = 400;
+
+/// A program and its arguments. No shell reads it: a small image has none.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordCommand {
+    program: String,
+    arguments: Vec<String>,
+}
+
+impl PasswordCommand {
+    /// Splits a line at white space, as a shell does: quotes keep it together, and a backslash takes what
+    /// follows as it is, but between single quotes. Nothing else is special.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(line: &str) -> Result<Self, String> {
+        let mut words = words(line)?.into_iter();
+        let program = words.next().filter(|program| !program.is_empty());
+        let program = program.ok_or_else(|| "names no program".to_owned())?;
+        Ok(Self { program, arguments: words.collect() })
+    }
+
+    /// Runs the program and takes what it prints. What it has started ends with it, should time run out or
+    /// nobody wait any longer.
+    pub(super) async fn run(&self, limit: Duration) -> Result<Password, String> {
+        let printed = async { self.start()?.output().await };
+        let (status, stdout, stderr) = if limit.is_zero() {
+            printed.await?
+        } else {
+            let late = |_| format!("{self} did not end within {}", wording::duration(limit));
+            tokio::time::timeout(limit, printed).await.map_err(late)??
+        };
+        if !status.success() {
+            return Err(format!("{self} failed ({status}){}", complaint(&stderr)));
+        }
+        written(stdout, &format!("what {self} printed"))
+            .map_err(|problem| format!("{problem}{}", complaint(&stderr)))
+    }
+
+    fn start(&self) -> Result<Running, String> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).process_group(0);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(|error| format!("{self} can't be started: {error}"))?;
+        Ok(Running { child, is_over: false })
+    }
+}
+
+/// The program alone: an argument may be secret.
+impl fmt::Display for PasswordCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.program)
+    }
+}
+
+impl fmt::Debug for PasswordCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} …", self.program)
+    }
+}
+
+/// The program while it runs; killed with its group when it is dropped before its end.
+struct Running {
+    child: Child,
+    is_over: bool,
+}
+
+impl Running {
+    async fn output(mut self) -> Result<(ExitStatus, Vec<u8>, Vec<u8>), String> {
+        let failed = |error: std::io::Error| format!("its output can't be read: {error}");
+        let pipe = |fd: std::os::fd::OwnedFd| Receiver::from_owned_fd(fd);
+        let stdout =
+            self.child.stdout.take().map(|stdout| pipe(stdout.into())).transpose().map_err(failed)?;
+        let stderr =
+            self.child.stderr.take().map(|stderr| pipe(stderr.into())).transpose().map_err(failed)?;
+        let (stdout, stderr) = tokio::try_join!(all_of(stdout), all_of(stderr)).map_err(failed)?;
+        // Who has closed both is about to end.
+        loop {
+            if let Some(status) = self.child.try_wait().map_err(failed)? {
+                self.is_over = true;
+                return Ok((status, stdout, stderr));
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            // It may have ended in this very moment.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// All that comes, of which no more is kept than a password may have.
+async fn all_of(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let Some(mut pipe) = pipe else { return Ok(Vec::new()) };
+    let mut kept = Vec::new();
+    let mut some = [0; 4096];
+    loop {
+        match pipe.read(&mut some).await? {
+            0 => return Ok(kept),
+            length if kept.len() <= LONGEST => kept.extend_from_slice(&some[..length]),
+            _ => {}
+        }
+    }
+}
+
+fn complaint(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let text = text.trim();
+    let more = if text.chars().count() > SHOWN { "…" } else { "" };
+    let short: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    if short.is_empty() { String::new() } else { format!("; it says: {short}{more}") }
+}
+
+fn words(line: &str) -> Result<Vec<String>, String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        match (character, quote) {
+            (c, Some(open)) if c == open => quote = None,
+            ('\'' | '"', None) => {
+                quote = Some(character);
+                word.get_or_insert_default();
+            }
+            ('\\', None | Some('"')) => {
+                let taken = characters.next().ok_or_else(|| "ends in a backslash".to_owned())?;
+                word.get_or_insert_default().push(taken);
+            }
+            (c, None) if c.is_whitespace() => words.extend(word.take()),
+            (c, _) => word.get_or_insert_default().push(c),
+        }
+    }
+    if quote.is_some() {
+        return Err("holds a quote that does not end".to_owned());
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_split_as_a_shell_splits_them() {
+        for (line, expected) in [
+            ("token", &["token"][..]),
+            ("  /bin/token  --for db\t", &["/bin/token", "--for", "db"]),
+            ("a 'b c' \"d e\"f", &["a", "b c", "d ef"]),
+            ("a '' \"\"", &["a", "", ""]),
+            (r#"a\ b "c\"d" 'e\f' $HOME *"#, &["a b", "c\"d", "e\\f", "$HOME", "*"]),
+        ] {
+            assert_eq!(words(line).unwrap(), expected, "{line}");
+        }
+        for (line, problem) in [
+            ("'a", "holds a quote that does not end"),
+            ("a\\", "ends in a backslash"),
+            ("'' a", "names no program"),
+        ] {
+            assert_eq!(PasswordCommand::parse(line).unwrap_err(), problem, "{line}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_output_of_a_program_is_the_password() {
+        let long = format!("sh -c 'head -c {} /dev/zero | tr \"\\0\" x'", LONGEST + 1);
+        for (line, expected) in [
+            ("printf '%s\\n' 'pass word '", Ok("pass word ")),
+            ("echo", Err("what echo printed is empty")),
+            ("sh -c 'echo no token >&2; exit 3'", Err("sh failed (exit status: 3); it says: no token")),
+            (
+                "sh -c 'printf \"\\033[2J\" >&2; exit 1'",
+                Err("sh failed (exit status: 1); it says: \\u{1b}[2J"),
+            ),
+            (
+                "/nonexistent/token",
+                Err("/nonexistent/token can't be started: No such file or directory (os error 2)"),
+            ),
+            (&long, Err("what sh printed is longer than any password")),
+        ] {
+            let password = PasswordCommand::parse(line).unwrap().run(Duration::from_secs(60)).await;
+            let password = password.as_ref().map(Password::reveal).map_err(String::as_str);
+            assert_eq!(password, expected, "{line}");
+        }
+    }
+
+    /// Its children, too: they would hold the pipe open, and live on.
+    #[tokio::test]
+    async fn a_program_that_does_not_end_is_killed_with_its_children() {
+        let mark = format!("{}.25", 600 + std::process::id());
+        let command = PasswordCommand::parse(&format!("sh -c 'sleep {mark} & sleep {mark}'")).unwrap();
+        let error = command.run(Duration::from_millis(200)).await.unwrap_err();
+        assert_eq!(error, "sh did not end within 200 ms");
+        let lives = || {
+            let processes = std::fs::read_dir("/proc").unwrap().flatten();
+            let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+            lines.filter(|line| String::from_utf8_lossy(line).contains(&mark)).count() > 0
+        };
+        for _ in 0..500 {
+            if !lives() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("its children live");
+    }
+}
