@@ -115,10 +115,11 @@ impl fmt::Display for ScriptProblem {
 pub enum Disagreement {
     /// A no-transaction script stopped in the middle.
     #[error(
-        "the no-transaction script of {label} stands halfway, and can't go on by itself: {why}; \
+        "the no-transaction script of {label} stands halfway, and can't go on by itself: {}; \
          look at the database, bring it to one side, then run \
          `resolve {version} --done` if all of the script is in effect, or \
-         `resolve {version} --retry` if none of it is"
+         `resolve {version} --retry` if none of it is",
+        one_line(why)
     )]
     Halfway {
         /// The migration.

@@ -62,9 +62,9 @@ fn escape(text: &str, keep: Keep) -> String {
             _ => !is_hidden(c),
         };
         if stays {
-            shown.push(c)
+            shown.push(c);
         } else {
-            push_escaped(&mut shown, c)
+            push_escaped(&mut shown, c);
         }
         is_blank = if c == '\n' { keep != Keep::Nothing || is_blank } else { is_blank && c.is_whitespace() };
         before = c;

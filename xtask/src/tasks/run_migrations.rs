@@ -44,6 +44,7 @@ Examples:
   cargo xtask run-migrations -- --help            the job's own options
   cargo xtask run-migrations --on kubernetes --image \"$(cargo xtask push-image)\"   in the cluster
   cargo xtask run-migrations --on kubernetes --image run-migrations:latest --dry-run
+  cargo xtask run-migrations --on kubernetes --image … --verdict verdict.json   and keep what became of it
   cargo xtask run-migrations --on kubernetes --image … --fleet databases.yaml --canary 2 --parallel 20
 
 Environment, the database: POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB, POSTGRES_USER, POSTGRES_PASSWORD, \

@@ -1,6 +1,6 @@
 //! What pods, the kubelet and the API server say is shown as text, is no command to GitHub's runner, and decides nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -110,7 +110,7 @@ fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()))
 }
 
-fn record(path: &PathBuf) -> Value {
+fn record(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -149,7 +149,7 @@ fn what_became_of_a_run_is_kept_for_others() {
     assert_eq!(record(&path)["end"], "left");
 }
 
-fn page(verdict: &PathBuf, report: &PathBuf, result: &str) -> Run {
+fn page(verdict: &Path, report: &Path, result: &str) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("GITHUB_") {

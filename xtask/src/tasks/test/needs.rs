@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::docker::Docker;
+use crate::github::fence::Fence;
 use crate::postgres::account::Account;
 use crate::postgres::binaries::Binaries;
 use crate::{kubectl, process, ui};
@@ -150,6 +151,7 @@ impl Needs {
         if !is_root && process::find("sudo").is_none() {
             bail!("{self}; that takes root or sudo");
         }
+        let _fence = Fence::begin()?;
         for words in self.commands() {
             let prefix: &[&str] =
                 if is_root { &[] } else { &["sudo", "env", "DEBIAN_FRONTEND=noninteractive"] };
