@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::manifest::Manifest;
 use super::refusal::{explain, may_pass};
 use super::same_run::{Difference, MANAGER, difference, other_creator};
-use super::sight::is_finished;
+use super::sight::{container, is_finished};
 
 /// How long a finished Job may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(120);
@@ -107,7 +107,7 @@ impl Cluster {
         match patiently(|| self.post(&manifest.job, &parameters)).await {
             Ok(held) => Ok(difference(&manifest.job, &held).map_or(Validity::Accepted, |difference| {
                 Validity::Refused(anyhow!(
-                    "the cluster changes the Job {}: {difference}; {ASK_WHO_CHANGES}",
+                    "the cluster changes the Job {}: {difference}; next: {ASK_WHO_CHANGES}",
                     manifest.name
                 ))
             })),
@@ -147,7 +147,7 @@ impl Cluster {
                     return self.unchanged(manifest, &held, job).await.map(|job| (job, start));
                 }
                 Some((job, _)) if job.metadata.deletion_timestamp.is_some() => {
-                    self.wait_until_gone(&job).await?
+                    self.wait_until_gone(&job).await?;
                 }
                 Some((job, _)) if is_finished(&job) => {
                     self.delete(&job).await?;
@@ -185,9 +185,9 @@ impl Cluster {
         let Some(difference) = difference(&manifest.job, held) else { return Ok(job) };
         let changed = anyhow!("the cluster changed the Job {}: {difference}", manifest.name);
         if let Err(error) = self.delete(&job).await {
-            bail!("{changed}, and it could not be deleted ({error:#}); {ASK_WHO_CHANGES}");
+            bail!("{changed}, and it could not be deleted ({error:#}); next: {ASK_WHO_CHANGES}");
         }
-        bail!("{changed}; it was deleted at once, {ASK_WHO_CHANGES}")
+        bail!("{changed}; it was deleted at once; next: {ASK_WHO_CHANGES}")
     }
 
     fn not_this_run(&self, name: &str, other: &Difference) -> anyhow::Error {
@@ -249,10 +249,13 @@ impl Cluster {
         )
     }
 
-    /// What a pod said last; nothing where that is not to be had.
-    pub(super) async fn last_line(&self, pod: &str) -> Option<String> {
-        let (pods, parameters) = (self.pods(), LogParams { tail_lines: Some(1), ..LogParams::default() });
-        patiently(|| pods.logs(pod, &parameters)).await.ok()
+    /// What the job said last in a pod; nothing where that is not to be had.
+    pub(super) async fn last_line(&self, pod: &Pod) -> Option<String> {
+        let name = pod.metadata.name.as_deref()?;
+        let container = container(pod).map(|status| status.name.clone());
+        let parameters = LogParams { container, tail_lines: Some(1), ..LogParams::default() };
+        let pods = self.pods();
+        patiently(|| pods.logs(name, &parameters)).await.ok()
     }
 
     /// The pods as they are now, whatever the watch has delivered so far.

@@ -73,3 +73,30 @@ fn a_job_that_somebody_deletes_is_no_success() {
     });
     assert_eq!(site.applied(), 0);
 }
+
+/// A Job of the run's name was attached to whatever it ran.
+#[test]
+fn another_job_of_the_same_name_is_left_alone() {
+    let site = Site::new("stranger");
+    let mut stranger: serde_json::Value =
+        serde_yaml::from_str(&site.run("--dry-run").exited(0).stdout).unwrap();
+    // It runs nothing, but is under way.
+    stranger["spec"]["suspend"] = json!(true);
+    let name = stranger["metadata"]["name"].as_str().unwrap().to_owned();
+    let create = |job: &serde_json::Value, manager: &str| {
+        let mut create = kubectl(&site.namespace);
+        output(create.args(["create", "-f", "-", "--field-manager", manager]), &job.to_string());
+    };
+    create(&stranger, "run-migrations");
+    site.run("--detach").exited(0).said(&["Attached to"]);
+    site.kubectl(&["delete", "job", &name]);
+    create(&stranger, "somebody");
+    site.run("").exited(1).said(&["is not this run", "manager is \"somebody\", not \"run-migrations\""]);
+    site.kubectl(&["delete", "job", &name]);
+    stranger["spec"]["template"]["spec"]["containers"][0]["args"][0] = json!("downgrade");
+    create(&stranger, "run-migrations");
+    for words in ["", "--detach"] {
+        site.run(words).exited(1).said(&["is not this run", "args[0] is \"downgrade\", not \"upgrade\""]);
+    }
+    assert_eq!(site.kubectl(&["get", "jobs", "--output", "name"]), format!("job.batch/{name}"));
+}

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps nothing has failed")]
 
+mod attacks;
 mod by_hand;
 mod disturbed;
 mod failures;

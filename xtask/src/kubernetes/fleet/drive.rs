@@ -312,7 +312,7 @@ impl Driver<'_> {
 async fn outcome_of(cluster: &Cluster, job: &Job, sight: &Sight) -> Option<Outcome> {
     let pods = sight.pods();
     let outcome = outcome::outcome(job, &pods, None)?;
-    match pods.last().and_then(|pod| pod.metadata.name.as_deref()) {
+    match pods.last() {
         Some(pod) if outcome.failure.is_some() && outcome.verdict.is_none() => {
             outcome::outcome(job, &pods, cluster.last_line(pod).await.as_deref())
         }
