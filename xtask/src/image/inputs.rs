@@ -83,7 +83,6 @@ pub(crate) fn are_alike(project: &Project, one: &str, other: &str) -> anyhow::Re
     if one.reached == other.reached {
         return Ok(true);
     }
-    // What the two reach in the lock file is more than what they are built from.
     for platform in [Platform::Amd64, Platform::Arm64] {
         let [one, other] = origins
             .each_ref()

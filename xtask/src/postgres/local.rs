@@ -106,7 +106,7 @@ pub(crate) async fn start(
                 state.port = free_port(Some(state.port))?;
                 home.remember(&state)?;
                 container::run(docker, &names, image, &state.address()).await?;
-                let named = image.split('@').next().unwrap_or(&image);
+                let named = image.split('@').next().unwrap_or_default();
                 ui::done("Started", format!("PostgreSQL ({named}) in the container {}", names.container));
             }
             Ok(local(
@@ -204,7 +204,7 @@ async fn first_start_in_docker(
         return Err(error);
     }
     home.remember(&state)?;
-    let named = image.split('@').next().unwrap_or(&image);
+    let named = image.split('@').next().unwrap_or_default();
     ui::done("Started", format!("PostgreSQL ({named}) in the container {}", names.container));
     Ok(local(home, project, &state, Runs::InContainer { container: names.container, network: names.network }))
 }

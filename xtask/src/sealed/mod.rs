@@ -170,10 +170,10 @@ fn resolve(toolchain: &Toolchain, tree: &Tree, directory: &Path) -> anyhow::Resu
     let stamp = directory.with_extension("lock");
     let manifests = tree.files.iter().filter(|(path, _)| path.ends_with("Cargo.toml"));
     let manifests: String = manifests.map(|(_, bytes)| String::from_utf8_lossy(bytes)).collect();
-    let asked = format!("{}\n{}\n{manifests}", toolchain.cargo.display(), tree.reached);
+    let asked = format!("{}\n{}\n{manifests}", toolchain.cargo.display(), tree.unresolved);
     let is_known = file.is_file() && std::fs::read_to_string(&stamp).is_ok_and(|known| known == asked);
     if !is_known {
-        write(&file, tree.reached.as_bytes())?;
+        write(&file, tree.unresolved.as_bytes())?;
         let mut cargo = toolchain.cargo()?;
         cargo.args(["tree", "--quiet", "--depth", "0", "--manifest-path"]).arg(directory.join("Cargo.toml"));
         process::output(&mut cargo).context("cargo does not resolve what the job is built from")?;

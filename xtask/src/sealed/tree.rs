@@ -28,8 +28,11 @@ pub(crate) struct Tree {
     /// By path below the root, manifests as they are built from.
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     pub(crate) lock: Lock,
-    /// Of the lock file, what the packages may reach.
-    pub(crate) reached: String,
+    /// Of the lock file, what the packages may reach, as cargo is to resolve it.
+    pub(super) unresolved: String,
+    /// The same, checksums included: more than what they are built from, but not less.
+    #[cfg(feature = "cloud")]
+    pub(crate) reached: Vec<super::lock::Locked>,
 }
 
 /// Of a package below `crates`, what builds nothing.
@@ -136,8 +139,14 @@ impl Tree {
         files.insert("Cargo.toml".to_owned(), reduced.to_string().into_bytes());
         let lock = Lock::parse(&origin.text("Cargo.lock")?)?;
         let names = packages.values().filter_map(|manifest| manifest.get("package")?.get("name")?.as_str());
-        let reached = lock.only(&lock.reached(&names.collect::<Vec<_>>()));
-        Ok(Self { files, lock, reached })
+        let reached = lock.reached(&names.collect::<Vec<_>>());
+        Ok(Self {
+            files,
+            unresolved: lock.only(&reached),
+            #[cfg(feature = "cloud")]
+            reached: reached.into_iter().cloned().collect(),
+            lock,
+        })
     }
 }
 

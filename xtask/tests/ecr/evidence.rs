@@ -79,7 +79,7 @@ fn an_identity_is_that_of_what_the_job_is_built_from() {
         ("a crate of its macros", &|| relock(&tree, "syn")),
         ("the profile", &|| tree.replace("Cargo.toml", "opt-level = \"z\"", "opt-level = \"s\"")),
         ("features", &|| {
-            tree.replace("Cargo.toml", "features = [\"fmt\", ", "features = [\"alloc\", \"fmt\", ")
+            tree.replace("Cargo.toml", "features = [\"fmt\", ", "features = [\"alloc\", \"fmt\", ");
         }),
         ("a script", &|| append("migrations/99990101000000_new.up.sql", "SELECT 1;\n")),
         ("a source", &|| append("src/main.rs", "// more\n")),
