@@ -2,6 +2,8 @@
 
 use std::net::TcpListener;
 
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _, raw_sql};
+
 use crate::support::{Database, Directory, Job, Pooler, Relay, Server, Setup, Then, quoted, until};
 
 const SCRIPTS: &[(&str, &str)] = &[("1_a.up.sql", "CREATE TABLE a ();"), ("1_a.down.sql", "DROP TABLE a;")];
@@ -140,8 +142,15 @@ fn a_pooler_in_transaction_mode_is_refused_before_anything_is_locked() {
         "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' \
          AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
     ));
-    // Who only looks needs no lock.
+    // Who only looks needs no lock, and sets nothing that another client would find.
     pooled("current").run().is(0, "base\n  pending  1  a", "");
+    let options = setup.database.options().port(port.parse().unwrap());
+    let mut next = setup.database.block_on(options.connect()).unwrap();
+    for (setting, usual) in [("search_path", "\"$user\", public"), ("lock_timeout", "0")] {
+        let shown = raw_sql(AssertSqlSafe(format!("SHOW {setting}"))).fetch_one(&mut next);
+        let shown = setup.database.block_on(shown).unwrap();
+        assert_eq!(shown.get::<String, _>(0), usual, "{setting}");
+    }
 }
 
 /// Whether it was committed depends on when the server notices; that the job tells it right does not.

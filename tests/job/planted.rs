@@ -335,3 +335,33 @@ fn a_trigger_that_is_hung_on_the_table_during_the_run_does_not_fire() {
         assert_eq!(setup.database.has("b"), script != slow);
     }
 }
+
+/// The owner of a schema can drop what others have in it, and put something else there.
+#[test]
+fn a_table_that_is_replaced_during_the_run_is_not_written_to() {
+    let setup = Setup::with(&[
+        ("1_a.up.sql", "CREATE TABLE a ();"),
+        ("2_b.up.sql", "SELECT pg_sleep(1.5);\nCREATE TABLE b ();"),
+    ]);
+    let mallory = with_mallory(&setup);
+    setup.database.execute(&format!(
+        "CREATE SCHEMA s AUTHORIZATION {}; ALTER DATABASE {} SET search_path = s",
+        quoted(&mallory.name),
+        quoted(&setup.database.name)
+    ));
+    setup.job("upgrade 1").run().ok();
+    let job = setup.job("upgrade head").start();
+    until("the job sleeps", || setup.database.is_sleeping());
+    as_role(
+        &setup,
+        &mallory,
+        &format!(
+            "DROP TABLE s._sqlx_migrations; CREATE TABLE s._sqlx_migrations ({COLUMNS});
+             GRANT ALL ON s._sqlx_migrations TO PUBLIC;
+             CREATE TRIGGER t BEFORE INSERT ON s._sqlx_migrations EXECUTE FUNCTION public.intrude()"
+        ),
+    );
+    job.wait().fails(5, "its bookkeeping: what is called so is not our table: it was changed meanwhile");
+    is_untouched(&setup);
+    assert!(!setup.database.has("s.b"));
+}

@@ -47,6 +47,22 @@ fn select_is_enough_to_read() {
     setup.database.execute("DROP TABLE b");
 }
 
+/// The role that waits for the schema need not trust the one that makes it.
+#[test]
+fn select_is_enough_to_read_whoever_owns_the_table() {
+    let (setup, role) = half_way_up();
+    let owner = setup.database.role("secret");
+    setup.database.execute(&format!("ALTER TABLE _sqlx_migrations OWNER TO {}", quoted(&owner.name)));
+    let outcome = setup.job("current").role(&role).run();
+    outcome.fails(8, "may not read \"public\".\"_sqlx_migrations\", which belongs to role ");
+    assert!(!outcome.stderr.contains("GRANT"), "{}", outcome.stderr);
+    setup.database.execute(&format!("GRANT SELECT ON _sqlx_migrations TO {}", quoted(&role.name)));
+    setup.job("current").role(&role).run().is(0, "1\n  pending  2  b", "");
+    setup.job("current --check").role(&role).run().fails(9, "1 migration is pending");
+    setup.job("history").role(&role).run().ok();
+    setup.job("upgrade head").role(&role).run().fails(8, "can't be used: it belongs to role ");
+}
+
 #[test]
 fn nothing_to_do_takes_no_right_to_write() {
     let (setup, role) = half_way_up();

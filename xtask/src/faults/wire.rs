@@ -57,9 +57,9 @@ fn filled(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
 
 impl Message {
     /// A query that commits by word, which begins a line, or writes down how far a script without a transaction has
-    /// come. What only reads ends its transaction within a line.
+    /// come. What only reads ends its transaction within a line, and looks for the name as a string.
     pub(super) fn commits(&self) -> bool {
-        self.asks(b"\ncommit") || self.asks(b"_run_migrations_progress")
+        self.asks(b"\ncommit") || self.asks(b"\"_run_migrations_progress\"")
     }
 
     /// A query that builds or drops an index while others work on the table.
