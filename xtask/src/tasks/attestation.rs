@@ -140,10 +140,10 @@ mod verifying {
             );
         }
         if is_attested {
-            let Signer { workflow, .. } = verify(&manifest, &repository, project)?;
             let commit = built_from(&manifest, &ecr, project).await.with_context(|| {
-                format!("{reference} is attested by this repository's {workflow}, but is not known to be the image of these inputs")
+                format!("{reference} is attested, but is not known to be the image of these inputs")
             })?;
+            let Signer { workflow, .. } = verify(&manifest, &commit, &repository, project)?;
             ui::done("Verified", format!("attested by this repository's {workflow}, built from {commit}"));
             ui::result(&reference);
         } else {
@@ -202,8 +202,14 @@ mod verifying {
     }
 
     /// The digest of an image is that of its manifest, so gh verifies the manifest as it would any file and needs no
-    /// login to the registry.
-    fn verify(manifest: &Manifest, repository: &Repository, project: &Project) -> anyhow::Result<Signer> {
+    /// login to the registry. A run can check out another commit than its own, and build that: the commit in the
+    /// certificate must be the one that the image says it was built from.
+    fn verify(
+        manifest: &Manifest,
+        commit: &str,
+        repository: &Repository,
+        project: &Project,
+    ) -> anyhow::Result<Signer> {
         let server = std::env::var("GITHUB_SERVER_URL").ok().filter(|server| !server.is_empty());
         let server = server.as_deref().unwrap_or("https://github.com");
         let files = Files::below(&project.target())?;
@@ -218,6 +224,8 @@ mod verifying {
                 &repository.to_string(),
                 "--cert-identity-regex",
                 &signer.identity(server, repository),
+                "--source-digest",
+                commit,
                 "--deny-self-hosted-runners",
             ]);
             verified.map_err(|error| refusals.push(format!("{error:#}"))).is_ok()
@@ -225,7 +233,8 @@ mod verifying {
         match found {
             Some(signer) => Ok(signer),
             None => bail!(
-                "the image in ECR is attested, but not by this repository's ci.yml on main or release.yml for a tag v*: {}",
+                "the image in ECR is attested, but not by this repository's ci.yml on main or release.yml for a tag v*, in a \
+                 run of {commit}, from which it says it was built: {}",
                 refusals.join("; ")
             ),
         }

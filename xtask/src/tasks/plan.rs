@@ -32,6 +32,7 @@ pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()
 pub(super) fn since_last_release(project: &Project, but: Option<&str>) -> anyhow::Result<plan::Plan> {
     let now = plan::read(project, None)?;
     let Some(tag) = plan::last_release(project, but)? else { return Ok(plan::since(None, &now)) };
-    let before = plan::read(project, Some(&tag))?;
+    // In full: a branch may be called like it.
+    let before = plan::read(project, Some(&format!("refs/tags/{tag}")))?;
     Ok(plan::since(Some((&tag, &before)), &now))
 }

@@ -195,6 +195,28 @@ fn an_attested_image_is_this_trees_only_if_its_commit_has_the_same_inputs() {
     attestation().succeeded().said(&["built from", &head]);
 }
 
+/// A run at one tag that checked out another one signed as the first.
+#[test]
+fn an_image_is_of_the_commit_whose_run_attested_it() {
+    let tree = Tree::copy();
+    let repository = Repository::created("attested-commit", "MUTABLE");
+    let first = tree.git(&["rev-parse", "HEAD"]);
+    // What the changelog says goes into no image.
+    tree.write_changelog("9.9.9");
+    let second = tree.git(&["rev-parse", "HEAD"]);
+    let digest = repository.image_of(&second, &identity(&tree), "linux/amd64", b"one");
+    let workflow = "site/run-migrations/.github/workflows/release.yml";
+    let attestation = |of: &str| {
+        let line = json!({"digest": digest, "workflow": workflow, "ref": "refs/tags/v9.9.9", "commit": of});
+        std::fs::write(tree.github().join("attestations.json"), line.to_string()).unwrap();
+        let mut command = tree.xtask("attestation --gate required", &address());
+        run(command.env("ECR_REPOSITORY", &repository.0))
+    };
+    std::fs::create_dir_all(tree.github()).unwrap();
+    attestation(&first).failed(&["is attested, but not by", &format!("in a run of {second}")]);
+    attestation(&second).succeeded().said(&["built from", &second]);
+}
+
 #[test]
 fn a_file_that_a_release_has_is_not_uploaded_again() {
     let tree = Tree::copy();

@@ -9,6 +9,7 @@
 mod attacks;
 mod ci;
 mod hardening;
+mod registry;
 mod release;
 mod stage;
 #[path = "../ecr/support/mod.rs"]

@@ -98,7 +98,7 @@ impl Stage {
         let identity = out.stderr.trim().rsplit("identity ").next().unwrap().to_owned();
         let commit = self.tree.git(&["rev-parse", "HEAD"]);
         let digest = self.repository.image_of(&commit, &identity, "linux/amd64", identity.as_bytes());
-        let line = json!({"digest": digest, "workflow": CI, "ref": "refs/heads/main"});
+        let line = json!({"digest": digest, "workflow": CI, "ref": "refs/heads/main", "commit": commit});
         std::fs::write(self.tree.github().join("attestations.json"), format!("{line}\n")).unwrap();
         digest
     }

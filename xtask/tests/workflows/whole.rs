@@ -72,7 +72,7 @@ fn main_attests_what_it_builds_once_for_each_digest_and_nothing_else() {
     stage.ci_job("push").succeeded();
     let digest = stage.repository.digest("latest").unwrap();
     let attested = stage.github("attestations.json");
-    assert_eq!(attested, told(&digest, "ci.yml", "refs/heads/main"));
+    assert_eq!(attested, told(&stage, &digest, "ci.yml", "refs/heads/main"));
 
     // A run that broke off between its two attestations.
     let half = forget_provenance(&stage);
@@ -106,11 +106,12 @@ fn forget_provenance(stage: &Stage) -> String {
 }
 
 /// What GitHub knows once a bill of materials, and then where it was built, are attested.
-fn told(digest: &str, workflow: &str, reference: &str) -> String {
+fn told(stage: &Stage, digest: &str, workflow: &str, reference: &str) -> String {
+    let commit = stage.tree.git(&["rev-parse", "HEAD"]);
     let line = |sbom: &str| {
         format!(
             "{{\"digest\": \"{digest}\", \"workflow\": \"site/run-migrations/.github/workflows/{workflow}\", \
-             \"ref\": \"{reference}\", \"sbom\": \"{sbom}\", \"registry\": true}}\n"
+             \"ref\": \"{reference}\", \"commit\": \"{commit}\", \"sbom\": \"{sbom}\", \"registry\": true}}\n"
         )
     };
     line("run-migrations.spdx.json") + &line("")
@@ -125,7 +126,7 @@ fn a_release_builds_and_attests_what_ecr_lacks_and_ci_takes_it_from_there() {
     let out = stage.push_event("v9.9.9").succeeded();
     let digest = stage.repository.digest("v9.9.9").unwrap();
     let attested = stage.github("attestations.json");
-    assert_eq!(attested, told(&digest, "release.yml", "refs/tags/v9.9.9"));
+    assert_eq!(attested, told(&stage, &digest, "release.yml", "refs/tags/v9.9.9"));
     for said in ["built by this release", "✅ attested by this release, which built the image", &*digest] {
         assert!(out.stdout.contains(said), "{said} is not in:\n{}", out.stdout);
     }

@@ -49,13 +49,17 @@ fn committed(git: &Git<'_>) -> anyhow::Result<String> {
     }
 }
 
+const MAIN: &str = "refs/heads/main";
+
 fn is_main(git: &Git<'_>, head: &str) -> anyhow::Result<String> {
     let branch = git.say(&["rev-parse", "--abbrev-ref", "HEAD"])?;
     if branch != "main" {
         bail!("this is {branch}; releases are made from main");
     }
-    let theirs = git.say(&["ls-remote", "origin", "refs/heads/main"])?;
-    match theirs.split_whitespace().next() {
+    let theirs = git.say(&["ls-remote", "origin", MAIN])?;
+    // git lists every ref that ends like it, such as a tag of that whole name.
+    let mut named = theirs.lines().filter_map(|line| line.split_once('\t'));
+    match named.find_map(|(hash, name)| (name == MAIN).then_some(hash)) {
         Some(theirs) if theirs == head => Ok(format!("{head} is the last commit of main here and at origin")),
         Some(theirs) => bail!("origin's main is at {theirs}, this one at {head}; pull or push first"),
         None => bail!("origin has no main"),

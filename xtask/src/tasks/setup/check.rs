@@ -57,6 +57,7 @@ pub(super) fn differences(
     if let Some(cluster) = &facts.cluster {
         found.extend(in_cluster(facts, cluster)?);
     }
+    found.extend(movable_tags(facts)?);
     found.extend(facts.environment.differences(facts).iter().map(|(what, commands)| mend(what, commands)));
     found.extend(facts.rulesets.differences(facts).iter().map(|(what, commands)| mend(what, commands)));
     found.extend(own_runners(facts)?);
@@ -83,6 +84,35 @@ pub(super) fn differences(
 
 fn is_set(variables: &Value, name: &str) -> bool {
     variables.as_array().is_some_and(|all| all.iter().any(|one| one["name"] == name && one["value"] != ""))
+}
+
+/// No policy of IAM tells the tags of one role from those of another; that none can be moved limits what either can do.
+fn movable_tags(facts: &Facts) -> anyhow::Result<Option<String>> {
+    let Facts { region, account, images, .. } = facts;
+    let about = ["--region", region, "--registry-id", account, "--repository-names", images];
+    let there = aws(&[&["ecr", "describe-repositories"][..], &about].concat())?;
+    Ok(there.filter(|there| facts.keeps_tags && are_movable(there)).map(|_| {
+        mend(
+            &format!("whoever may push to {images} may move the tags of releases"),
+            &format!(
+                "aws ecr put-image-tag-mutability --region {region} --registry-id {account} --repository-name {} \
+                 --image-tag-mutability IMMUTABLE_WITH_EXCLUSION --image-tag-mutability-exclusion-filters \
+                 filterType=WILDCARD,filter=latest 'filterType=WILDCARD,filter=sha256-*'",
+                quoted(images)
+            ),
+        )
+    }))
+}
+
+fn are_movable(repositories: &Value) -> bool {
+    let first = &repositories["repositories"][0];
+    let excluded = first["imageTagMutabilityExclusionFilters"].as_array().into_iter().flatten();
+    let mut excluded = excluded.filter_map(|one| one["filter"].as_str());
+    match first["imageTagMutability"].as_str() {
+        Some("IMMUTABLE") => false,
+        Some("IMMUTABLE_WITH_EXCLUSION") => excluded.any(|filter| !["latest", "sha256-*"].contains(&filter)),
+        _ => true,
+    }
 }
 
 /// A pull request of a fork may name any label, and then runs there.
@@ -172,12 +202,35 @@ fn aws(words: &[&str]) -> anyhow::Result<Option<Value>> {
     match said {
         Ok(text) => Ok(Some(serde_json::from_str(&text).context("the AWS CLI printed no JSON")?)),
         Err(error)
-            if ["NoSuchEntity", "ResourceNotFoundException"]
+            if ["NoSuchEntity", "ResourceNotFoundException", "RepositoryNotFoundException"]
                 .iter()
                 .any(|code| format!("{error:#}").contains(code)) =>
         {
             Ok(None)
         }
         Err(error) => Err(error.context(format!("AWS was asked with `aws {}`", words.join(" ")))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_of_releases_stay_where_no_pattern_frees_them() {
+        let but = |filters: &[&str]| {
+            let filters: Vec<_> =
+                filters.iter().map(|one| json!({"filterType": "WILDCARD", "filter": one})).collect();
+            json!({"imageTagMutability": "IMMUTABLE_WITH_EXCLUSION", "imageTagMutabilityExclusionFilters": filters})
+        };
+        for (repository, expected) in [
+            (json!({"imageTagMutability": "MUTABLE"}), true),
+            (json!({"imageTagMutability": "IMMUTABLE"}), false),
+            (but(&["latest", "sha256-*"]), false),
+            (but(&["latest", "v*"]), true),
+            (json!({}), true),
+        ] {
+            assert_eq!(are_movable(&json!({"repositories": [repository]})), expected, "{repository}");
+        }
     }
 }

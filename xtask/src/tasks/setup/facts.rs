@@ -10,6 +10,7 @@ use crate::ecr::Ecr;
 use crate::github::cli::get;
 use crate::github::repository::Repository;
 use crate::project::Project;
+use crate::settings::ecr::Tags;
 use crate::settings::{ImageFlags, Settings};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(super) struct Facts {
     pub(super) account: String,
     pub(super) region: String,
     pub(super) images: String,
+    /// Whether its tags are to stay what they are.
+    pub(super) keeps_tags: bool,
     pub(super) environment: Environment,
     pub(super) rulesets: Rulesets,
     pub(super) cluster: Option<String>,
@@ -61,6 +64,7 @@ pub(super) async fn find(arguments: &Github, project: &Project) -> anyhow::Resul
         account,
         region,
         images: registry.repository.as_str().to_owned(),
+        keeps_tags: registry.creation.tags == Tags::Immutable,
         cluster: arguments.cluster.clone(),
     })
 }
@@ -145,6 +149,7 @@ pub(super) fn example() -> Facts {
         account: "123456789012".to_owned(),
         region: "eu-west-1".to_owned(),
         images: "site/job".to_owned(),
+        keeps_tags: true,
         environment: Environment::read("production", None, None),
         rulesets: Rulesets::Unavailable,
         cluster: Some("site".to_owned()),

@@ -3,7 +3,7 @@
 
 api/PATH.json      what the API answers to `gh api PATH` (the query is ignored, but for attestations)
 ../origin.git      what the API says of tags
-attestations.json  one line for each: digest, workflow, ref, sbom; one without an sbom is a provenance
+attestations.json  one line for each: digest, workflow, ref, commit of the run, sbom; without an sbom, a provenance
 releases/TAG/      title, notes and assets of a release
 calls              one line for each call
 """
@@ -113,7 +113,9 @@ def verify(file):
     digest = "sha256:" + hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()
     identity = option("--cert-identity-regex")
     # Of another kind than provenance only where --predicate-type says so.
-    signed = [f"https://github.com/{one['workflow']}@{one['ref']}" for one in attestations(digest, "provenance")]
+    source = option("--source-digest")
+    told = [one for one in attestations(digest, "provenance") if one.get("commit", source) == source]
+    signed = [f"https://github.com/{one['workflow']}@{one['ref']}" for one in told]
     if not any(re.search(identity, one) for one in signed):
         fail(f"no attestation of {digest} by {identity}")
 
