@@ -196,9 +196,9 @@ pub(super) fn difference_of_pod(job: &Job, pod: &Pod) -> Option<Difference> {
         .or_else(|| beside(&format!("{path}.volumeMounts"), mounts, found_mounts, of_cluster))
         .or_else(|| beside("spec.volumes", list(&asked["volumes"]), list(&found["volumes"]), |_| true))
         .or_else(|| {
-            let account = &asked["serviceAccountName"];
-            let account = if account.is_null() { json!("default") } else { account.clone() };
-            compare("spec.serviceAccountName", &account, &found["serviceAccountName"], Extras::Count)
+            let (asked, found) = (&asked["serviceAccountName"], &found["serviceAccountName"]);
+            let is_default = asked.is_null() && *found == json!("default");
+            if is_default { None } else { compare("spec.serviceAccountName", asked, found, Extras::Count) }
         })
         .or_else(|| {
             let keys =

@@ -224,7 +224,7 @@ fn a_pod_that_runs_something_else_is_foreign() {
         (format!("{main}/image"), json!("busybox"), "containers[migrate].image is \"busybox\""),
         (format!("{main}/args"), json!(["current"]), "args is"),
         (format!("{main}/command"), json!(["sh"]), "command is"),
-        (format!("{main}/name"), json!("other"), "containers[migrate].args is missing"),
+        (format!("{main}/name"), json!("other"), "containers[migrate].image is missing"),
         (format!("{main}/env/2"), json!({"name": "POSTGRES_HOST", "value": "x"}), "env is"),
         (format!("{main}/env/2"), json!({"name": "MIGRATIONS_DIR", "value": "x"}), "env is"),
         (format!("{main}/env/0"), json!({"name": "POSTGRES_USER", "value": "x"}), "env is"),
