@@ -26,7 +26,6 @@ pub(crate) struct Crate {
     pub(crate) version: String,
     /// An SPDX expression.
     pub(crate) licence: Option<String>,
-    #[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "it is for the identity"))]
     pub(crate) features: String,
 }
 
