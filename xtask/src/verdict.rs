@@ -126,6 +126,7 @@ fn exit_code<'de, D: Deserializer<'de>>(given: D) -> Result<Option<u8>, D::Error
 
 impl Verdict {
     /// Nothing, if the message is none of the job's.
+    #[cfg(any(test, feature = "cloud"))]
     pub(crate) fn parse(message: &str) -> Option<Self> {
         let verdict: Self = (message.len() <= LONGEST).then(|| serde_json::from_str(message).ok())??;
         Some(verdict).filter(|verdict| verdict.exit_code.is_some())
@@ -184,6 +185,7 @@ pub(crate) enum End {
 
 impl Record {
     /// A run without a verdict.
+    #[cfg(any(test, feature = "cloud"))]
     pub(crate) fn of(end: End) -> Self {
         Self { end, ..Self::default() }
     }
@@ -195,6 +197,7 @@ impl Record {
         Ok(serde_json::from_str(text)?)
     }
 
+    #[cfg(any(test, feature = "cloud"))]
     pub(crate) fn json(&self) -> anyhow::Result<String> {
         Ok(foreign_text::json(&serde_json::to_string_pretty(self)?) + "\n")
     }
