@@ -73,8 +73,8 @@ pub(super) fn scripts(directory: &Path) -> anyhow::Result<Vec<File>> {
     let mut files = Vec::new();
     for name in names(directory)?.into_iter().filter(|name| name.ends_with(".sql")) {
         let path = directory.join(&name);
-        if !path.is_file() {
-            bail!("{} is not a file", path.display());
+        if path.is_symlink() || !path.is_file() {
+            bail!("{} is not a regular file", path.display());
         }
         files.push(File::new(
             &name,

@@ -20,6 +20,14 @@ impl Inputs {
         self.0.insert(name.into(), Sha256::digest(content).into());
     }
 
+    /// The names of what is not the same in both.
+    #[cfg(feature = "cloud")]
+    pub(crate) fn differences<'a>(&'a self, other: &'a Self) -> Vec<&'a str> {
+        let differs = |name: &&String| self.0.get(*name) != other.0.get(*name);
+        let names: std::collections::BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
+        names.into_iter().filter(differs).map(String::as_str).collect()
+    }
+
     pub(crate) fn identity(&self) -> Identity {
         let mut hash = Sha256::new();
         let mut put = |bytes: &[u8]| {

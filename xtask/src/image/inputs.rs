@@ -94,6 +94,20 @@ pub(crate) fn are_alike(project: &Project, one: &str, other: &str) -> anyhow::Re
     Ok(true)
 }
 
+/// What of the checkout is not as its last commit has it. git itself can be told to overlook files.
+#[cfg(feature = "cloud")]
+pub(crate) fn uncommitted(project: &Project) -> anyhow::Result<Vec<String>> {
+    let checkout = Origin::Checkout(project.root().to_owned());
+    let commit = Origin::Commit(project.root().to_owned(), "HEAD".to_owned());
+    let of = |origin: &Origin| {
+        let mut inputs = files(origin, &Tree::read(origin)?)?;
+        inputs.add("Cargo.lock", &origin.read("Cargo.lock")?);
+        anyhow::Ok(inputs)
+    };
+    let (now, then) = (of(&checkout)?, of(&commit)?);
+    Ok(now.differences(&then).into_iter().map(str::to_owned).collect())
+}
+
 /// What stands in the repository, but for the lock file.
 fn files(origin: &Origin, tree: &Tree) -> anyhow::Result<Inputs> {
     let mut inputs = Inputs::default();

@@ -75,11 +75,12 @@ pub(super) fn reduce(text: &str) -> anyhow::Result<Table> {
     Ok(table)
 }
 
-/// Refuses a configuration that cargo finds whatever is done: the one at the root of the file system.
-pub(super) fn check_root(directory: &Path, home: &Path) -> anyhow::Result<()> {
+/// Refuses a configuration that cargo finds whatever is done: the one at the root of the file system, even where that is
+/// the user's own home.
+pub(super) fn check_root(directory: &Path) -> anyhow::Result<()> {
     for name in ["config", "config.toml"] {
         let path = directory.join(".cargo").join(name);
-        if path.parent() == Some(home) || !path.is_file() {
+        if !path.is_file() {
             continue;
         }
         let text =
@@ -139,11 +140,10 @@ mod tests {
         let file = root.join(".cargo/config.toml");
         std::fs::create_dir_all(root.join(".cargo")).unwrap();
         std::fs::write(&file, "[net]\noffline = true\n").unwrap();
-        check_root(&root, Path::new("/elsewhere")).unwrap();
+        check_root(&root).unwrap();
         std::fs::write(&file, "[build]\nrustc-wrapper = 'evil'\n").unwrap();
-        let error = check_root(&root, Path::new("/elsewhere")).unwrap_err().to_string();
+        let error = check_root(&root).unwrap_err().to_string();
         assert!(error.contains("config.toml has the key `build`"), "{error}");
-        check_root(&root, &root.join(".cargo")).unwrap();
         std::fs::remove_dir_all(root).unwrap();
     }
 

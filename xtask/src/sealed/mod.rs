@@ -71,7 +71,7 @@ impl Toolchain {
     /// cargo, likewise, with the configuration's part about downloads.
     pub(crate) fn cargo(&self) -> anyhow::Result<Command> {
         let user = home::of_user()?;
-        home::check_root(Path::new("/"), &user)?;
+        home::check_root(Path::new("/"))?;
         home::seal(&user, &self.home)?;
         let mut command = Command::new(&self.cargo);
         environment::scrub(&mut command)

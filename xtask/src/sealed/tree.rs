@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "cloud")]
 use std::process::Command;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use toml::Table;
 
 use super::lock::Lock;
@@ -43,6 +43,7 @@ impl Origin {
     pub(crate) fn read(&self, path: &str) -> anyhow::Result<Vec<u8>> {
         match self {
             Self::Checkout(root) => {
+                refuse_links(root, path)?;
                 std::fs::read(root.join(path)).with_context(|| format!("cannot read {path}"))
             }
             #[cfg(feature = "cloud")]
@@ -68,6 +69,7 @@ impl Origin {
     pub(crate) fn list(&self, path: &str) -> anyhow::Result<Vec<String>> {
         match self {
             Self::Checkout(root) => {
+                refuse_links(root, path)?;
                 let mut found = Vec::new();
                 walk(root, path, &mut found)?;
                 Ok(found)
@@ -75,23 +77,40 @@ impl Origin {
             #[cfg(feature = "cloud")]
             Self::Commit(root, commit) => {
                 let mut git = Command::new("git");
-                git.arg("-C").arg(root).args([
-                    "ls-tree",
-                    "-r",
-                    "-z",
-                    "--name-only",
-                    "--full-tree",
-                    commit,
-                    "--",
-                    path,
-                ]);
-                Ok(process::output(&mut git)?.split_terminator('\0').map(str::to_owned).collect())
+                git.arg("-C").arg(root).args(["ls-tree", "-r", "-z", "--full-tree", commit, "--", path]);
+                process::output(&mut git)?.split_terminator('\0').map(regular).collect()
             }
         }
     }
 }
 
+/// A line `100644 blob 1b2c… \tpath` of `git ls-tree`.
+#[cfg(feature = "cloud")]
+fn regular(line: &str) -> anyhow::Result<String> {
+    let (about, path) = line.split_once('\t').with_context(|| format!("git lists {line:?}"))?;
+    if !about.starts_with("100") {
+        bail!(NOT_REGULAR.replace("PATH", path));
+    }
+    Ok(path.to_owned())
+}
+
+const NOT_REGULAR: &str =
+    "PATH is a link or a submodule; an image is built from files that stand where they are reviewed";
+
+/// In a commit a link is its target's name, in a checkout the target's content: two trees would look alike.
+fn refuse_links(root: &Path, path: &str) -> anyhow::Result<()> {
+    let mut whole = root.to_owned();
+    for part in Path::new(path) {
+        whole.push(part);
+        if whole.is_symlink() {
+            bail!(NOT_REGULAR.replace("PATH", path));
+        }
+    }
+    Ok(())
+}
+
 fn walk(root: &Path, path: &str, found: &mut Vec<String>) -> anyhow::Result<()> {
+    refuse_links(root, path)?;
     let whole = root.join(path);
     if whole.is_file() {
         found.push(path.to_owned());
@@ -161,4 +180,39 @@ fn sources(origin: &Origin, package: &str) -> anyhow::Result<Vec<String>> {
         ASIDE.contains(&rest.split('/').next().unwrap_or(rest))
     };
     Ok(origin.list(package)?.into_iter().filter(|path| !is_aside(path)).collect())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// A reviewer saw a text file change; the script that pointed to it was another one, under the same identity.
+    #[test]
+    fn links_are_refused() {
+        let root = std::env::temp_dir().join(format!("xtask-links-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("migrations")).unwrap();
+        std::fs::create_dir_all(root.join("docs")).unwrap();
+        std::fs::write(root.join("docs/a.txt"), "SELECT 1;").unwrap();
+        std::fs::write(root.join("migrations/1_a.sql"), "SELECT 1;").unwrap();
+        let origin = Origin::Checkout(root.clone());
+        assert_eq!(origin.list("migrations").unwrap(), ["migrations/1_a.sql"]);
+        for (target, link) in [("../docs/a.txt", "migrations/2_b.sql"), ("docs", "crates")] {
+            std::os::unix::fs::symlink(target, root.join(link)).unwrap();
+            let first = link.split('/').next().unwrap();
+            let error = origin.list(first).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{link} is a link")), "{error}");
+        }
+        assert!(origin.read("crates/a.txt").is_err());
+        std::fs::remove_dir_all(root).unwrap();
+    }
+
+    #[cfg(feature = "cloud")]
+    #[test]
+    fn only_files_of_a_commit_are_taken() {
+        assert_eq!(regular("100644 blob 1b2c\tsrc/a b.rs").unwrap(), "src/a b.rs");
+        assert_eq!(regular("100755 blob 1b2c\tbuild.rs").unwrap(), "build.rs");
+        for line in ["120000 blob 1b2c\tsrc/a.rs", "160000 commit 1b2c\tcrates/b", "src/a.rs"] {
+            assert!(regular(line).is_err(), "{line}");
+        }
+    }
 }

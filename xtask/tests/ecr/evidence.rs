@@ -284,3 +284,28 @@ mod whole {
         assert_eq!(packages[0]["checksums"][0]["checksumValue"], "a".repeat(64));
     }
 }
+
+/// git was told to overlook a script, and the image that held it was that of the commit.
+#[test]
+fn what_git_is_told_to_overlook_is_not_committed_all_the_same() {
+    let tree = Tree::copy();
+    let script = "migrations/99990101000000_more.up.sql";
+    let overlooked = |file: &str| {
+        run(&mut tree.xtask("push-image --dry-run", "127.0.0.1:9"))
+            .failed(&["nothing is pushed: not everything is committed", file]);
+    };
+    std::fs::write(tree.root().join(script), "SELECT 1;\n").unwrap();
+    tree.git(&["config", "status.showUntrackedFiles", "no"]);
+    overlooked(script);
+    std::fs::write(tree.root().join(".git/info/exclude"), "migrations/9999*\n").unwrap();
+    overlooked(script);
+    std::fs::remove_file(tree.root().join(script)).unwrap();
+    for flag in ["skip-worktree", "assume-unchanged"] {
+        tree.git(&["update-index", &format!("--{flag}"), "src/main.rs"]);
+        std::fs::write(tree.root().join("src/main.rs"), "fn main() {}\n").unwrap();
+        overlooked("src/main.rs");
+        tree.git(&["update-index", &format!("--no-{flag}"), "src/main.rs"]);
+        tree.git(&["checkout", "--quiet", "src/main.rs"]);
+    }
+    identity(&tree);
+}

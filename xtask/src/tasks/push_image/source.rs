@@ -31,12 +31,20 @@ impl Source {
             "status",
             "--porcelain",
             "--no-renames",
+            "--untracked-files=all",
         ]));
         let why = match changes {
-            Ok(changes) => match listed(&changes) {
-                None => return Ok(Self::Committed(identity(project, settings).await?)),
-                Some(listed) => format!("not everything is committed ({listed})"),
-            },
+            Ok(changes) => {
+                let mut paths: Vec<_> =
+                    changes.lines().filter_map(|line| line.get(3..)).map(str::to_owned).collect();
+                if paths.is_empty() {
+                    paths = inputs::uncommitted(project)?;
+                }
+                match listed(&paths) {
+                    None => return Ok(Self::Committed(identity(project, settings).await?)),
+                    Some(listed) => format!("not everything is committed ({listed})"),
+                }
+            }
             Err(error) => format!("git does not say what is committed ({error:#})"),
         };
         if !allow_loose {
@@ -59,11 +67,10 @@ impl Source {
     }
 }
 
-/// The first few of what git lists.
-fn listed(changes: &str) -> Option<String> {
-    let paths: Vec<_> = changes.lines().filter_map(|line| line.get(3..)).collect();
+/// The first few of them.
+fn listed(paths: &[String]) -> Option<String> {
     let more = paths.len().saturating_sub(3);
-    let first = paths.iter().take(3).copied().collect::<Vec<_>>().join(", ");
+    let first = paths.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     (!paths.is_empty()).then(|| format!("{first}{more}"))
 }
@@ -122,12 +129,13 @@ mod tests {
 
     #[test]
     fn changes_are_listed_up_to_three() {
-        for (changes, expected) in [
-            ("", None),
-            (" M src/a.rs\n", Some("src/a.rs")),
-            ("?? a\n M b\nA  c\n M d\n M e\n", Some("a, b, c and 2 more")),
+        for (paths, expected) in [
+            (&[][..], None),
+            (&["src/a.rs"], Some("src/a.rs")),
+            (&["a", "b", "c", "d", "e"], Some("a, b, c and 2 more")),
         ] {
-            assert_eq!(listed(changes).as_deref(), expected, "{changes}");
+            let paths: Vec<_> = paths.iter().map(|path| (*path).to_owned()).collect();
+            assert_eq!(listed(&paths).as_deref(), expected);
         }
     }
 
