@@ -37,9 +37,10 @@ pub(crate) fn is_running() -> bool {
     std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true")
 }
 
+/// On stderr, as the end of a fence before it: the runner reads stdout from another pipe, in whatever order.
 pub(crate) fn annotate(annotation: &Annotation<'_>) {
     if is_running() {
-        ui::exact(&annotation.command());
+        ui::command(&annotation.command());
     }
 }
 

@@ -34,6 +34,12 @@ pub(crate) fn exact(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
+/// A command to GitHub's runner.
+pub(crate) fn command(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
 /// A result with colours, where those are wanted.
 #[cfg(feature = "cloud")]
 pub(crate) fn table(text: &str) {

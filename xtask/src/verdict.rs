@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// Kubernetes keeps 4096 bytes of a termination message; we add little to it.
 const LONGEST: usize = 16 << 10;
 
-/// How the job may end: README, "Exit codes".
+/// How the job may end: README, "Exit codes"; a test holds it to the job's own list.
 const EXIT_CODES: [u8; 13] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 70, 130, 143];
 
 /// The JSON of the job's termination message. Everything may be missing: a job that is killed leaves nothing, an older
@@ -206,6 +206,42 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A verdict with a code that was new in the job was no verdict here.
+    #[test]
+    fn the_exit_codes_are_those_of_the_job_its_readme_and_its_manifest() {
+        let source = include_str!("../../src/error.rs");
+        let (_, source) = source.split_once("pub enum ExitCode {").unwrap();
+        let (source, _) = source.split_once("\n}").unwrap();
+        let codes: Vec<u8> = source
+            .lines()
+            .filter_map(|line| line.trim().strip_suffix(',')?.split_once(" = ")?.1.parse().ok())
+            .collect();
+        assert_eq!(codes, EXIT_CODES);
+
+        let readme = include_str!("../../README.md");
+        let (_, table) = readme.split_once("### Exit codes\n").unwrap();
+        let (table, _) = table.split_once("\n### ").unwrap();
+        let cells =
+            table.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |")).map(|(cell, _)| cell);
+        let told: Vec<u8> =
+            cells.flat_map(|cell| cell.split(", ")).filter_map(|code| code.parse().ok()).collect();
+        assert_eq!(told, EXIT_CODES);
+
+        let manifest = include_str!("../../k8s/base/job.yaml");
+        let (_, values) = manifest.split_once("values: [").unwrap();
+        let (values, _) = values.split_once(']').unwrap();
+        let at_once: Vec<u8> = values.split(", ").map(|code| code.parse().unwrap()).collect();
+        // Success, and what another pod may get past.
+        let others = [0, 3, 4, 130, 143];
+        for code in EXIT_CODES {
+            assert_ne!(
+                at_once.contains(&code),
+                others.contains(&code),
+                "{code} is in podFailurePolicy or not"
+            );
+        }
+    }
 
     #[test]
     fn what_is_no_verdict_is_none() {

@@ -7,8 +7,13 @@ use anyhow::Context;
 use foreign_text::runner;
 
 use super::is_running;
+use crate::ui;
 
 /// Taken away when it is dropped: at the end, after an error, a signal or a panic.
+///
+/// It stands on stderr, and the runner reads stdout from another pipe, in whatever order. So what others print goes to
+/// stderr too, after the fence's beginning and before its end: with [`Fence::pass`] where it came on a pipe. On stdout is
+/// what we or the job have escaped, which holds no command wherever it is read.
 pub(crate) struct Fence<W: Write = std::io::Stderr> {
     out: W,
     /// Nobody who is fenced in knows it. None where no runner reads.
@@ -29,6 +34,15 @@ impl<W: Write> Fence<W> {
             writeln!(out, "{}", runner::stop(token)).context("cannot write to stderr")?;
         }
         Ok(Self { out, token })
+    }
+
+    /// A line of another program, as it came: within the fence, or on stdout where no runner reads.
+    pub(crate) fn pass(&mut self, line: &str) {
+        match &self.token {
+            // A reader that has gone away is not an error.
+            Some(_) => drop(writeln!(self.out, "{line}")),
+            None => ui::exact(line),
+        }
     }
 }
 
@@ -66,6 +80,19 @@ mod tests {
         }));
         drop(ended);
         String::from_utf8(written).unwrap()
+    }
+
+    /// It stood on stderr, and what tests print was on stdout: the runner could read that before the fence, or after it.
+    #[test]
+    fn what_passes_is_on_the_stream_of_the_fence() {
+        let mut written = Vec::new();
+        let mut fence = Fence::around(&mut written, true).unwrap();
+        fence.pass("::add-mask::a");
+        fence.pass("##[error]b");
+        drop(fence);
+        let written = String::from_utf8(written).unwrap();
+        let token = written.lines().next().unwrap().strip_prefix("::stop-commands::").unwrap();
+        assert_eq!(written, format!("::stop-commands::{token}\n::add-mask::a\n##[error]b\n\n::{token}::\n"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{ContainerState, Pod};
 use k8s_openapi::jiff::Timestamp;
 
+use super::foreign::Stage;
 use super::sight::{Sight, container, has_ended, uid};
 
 const OTHER_MACHINE: &str = "the image is built for another kind of machine than the node: build it with --platform, or \
@@ -31,10 +32,12 @@ fn trouble(what: impl Into<String>, next: impl Into<String>) -> Trouble {
 }
 
 /// What stands in the way now. `patience` is for what may pass: a node that is still to come, a registry that is down.
+/// Nothing does while a pod works: what is given up is deleted, and whoever may create pods can put a twin of ours beside
+/// it that never gets a node, or is killed for want of memory.
 pub(super) fn diagnose(sight: &mut Sight, now: Timestamp, patience: Duration) -> Option<Trouble> {
     let without_pod = sight.without_pod_since(now);
-    if let Some(foreign) = foreign(sight) {
-        return Some(foreign);
+    if sight.is_at_work() {
+        return None;
     }
     let pods = sight.pods();
     if let Some(killed) = pods.last().and_then(|pod| out_of_memory(pod)) {
@@ -44,19 +47,6 @@ pub(super) fn diagnose(sight: &mut Sight, now: Timestamp, patience: Duration) ->
         Some(pod) => of_pod(sight, pod, now, patience),
         None => not_made(sight, without_pod?, now, patience),
     }
-}
-
-/// A pod that is said to be the Job's and runs something else. The Job may even count it as its own and be complete by it,
-/// so this comes before any end.
-pub(super) fn foreign(sight: &Sight) -> Option<Trouble> {
-    let (pod, difference) = sight.foreign()?;
-    let namespace = sight.job().and_then(|job| job.metadata.namespace.as_deref()).unwrap_or_default();
-    let next = format!(
-        "an admission rule of the cluster changes the job's pods, or somebody made this one: see which with `kubectl get \
-         pod {pod} --namespace {namespace} --show-managed-fields --output yaml`, and what the database is at with \
-         `current`"
-    );
-    Some(trouble(format!("the pod {pod} does not run what was asked for: {difference}"), next))
 }
 
 /// A pod that could not be made is no pod: only events tell, where they may be read.
@@ -70,9 +60,14 @@ fn not_made(sight: &Sight, since: Timestamp, now: Timestamp, patience: Duration)
         return waited
             .then(|| trouble(format!("the Job is suspended, and was not resumed within {within}"), next));
     }
-    if !sight.pods().is_empty() {
+    if !sight.pods().is_empty() || sight.foreign().any(|foreign| foreign.stage == Stage::Ended) {
         // The next attempt comes when Kubernetes has paused for long enough.
         return None;
+    }
+    if let Some(foreign) = sight.foreign().find(|foreign| foreign.stage == Stage::Waiting) {
+        let what = format!("no pod that runs what was asked for was made within {within}: {foreign}");
+        return waited
+            .then(|| trouble(what, "delete that pod, find out who made or changed it, and run this again"));
     }
     let events = sight.events_of(sight.uid());
     let Some(said) = events.iter().rfind(|event| event.reason.as_deref() == Some("FailedCreate")) else {

@@ -277,3 +277,39 @@ fn patience_begins_anew_when_a_pod_is_gone() {
         assert_eq!(diagnose(&mut sight, after(seconds), PATIENCE).is_some(), is_trouble, "{seconds}");
     }
 }
+
+/// Whoever may create pods had xtask delete a Job in the middle of its migration: with a pod that runs something else, at
+/// once, and with a twin of ours that gets no node, or is killed for want of memory.
+#[test]
+fn nothing_that_is_put_beside_a_working_pod_is_trouble() {
+    let oom = || terminated(137, "OOMKilled", "");
+    let other = || Story::new().pod("a").running().pod("b");
+    for story in [
+        other().unscheduled("0/3 nodes are available"),
+        other().ended(oom()),
+        other().on_node().state(waiting("ErrImagePull", "not found")),
+        other().runs("busybox").unscheduled("0/3 nodes are available"),
+        other().runs("busybox").ended(oom()),
+        other().runs("busybox").running(),
+        // Nor a pod that an admission rule changed: a migration may be under way in it.
+        Story::new().pod("a").runs("busybox").running(),
+        // Kubernetes pauses before it makes the next one.
+        Story::new().pod("a").runs("busybox").ended(terminated(4, "Error", "")),
+    ] {
+        let mut sight = story.sight();
+        for seconds in [0, 10, 301, 3600] {
+            assert_eq!(diagnose(&mut sight, after(seconds), PATIENCE), None, "{seconds}: {story:?}");
+        }
+    }
+}
+
+#[test]
+fn a_foreign_pod_in_the_place_of_ours_that_never_starts_is_trouble_in_the_end() {
+    let mut sight = Story::new().pod("a").runs("busybox").unscheduled("no").sight();
+    assert_eq!(diagnose(&mut sight, after(0), PATIENCE), None);
+    let trouble = diagnose(&mut sight, after(301), PATIENCE).unwrap();
+    assert!(
+        trouble.what.contains("was made within 5m: the pod migrate-upgrade-0123456789-a claims"),
+        "{trouble}"
+    );
+}

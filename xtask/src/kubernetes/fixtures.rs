@@ -99,6 +99,19 @@ impl Story {
         story
     }
 
+    /// Another image than the Job's.
+    pub(super) fn runs(mut self, image: &str) -> Self {
+        self.last()["spec"]["containers"][0]["image"] = json!(image);
+        self
+    }
+
+    /// As the Job controller writes pods.
+    pub(super) fn by_the_controller(mut self) -> Self {
+        self.last()["metadata"]["managedFields"] = json!([{"manager": "kube-controller-manager", "operation": "Update",
+            "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:containers": {}}}}]);
+        self
+    }
+
     pub(super) fn suspended(mut self) -> Self {
         self.job["spec"]["suspend"] = json!(true);
         self.condition("Suspended", "JobSuspended", "Job suspended")

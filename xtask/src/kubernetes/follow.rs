@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::cluster::Cluster;
-use super::diagnosis::{self, Trouble};
+use super::diagnosis::{Trouble, diagnose};
 use super::line::{Line, Progress};
 use super::logs::{self, Said};
 use super::outcome::{self, Outcome};
@@ -81,9 +81,6 @@ pub(crate) async fn follow(
             _ = seconds.tick() => {}
         }
         follower.look();
-        if let Some(foreign) = diagnosis::foreign(&follower.sight) {
-            return Ok(End::Stuck(foreign));
-        }
         let Some(job) = follower.sight.job().cloned() else {
             let last = follower.last_phase();
             follower.drain(signals).await;
@@ -94,7 +91,7 @@ pub(crate) async fn follow(
             Ending::Settling => continue,
             Ending::NotYet => {}
         }
-        if let Some(trouble) = diagnosis::diagnose(&mut follower.sight, Timestamp::now(), patience) {
+        if let Some(trouble) = diagnose(&mut follower.sight, Timestamp::now(), patience) {
             follower.drain(signals).await;
             return Ok(End::Stuck(trouble));
         }
@@ -156,6 +153,9 @@ impl<'a> Follower<'a> {
 
     /// Starts reading what can be read, and tells what is new.
     fn look(&mut self) {
+        for said in self.sight.untold() {
+            self.status.aside(|| ui::warning(said));
+        }
         for pod in self.sight.pods() {
             let name = pod.metadata.name.clone().unwrap_or_default();
             if has_started(pod) && self.read.insert(uid(pod)) {
@@ -257,12 +257,9 @@ impl<'a> Follower<'a> {
             }
         }
         self.look();
-        if let Some(foreign) = diagnosis::foreign(&self.sight) {
-            return Ok(End::Stuck(foreign));
-        }
         let log = self.drain(signals).await;
-        let outcome = outcome::outcome(&job, &self.sight.pods(), self.last_line.as_deref());
-        let outcome = outcome.context("the Job is finished and says not how")?;
+        let outcome = outcome::outcome(&job, &self.sight, self.last_line.as_deref());
+        let outcome = outcome.context("the Job finished without reporting a result")?;
         Ok(End::Finished { outcome: Box::new(outcome), log })
     }
 }

@@ -1,6 +1,6 @@
 //! The job in a cluster: the manifest of one run, what its Job and pods are about, and how it ended.
 //!
-//! `manifest` and `reference` say what is to run, `same_run` whether a Job or a pod is that. `sight` keeps what was seen
+//! `manifest` and `reference` say what is to run, `same_run` whether a Job or a pod is that; `foreign` is a pod that is not. `sight` keeps what was seen
 //! of a Job; `phase`, `diagnosis` and `outcome` read from it how far it is, what is in its way and how it ended;
 //! `table`, `line` and `cursor`
 //! read what the job itself said. All of these are pure. `cluster` talks to the API server, `watches` and `logs` listen
@@ -15,6 +15,7 @@ pub(crate) mod diagnosis;
 mod fixtures;
 pub(crate) mod fleet;
 pub(crate) mod follow;
+mod foreign;
 mod line;
 mod logs;
 pub(crate) mod manifest;

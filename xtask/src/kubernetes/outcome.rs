@@ -4,7 +4,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 
 use super::diagnosis::not_started;
-use super::sight::{condition, container};
+use super::sight::{Sight, condition, container};
 use crate::verdict::Verdict;
 
 /// The end of a run.
@@ -19,12 +19,22 @@ pub(crate) struct Outcome {
 
 /// Nothing while the Job is not finished. `last_line` is the last of the log, in which a program that can't be
 /// executed is all there is.
-pub(super) fn outcome(job: &Job, pods: &[&Pod], last_line: Option<&str>) -> Option<Outcome> {
-    if condition(job, "Complete").is_some() {
-        let done = pods.iter().rev().filter_map(|pod| ended(pod)).find(|ended| ended.exit_code == 0);
+///
+/// The Job counts pods that somebody else made, and those that an admission rule has changed: where there is one, its
+/// conditions say that it is finished, and only a pod that ran what was asked for says how.
+pub(super) fn outcome(job: &Job, sight: &Sight, last_line: Option<&str>) -> Option<Outcome> {
+    let (complete, failed) = (condition(job, "Complete"), condition(job, "Failed"));
+    let pods = sight.pods();
+    let done = pods.iter().rev().filter_map(|pod| ended(pod)).find(|ended| ended.exit_code == 0);
+    let foreign = sight.foreign().next();
+    let is_done = if foreign.is_some() { done.is_some() } else { complete.is_some() };
+    if is_done && (complete.is_some() || failed.is_some()) {
         return Some(Outcome { exit_code: 0, verdict: done.and_then(said), failure: None });
     }
-    let (reason, message) = condition(job, "Failed")?;
+    let (reason, message) = failed.or(complete)?;
+    if let Some(foreign) = foreign.filter(|_| !pods.iter().any(|pod| ended(pod).is_some())) {
+        return Some(Outcome { exit_code: 1, verdict: None, failure: Some(foreign.nothing_is_known()) });
+    }
     let last = pods
         .iter()
         .filter_map(|pod| ended(pod))
@@ -148,6 +158,52 @@ mod tests {
                 None,
                 Some((1, false, "the Job failed (BackoffLimitExceeded: Job has reached")),
             ),
+            // The Job counts a pod that somebody made: only ours say how it went.
+            (pod().runs("x").ended(done()).pod("b").ended(done()).complete(), None, Some((0, true, ""))),
+            (
+                pod()
+                    .ended(done())
+                    .pod("b")
+                    .runs("x")
+                    .ended(terminated(5, "Error", ""))
+                    .failed("PodFailurePolicy", POLICY),
+                None,
+                Some((0, true, "")),
+            ),
+            (pod().ended(done()).pod("b").runs("x").ended(done()), None, None),
+            (
+                pod().ended(terminated(143, "Error", "")).pod("b").runs("x").ended(done()).complete(),
+                None,
+                Some((143, false, "the job ended with exit code 143 (Error) and left no verdict")),
+            ),
+            (
+                pod().runs("x").ended(done()).complete(),
+                None,
+                Some((
+                    1,
+                    false,
+                    "the Job finished without a pod that ran what was asked for, so nothing is known of this run: the pod",
+                )),
+            ),
+            (
+                pod().running().pod("b").runs("x").ended(done()).complete(),
+                None,
+                Some((1, false, "the Job finished without a pod that ran what was asked for")),
+            ),
+            (
+                pod()
+                    .runs("x")
+                    .by_the_controller()
+                    .ended(terminated(5, "Error", FAILED))
+                    .failed(backoff.0, backoff.1),
+                None,
+                Some((
+                    1,
+                    false,
+                    "the Job finished without a pod that ran what was asked for, so nothing is known of this run: an \
+                     admission rule",
+                )),
+            ),
             (
                 pod().ended(terminated(1, "Error", "")).failed("PodFailurePolicy", POLICY),
                 Some("exec /run-migrations: exec format error"),
@@ -166,7 +222,7 @@ mod tests {
             ),
         ] {
             let sight = story.sight();
-            let found = outcome(sight.job().unwrap(), &sight.pods(), line);
+            let found = outcome(sight.job().unwrap(), &sight, line);
             let Some((code, has_verdict, failure)) = expected else {
                 assert_eq!(found, None, "{story:?}");
                 continue;

@@ -5,12 +5,14 @@
 //! What was asked must be there as it was asked. What was not asked may be there where it does not change which program
 //! runs, with which words, rights, secrets and files, or against which server.
 
+mod pod;
+
 use std::fmt;
 
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
+use foreign_text::{one_line, shortened};
 use serde_json::{Value, json};
 
+pub(super) use self::pod::difference_of_pod;
 use super::manifest::CONTAINER;
 
 /// The name under which this program writes Jobs, in `metadata.managedFields`. Whoever may create Jobs could write under
@@ -31,6 +33,7 @@ pub(super) struct Difference {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { field, asked, found } = self;
+        let field = one_line(field);
         match (asked, found) {
             (Value::Null, found) => write!(f, "{field} is {}, which was not asked for", shown(found)),
             (asked, Value::Null) => write!(f, "{field} is missing; asked for was {}", shown(asked)),
@@ -39,21 +42,10 @@ impl fmt::Display for Difference {
     }
 }
 
-/// What others wrote, on one line and without control characters.
+/// What others wrote.
 fn shown(value: &Value) -> String {
     const MOST: usize = 200;
-    let text = value.to_string();
-    let mut line: String = text.chars().take(MOST).flat_map(escaped).collect();
-    if text.chars().count() > MOST {
-        line.push('…');
-    }
-    line
-}
-
-fn escaped(c: char) -> impl Iterator<Item = char> {
-    let plain = c == '"' || c == '\\' || c == '\'';
-    let escape = if plain { None } else { Some(c.escape_debug()) };
-    escape.into_iter().flatten().chain(plain.then_some(c))
+    shortened(&value.to_string(), MOST)
 }
 
 /// Whether fields that were not asked for count.
@@ -65,16 +57,20 @@ enum Extras {
 }
 
 /// Of a pod, what decides over rights, network, files and processes.
-const DECISIVE_OF_POD: [&str; 14] = [
+const DECISIVE_OF_POD: [&str; 18] = [
     "automountServiceAccountToken",
     "dnsConfig",
     "dnsPolicy",
+    "enableServiceLinks",
     "ephemeralContainers",
     "hostAliases",
     "hostIPC",
     "hostNetwork",
     "hostPID",
+    "hostUsers",
     "initContainers",
+    "nodeName",
+    "runtimeClassName",
     "securityContext",
     "serviceAccount",
     "serviceAccountName",
@@ -115,8 +111,12 @@ const OPEN_LISTS: [&str; 3] = ["imagePullSecrets", "tolerations", "topologySprea
 /// What the server leaves out where it is false.
 const LEFT_OUT: [&str; 7] = ["hostIPC", "hostNetwork", "hostPID", "readOnly", "stdin", "stdinOnce", "tty"];
 
-/// What Kubernetes and its queues write on the pods of a Job themselves.
-const MARKS: [&str; 4] = ["batch.kubernetes.io/", "controller-uid", "job-name", "kueue.x-k8s.io/"];
+/// What Kubernetes itself writes on the pods of a Job.
+const MARKS: [&str; 4] =
+    ["batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name", "controller-uid", "job-name"];
+
+/// Those of the queue, by their domain.
+const QUEUE: &str = "kueue.x-k8s.io/";
 
 /// The first thing in which the Job that the server holds is not the one that was sent.
 pub(super) fn difference(sent: &Value, held: &Value) -> Option<Difference> {
@@ -161,53 +161,6 @@ pub(super) fn other_creator(held: &Value) -> Option<Difference> {
     })
 }
 
-/// In what a pod of this Job does not run what the Job says. Rules of the cluster may put containers, variables of the
-/// cloud's identity and volumes of their own beside it.
-pub(super) fn difference_of_pod(job: &Job, pod: &Pod) -> Option<Difference> {
-    // Both are made of text and numbers alone, so that this does not fail; what it would give is not ours.
-    let asked = serde_json::to_value(job.spec.as_ref().map(|spec| &spec.template)).unwrap_or_default();
-    let found = serde_json::to_value(pod).unwrap_or_default();
-    let name = container_name(&asked);
-    let main = |object: &Value| object["metadata"]["annotations"][MAIN].clone();
-    if let Some(other) = compare("metadata.annotations", &main(&asked), &main(&found), Extras::Count) {
-        return Some(other);
-    }
-    let (asked, found) = (&asked["spec"], &found["spec"]);
-    let named = |spec: &Value| list(&spec["containers"]).iter().find(|it| it["name"] == json!(name)).cloned();
-    let (asked_container, found_container) =
-        (named(asked).unwrap_or_default(), named(found).unwrap_or_default());
-    let path = format!("spec.containers[{name}]");
-    let decisive = |key: &&&str| !["env", "securityContext", "volumeMounts"].contains(*key);
-    for key in DECISIVE_OF_CONTAINER.iter().filter(decisive) {
-        let (asked, found) = (&asked_container[*key], &found_container[*key]);
-        if let Some(other) = compare(&format!("{path}.{key}"), asked, found, Extras::Count) {
-            return Some(other);
-        }
-    }
-    let of_cloud = |variable: &Value| {
-        let name = variable["name"].as_str().unwrap_or_default();
-        ["AWS_", "KUBERNETES_"].iter().any(|start| name.starts_with(start))
-    };
-    let of_cluster =
-        |mount: &Value| mount["mountPath"].as_str().is_some_and(|path| path.starts_with("/var/run/secrets/"));
-    let both = |key: &str| (list(&asked_container[key]), list(&found_container[key]));
-    let ((env, found_env), (mounts, found_mounts)) = (both("env"), both("volumeMounts"));
-    beside(&format!("{path}.env"), env, found_env, of_cloud)
-        .or_else(|| beside(&format!("{path}.volumeMounts"), mounts, found_mounts, of_cluster))
-        .or_else(|| beside("spec.volumes", list(&asked["volumes"]), list(&found["volumes"]), |_| true))
-        .or_else(|| {
-            let (asked, found) = (&asked["serviceAccountName"], &found["serviceAccountName"]);
-            let is_default = asked.is_null() && *found == json!("default");
-            if is_default { None } else { compare("spec.serviceAccountName", asked, found, Extras::Count) }
-        })
-        .or_else(|| {
-            let keys =
-                ["dnsConfig", "hostAliases", "hostIPC", "hostNetwork", "hostPID", "shareProcessNamespace"];
-            keys.iter()
-                .find_map(|key| compare(&format!("spec.{key}"), &asked[*key], &found[*key], Extras::Count))
-        })
-}
-
 /// The image that a node reports to run, where its digest is not the one that was asked for. A runtime that knows the
 /// same image under two digests may name either, so this is worth a word and no more.
 pub(super) fn other_digest(asked: &str, reported: &str) -> bool {
@@ -225,35 +178,10 @@ pub(super) fn container_name(template: &Value) -> String {
     name.unwrap_or(CONTAINER).to_owned()
 }
 
-/// All that was asked for is there in this order, and the rest may be.
-fn beside(
-    path: &str,
-    asked: &[Value],
-    found: &[Value],
-    may_be: impl Fn(&Value) -> bool,
-) -> Option<Difference> {
-    let mut wanted = asked.iter();
-    let mut next = wanted.next();
-    for item in found {
-        match next {
-            Some(one) if compare(path, one, item, Extras::Count).is_none() => next = wanted.next(),
-            _ if may_be(item) => {}
-            _ => {
-                return Some(Difference {
-                    field: path.to_owned(),
-                    asked: next.cloned().unwrap_or_default(),
-                    found: item.clone(),
-                });
-            }
-        }
-    }
-    next.map(|missing| Difference { field: path.to_owned(), asked: missing.clone(), found: Value::Null })
-}
-
 /// Labels or annotations that were put on the pods, by which other programs change them.
 fn marks(path: &str, sent: &Value, held: &Value) -> Option<Difference> {
     let held = held.as_object()?;
-    let is_known = |key: &str| MARKS.iter().any(|start| key.starts_with(start));
+    let is_known = |key: &str| MARKS.contains(&key) || key.starts_with(QUEUE);
     let (key, found) = held.iter().find(|(key, _)| sent[key.as_str()].is_null() && !is_known(key))?;
     Some(Difference { field: format!("{path}[{key}]"), asked: Value::Null, found: found.clone() })
 }
@@ -345,6 +273,7 @@ fn is_empty(value: &Value) -> bool {
 fn is_filled_in(key: &str, value: &Value) -> bool {
     let filled = match key {
         "apiVersion" => json!("v1"),
+        "enableServiceLinks" => return value.is_boolean(),
         "defaultMode" => json!(0o644),
         "dnsPolicy" => json!("ClusterFirst"),
         "expirationSeconds" => json!(3600),

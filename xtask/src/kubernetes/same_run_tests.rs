@@ -1,3 +1,5 @@
+use k8s_openapi::api::batch::v1::Job;
+
 use super::*;
 use crate::kubernetes::manifest::{Wanted, only_job, prepare};
 use crate::kubernetes::reference::Reference;
@@ -141,11 +143,26 @@ fn what_runs_something_else_is_another_run() {
         (pod("dnsPolicy"), json!("None"), "dnsPolicy is \"None\""),
         (pod("dnsConfig"), json!({"nameservers": ["10.0.0.1"]}), "dnsConfig is"),
         (pod("shareProcessNamespace"), json!(true), "shareProcessNamespace is true"),
+        (pod("runtimeClassName"), json!("other"), "runtimeClassName is \"other\", which was not asked for"),
+        (pod("hostUsers"), json!(true), "hostUsers is true, which was not asked for"),
+        (pod("nodeName"), json!("node-1"), "nodeName is \"node-1\", which was not asked for"),
+        (pod("ephemeralContainers"), json!([{"name": "b"}]), "ephemeralContainers is"),
         (pod("securityContext/runAsUser"), json!(0), "securityContext.runAsUser is 0, not 65532"),
         (
             "/spec/template/metadata/annotations/sidecar.istio.io".to_owned(),
             json!("x"),
             "annotations[sidecar.istio.io] is",
+        ),
+        // These passed for the Job controller's own, `job-name` and `controller-uid`.
+        (
+            "/spec/template/metadata/labels/job-name-of-ours".to_owned(),
+            json!("x"),
+            "labels[job-name-of-ours] is",
+        ),
+        (
+            "/spec/template/metadata/labels/controller-uid2".to_owned(),
+            json!("x"),
+            "labels[controller-uid2] is",
         ),
         ("/spec/template/metadata/labels/vault".to_owned(), json!("x"), "template.metadata.labels[vault] is"),
         ("/spec/backoffLimit".to_owned(), json!(0), "spec.backoffLimit is 0, not 3"),
@@ -210,6 +227,11 @@ fn a_pod_may_have_what_the_cluster_puts_beside_the_job() {
         ("/spec/nodeName".to_owned(), json!("node-1")),
         ("/spec/tolerations".to_owned(), json!([{"key": "node.kubernetes.io/not-ready"}])),
         ("/metadata/labels".to_owned(), json!({"x": "y"})),
+        ("/spec/enableServiceLinks".to_owned(), json!(false)),
+        ("/spec/securityContext/seLinuxOptions".to_owned(), json!({"level": "s0:c1,c2"})),
+        (format!("{main}/securityContext/runAsNonRoot"), json!(true)),
+        (format!("{main}/securityContext/privileged"), json!(false)),
+        (format!("{main}/securityContext/seccompProfile"), json!({"type": "RuntimeDefault"})),
     ] {
         pod = with(pod, &pointer, value);
     }
@@ -243,6 +265,52 @@ fn a_pod_that_runs_something_else_is_foreign() {
         ("/spec/hostNetwork".to_owned(), json!(true), "hostNetwork is true"),
         ("/spec/hostAliases".to_owned(), json!([{"ip": "10.0.0.1"}]), "hostAliases is"),
         ("/spec/shareProcessNamespace".to_owned(), json!(true), "shareProcessNamespace is true"),
+        // Of a pod nothing of these was compared, so that a rule could make it privileged.
+        (
+            format!("{main}/securityContext/privileged"),
+            json!(true),
+            "securityContext.privileged is true, which",
+        ),
+        (format!("{main}/securityContext/allowPrivilegeEscalation"), json!(true), "is true, not false"),
+        (
+            format!("{main}/securityContext/readOnlyRootFilesystem"),
+            Value::Null,
+            "readOnlyRootFilesystem is missing",
+        ),
+        (format!("{main}/securityContext/capabilities/add"), json!(["SYS_ADMIN"]), "capabilities.add is"),
+        (
+            format!("{main}/securityContext/capabilities"),
+            json!({"add": ["ALL"]}),
+            "capabilities.drop is missing",
+        ),
+        (format!("{main}/securityContext"), Value::Null, "securityContext is missing"),
+        (
+            format!("{main}/securityContext/seLinuxOptions"),
+            json!({"level": "s0", "type": "spc_t"}),
+            "seLinuxOptions is",
+        ),
+        (
+            "/spec/securityContext/runAsUser".to_owned(),
+            json!(0),
+            "spec.securityContext.runAsUser is 0, not 65532",
+        ),
+        ("/spec/securityContext/supplementalGroups".to_owned(), json!([0]), "supplementalGroups is"),
+        ("/spec/securityContext/sysctls".to_owned(), json!([{"name": "a", "value": "b"}]), "sysctls is"),
+        (
+            "/spec/securityContext/seccompProfile/type".to_owned(),
+            json!("Unconfined"),
+            "type is \"Unconfined\"",
+        ),
+        ("/spec/ephemeralContainers".to_owned(), json!([{"name": "debugger"}]), "ephemeralContainers is"),
+        ("/spec/runtimeClassName".to_owned(), json!("other"), "runtimeClassName is \"other\""),
+        ("/spec/hostUsers".to_owned(), json!(true), "hostUsers is true"),
+        (
+            "/spec/automountServiceAccountToken".to_owned(),
+            json!(true),
+            "automountServiceAccountToken is true, not false",
+        ),
+        ("/spec/enableServiceLinks".to_owned(), json!(true), "enableServiceLinks is true, not false"),
+        ("/spec/dnsPolicy".to_owned(), json!("Default"), "dnsPolicy is \"Default\""),
         (
             "/metadata/annotations".to_owned(),
             json!({MAIN: "other"}),
@@ -252,6 +320,40 @@ fn a_pod_that_runs_something_else_is_foreign() {
         let found = of_pod(with(pod_of(&held()), &pointer, value));
         let found = found.unwrap_or_else(|| panic!("{pointer} is foreign"));
         assert!(found.contains(said), "{pointer}: {found}");
+    }
+}
+
+/// What the overlay puts before the job was not compared with what came of it.
+#[test]
+fn the_init_containers_of_the_overlay_are_the_pods_too() {
+    let init =
+        |name: &str, image: &str| json!({"name": name, "image": image, "securityContext": {"runAsUser": 1}});
+    let mut job = held();
+    job["spec"]["template"]["spec"]["initContainers"] = json!([init("a", "a:1"), init("b", "b:1")]);
+    let pod = |inits: Value| {
+        let job: Job = serde_json::from_value(job.clone()).unwrap();
+        let pod = with(pod_of(&serde_json::to_value(&job).unwrap()), "/spec/initContainers", inits);
+        difference_of_pod(&job, &serde_json::from_value(pod).unwrap()).map(|other| other.to_string())
+    };
+    let token = json!([{"name": "t", "mountPath": "/var/run/secrets/eks.amazonaws.com/serviceaccount"}]);
+    let privileged = json!({"runAsUser": 1, "privileged": true});
+    for (inits, said) in [
+        (json!([init("a", "a:1"), init("b", "b:1")]), None),
+        (json!([init("mesh", "x"), init("a", "a:1"), with(init("b", "b:1"), "/volumeMounts", token)]), None),
+        (
+            json!([init("b", "b:1"), init("a", "a:1")]),
+            Some("spec.initContainers is [\"b\",\"a\"], not [\"a\",\"b\"]"),
+        ),
+        (json!([init("a", "a:1")]), Some("spec.initContainers is [\"a\"]")),
+        (json!([init("a", "a:1"), init("b", "other")]), Some("initContainers[b].image is \"other\"")),
+        (
+            json!([with(init("a", "a:1"), "/securityContext", privileged), init("b", "b:1")]),
+            Some("initContainers[a].securityContext.privileged is true"),
+        ),
+    ] {
+        let found = pod(inits);
+        assert_eq!(found.is_some(), said.is_some(), "{found:?}");
+        assert!(found.clone().unwrap_or_default().contains(said.unwrap_or_default()), "{found:?}");
     }
 }
 
@@ -277,6 +379,16 @@ fn foreign_words_are_escaped() {
     let job = with(held(), &format!("{CONTAINER_AT}/image"), json!("a\u{1b}[2J\u{9b}2J\u{202e}\nb"));
     let said = difference(&sent(), &job).unwrap().to_string();
     assert!(said.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{said:?}");
+    // A command of GitHub's runner came through in mid-line.
+    for (key, value) in [("##[add-mask]a", "x"), ("a", "no ##[add-mask]x"), ("a\u{2028}b", "\u{200b}")] {
+        let job = with(held(), "/spec/template/metadata/annotations", json!({key: value}));
+        let job = Difference {
+            field: key.to_owned(),
+            ..marks("annotations", &json!({}), at(&job, "/spec/template/metadata/annotations")).unwrap()
+        };
+        let said = job.to_string();
+        assert!(!said.contains("##[") && !said.contains(['\u{2028}', '\u{200b}']), "{said}");
+    }
     let long = with(held(), &format!("{CONTAINER_AT}/image"), json!("a".repeat(5000)));
     assert!(difference(&sent(), &long).unwrap().to_string().len() < 500);
 }

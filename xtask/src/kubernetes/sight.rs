@@ -9,8 +9,9 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::jiff::Timestamp;
 
+use super::foreign::{Foreign, Stage};
 use super::manifest::CONTAINER;
-use super::same_run::{Difference, MAIN, difference_of_pod, other_digest};
+use super::same_run::{MAIN, difference_of_pod, other_digest};
 
 /// How long a pod may take to be seen to have ended after its Job was.
 const SETTLED_WITHIN: Duration = Duration::from_secs(5);
@@ -53,8 +54,8 @@ pub(super) struct Sight {
     without_pod: Option<Timestamp>,
     /// By UID: a replaced pod may have its predecessor's name.
     pods: BTreeMap<String, Pod>,
-    /// By name: pods that are said to be this Job's, and do not run what it says.
-    foreign: BTreeMap<String, Difference>,
+    /// By UID: pods that are said to be this Job's, and do not run what it says.
+    foreign: BTreeMap<String, Foreign>,
     events: BTreeMap<String, Event>,
 }
 
@@ -86,6 +87,7 @@ impl Sight {
             Change::Pod(Seen::All(pods)) => {
                 self.has_listed_pods = true;
                 self.pods.retain(|_, pod| has_ended(pod));
+                self.foreign.values_mut().for_each(leave);
                 pods.into_iter().for_each(|pod| self.take_pod(pod));
             }
             Change::Pod(Seen::One(pod)) => self.take_pod(*pod),
@@ -93,6 +95,7 @@ impl Sight {
             Change::Pod(Seen::Gone(pod)) if has_ended(&pod) => self.take_pod(*pod),
             Change::Pod(Seen::Gone(pod)) => {
                 self.pods.remove(&uid(&pod));
+                self.foreign.get_mut(&uid(&pod)).into_iter().for_each(leave);
             }
             Change::Event(Seen::All(events)) => events.into_iter().for_each(|event| self.take_event(event)),
             Change::Event(Seen::One(event)) => self.take_event(*event),
@@ -111,10 +114,15 @@ impl Sight {
         if controller(&pod).is_none_or(|owner| owner.uid != self.uid) {
             return;
         }
+        // What ran something else once is not believed again.
+        if let Some(known) = self.foreign.get_mut(&uid(&pod)) {
+            known.stage = Stage::of(&pod);
+            return;
+        }
         match self.job.as_ref().and_then(|job| difference_of_pod(job, &pod)) {
             Some(difference) => {
                 self.pods.remove(&uid(&pod));
-                self.foreign.insert(pod.metadata.name.unwrap_or_default(), difference);
+                self.foreign.insert(uid(&pod), Foreign::new(&pod, difference));
             }
             None => {
                 self.pods.insert(uid(&pod), pod);
@@ -122,9 +130,26 @@ impl Sight {
         }
     }
 
-    /// A pod that is not to be believed, by its name, and why.
-    pub(super) fn foreign(&self) -> Option<(&str, &Difference)> {
-        self.foreign.iter().next().map(|(pod, difference)| (pod.as_str(), difference))
+    /// Pods that are not to be believed.
+    pub(super) fn foreign(&self) -> impl Iterator<Item = &Foreign> {
+        self.foreign.values()
+    }
+
+    /// What is to be said of those that nobody was told of yet.
+    pub(super) fn untold(&mut self) -> Vec<String> {
+        let untold = self.foreign.values_mut().filter(|foreign| !foreign.is_told);
+        untold
+            .map(|foreign| {
+                foreign.is_told = true;
+                foreign.warning()
+            })
+            .collect()
+    }
+
+    /// Whether a container runs in which migrations may be under way, be it in a pod that is not to be believed.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.pods.values().any(|pod| has_started(pod) && !has_ended(pod))
+            || self.foreign().any(|foreign| foreign.stage == Stage::AtWork)
     }
 
     /// Events of the namespace come by unfiltered, and may come before what they are about.
@@ -167,7 +192,7 @@ impl Sight {
 
     /// Since when it is seen to have no pod that has not ended, and not only none that was heard of yet.
     pub(super) fn without_pod_since(&mut self, now: Timestamp) -> Option<Timestamp> {
-        if !self.has_listed_pods || !self.pods.values().all(has_ended) {
+        if !self.has_listed_pods || !self.pods.values().all(has_ended) || self.is_at_work() {
             self.without_pod = None;
             return None;
         }
@@ -195,6 +220,12 @@ impl Sight {
         let mut events: Vec<_> = self.events.values().filter(about).collect();
         events.sort_by_key(|event| time_of(event));
         events
+    }
+}
+
+fn leave(foreign: &mut Foreign) {
+    if foreign.stage != Stage::Ended {
+        foreign.stage = Stage::Gone;
     }
 }
 

@@ -114,7 +114,9 @@ fn facts(arguments: &Arguments, project: &Project) -> anyhow::Result<Facts> {
     let is_rehearsal = arguments.rehearse == "true";
     let log = read(arguments.report.as_deref())?;
     let record = read(arguments.verdict.as_deref())?;
-    let record = record.map(|text| Record::parse(&text).context("the verdict is none")).transpose()?;
+    let record = record
+        .map(|text| Record::parse(&text).context("the file of --verdict holds no verdict of the job"))
+        .transpose()?;
     let version = Version::parse(&arguments.tag).ok();
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let mut links = Vec::new();

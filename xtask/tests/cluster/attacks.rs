@@ -27,6 +27,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
     let mounts = "every volume must be mounted whole";
     let account = "the ServiceAccount must be run-migrations";
     let host = "the pod must have its node, network, names";
+    let node = "the pod must take any node of its kind";
     let user = "the pod must run as a user that is not root";
     let marks = "the pod's labels and annotations must be";
     let job = "the Job must make one pod at a time";
@@ -241,6 +242,11 @@ pub(crate) fn attacks() -> Vec<Attack> {
             )],
             mounts,
         ),
+        (
+            "another key as the authorities",
+            vec![(of_pod("volumes/0/configMap/items/0"), json!({"key": "other", "path": "ca.crt"}))],
+            volumes,
+        ),
         ("a part of it", vec![(of_container("volumeMounts/0/subPath"), json!("x"))], mounts),
         (
             "a part by a variable",
@@ -275,7 +281,22 @@ pub(crate) fn attacks() -> Vec<Attack> {
         ),
         ("another name server", vec![(of_pod("dnsConfig"), json!({"nameservers": ["192.0.2.1"]}))], host),
         ("the node's name server", vec![(of_pod("dnsPolicy"), json!("Default"))], host),
-        ("the system's priority", vec![(of_pod("priorityClassName"), json!("system-node-critical"))], host),
+        ("the system's priority", vec![(of_pod("priorityClassName"), json!("system-node-critical"))], node),
+        ("another priority", vec![(of_pod("priorityClassName"), json!("high"))], node),
+        ("a node pool of others", vec![(of_pod("nodeSelector/pool"), json!("secret"))], node),
+        ("a node by its name", vec![(of_pod("nodeSelector/kubernetes.io~1hostname"), json!("node-1"))], node),
+        ("a node that is set apart", vec![(of_pod("tolerations"), json!([{"operator": "Exists"}]))], node),
+        (
+            "a node beside a pod",
+            vec![(
+                of_pod("affinity"),
+                json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+                    {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "db"}}}]}}),
+            )],
+            node,
+        ),
+        ("another runtime", vec![(of_pod("runtimeClassName"), json!("privileged"))], node),
+        ("another scheduler", vec![(of_pod("schedulerName"), json!("own"))], node),
         ("root", vec![(of_pod("securityContext/runAsUser"), json!(0))], user),
         ("perhaps root", vec![(of_pod("securityContext/runAsNonRoot"), Value::Null)], user),
         ("root in the container", vec![(of_container("securityContext/runAsUser"), json!(0))], user),
@@ -299,6 +320,8 @@ pub(crate) fn attacks() -> Vec<Attack> {
             "the job's verdict",
         ),
         ("no label", vec![(label("app.kubernetes.io~1name"), json!("x"))], marks),
+        ("another NetworkPolicy's label", vec![(label("app.kubernetes.io~1component"), json!("web"))], marks),
+        ("a label of Kubernetes' domain", vec![(label("batch.kubernetes.io~1x"), json!("y"))], marks),
         ("a mesh's label", vec![(label("sidecar.istio.io~1inject"), json!("true"))], marks),
         (
             "a mesh's image",

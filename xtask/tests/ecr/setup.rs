@@ -75,7 +75,10 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
         "what nobody else has reviewed, or ci has not passed, gets into main",
         "the variable AWS_REGION is not eu-west-1",
     ]);
-    let script = tree.scratch.write("setup.sh", &setup("").succeeded().stdout);
+    let script = setup("").succeeded().stdout;
+    let admission = "\n# After you have made the names in it yours, which Jobs may be made there:\n# kubectl apply -k k8s/admission\n";
+    assert!(script.contains(admission), "{script}");
+    let script = tree.scratch.write("setup.sh", &script);
     with_aws_cli(like_xtask(&tree, "sh").arg(script)).succeeded();
     setup("--check").succeeded().said(&["As it should be"]);
     let kept = std::fs::read_to_string(tree.github().join(format!("api/{environment}.json"))).unwrap();

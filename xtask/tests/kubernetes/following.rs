@@ -10,7 +10,7 @@ use crate::support::api::{Api, Fault, Rule};
 use crate::support::outcome::{interrupt, wait};
 use crate::support::program::{DIGEST, REPORT, TABLE, command, run, verdict, whole_report};
 
-fn soon() {
+pub(crate) fn soon() {
     sleep(Duration::from_millis(30));
 }
 

@@ -193,5 +193,5 @@ fn a_forged_report_decides_nothing_on_the_page() {
     // What is not as the job writes it is not read as something else.
     said["current"] = json!("999 (head) |\n# ✅");
     std::fs::write(&kept, said.to_string()).unwrap();
-    page(&kept, &printed, "success").exited(1).said(&["the verdict is none"]);
+    page(&kept, &printed, "success").exited(1).said(&["the file of --verdict holds no verdict of the job"]);
 }

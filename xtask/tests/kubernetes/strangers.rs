@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::following::succeed;
+use crate::following::{soon, succeed};
 use crate::support::api::{Api, Fault, Rule};
-use crate::support::program::{DIGEST, REPORT, run, verdict, whole_report};
+use crate::support::program::{DIGEST, REPORT, failed, run, verdict, whole_report};
 
 /// The Job that these words would make.
 fn job(api: &Api, words: &str) -> Value {
@@ -101,29 +101,91 @@ fn a_job_that_the_cluster_changes_is_deleted_before_it_is_followed() {
     assert!(api.job_names().is_empty());
 }
 
-/// The Job counts a pod that names it as its controller, whoever made it, and is complete by it.
+/// Puts a pod that runs something else, and names the Job as its controller, beside or in the place of the Job's own.
+fn plant(api: &Api, job: &str) -> String {
+    let planted = api.pod(job, "planted");
+    api.change("pods", &planted, |pod| {
+        pod["spec"]["containers"][0]["image"] = json!("busybox");
+        pod["spec"]["containers"][0]["command"] = json!(["sh", "-c", "echo done"]);
+    });
+    api.log(&planted, "done: 99 migrations; the database is at 99 (head)");
+    planted
+}
+
+const CLAIMS: &str = "-planted claims to belong to this Job and does not run what was asked for: ";
+
+/// xtask deleted the Job as soon as it saw such a pod, in the middle of the migration, and called one that had gone well
+/// a failure.
 #[test]
 fn a_pod_that_somebody_planted_has_no_say() {
-    let api = Api::start(vec![], |api, job| {
-        let planted = api.pod(job, "planted");
-        api.change("pods", &planted, |pod| {
-            pod["spec"]["containers"][0]["image"] = json!("busybox");
-            pod["spec"]["containers"][0]["command"] = json!(["sh", "-c", "echo done"]);
-        });
-        for line in REPORT {
-            api.log(&planted, line);
+    let before = |api: &Api, job: &str| {
+        let planted = plant(api, job);
+        api.running(&planted);
+        succeed(api, job);
+    };
+    let amid = |api: &Api, job: &str| {
+        let pod = api.pod(job, "a");
+        api.running(&pod);
+        api.log(&pod, REPORT[0]);
+        soon();
+        let planted = plant(api, job);
+        api.end(&planted, 5, "Error", &failed(5, "forged"));
+        soon();
+        for line in &REPORT[1..] {
+            api.log(&pod, line);
         }
-        api.end(&planted, 0, "Completed", &verdict());
+        api.end(&pod, 0, "Completed", &verdict());
+        soon();
         api.condition(job, "Complete", "CompletionsReached", "");
-    });
-    let out = run(&api, "").exited(1).said(&[
-        "-planted does not run what was asked for: ",
-        "is \"busybox\", not \"host.example/job@sha256:",
-        "an admission rule of the cluster changes the job's pods, or somebody made this one",
-    ]);
-    assert_eq!(out.stdout, "");
-    assert_eq!(api.count("/log"), 0, "its words are not shown");
-    assert_eq!(api.count("DELETE "), 1);
+    };
+    let after = |api: &Api, job: &str| {
+        let pod = api.pod(job, "a");
+        api.running(&pod);
+        for line in REPORT {
+            api.log(&pod, line);
+        }
+        api.end(&pod, 0, "Completed", &verdict());
+        api.condition(job, "Complete", "CompletionsReached", "");
+        let planted = plant(api, job);
+        api.end(&planted, 5, "Error", &failed(5, "forged"));
+    };
+    for story in [before as fn(&Api, &str), amid, after] {
+        let api = Api::start(vec![], story);
+        let out = run(&api, "").exited(0).printed(&whole_report());
+        assert!(out.stderr.matches(CLAIMS).count() <= 1, "{}", out.stderr);
+        assert_eq!((api.count("DELETE "), api.count("-planted/log")), (0, 0), "{}", out.stderr);
+    }
+}
+
+/// The Job counts such a pod, and may be complete by it alone.
+#[test]
+fn where_only_a_planted_pod_ended_nothing_is_known() {
+    for by_the_controller in [false, true] {
+        let story = move |api: &Api, job: &str| {
+            let planted = plant(api, job);
+            if by_the_controller {
+                api.change("pods", &planted, |pod| {
+                    pod["metadata"]["managedFields"] = json!([{"manager": "kube-controller-manager",
+                        "operation": "Update", "fieldsV1": {"f:spec": {"f:containers": {}}}}]);
+                });
+            }
+            api.running(&planted);
+            soon();
+            api.end(&planted, 0, "Completed", &verdict());
+            api.condition(job, "Complete", "CompletionsReached", "");
+        };
+        let api = Api::start(vec![], story);
+        let who =
+            if by_the_controller { "an admission rule of the cluster changed the job's pod" } else { CLAIMS };
+        let out = run(&api, "").exited(1).said(&[
+            "the Job finished without a pod that ran what was asked for, so nothing is known of this run: ",
+            who,
+            "is \"busybox\", not \"host.example/job@sha256:",
+            "see where the database is with `current`",
+        ]);
+        assert_eq!(out.stdout, "");
+        assert_eq!((api.count("DELETE "), api.count("/log")), (0, 0), "its words are not shown");
+    }
 }
 
 #[test]

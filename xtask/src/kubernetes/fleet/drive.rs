@@ -17,7 +17,7 @@ use super::databases::Database;
 use super::schedule::Schedule;
 use super::status::Status;
 use crate::kubernetes::cluster::{Cluster, Start};
-use crate::kubernetes::diagnosis::{self, Trouble};
+use crate::kubernetes::diagnosis::{Trouble, diagnose};
 use crate::kubernetes::manifest::Template;
 use crate::kubernetes::outcome::{self, Outcome};
 use crate::kubernetes::reach::Reach;
@@ -248,10 +248,9 @@ impl Driver<'_> {
             let why = "the Job was deleted by somebody else while it ran".to_owned();
             return self.end(index, Status::Failed { code: 1, why });
         };
-        if let Some(foreign) = diagnosis::foreign(sight) {
-            run.is_ending = true;
-            let is_ours = run.is_ours;
-            return self.give_up(index, job, is_ours, &foreign);
+        for said in sight.untold() {
+            let name = &self.fleet.databases[index].name;
+            self.status.aside(|| ui::warning(format!("{name}: {said}")));
         }
         let ending = sight.ending(Instant::now());
         if ending == Ending::Over {
@@ -267,15 +266,15 @@ impl Driver<'_> {
                 if let Ok(pods) = cluster.pods_of(sight.uid()).await {
                     sight.take(Change::Pod(Seen::All(pods)));
                 }
-                if let Some(foreign) = diagnosis::foreign(&sight) {
-                    return (index, Step::Ended(Status::Failed { code: 1, why: foreign.to_string() }));
-                }
                 let outcome = outcome_of(&cluster, &job, &sight).await;
-                let unknown = || Status::Failed { code: 1, why: "the Job says not how it ended".to_owned() };
+                let unknown = || Status::Failed {
+                    code: 1,
+                    why: "the Job finished without reporting a result".to_owned(),
+                };
                 (index, Step::Ended(outcome.as_ref().map_or_else(unknown, Status::of)))
             });
         } else if ending == Ending::NotYet
-            && let Some(trouble) = diagnosis::diagnose(sight, Timestamp::now(), self.fleet.patience)
+            && let Some(trouble) = diagnose(sight, Timestamp::now(), self.fleet.patience)
         {
             run.is_ending = true;
             let is_ours = run.is_ours;
@@ -311,10 +310,10 @@ impl Driver<'_> {
 /// A program that can't be executed leaves no verdict, only a line.
 async fn outcome_of(cluster: &Cluster, job: &Job, sight: &Sight) -> Option<Outcome> {
     let pods = sight.pods();
-    let outcome = outcome::outcome(job, &pods, None)?;
+    let outcome = outcome::outcome(job, sight, None)?;
     match pods.last() {
         Some(pod) if outcome.failure.is_some() && outcome.verdict.is_none() => {
-            outcome::outcome(job, &pods, cluster.last_line(pod).await.as_deref())
+            outcome::outcome(job, sight, cluster.last_line(pod).await.as_deref())
         }
         _ => Some(outcome),
     }

@@ -8,7 +8,7 @@ pub(crate) struct Rules {
     pub(crate) canary: usize,
     /// How many run at once.
     pub(crate) parallel: usize,
-    /// With so many failures no more are started.
+    /// No new Jobs are started after this many failures.
     pub(crate) max_failed: usize,
 }
 

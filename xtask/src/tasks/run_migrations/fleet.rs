@@ -18,7 +18,7 @@ pub(super) struct FleetFlags {
     /// --fleet: how many run at once
     #[arg(long, value_name = "N", default_value_t = 10, requires = "fleet", value_parser = at_least_one)]
     parallel: usize,
-    /// --fleet: with so many failures no more are started
+    /// --fleet: stop starting new Jobs after this many failures
     #[arg(long, value_name = "N", default_value_t = 1, requires = "fleet", value_parser = at_least_one)]
     max_failed: usize,
     /// --fleet: print how the databases stand as JSON

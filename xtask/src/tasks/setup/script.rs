@@ -27,7 +27,14 @@ pub(super) fn write(facts: &Facts, roles: &[Role], variables: &[(&'static str, S
     if let Some(cluster) = &facts.cluster {
         section(
             "The deployer in the cluster, with the rights of k8s/release.",
-            &[enter(facts, cluster), "kubectl apply -k k8s/release".to_owned()],
+            &[
+                enter(facts, cluster),
+                "kubectl apply -k k8s/release".to_owned(),
+                // With the names as they come it would refuse the release's own Jobs.
+                "# After you have made the names in it yours, which Jobs may be made there:\n\
+                 # kubectl apply -k k8s/admission"
+                    .to_owned(),
+            ],
         );
     }
     let environment = facts.environment.differences(facts);

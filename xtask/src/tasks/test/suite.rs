@@ -74,7 +74,7 @@ pub(super) async fn run(
         command.args(["--color", "always"]);
     }
     // Tests print what they test with, hostile text among it.
-    let fence = Fence::begin()?;
+    let mut fence = Fence::begin()?;
     let mut child = tokio::process::Command::from(command)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -91,7 +91,7 @@ pub(super) async fn run(
                 Some(line) => {
                     tally.count(&line);
                     tally.failures.read(&line);
-                    ui::exact(&line);
+                    fence.pass(&line);
                 }
                 None => break,
             },
