@@ -22,8 +22,10 @@ pub enum DatabaseError {
     Tls(String),
     /// We refused to go on: what the server asked for, or did not prove, is not good enough.
     Distrust(String),
-    /// The password can't be had where a setting says that it is.
+    /// What a setting names can't be used.
     Settings(Mistake),
+    /// The same, but it could be a moment ago or may be in a moment: a program failed, or a file is being written.
+    NotNow(Mistake),
 }
 
 /// The fields of an `ErrorResponse`:
@@ -55,7 +57,7 @@ impl DatabaseError {
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Server(error) => Some(&error.sqlstate),
-            Self::Cut(_) | Self::Tls(_) | Self::Distrust(_) | Self::Settings(_) => None,
+            Self::Cut(_) | Self::Tls(_) | Self::Distrust(_) | Self::Settings(_) | Self::NotNow(_) => None,
         }
     }
 
@@ -85,11 +87,11 @@ impl DatabaseError {
         }
     }
 
-    /// Whether the session is over and trying again may help: the way to the server broke, or the
-    /// server is starting, stopping or full.
+    /// Whether the session is over and trying again may help: the way to the server broke, the server is starting,
+    /// stopping or full, or what the login takes is not there yet.
     pub fn is_outage(&self) -> bool {
         match self {
-            Self::Cut(_) => true,
+            Self::Cut(_) | Self::NotNow(_) => true,
             Self::Tls(_) | Self::Distrust(_) | Self::Settings(_) => false,
             Self::Server(error) => {
                 // A script may raise the same of connections of its own.
@@ -204,7 +206,9 @@ impl fmt::Display for DatabaseError {
         match self {
             Self::Server(error) => error.fmt(f),
             Self::Cut(reason) | Self::Tls(reason) | Self::Distrust(reason) => f.write_str(&one_line(reason)),
-            Self::Settings(Mistake { name, problem }) => write!(f, "{name}: {}", one_line(problem)),
+            Self::Settings(Mistake { name, problem }) | Self::NotNow(Mistake { name, problem }) => {
+                write!(f, "{name}: {}", one_line(problem))
+            }
         }
     }
 }

@@ -75,8 +75,8 @@ enum Way<'s> {
 }
 
 /// Connects and logs in. As libpq does, `allow` and `prefer` try the other way where the server has none of the
-/// first kind; encryption that fails is no reason to do without. A POSTGRES_PASSWORD_COMMAND has so long;
-/// zero is no limit.
+/// first kind; encryption that fails is no reason to do without. A POSTGRES_PASSWORD_COMMAND may take as long as
+/// `limit`; zero is no limit.
 pub(super) async fn open(server: &Server, limit: Duration) -> Result<Opened, DatabaseError> {
     let (way, other) = match (&server.address, &server.ssl) {
         (Address::Unix(..), _) | (_, Ssl::Disable) => (Way::Plain, None),

@@ -2,15 +2,17 @@
 //! which is good for a few minutes.
 
 use std::fmt;
+use std::io::{Error, ErrorKind};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use foreign_text::shortened;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::unix::pipe::Receiver;
 
-use super::{LONGEST, Password, written};
+use super::{LONGEST, Lack, Password, written};
 use crate::wording;
 
 /// How much of what the program complains about is shown.
@@ -38,26 +40,31 @@ impl PasswordCommand {
 
     /// Runs the program and takes what it prints. What it has started ends with it, should time run out or
     /// nobody wait any longer.
-    pub(super) async fn run(&self, limit: Duration) -> Result<Password, String> {
-        let printed = async { self.start()?.output().await };
+    pub(super) async fn run(&self, limit: Duration) -> Result<Password, Lack> {
+        let printed = async { self.start()?.output().await.map_err(Lack::ForNow) };
         let (status, stdout, stderr) = if limit.is_zero() {
             printed.await?
         } else {
-            let late = |_| format!("{self} did not end within {}", wording::duration(limit));
+            let late = |_| Lack::ForNow(format!("{self} did not end within {}", wording::duration(limit)));
             tokio::time::timeout(limit, printed).await.map_err(late)??
         };
         if !status.success() {
-            return Err(format!("{self} failed ({status}){}", complaint(&stderr)));
+            return Err(Lack::ForNow(format!("{self} failed ({status}){}", complaint(&stderr))));
         }
-        written(stdout, &format!("what {self} printed"))
-            .map_err(|problem| format!("{problem}{}", complaint(&stderr)))
+        written(stdout, &format!("what {self} printed")).map_err(|lack| match lack {
+            Lack::Wrong(problem) => Lack::Wrong(format!("{problem}{}", complaint(&stderr))),
+            Lack::ForNow(problem) => Lack::ForNow(format!("{problem}{}", complaint(&stderr))),
+        })
     }
 
-    fn start(&self) -> Result<Running, String> {
+    fn start(&self) -> Result<Running, Lack> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().map_err(|error| format!("{self} can't be started: {error}"))?;
+        let child = command.spawn().map_err(|error| {
+            let problem = format!("{self} can't be started: {error}");
+            if may_pass(&error) { Lack::ForNow(problem) } else { Lack::Wrong(problem) }
+        })?;
         Ok(Running { child, is_over: false })
     }
 }
@@ -128,12 +135,18 @@ async fn all_of(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>
     }
 }
 
+/// Whether a program could not be started for want of room; else it is not there, or is no program.
+fn may_pass(error: &Error) -> bool {
+    use ErrorKind::{ExecutableFileBusy, Interrupted, OutOfMemory, WouldBlock};
+    matches!(error.kind(), ExecutableFileBusy | Interrupted | OutOfMemory | WouldBlock)
+}
+
 fn complaint(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
-    let text = text.trim();
-    let more = if text.chars().count() > SHOWN { "…" } else { "" };
-    let short: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
-    if short.is_empty() { String::new() } else { format!("; it says: {short}{more}") }
+    match text.trim() {
+        "" => String::new(),
+        text => format!("; it says: {}", shortened(text, SHOWN)),
+    }
 }
 
 fn words(line: &str) -> Result<Vec<String>, String> {
@@ -205,8 +218,42 @@ mod tests {
             (&long, Err("what sh printed is longer than any password")),
         ] {
             let password = PasswordCommand::parse(line).unwrap().run(Duration::from_secs(60)).await;
-            let password = password.as_ref().map(Password::reveal).map_err(String::as_str);
-            assert_eq!(password, expected, "{line}");
+            let password = password.as_ref().map(Password::reveal).map_err(|lack| lack.clone().problem());
+            assert_eq!(password, expected.map_err(str::to_owned), "{line}");
+        }
+    }
+
+    /// What no later attempt can change is told at once.
+    #[tokio::test]
+    async fn what_may_pass_is_told_from_what_is_wrong() {
+        let directory = std::env::temp_dir();
+        for (line, passes) in [
+            ("false", true),
+            ("true", true),
+            ("sleep 600", true),
+            ("/nonexistent/token", false),
+            (directory.to_str().unwrap(), false),
+            ("/etc/hostname", false),
+            ("printf '\\377'", false),
+        ] {
+            let lack =
+                PasswordCommand::parse(line).unwrap().run(Duration::from_millis(500)).await.unwrap_err();
+            assert_eq!(matches!(lack, Lack::ForNow(_)), passes, "{line}: {lack:?}");
+        }
+    }
+
+    #[test]
+    fn a_complaint_is_short_and_escaped_once() {
+        for (said, shown) in [
+            ("", ""),
+            (" \n", ""),
+            ("it's \"no\" \\ é\n", "; it says: it's \"no\" \\ é"),
+            ("a\nb\u{1b}[2J", "; it says: a\\nb\\u{1b}[2J"),
+            (&"x".repeat(SHOWN + 1), &format!("; it says: {}…", "x".repeat(SHOWN))),
+        ] {
+            assert_eq!(complaint(said.as_bytes()), shown);
+            // At the edge it is foreign text again.
+            assert_eq!(foreign_text::one_line(shown), shown);
         }
     }
 
@@ -216,7 +263,7 @@ mod tests {
         let mark = format!("{}.25", 600 + std::process::id());
         let command = PasswordCommand::parse(&format!("sh -c 'sleep {mark} & sleep {mark}'")).unwrap();
         let error = command.run(Duration::from_millis(200)).await.unwrap_err();
-        assert_eq!(error, "sh did not end within 200 ms");
+        assert_eq!(error, Lack::ForNow("sh did not end within 200 ms".to_owned()));
         let lives = || {
             let processes = std::fs::read_dir("/proc").unwrap().flatten();
             let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());

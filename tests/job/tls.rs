@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use crate::support::{
     Certificate, Database, Directory, Encryption, Impostor, Job, Relay, Server, Setup, let_in_by, openssl,
-    revocation_list,
+    revocation_list, until,
 };
 
 const SCRIPTS: &[(&str, &str)] =
@@ -225,6 +226,29 @@ fn a_certificate_that_was_revoked_is_refused() {
     };
     run(false).ok();
     run(true).fails(8, "invalid peer certificate: Revoked");
+}
+
+/// The list of a moment ago ended the run for good, and the wrong setting was named.
+#[test]
+fn a_list_that_can_not_be_read_for_a_moment_is_read_again_and_named() {
+    let authority = Server::of_environment().authority;
+    let setup = Setup::with(&[("1_a.sql", "SELECT pg_sleep(600);")]);
+    let list = revocation_list(&setup.directory, false);
+    let good = fs::read(&list).unwrap();
+    let job = setup.job("upgrade head").without("POSTGRES_SSLMODE").env("POSTGRES_SSLROOTCERT", &authority);
+    let job = job.env("POSTGRES_SSLCRL", list.to_str().unwrap()).env("RUST_LOG", "info").start();
+    until("the job sleeps", || setup.database.is_sleeping());
+    fs::write(&list, "no list").unwrap();
+    setup.database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND application_name LIKE 'run-migrations%'",
+    );
+    std::thread::sleep(Duration::from_millis(500));
+    fs::write(&list, good).unwrap();
+    let outcome = job.wait();
+    outcome.fails(3, "= state: it was rolled back; ");
+    outcome.fails(3, ": POSTGRES_SSLCRL: ");
+    assert!(!outcome.stderr.contains("POSTGRES_SSLROOTCERT"), "{}", outcome.stderr);
 }
 
 /// They reached the driver, which nobody had said.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::super::environment::Value;
 use super::super::placeholder::{IS_ONE, is_placeholder};
 use super::Reader;
-use crate::secret::{Password, PasswordCommand, PasswordSource, read_password_file};
+use crate::secret::{Lack, Password, PasswordCommand, PasswordSource, read_password_file};
 
 const GIVEN: &str = "POSTGRES_PASSWORD";
 const FILE: &str = "POSTGRES_PASSWORD_FILE";
@@ -58,7 +58,7 @@ impl Reader<'_> {
     /// Read here only to find mistakes before anything starts.
     fn password_file(&mut self) -> Option<PasswordSource> {
         self.parsed(FILE, |path| {
-            let password = read_password_file(Path::new(path))?;
+            let password = read_password_file(Path::new(path)).map_err(Lack::problem)?;
             if is_placeholder(password.reveal()) {
                 return Err(format!("names {path}, whose content {IS_ONE}"));
             }

@@ -57,7 +57,7 @@ pub(super) fn startup(settings: &[(&str, &str)]) -> Vec<u8> {
     let mut body = vec![0, 3, 0, 0];
     for (name, value) in settings {
         for text in [name, value] {
-            // What follows a zero byte would be another setting.
+            // What follows a zero byte would be another setting. No variable of the environment can hold one.
             body.extend(text.bytes().take_while(|byte| *byte != 0));
             body.push(0);
         }

@@ -69,7 +69,7 @@ impl Rules<'_> {
             // Whoever is in between could show such a certificate to get rid of the binding.
             Some(Encrypted { is_verified: false, .. }) => Err(distrust(
                 "the login can't be bound to the server's certificate, because its signature algorithm (such as Ed25519) \
-                 defines no hash; give the server another certificate, verify it with POSTGRES_SSLROOTCERT, or set \
+                 defines no hash; give the server another certificate, verify it with POSTGRES_SSLMODE=verify-full, or set \
                  POSTGRES_CHANNEL_BINDING=disable"
                     .to_owned(),
             )),
