@@ -170,6 +170,7 @@ fn refused(server: &Server, error: DatabaseError, known: Option<&str>) -> Error 
             let advice = known.map_or_else(|| advice(server, &error), str::to_owned);
             format!("{address} refused the connection: {error}; {advice}")
         }
+        DatabaseError::Untrusted(reason) => format!("the certificate of {address} is not trusted: {reason}"),
         DatabaseError::Tls(reason) | DatabaseError::Cut(reason) => {
             format!("{address} refused the connection: {reason}")
         }
@@ -180,13 +181,13 @@ fn advice(server: &Server, error: &ServerError) -> String {
     match error.sqlstate.as_str() {
         "28P01" if server.password.has_white_space_around() => {
             format!(
-                "check POSTGRES_USER and {}; the password begins or ends with white space, perhaps a newline too many",
+                "check POSTGRES_USER and {}; the password begins or ends with white space, perhaps an extra newline",
                 server.password.name()
             )
         }
         "28P01" => format!("check POSTGRES_USER and {}", server.password.name()),
         "28000" => "check POSTGRES_USER, POSTGRES_SSLMODE and the server's pg_hba.conf".to_owned(),
-        "3D000" => "check POSTGRES_DB; the job creates no database".to_owned(),
+        "3D000" => "check POSTGRES_DB; the job does not create databases".to_owned(),
         "42501" => format!(
             "grant it with: GRANT CONNECT ON DATABASE {} TO {}",
             quoted_identifier(&server.database),

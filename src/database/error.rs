@@ -18,8 +18,10 @@ pub enum DatabaseError {
     Server(Box<ServerError>),
     /// No connection, or it broke.
     Cut(String),
-    /// Encryption could not be agreed on, or the certificate is not trusted.
+    /// Encryption could not be agreed on.
     Tls(String),
+    /// The server's certificate is not one that we trust.
+    Untrusted(String),
     /// We refused to go on: what the server asked for, or did not prove, is not good enough.
     Distrust(String),
     /// What a setting names can't be used.
@@ -57,7 +59,12 @@ impl DatabaseError {
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Server(error) => Some(&error.sqlstate),
-            Self::Cut(_) | Self::Tls(_) | Self::Distrust(_) | Self::Settings(_) | Self::NotNow(_) => None,
+            Self::Cut(_)
+            | Self::Tls(_)
+            | Self::Untrusted(_)
+            | Self::Distrust(_)
+            | Self::Settings(_)
+            | Self::NotNow(_) => None,
         }
     }
 
@@ -92,7 +99,7 @@ impl DatabaseError {
     pub fn is_outage(&self) -> bool {
         match self {
             Self::Cut(_) | Self::NotNow(_) => true,
-            Self::Tls(_) | Self::Distrust(_) | Self::Settings(_) => false,
+            Self::Tls(_) | Self::Untrusted(_) | Self::Distrust(_) | Self::Settings(_) => false,
             Self::Server(error) => {
                 // A script may raise the same of connections of its own.
                 error.is_fatal
@@ -205,7 +212,9 @@ impl fmt::Display for DatabaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Server(error) => error.fmt(f),
-            Self::Cut(reason) | Self::Tls(reason) | Self::Distrust(reason) => f.write_str(&one_line(reason)),
+            Self::Cut(reason) | Self::Tls(reason) | Self::Untrusted(reason) | Self::Distrust(reason) => {
+                f.write_str(&one_line(reason))
+            }
             Self::Settings(Mistake { name, problem }) | Self::NotNow(Mistake { name, problem }) => {
                 write!(f, "{name}: {}", one_line(problem))
             }

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::unix::pipe::Receiver;
 
 use super::{LONGEST, Lack, Password, written};
+use crate::row_values::RowValues;
 use crate::wording;
 
 /// How much of what the program complains about is shown.
@@ -23,6 +24,7 @@ const SHOWN: usize = 400;
 pub struct PasswordCommand {
     program: String,
     arguments: Vec<String>,
+    complaints: RowValues,
 }
 
 impl PasswordCommand {
@@ -35,7 +37,13 @@ impl PasswordCommand {
         let mut words = words(line)?.into_iter();
         let program = words.next().filter(|program| !program.is_empty());
         let program = program.ok_or_else(|| "names no program".to_owned())?;
-        Ok(Self { program, arguments: words.collect() })
+        Ok(Self { program, arguments: words.collect(), complaints: RowValues::Show })
+    }
+
+    /// Whether what the program complains about is shown: it may hold more than it should.
+    #[must_use]
+    pub fn with_complaints(self, complaints: RowValues) -> Self {
+        Self { complaints, ..self }
     }
 
     /// Runs the program and takes what it prints. What it has started ends with it, should time run out or
@@ -45,15 +53,25 @@ impl PasswordCommand {
         let (status, stdout, stderr) = if limit.is_zero() {
             printed.await?
         } else {
-            let late = |_| Lack::ForNow(format!("{self} did not end within {}", wording::duration(limit)));
+            let late = |_| {
+                Lack::ForNow(format!(
+                    "{self} did not end within {}, all that CONNECT_TIMEOUT left it",
+                    wording::duration(limit)
+                ))
+            };
             tokio::time::timeout(limit, printed).await.map_err(late)??
         };
+        let complaint = match self.complaints {
+            RowValues::Show => complaint(&stderr, &stdout),
+            RowValues::Hide if stderr.trim_ascii().is_empty() => String::new(),
+            RowValues::Hide => "; what it says is hidden; set DETAIL=show to see it".to_owned(),
+        };
         if !status.success() {
-            return Err(Lack::ForNow(format!("{self} failed ({status}){}", complaint(&stderr))));
+            return Err(Lack::ForNow(format!("{self} failed ({status}){complaint}")));
         }
         written(stdout, &format!("what {self} printed")).map_err(|lack| match lack {
-            Lack::Wrong(problem) => Lack::Wrong(format!("{problem}{}", complaint(&stderr))),
-            Lack::ForNow(problem) => Lack::ForNow(format!("{problem}{}", complaint(&stderr))),
+            Lack::Wrong(problem) => Lack::Wrong(format!("{problem}{complaint}")),
+            Lack::ForNow(problem) => Lack::ForNow(format!("{problem}{complaint}")),
         })
     }
 
@@ -141,11 +159,27 @@ fn may_pass(error: &Error) -> bool {
     matches!(error.kind(), ExecutableFileBusy | Interrupted | OutOfMemory | WouldBlock)
 }
 
-fn complaint(stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    match text.trim() {
+/// What it wrote to stderr, without the lines that hold what it printed: a shell with `set -x` shows every command.
+fn complaint(stderr: &[u8], stdout: &[u8]) -> String {
+    let (stderr, stdout) = (String::from_utf8_lossy(stderr), String::from_utf8_lossy(stdout));
+    let secrets: Vec<_> = stdout.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let shown = |line| if secrets.iter().any(|secret| str::contains(line, *secret)) { "***" } else { line };
+    let lines: Vec<_> = stderr.trim().lines().map(shown).collect();
+    match lines.join("\n").as_str() {
         "" => String::new(),
         text => format!("; it says: {}", shortened(text, SHOWN)),
+    }
+}
+
+/// What only a shell would understand, at the start of a text.
+fn for_a_shell(text: &str, quote: Option<char>) -> Option<&'static str> {
+    const ALWAYS: [&str; 2] = ["$(", "`"];
+    const UNQUOTED: [&str; 6] = ["&&", "|", ";", ">", "<", "& "];
+    let starts = |operator: &&&str| text.starts_with(**operator);
+    match quote {
+        Some('\'') => None,
+        Some(_) => ALWAYS.iter().find(starts).copied(),
+        None => ALWAYS.iter().chain(&UNQUOTED).find(starts).map(|operator| operator.trim_end()),
     }
 }
 
@@ -154,7 +188,13 @@ fn words(line: &str) -> Result<Vec<String>, String> {
     let mut word: Option<String> = None;
     let mut quote = None;
     let mut characters = line.chars();
-    while let Some(character) = characters.next() {
+    loop {
+        if let Some(operator) = for_a_shell(characters.as_str(), quote) {
+            return Err(format!(
+                "has `{operator}` outside of single quotes, and no shell runs it; use sh -c '…'"
+            ));
+        }
+        let Some(character) = characters.next() else { break };
         match (character, quote) {
             (c, Some(open)) if c == open => quote = None,
             ('\'' | '"', None) => {
@@ -187,6 +227,10 @@ mod tests {
             ("  /bin/token  --for db\t", &["/bin/token", "--for", "db"]),
             ("a 'b c' \"d e\"f", &["a", "b c", "d ef"]),
             ("a '' \"\"", &["a", "", ""]),
+            (
+                "sh -c 'a | b > c; $(d)' \"a|b;c\" \\| x=1&y=2",
+                &["sh", "-c", "a | b > c; $(d)", "a|b;c", "|", "x=1&y=2"],
+            ),
             (r#"a\ b "c\"d" 'e\f' $HOME *"#, &["a b", "c\"d", "e\\f", "$HOME", "*"]),
         ] {
             assert_eq!(words(line).unwrap(), expected, "{line}");
@@ -195,6 +239,12 @@ mod tests {
             ("'a", "holds a quote that does not end"),
             ("a\\", "ends in a backslash"),
             ("'' a", "names no program"),
+            ("aws token | head", "has `|` outside of single quotes, and no shell runs it; use sh -c '…'"),
+            ("cat a>b", "has `>` outside of single quotes, and no shell runs it; use sh -c '…'"),
+            ("cd a && b", "has `&&` outside of single quotes, and no shell runs it; use sh -c '…'"),
+            ("a; b", "has `;` outside of single quotes, and no shell runs it; use sh -c '…'"),
+            ("a \"$(b)\"", "has `$(` outside of single quotes, and no shell runs it; use sh -c '…'"),
+            ("a `b`", "has ``` outside of single quotes, and no shell runs it; use sh -c '…'"),
         ] {
             assert_eq!(PasswordCommand::parse(line).unwrap_err(), problem, "{line}");
         }
@@ -251,10 +301,24 @@ mod tests {
             ("a\nb\u{1b}[2J", "; it says: a\\nb\\u{1b}[2J"),
             (&"x".repeat(SHOWN + 1), &format!("; it says: {}…", "x".repeat(SHOWN))),
         ] {
-            assert_eq!(complaint(said.as_bytes()), shown);
+            assert_eq!(complaint(said.as_bytes(), b""), shown);
             // At the edge it is foreign text again.
             assert_eq!(foreign_text::one_line(shown), shown);
         }
+    }
+
+    /// It was shown as it came, with the password that a shell had been told to say.
+    #[tokio::test]
+    async fn a_complaint_does_not_hold_the_password() {
+        let line = "sh -c 'set -x; echo hunter2; echo why >&2; exit 1'";
+        let command = PasswordCommand::parse(line).unwrap();
+        let said = async |command: PasswordCommand| {
+            command.run(Duration::from_secs(60)).await.unwrap_err().problem()
+        };
+        let shown = said(command.clone()).await;
+        assert!(shown.contains("why") && shown.contains("***") && !shown.contains("hunter2"), "{shown}");
+        let hidden = said(command.with_complaints(RowValues::Hide)).await;
+        assert_eq!(hidden, "sh failed (exit status: 1); what it says is hidden; set DETAIL=show to see it");
     }
 
     /// Its children, too: they would hold the pipe open, and live on.
@@ -263,7 +327,10 @@ mod tests {
         let mark = format!("{}.25", 600 + std::process::id());
         let command = PasswordCommand::parse(&format!("sh -c 'sleep {mark} & sleep {mark}'")).unwrap();
         let error = command.run(Duration::from_millis(200)).await.unwrap_err();
-        assert_eq!(error, Lack::ForNow("sh did not end within 200 ms".to_owned()));
+        assert_eq!(
+            error,
+            Lack::ForNow("sh did not end within 200 ms, all that CONNECT_TIMEOUT left it".to_owned())
+        );
         let lives = || {
             let processes = std::fs::read_dir("/proc").unwrap().flatten();
             let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());

@@ -103,7 +103,14 @@ fn require_auth_says_which_ways_are_allowed() {
         run(&asked, words).ok();
     }
     for words in ["!scram-sha-256", "none", "password,md5", "gss"] {
-        run(&asked, words).fails(8, "the server asks for SCRAM, which POSTGRES_REQUIRE_AUTH does not allow");
+        let outcome = run(&asked, words);
+        outcome.fails(
+            8,
+            "the server asks for SCRAM, which POSTGRES_REQUIRE_AUTH does not allow; if it should, ",
+        );
+        let advice =
+            if words.starts_with('!') { "take !scram-sha-256 out of it" } else { "add scram-sha-256 to it" };
+        outcome.fails(8, advice);
     }
     for words in ["none", "!password", "scram-sha-256,none"] {
         run(&trusted, words).ok();
@@ -196,7 +203,7 @@ fn channel_binding_takes_encryption() {
     job("allow").run().fails(8, "the connection is not encrypted, so that there is no channel binding");
     let socket = Server::of_environment().socket;
     job("prefer").env("POSTGRES_HOST", &socket).run().fails(8, "the connection is not encrypted");
-    job("disable").run().fails(2, "POSTGRES_CHANNEL_BINDING: is require, which needs encryption");
+    job("disable").run().fails(2, "POSTGRES_CHANNEL_BINDING: is \"require\", which needs encryption");
     let trusted = setup.database.role("secret");
     let_in_by("trust", &setup.database, &trusted);
     job("require").role(&trusted).run().fails(8, "which no channel binding protects");

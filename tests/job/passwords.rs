@@ -80,6 +80,19 @@ fn a_password_file_that_can_not_be_used_is_named() {
     }
 }
 
+/// The job waited for somebody to write into it, deaf to limits and signals.
+#[test]
+fn a_pipe_is_no_password_file() {
+    let directory = Directory::with(SCRIPTS);
+    let path = directory.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    for name in ["POSTGRES_PASSWORD_FILE", "POSTGRES_SSLROOTCERT"] {
+        let job = Job::new("current").within(&directory).env("POSTGRES_HOST", "db").env("POSTGRES_DB", "app");
+        let outcome = job.env("POSTGRES_USER", "owner").env(name, "pipe").run();
+        outcome.fails(2, &format!("  {name}: pipe is a pipe or socket; it has to be a file"));
+    }
+}
+
 #[test]
 fn a_wrong_password_is_refused_and_not_shown() {
     let setup = Setup::with(SCRIPTS);
@@ -88,7 +101,7 @@ fn a_wrong_password_is_refused_and_not_shown() {
     outcome.fails(8, "refused the connection: password authentication failed for user \"DATABASE_role_1\" (SQLSTATE 28P01); check POSTGRES_USER and POSTGRES_PASSWORD\n");
     assert!(!outcome.stderr.contains("hunter2"), "{}", outcome.stderr);
     let outcome = setup.job("current").role(&role).env("POSTGRES_PASSWORD", "right ").run();
-    outcome.fails(8, "; the password begins or ends with white space, perhaps a newline too many");
+    outcome.fails(8, "; the password begins or ends with white space, perhaps an extra newline");
     let debug = setup.job("current").role(&role).env("RUST_LOG", "trace").run();
     assert!(!debug.ok().stderr.contains("right"), "{}", debug.stderr);
 }
@@ -169,7 +182,7 @@ fn a_program_that_says_no_password_is_told_with_its_words() {
         assert!(start.elapsed() < Duration::from_secs(20), "{command}");
     }
     let two = setup.job("current").env("POSTGRES_PASSWORD_COMMAND", "true").run();
-    two.fails(2, "POSTGRES_PASSWORD: and POSTGRES_PASSWORD_COMMAND are both set; keep one");
+    two.fails(2, "POSTGRES_PASSWORD: is set, and so is POSTGRES_PASSWORD_COMMAND; keep one");
 }
 
 /// One failure of a service that gives out tokens, which may take its time after a pod has started, ended the Job for good.

@@ -34,9 +34,10 @@ impl Rules<'_> {
         }
         match self.require_auth {
             Some(rules) if rules.allows(method) => Ok(()),
-            Some(_) => {
-                Err(distrust(format!("the server {asks}, which POSTGRES_REQUIRE_AUTH does not allow")))
-            }
+            Some(rules) => Err(distrust(format!(
+                "the server {asks}, which POSTGRES_REQUIRE_AUTH does not allow; if it should, {}",
+                rules.to_allow(method)
+            ))),
             None if matches!(method, Method::Password | Method::Md5) && !self.security.is_verified() => {
                 Err(distrust(format!(
                     "the server {asks}, and nothing proves that it is the right server, so nothing was sent; \

@@ -10,7 +10,7 @@ use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
-use rustls::{AlertDescription, ClientConfig, Error, SignatureScheme};
+use rustls::{AlertDescription, CertificateError, ClientConfig, Error, SignatureScheme};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
 
@@ -65,6 +65,11 @@ impl Security {
     /// Whether the server asked for a certificate that we have not got.
     pub(super) fn lacks_certificate(&self) -> bool {
         matches!(self, Self::Tls(encrypted) if encrypted.shown.is_lacking())
+    }
+
+    /// Whether the server has our certificate.
+    pub(super) fn shows_certificate(&self) -> bool {
+        matches!(self, Self::Tls(encrypted) if encrypted.shown.is_shown.load(Ordering::Relaxed))
     }
 
     /// Why reading or writing failed: what a server thinks of our certificate may come late.
@@ -195,6 +200,11 @@ fn failure(error: io::Error, shown: &Shown, way_out: &str) -> DatabaseError {
     let Some(reason) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
         return cut(error);
     };
+    if let Error::InvalidCertificate(problem) = reason
+        && let Some(advice) = what_to_do(problem)
+    {
+        return DatabaseError::Untrusted(format!("{reason}; {advice}"));
+    }
     let advice = match reason {
         Error::AlertReceived(AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_) => {
             format!("the server does not offer TLS 1.2 or newer; update it{way_out}")
@@ -212,6 +222,30 @@ fn failure(error: io::Error, shown: &Shown, way_out: &str) -> DatabaseError {
         _ => format!("check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT{way_out}"),
     };
     DatabaseError::Tls(format!("{reason}; {advice}"))
+}
+
+/// About a certificate that we do not take.
+fn what_to_do(problem: &CertificateError) -> Option<&'static str> {
+    Some(match problem {
+        CertificateError::UnknownIssuer => {
+            "it is signed by none of the authorities in POSTGRES_SSLROOTCERT; if it is the right server, add its \
+             authority to that file"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is made out to other names; set POSTGRES_HOST to one of them, or give the server another certificate"
+        }
+        CertificateError::Revoked => "POSTGRES_SSLCRL lists it; give the server another certificate",
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "renew it, or check the clock of this machine"
+        }
+        CertificateError::ExpiredRevocationList | CertificateError::ExpiredRevocationListContext { .. } => {
+            "renew the list in POSTGRES_SSLCRL"
+        }
+        CertificateError::UnknownRevocationStatus => {
+            "no list in POSTGRES_SSLCRL is from its authority; add that one's"
+        }
+        _ => return None,
+    })
 }
 
 /// What became of our certificate.
