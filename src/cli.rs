@@ -16,7 +16,8 @@ Environment (an argument wins over COMMAND and REVISION; 0 is no limit):
   POSTGRES_USER          role
   POSTGRES_PASSWORD      password, if the server asks for one; or
                          POSTGRES_PASSWORD_FILE, the file with it; or
-                         POSTGRES_PASSWORD_COMMAND, a program that prints it
+                         POSTGRES_PASSWORD_COMMAND, a program that prints
+                         it; no shell runs it: sh -c '…' does
   POSTGRES_SSLMODE       disable, allow, prefer, require, verify-ca,
                          verify-full [prefer; with POSTGRES_SSLROOTCERT
                          verify-full]
@@ -43,8 +44,10 @@ Environment (an argument wins over COMMAND and REVISION; 0 is no limit):
                          run twice [false]
   LOG_FORMAT             text, json or auto: text on a terminal [auto]
   OUTPUT                 text or json [text]
-  DETAIL                 show or hide: what an error's DETAIL and CONTEXT hold of
-                         rows [show; in a cluster hide]
+  DETAIL                 show or hide: what an error holds of rows (DETAIL,
+                         CONTEXT, a function's query, values in SQLSTATE class
+                         22), and what a POSTGRES_PASSWORD_COMMAND complains
+                         about [show; in a cluster hide]
   RUST_LOG               error, warn, info, debug or trace; target=level [info]
   NO_COLOR               any value: no colours
 
@@ -52,8 +55,8 @@ Environment (an argument wins over COMMAND and REVISION; 0 is no limit):
 
 Exit codes:
   0 done, or nothing to do        7 history and database disagree
-  1 the result wasn't written     8 refused by the server
-  2 usage, scripts, revision      9 --check: migrations are pending
+  1 the result wasn't written     8 refused by the server, or not trusted
+  2 usage, settings, scripts      9 --check: migrations are pending
   3 server unreachable           70 a defect in the program
   4 lock not granted in time    130 interrupted (SIGINT)
   5 a migration failed          143 terminated (SIGTERM)

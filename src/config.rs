@@ -1,6 +1,7 @@
 //! What the program runs on: arguments and environment, checked as a whole.
 
 mod environment;
+mod libpq;
 mod placeholder;
 mod read;
 mod require_auth;
@@ -14,6 +15,7 @@ use crate::plan::OutOfOrder;
 use crate::revision::{Range, Revision};
 
 pub use environment::Environment;
+pub use libpq::without_effect;
 pub use read::{port_is_service_link, read};
 pub use require_auth::{Method, RequireAuth};
 pub use server::{Address, ChannelBinding, Identity, RootSource, Roots, Server, Ssl, Tls, Trust};

@@ -1,5 +1,6 @@
 //! The server, and the only user of sqlx.
 
+mod activity;
 mod connect;
 mod error;
 mod guard;
@@ -16,6 +17,7 @@ mod table;
 mod watcher;
 mod wire;
 
+pub use activity::Clearing;
 pub use connect::{Backend, CANCEL_GRACE, cancel, connect};
 pub use error::{DatabaseError, ServerError};
 pub use judgement::{NOT_ORDINARY, write_only_if_ordinary};

@@ -12,6 +12,7 @@ pub mod database;
 pub mod drift;
 pub mod error;
 pub mod failure;
+pub mod file;
 pub mod interrupt;
 pub mod job;
 pub mod log;

@@ -7,6 +7,11 @@ use std::path::Path;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
+use crate::file;
+
+/// Longer than the revocation lists of any authority of one's own.
+const LONGEST: usize = 64 << 20;
+
 /// The certificates of a file, of which there is one at least.
 ///
 /// # Errors
@@ -55,7 +60,11 @@ fn items<T: PemObject>(path: &Path, what: &str) -> Result<Vec<T>, String> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    fs::read(path).map_err(|error| unreadable(path, &error))
+    let bytes = file::read(path, LONGEST)?;
+    if bytes.len() > LONGEST {
+        return Err(format!("{} is longer than {} MiB", path.display(), LONGEST >> 20));
+    }
+    Ok(bytes)
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> String {

@@ -10,8 +10,6 @@ use std::time::Duration;
 pub use command::PasswordCommand;
 pub use file::read as read_password_file;
 
-use crate::error::Mistake;
-
 /// The password. Shown as `***` wherever something is printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
@@ -58,19 +56,17 @@ impl PasswordSource {
         }
     }
 
-    /// The password as it is now. A program has so long to say it; zero is no limit.
+    /// The password as it is now. A program may take as long as `limit` to say it; zero is no limit.
     ///
     /// # Errors
     /// What is wrong with the file or the program.
-    pub async fn password(&self, limit: Duration) -> Result<Option<Password>, Mistake> {
-        let password = match self {
-            Self::Absent => return Ok(None),
-            Self::Given(password) => Ok(password.clone()),
-            Self::File(path) => file::read(path),
-            Self::Command(command) => command.run(limit).await,
-        };
-        let mistake = |problem| Mistake { name: self.name().to_owned(), problem };
-        password.map(Some).map_err(mistake)
+    pub async fn password(&self, limit: Duration) -> Result<Option<Password>, Lack> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::Given(password) => Ok(Some(password.clone())),
+            Self::File(path) => file::read(path).map(Some),
+            Self::Command(command) => command.run(limit).await.map(Some),
+        }
     }
 
     /// How much longer than a program others have to wait, so that it is named where it does not end.
@@ -89,15 +85,34 @@ impl PasswordSource {
     }
 }
 
+/// Why there is no password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// A setting or its value is wrong; asking again changes nothing.
+    Wrong(String),
+    /// A service did not answer, or a file is just being written; the next time may be better.
+    ForNow(String),
+}
+
+impl Lack {
+    /// What is wrong.
+    pub fn problem(self) -> String {
+        match self {
+            Self::Wrong(problem) | Self::ForNow(problem) => problem,
+        }
+    }
+}
+
 /// What is longer is no password.
 const LONGEST: usize = 64 << 10;
 
 /// A password that a file or a program wrote; one newline at its end is the writer's.
-fn written(bytes: Vec<u8>, place: &str) -> Result<Password, String> {
+fn written(bytes: Vec<u8>, place: &str) -> Result<Password, Lack> {
+    let wrong = |what| Err(Lack::Wrong(format!("{place} {what}")));
     if bytes.len() > LONGEST {
-        return Err(format!("{place} is longer than any password"));
+        return wrong("is longer than any password");
     }
-    let mut password = String::from_utf8(bytes).map_err(|_| format!("{place} is not UTF-8"))?;
+    let Ok(mut password) = String::from_utf8(bytes) else { return wrong("is not UTF-8") };
     if password.ends_with('\n') {
         password.pop();
         if password.ends_with('\r') {
@@ -105,10 +120,10 @@ fn written(bytes: Vec<u8>, place: &str) -> Result<Password, String> {
         }
     }
     if password.is_empty() {
-        return Err(format!("{place} is empty"));
+        return Err(Lack::ForNow(format!("{place} is empty")));
     }
     if password.contains('\0') {
-        return Err(format!("{place} holds a zero byte; no password may"));
+        return wrong("holds a zero byte; no password may");
     }
     Ok(Password(password))
 }

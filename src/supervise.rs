@@ -7,7 +7,9 @@ use foreign_text::lines;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::cli::Args;
-use crate::config::{self, Command, Config, Environment, LogSettings, Output, port_is_service_link};
+use crate::config::{
+    self, Command, Config, Environment, LogSettings, Output, port_is_service_link, without_effect,
+};
 use crate::database;
 use crate::error::{Aftermath, Error, ExitCode};
 use crate::interrupt::{Interrupt, Signal};
@@ -85,6 +87,9 @@ pub fn run(args: &Args, environment: &Environment) -> ExitCode {
     let end = config::read(args, environment).and_then(|config| {
         if port_is_service_link(environment) {
             reporter.warn("POSTGRES_PORT is a Kubernetes service link; took its port".to_owned());
+        }
+        if let (Command::Online(..), Some(warning)) = (&config.command, without_effect(environment)) {
+            reporter.warn(warning);
         }
         in_runtime(&config, &mut reporter)
     });

@@ -73,6 +73,11 @@ impl RequireAuth {
         Ok(Self { methods, are_forbidden })
     }
 
+    /// What to do so that the server may ask for this.
+    pub fn to_allow(&self, method: Method) -> String {
+        if self.are_forbidden { format!("take !{method} out of it") } else { format!("add {method} to it") }
+    }
+
     /// Whether the server may ask for this.
     pub fn allows(&self, method: Method) -> bool {
         self.methods.contains(&method) != self.are_forbidden

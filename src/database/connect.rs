@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions as _, PgConnection};
 
+use super::activity::Activity;
 use super::query::{answered, execute};
 use super::wire::{self, CancelKey};
 use super::{DatabaseError, ServerError, Session, lock, quoted_identifier};
@@ -29,9 +30,11 @@ pub async fn connect(server: &Server, interrupt: &Interrupt) -> Result<(Session,
     let left = || (!timeout.is_zero()).then(|| timeout.saturating_sub(start.elapsed()));
     loop {
         let attempt = async {
-            let (connection, key) = authenticate(server, left().unwrap_or_default()).await?;
+            let authenticated = authenticate(server, left().unwrap_or_default()).await;
+            let (connection, key) =
+                authenticated.map_err(|(error, advice)| Failed::Connecting(error, advice))?;
             let session = Session::open(connection, &server.manners).await.map_err(Failed::LookingAround)?;
-            let backend = Backend { pid: session.facts.pid, key };
+            let backend = Backend { pid: session.facts.pid, key, activity: session.activity.clone() };
             Ok((session, backend))
         };
         let limit = left().map(|left| left + server.password.grace());
@@ -70,12 +73,6 @@ enum Failed {
     LookingAround(Error),
 }
 
-impl Failed {
-    fn connecting(error: DatabaseError) -> Self {
-        Self::Connecting(error, None)
-    }
-}
-
 /// `None` when time is out; no limit where `limit` is `None`.
 async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
     match limit {
@@ -97,11 +94,7 @@ pub(super) async fn second(server: &Server) -> Result<PgConnection, DatabaseErro
         _ => CANCEL_GRACE,
     };
     let connecting = async {
-        match authenticate(server, limit).await {
-            Ok((connection, _)) => Ok(connection),
-            Err(Failed::Connecting(error, _)) => Err(error),
-            Err(Failed::LookingAround(error)) => Err(DatabaseError::Cut(error.to_string())),
-        }
+        authenticate(server, limit).await.map(|(connection, _)| connection).map_err(|(error, _)| error)
     };
     answered(patience, connecting).await
 }
@@ -111,33 +104,48 @@ pub(super) async fn second(server: &Server) -> Result<PgConnection, DatabaseErro
 pub struct Backend {
     pid: i32,
     key: Option<CancelKey>,
+    activity: Activity,
 }
 
 /// Asks the server to cancel what a session is doing: with a cancel request, and where that is of no effect, as
-/// through some proxies, over a second connection.
+/// through some proxies, over a second connection. What comes after it is left alone: that is the clearing up.
 ///
 /// # Errors
 /// When neither can be done.
 pub async fn cancel(server: &Server, backend: &Backend) -> Result<(), DatabaseError> {
+    let message = backend.activity.messages();
+    let is_over = || backend.activity.is_clearing() || backend.activity.messages() != message;
+    if is_over() {
+        return Ok(());
+    }
     if let Some(key) = &backend.key {
         match answered(CANCEL_GRACE, wire::cancel(server, key)).await {
             Ok(()) => tokio::time::sleep(CANCEL_GRACE).await,
             Err(error) => tracing::debug!("no cancel request: {error}"),
         }
     }
+    if is_over() {
+        return Ok(());
+    }
     let mut connection = second(server).await?;
+    if is_over() {
+        return Ok(());
+    }
     execute(&mut connection, CANCEL_GRACE, lock::cancel(backend.pid))
         .await
         .map(drop)
         .map_err(|failed| failed.error)
 }
 
-/// Who works for us, of a session that is there.
-async fn authenticate(server: &Server, limit: Duration) -> Result<(PgConnection, Option<CancelKey>), Failed> {
-    let opened = wire::open(server, limit).await.map_err(Failed::connecting)?;
+/// Connects and logs in. An error comes with what to do about it, where that is known.
+async fn authenticate(
+    server: &Server,
+    limit: Duration,
+) -> Result<(PgConnection, Option<CancelKey>), (DatabaseError, Option<&'static str>)> {
+    let opened = wire::open(server, limit).await.map_err(|error| (error, None))?;
     let key = opened.cancel_key();
     let advice = opened.advice();
-    let failed = |error| Failed::Connecting(error, advice);
+    let failed = |error| (error, advice);
     let directory = wire::hand_over(opened).map_err(|error| failed(sqlx::Error::from(error).into()))?;
     // What PG… variables say is of no effect: all that the server gets to know, we have told it already.
     let options = PgConnectOptions::new_without_pgpass()
@@ -154,12 +162,15 @@ async fn authenticate(server: &Server, limit: Duration) -> Result<(PgConnection,
 fn refused(server: &Server, error: DatabaseError, known: Option<&str>) -> Error {
     let address = &server.address;
     Error::Refused(match error {
-        DatabaseError::Settings(mistake) => return Error::Configuration(vec![mistake]),
+        DatabaseError::Settings(mistake) | DatabaseError::NotNow(mistake) => {
+            return Error::Configuration(vec![mistake]);
+        }
         DatabaseError::Distrust(reason) => format!("stopped before the login to {address}: {reason}"),
         DatabaseError::Server(error) => {
             let advice = known.map_or_else(|| advice(server, &error), str::to_owned);
             format!("{address} refused the connection: {error}; {advice}")
         }
+        DatabaseError::Untrusted(reason) => format!("the certificate of {address} is not trusted: {reason}"),
         DatabaseError::Tls(reason) | DatabaseError::Cut(reason) => {
             format!("{address} refused the connection: {reason}")
         }
@@ -170,13 +181,13 @@ fn advice(server: &Server, error: &ServerError) -> String {
     match error.sqlstate.as_str() {
         "28P01" if server.password.has_white_space_around() => {
             format!(
-                "check POSTGRES_USER and {}; the password begins or ends with white space, perhaps a newline too many",
+                "check POSTGRES_USER and {}; the password begins or ends with white space, perhaps an extra newline",
                 server.password.name()
             )
         }
         "28P01" => format!("check POSTGRES_USER and {}", server.password.name()),
         "28000" => "check POSTGRES_USER, POSTGRES_SSLMODE and the server's pg_hba.conf".to_owned(),
-        "3D000" => "check POSTGRES_DB; the job creates no database".to_owned(),
+        "3D000" => "check POSTGRES_DB; the job does not create databases".to_owned(),
         "42501" => format!(
             "grant it with: GRANT CONNECT ON DATABASE {} TO {}",
             quoted_identifier(&server.database),

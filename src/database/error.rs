@@ -18,12 +18,16 @@ pub enum DatabaseError {
     Server(Box<ServerError>),
     /// No connection, or it broke.
     Cut(String),
-    /// Encryption could not be agreed on, or the certificate is not trusted.
+    /// Encryption could not be agreed on.
     Tls(String),
+    /// The server's certificate is not one that we trust.
+    Untrusted(String),
     /// We refused to go on: what the server asked for, or did not prove, is not good enough.
     Distrust(String),
-    /// The password can't be had where a setting says that it is.
+    /// What a setting names can't be used.
     Settings(Mistake),
+    /// The same, but it could be a moment ago or may be in a moment: a program failed, or a file is being written.
+    NotNow(Mistake),
 }
 
 /// The fields of an `ErrorResponse`:
@@ -55,7 +59,12 @@ impl DatabaseError {
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Server(error) => Some(&error.sqlstate),
-            Self::Cut(_) | Self::Tls(_) | Self::Distrust(_) | Self::Settings(_) => None,
+            Self::Cut(_)
+            | Self::Tls(_)
+            | Self::Untrusted(_)
+            | Self::Distrust(_)
+            | Self::Settings(_)
+            | Self::NotNow(_) => None,
         }
     }
 
@@ -85,12 +94,12 @@ impl DatabaseError {
         }
     }
 
-    /// Whether the session is over and trying again may help: the way to the server broke, or the
-    /// server is starting, stopping or full.
+    /// Whether the session is over and trying again may help: the way to the server broke, the server is starting,
+    /// stopping or full, or what the login takes is not there yet.
     pub fn is_outage(&self) -> bool {
         match self {
-            Self::Cut(_) => true,
-            Self::Tls(_) | Self::Distrust(_) | Self::Settings(_) => false,
+            Self::Cut(_) | Self::NotNow(_) => true,
+            Self::Tls(_) | Self::Untrusted(_) | Self::Distrust(_) | Self::Settings(_) => false,
             Self::Server(error) => {
                 // A script may raise the same of connections of its own.
                 error.is_fatal
@@ -203,8 +212,12 @@ impl fmt::Display for DatabaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Server(error) => error.fmt(f),
-            Self::Cut(reason) | Self::Tls(reason) | Self::Distrust(reason) => f.write_str(&one_line(reason)),
-            Self::Settings(Mistake { name, problem }) => write!(f, "{name}: {}", one_line(problem)),
+            Self::Cut(reason) | Self::Tls(reason) | Self::Untrusted(reason) | Self::Distrust(reason) => {
+                f.write_str(&one_line(reason))
+            }
+            Self::Settings(Mistake { name, problem }) | Self::NotNow(Mistake { name, problem }) => {
+                write!(f, "{name}: {}", one_line(problem))
+            }
         }
     }
 }

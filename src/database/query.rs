@@ -10,13 +10,19 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Either, FromRow, PgConnection, Row as _, raw_sql};
+use sqlx::{AssertSqlSafe, Column as _, Either, FromRow, PgConnection, Row as _, raw_sql};
 
 use super::DatabaseError;
 use crate::wording;
 
 /// More than this is no answer to anything that we ask.
 const LONGEST_ANSWER: usize = 64 << 20;
+
+/// More commands than any message of ours has.
+const MOST_COMMANDS: usize = 1000;
+
+/// What sqlx keeps of a column besides its name and value; of its name it keeps two copies.
+const OF_A_COLUMN: usize = 256;
 
 thread_local! {
     static BELIEVING: Cell<bool> = const { Cell::new(false) };
@@ -52,12 +58,12 @@ pub(super) async fn rows(
                 Some(Either::Left(_)) => done.push(std::mem::take(&mut open)),
                 Some(Either::Right(row)) => {
                     size += length(&row);
-                    if size > LONGEST_ANSWER {
-                        return Err(DatabaseError::Cut("the server's answer has no end".to_owned()));
-                    }
                     open.push(row);
                 }
                 None => return Ok(()),
+            }
+            if size > LONGEST_ANSWER || done.len() > MOST_COMMANDS {
+                return Err(DatabaseError::Cut("the server's answer has no end".to_owned()));
             }
         }
     };
@@ -67,9 +73,12 @@ pub(super) async fn rows(
     }
 }
 
+/// What a row may take, with the description of its columns: each may have its own.
 fn length(row: &PgRow) -> usize {
+    let columns = row.columns().iter().map(|column| OF_A_COLUMN + 2 * column.name().len());
     let values = (0..row.len()).filter_map(|index| row.try_get_raw(index).ok());
-    size_of::<PgRow>() + values.filter_map(|value| Some(value.as_bytes().ok()?.len())).sum::<usize>()
+    let values = values.filter_map(|value| Some(value.as_bytes().ok()?.len()));
+    size_of::<PgRow>() + columns.sum::<usize>() + values.sum::<usize>()
 }
 
 /// Runs statements and takes the first value that the last one gives.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, FromRow, PgConnection};
 
+use super::activity::{Activity, Clearing};
 use super::connect::CANCEL_GRACE;
 use super::look::{self, Facts};
 use super::path::{LEARN, OURS};
@@ -24,6 +25,7 @@ pub struct Session {
     pub facts: Facts,
     /// How long the answer to a query of ours may take; zero is no limit.
     patience: Duration,
+    pub(super) activity: Activity,
 }
 
 /// Another reading of backslashes would put the ends of statements elsewhere.
@@ -59,8 +61,13 @@ impl Session {
     /// connection pooler in transaction mode would leave it to whoever comes next.
     pub(super) async fn open(connection: PgConnection, manners: &Manners) -> Result<Self, Error> {
         let facts = Facts::default();
-        let mut session =
-            Self { connection, settings: settings(manners), facts, patience: patience(manners) };
+        let mut session = Self {
+            connection,
+            settings: settings(manners),
+            facts,
+            patience: patience(manners),
+            activity: Activity::default(),
+        };
         session.look(&format!("{STRINGS};\n")).await?;
         Ok(session)
     }
@@ -87,6 +94,11 @@ impl Session {
         self.execute(self.settings.join(";\n")).await.map(drop).map_err(|failed| failed.error)
     }
 
+    /// A signal cancels nothing of what is done until this is dropped.
+    pub fn clear(&self) -> Clearing {
+        self.activity.clear()
+    }
+
     /// What goes before queries of ours that the session may not be set up for.
     pub(super) fn for_now(&self) -> String {
         format!("{};\n", for_now(&self.settings))
@@ -97,6 +109,7 @@ impl Session {
     /// # Errors
     /// What stopped them, and after how many.
     pub async fn execute(&mut self, sql: String) -> Result<usize, Completed> {
+        self.activity.begins();
         query::execute(&mut self.connection, self.patience, sql).await
     }
 
@@ -105,6 +118,7 @@ impl Session {
     /// # Errors
     /// As [`Session::execute`].
     pub async fn execute_within(&mut self, patience: Duration, sql: String) -> Result<usize, Completed> {
+        self.activity.begins();
         query::execute(&mut self.connection, patience, sql).await
     }
 
@@ -113,11 +127,13 @@ impl Session {
     /// # Errors
     /// What stopped it, and after how many commands.
     pub async fn execute_patiently(&mut self, sql: String) -> Result<usize, Completed> {
+        self.activity.begins();
         query::execute(&mut self.connection, Duration::ZERO, sql).await
     }
 
     /// Runs queries of ours, and keeps the rows of each.
     pub(super) async fn rows(&mut self, sql: String) -> Result<Vec<Vec<PgRow>>, Completed> {
+        self.activity.begins();
         rows(&mut self.connection, self.patience, sql).await
     }
 
@@ -126,6 +142,7 @@ impl Session {
     where
         (T,): for<'r> FromRow<'r, PgRow>,
     {
+        self.activity.begins();
         query::value(&mut self.connection, self.patience, sql).await
     }
 

@@ -56,6 +56,14 @@ impl Opened {
                 "check POSTGRES_USER, POSTGRES_SSLMODE and the server's pg_hba.conf; the server asked for a client \
                  certificate and got none; set POSTGRES_SSLCERT and POSTGRES_SSLKEY",
             ),
+            Stage::Unasked if self.security.shows_certificate() => Some(
+                "check POSTGRES_USER and the server's pg_hba.conf; where that asks for a certificate, the common name \
+                 of the one in POSTGRES_SSLCERT has to be the role's, or pg_ident.conf has to map it to the role",
+            ),
+            Stage::Unasked if matches!(self.security, Security::Local) => Some(
+                "check POSTGRES_USER and the server's pg_hba.conf; where that says peer, the user of the operating \
+                 system that runs this job has to have the role's name, or pg_ident.conf has to map it to the role",
+            ),
             _ => None,
         }
     }
@@ -75,8 +83,8 @@ enum Way<'s> {
 }
 
 /// Connects and logs in. As libpq does, `allow` and `prefer` try the other way where the server has none of the
-/// first kind; encryption that fails is no reason to do without. A POSTGRES_PASSWORD_COMMAND has so long;
-/// zero is no limit.
+/// first kind; encryption that fails is no reason to do without. A POSTGRES_PASSWORD_COMMAND may take as long as
+/// `limit`; zero is no limit.
 pub(super) async fn open(server: &Server, limit: Duration) -> Result<Opened, DatabaseError> {
     let (way, other) = match (&server.address, &server.ssl) {
         (Address::Unix(..), _) | (_, Ssl::Disable) => (Way::Plain, None),

@@ -135,6 +135,7 @@ impl Runner<'_> {
             }
             Err(Completed { error, .. }) => Err(error),
         };
+        let clearing = result.is_err().then(|| self.session.clear());
         // Until it is recorded, only the catalog could tell, and only of a build with a name.
         let is_told = is_clear && target.as_ref().is_some_and(|target| target.is_told_later(&before));
         let unknown = match result {
@@ -166,6 +167,7 @@ impl Runner<'_> {
         if statement.is_maintenance() {
             self.ours(prepared, standing, message::WITH_LIMITS_AGAIN.to_owned()).await?;
         }
+        drop(clearing);
         if statement.is_concurrent() {
             // What the statement itself had to say matters more than that somebody else came, unless
             // it would be tried again, without the key.
@@ -294,6 +296,7 @@ impl Runner<'_> {
         let script = match standing {
             Standing::Untouched if prepared.resumes_at.is_none() => {
                 let reset = message::reset_session(&self.session.settings);
+                let _clearing = self.session.clear();
                 let undo = halfway::undo(migration.version, prepared.step.direction, &self.table);
                 match self.session.execute(format!("{reset};\n{undo}")).await {
                     Ok(_) => "nothing of the script took effect".to_owned(),

@@ -1,21 +1,15 @@
 //! POSTGRES_PASSWORD_FILE.
 
-use std::fs;
-use std::io::Read as _;
 use std::path::Path;
 
-use super::{LONGEST, Password, written};
+use super::{LONGEST, Lack, Password, written};
+use crate::file;
 
 /// Reads the password that a file holds.
 ///
 /// # Errors
 /// What is wrong with the file.
-pub fn read(path: &Path) -> Result<Password, String> {
-    let place = path.display().to_string();
-    // What a shell hands over may be a pipe, and have no end.
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path).map(|file| file.take(LONGEST as u64 + 1));
-    file.and_then(|mut file| file.read_to_end(&mut bytes))
-        .map_err(|error| format!("{place} can't be read: {error}"))?;
-    written(bytes, &place)
+pub fn read(path: &Path) -> Result<Password, Lack> {
+    let bytes = file::read(path, LONGEST).map_err(Lack::ForNow)?;
+    written(bytes, &path.display().to_string())
 }

@@ -133,6 +133,19 @@ fn nonsense_is_no_defect_of_the_job() {
     println!("{codes:?}");
 }
 
+/// A row's description: names of one letter.
+fn wide(columns: u16) -> Vec<u8> {
+    let column = b"a\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0";
+    message(b'T', &[&columns.to_be_bytes()[..], &column.repeat(columns.into())].concat())
+}
+
+/// A row that holds nothing.
+fn nulls(columns: u16) -> Vec<u8> {
+    message(b'D', &[&columns.to_be_bytes()[..], &b"\xff\xff\xff\xff".repeat(columns.into())].concat())
+}
+
+/// What holds no value, and the end of a command, cost nothing as it was counted; a setting was not counted at all.
+///
 /// Under TLS nobody looked at what a message claimed to hold, and 2 GB were allocated for it.
 #[test]
 fn no_answer_is_too_long_for_the_job() {
@@ -141,6 +154,8 @@ fn no_answer_is_too_long_for_the_job() {
     let config = Certificate::self_signed(&directory, "rogue", &algorithm).server(None);
     let column = message(b'T', b"\0\x01a\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0");
     let row = message(b'D', &[&[0, 1, 0, 1, 0, 0][..], &[b'x'; 1 << 16]].concat());
+    let setting = |index: u32| message(b'S', format!("p{index}\0v\0").as_bytes());
+    let settings: Vec<u8> = (0..4000).flat_map(setting).collect();
     for (said, endless, reason) in [
         (b"R\x7f\xff\xff\xff".to_vec(), vec![0; 1 << 16], "it announces a message of 2147483643 bytes"),
         (b"E\x7f\xff\xff\xff".to_vec(), vec![b'x'; 1 << 16], "it announces a message of 2147483643 bytes"),
@@ -151,14 +166,15 @@ fn no_answer_is_too_long_for_the_job() {
         ),
         (message(b'R', &[0; 4]), message(b'S', &[b'a'; 1 << 15]), "its greeting does not end"),
         ([welcome(), column].concat(), row.clone(), "the server's answer has no end"),
-        (message(b'R', b"\0\0\0\x0bi=4294967295,r=,s="), Vec::new(), "more than 1000000 rounds"),
+        ([welcome(), wide(1600)].concat(), nulls(1600), "the server's answer has no end"),
+        (welcome(), [wide(1600), nulls(1600)].concat(), "the server's answer has no end"),
+        (welcome(), [wide(20_000), nulls(0)].concat(), "it announces 20000 columns"),
+        (welcome(), message(b'C', b"SET\0").repeat(8000), "the server's answer has no end"),
+        (welcome(), settings, "it reports more than 256 settings"),
     ] {
         // What has no end has none with TLS either, and takes longer.
-        let (modes, limit) = if endless.len() == row.len() {
-            (&["disable"][..], "10s")
-        } else {
-            (&["disable", "require"][..], "2s")
-        };
+        let modes = if reason.contains("no end") { &["disable"][..] } else { &["disable", "require"] };
+        let limit = if endless.len() == row.len() { "10s" } else { "2s" };
         for mode in modes {
             let encryption =
                 if *mode == "disable" { Encryption::None } else { Encryption::Tls(config.clone()) };

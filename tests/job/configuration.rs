@@ -8,12 +8,11 @@ fn nothing_set_at_all_names_everything_that_is_required() {
         2,
         "",
         "\
-error: 5 settings are wrong:
+error: 4 settings are wrong:
   COMMAND: is missing; set it to one of upgrade, downgrade, current, history, stamp or resolve
   POSTGRES_HOST: is missing; set it to the server's host name, or the directory of its Unix socket
   POSTGRES_DB: is missing; set it to the database's name
-  POSTGRES_USER: is missing; set it to the role to connect as
-  POSTGRES_PASSWORD: is missing; set it, or POSTGRES_PASSWORD_FILE to the file that holds the password",
+  POSTGRES_USER: is missing; set it to the role to connect as",
     );
 }
 

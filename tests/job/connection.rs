@@ -17,7 +17,7 @@ fn an_unknown_database_is_refused_and_not_created() {
         "",
         &format!(
             "error: {host}:{port} refused the connection: database \"nothing_is_called_so\" does not exist (SQLSTATE 3D000); \
-             check POSTGRES_DB; the job creates no database"
+             check POSTGRES_DB; the job does not create databases"
         ),
     );
 }

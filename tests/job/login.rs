@@ -1,7 +1,7 @@
 //! Who gets the password, and what a server has to prove.
 
 use crate::support::{
-    Certificate, Directory, Encryption, Impostor, Interceptor, Job, Offer, Relay, Role, Server, Setup,
+    Certificate, Directory, Encryption, Impostor, Interceptor, Job, NONCE, Offer, Relay, Role, Server, Setup,
     let_in_by, message, quoted, until, welcome,
 };
 
@@ -21,7 +21,7 @@ fn at(impostor: &Impostor, directory: &Directory, mode: &str) -> Job {
         .env("CONNECT_TIMEOUT", "2s")
 }
 
-/// A server that anybody can be got the password: under `prefer`, the default, and under `require`, where the encryption
+/// The password went to a server that anybody could have been: under `prefer`, the default, and under `require`, where the encryption
 /// was with nobody knew whom.
 #[test]
 fn a_server_that_nobody_knows_gets_no_password() {
@@ -63,6 +63,7 @@ fn a_server_that_nobody_knows_gets_no_password() {
     }
 }
 
+/// An authority was enough, which may vouch for a server of anybody else's: that of a cloud does.
 #[test]
 fn a_server_that_is_known_may_ask_for_the_password() {
     let Server { socket, authority, .. } = Server::of_environment();
@@ -75,7 +76,10 @@ fn a_server_that_is_known_may_ask_for_the_password() {
         job().run().fails(8, "the server asks for ");
         job().env("POSTGRES_SSLMODE", "require").run().fails(8, "the server asks for ");
         job().env("POSTGRES_SSLMODE", "").env("POSTGRES_SSLROOTCERT", &authority).run().ok();
-        job().env("POSTGRES_SSLMODE", "verify-ca").env("POSTGRES_SSLROOTCERT", &authority).run().ok();
+        for mode in ["allow", "prefer", "require", "verify-ca"] {
+            let job = job().env("POSTGRES_SSLMODE", mode).env("POSTGRES_SSLROOTCERT", &authority);
+            job.run().fails(8, "nothing proves that it is the right server, so nothing was sent");
+        }
         job().env("POSTGRES_HOST", &socket).run().ok();
         job().env("POSTGRES_REQUIRE_AUTH", method).run().ok();
         let wrong = job().env("POSTGRES_HOST", &socket).env("POSTGRES_PASSWORD", "wrong").run();
@@ -99,7 +103,14 @@ fn require_auth_says_which_ways_are_allowed() {
         run(&asked, words).ok();
     }
     for words in ["!scram-sha-256", "none", "password,md5", "gss"] {
-        run(&asked, words).fails(8, "the server asks for SCRAM, which POSTGRES_REQUIRE_AUTH does not allow");
+        let outcome = run(&asked, words);
+        outcome.fails(
+            8,
+            "the server asks for SCRAM, which POSTGRES_REQUIRE_AUTH does not allow; if it should, ",
+        );
+        let advice =
+            if words.starts_with('!') { "take !scram-sha-256 out of it" } else { "add scram-sha-256 to it" };
+        outcome.fails(8, advice);
     }
     for words in ["none", "!password", "scram-sha-256,none"] {
         run(&trusted, words).ok();
@@ -192,7 +203,7 @@ fn channel_binding_takes_encryption() {
     job("allow").run().fails(8, "the connection is not encrypted, so that there is no channel binding");
     let socket = Server::of_environment().socket;
     job("prefer").env("POSTGRES_HOST", &socket).run().fails(8, "the connection is not encrypted");
-    job("disable").run().fails(2, "POSTGRES_CHANNEL_BINDING: is require, which needs encryption");
+    job("disable").run().fails(2, "POSTGRES_CHANNEL_BINDING: is \"require\", which needs encryption");
     let trusted = setup.database.role("secret");
     let_in_by("trust", &setup.database, &trusted);
     job("require").role(&trusted).run().fails(8, "which no channel binding protects");
@@ -244,6 +255,23 @@ fn a_server_has_to_prove_that_it_knows_the_password() {
     let job = at(&impostor, &directory, "").env("POSTGRES_REQUIRE_AUTH", "!none");
     job.run().fails(3, "what the server says at the login is not PostgreSQL's protocol");
     assert!(!impostor.has_heard("hunter2"));
+}
+
+/// A sign before the number took it past the limit, and the job calculated for half an hour, deaf to signals.
+#[test]
+fn a_server_can_not_keep_the_job_calculating() {
+    let directory = Directory::with(SCRIPTS);
+    for (rounds, code, said) in [
+        ("+4294967295", 8, "what the server says is not SCRAM"),
+        ("4294967295", 3, "it asks for more than 1000000 rounds on the password"),
+        ("1000001", 3, "it asks for more than 1000000 rounds on the password"),
+    ] {
+        let first = [b"\0\0\0\x0br=", NONCE, b"x,s=AAAA,i=", rounds.as_bytes()].concat();
+        let answers = vec![message(b'R', b"\0\0\0\x0aSCRAM-SHA-256\0\0"), message(b'R', &first)];
+        let start = std::time::Instant::now();
+        at(&Impostor::answering(Encryption::None, answers), &directory, "").run().fails(code, said);
+        assert!(start.elapsed() < std::time::Duration::from_secs(10), "{rounds}: {:?}", start.elapsed());
+    }
 }
 
 /// What everybody on the way can read was not said.

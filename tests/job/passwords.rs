@@ -1,10 +1,11 @@
 //! A password may hold any character, from the environment and from a file, and is never shown.
 
 use std::fs;
-
+use std::net::TcpListener;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::support::{Directory, Job, Setup, quoted, until};
+use crate::support::{Directory, Job, Relay, Setup, quoted, until};
 
 const SCRIPTS: &[(&str, &str)] = &[("1_a.up.sql", "SELECT 1;")];
 
@@ -79,6 +80,19 @@ fn a_password_file_that_can_not_be_used_is_named() {
     }
 }
 
+/// The job waited for somebody to write into it, deaf to limits and signals.
+#[test]
+fn a_pipe_is_no_password_file() {
+    let directory = Directory::with(SCRIPTS);
+    let path = directory.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    for name in ["POSTGRES_PASSWORD_FILE", "POSTGRES_SSLROOTCERT"] {
+        let job = Job::new("current").within(&directory).env("POSTGRES_HOST", "db").env("POSTGRES_DB", "app");
+        let outcome = job.env("POSTGRES_USER", "owner").env(name, "pipe").run();
+        outcome.fails(2, &format!("  {name}: pipe is a pipe or socket; it has to be a file"));
+    }
+}
+
 #[test]
 fn a_wrong_password_is_refused_and_not_shown() {
     let setup = Setup::with(SCRIPTS);
@@ -87,7 +101,7 @@ fn a_wrong_password_is_refused_and_not_shown() {
     outcome.fails(8, "refused the connection: password authentication failed for user \"DATABASE_role_1\" (SQLSTATE 28P01); check POSTGRES_USER and POSTGRES_PASSWORD\n");
     assert!(!outcome.stderr.contains("hunter2"), "{}", outcome.stderr);
     let outcome = setup.job("current").role(&role).env("POSTGRES_PASSWORD", "right ").run();
-    outcome.fails(8, "; the password begins or ends with white space, perhaps a newline too many");
+    outcome.fails(8, "; the password begins or ends with white space, perhaps an extra newline");
     let debug = setup.job("current").role(&role).env("RUST_LOG", "trace").run();
     assert!(!debug.ok().stderr.contains("right"), "{}", debug.stderr);
 }
@@ -146,22 +160,70 @@ fn a_program_that_says_no_password_is_told_with_its_words() {
     };
     assert!(!run("printf right").ok().stderr.contains("right"));
     run("printf 'right\\n'").ok();
-    for (command, problem) in [
-        ("sh -c 'echo no credentials >&2; exit 1'", "sh failed (exit status: 1); it says: no credentials\n"),
-        ("sh -c 'printf \"\\033[31mred\" >&2; exit 1'", "; it says: \\u{1b}[31mred\n"),
-        ("/nonexistent/token", "/nonexistent/token can't be started: No such file or directory"),
-        ("true", "what true printed is empty\n"),
-        ("sleep 600", "sleep did not end within "),
-        ("'", "holds a quote that does not end\n"),
+    for (command, code, problem) in [
+        ("sh -c 'echo no credentials >&2; exit 1'", 3, "sh failed (exit status: 1); it says: no credentials"),
+        ("sh -c 'printf \"\\033[31mred\" >&2; exit 1'", 3, "; it says: \\u{1b}[31mred"),
+        ("/nonexistent/token", 2, "/nonexistent/token can't be started: No such file or directory"),
+        ("/", 2, "/ can't be started: Permission denied"),
+        ("printf '\\377'", 2, "what printf printed is not UTF-8\n"),
+        ("true", 3, "what true printed is empty"),
+        ("sleep 600", 3, "sleep did not end within "),
+        ("'", 2, "holds a quote that does not end\n"),
     ] {
         let start = Instant::now();
         let outcome = run(command);
-        outcome.fails(2, "error: 1 setting is wrong:\n  POSTGRES_PASSWORD_COMMAND: ");
-        outcome.fails(2, problem);
+        let first = if code == 2 {
+            "error: 1 setting is wrong:\n  POSTGRES_PASSWORD_COMMAND: "
+        } else {
+            "error: no connection to the server within 1 s: "
+        };
+        outcome.fails(code, first);
+        outcome.fails(code, problem);
         assert!(start.elapsed() < Duration::from_secs(20), "{command}");
     }
     let two = setup.job("current").env("POSTGRES_PASSWORD_COMMAND", "true").run();
-    two.fails(2, "POSTGRES_PASSWORD: and POSTGRES_PASSWORD_COMMAND are both set; keep one");
+    two.fails(2, "POSTGRES_PASSWORD: is set, and so is POSTGRES_PASSWORD_COMMAND; keep one");
+}
+
+/// One failure of a service that gives out tokens, which may take its time after a pod has started, ended the Job for good.
+#[test]
+fn a_program_that_fails_is_asked_again() {
+    let setup = Setup::with(SCRIPTS);
+    let role = setup.database.role("right");
+    let command = "sh -c 'echo asked >> asked; test $(wc -l < asked) -ge 4 || { echo not yet >&2; exit 1; }; printf right'";
+    let job = setup.job("current").role(&role).without("POSTGRES_PASSWORD").env("RUST_LOG", "info");
+    let outcome = job.env("POSTGRES_PASSWORD_COMMAND", command).run();
+    assert!(
+        outcome
+            .ok()
+            .stderr
+            .contains("POSTGRES_PASSWORD_COMMAND: sh failed (exit status: 1); it says: not yet\n")
+    );
+    assert_eq!(asked(&setup), 4);
+}
+
+/// So did a file that was looked for while somebody wrote it again.
+#[test]
+fn a_file_that_is_being_written_is_read_again() {
+    for break_it in [|path: &Path| fs::remove_file(path).unwrap(), |path: &Path| fs::write(path, "").unwrap()]
+    {
+        let setup = Setup::with(SCRIPTS);
+        let role = setup.database.role("right");
+        let path = setup.directory.path().join("token");
+        fs::write(&path, "right").unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let job = setup.job("current").role(&role).without("POSTGRES_PASSWORD");
+        let job = job.env("POSTGRES_PASSWORD_FILE", "token").env("POSTGRES_PORT", &port.to_string());
+        let job = job.env("POSTGRES_HOST", "127.0.0.1").start();
+        // It has read the settings, and waits for the server.
+        std::thread::sleep(Duration::from_millis(500));
+        break_it(&path);
+        let relay = Relay::at(&format!("127.0.0.1:{port}"));
+        until("the job has connected", || !relay.said().is_empty());
+        std::thread::sleep(Duration::from_millis(500));
+        fs::write(&path, "right").unwrap();
+        job.wait().ok();
+    }
 }
 
 /// It has no say where the server does not ask, and a refused server's question does not start it.

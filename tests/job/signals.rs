@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::{PgConnection, raw_sql};
+
 use crate::support::{Relay, Running, Setup, Then, until};
 
 /// A job that sleeps in its second migration.
@@ -300,4 +302,58 @@ fn a_signal_cancels_a_script_that_gave_its_session_another_name() {
     until("the job sleeps", || setup.database.value(sleeps));
     job.signal("TERM");
     job.wait().fails(143, "it was rolled back; the database is at base");
+}
+
+/// Takes a lock in a transaction of its own.
+fn hold(setup: &Setup, sql: &'static str) -> PgConnection {
+    let mut holder = setup.database.connection();
+    setup.database.block_on(raw_sql(sql).execute(&mut holder)).unwrap();
+    holder
+}
+
+/// Whether the job runs such a statement and waits for the transaction of somebody.
+fn waits(setup: &Setup, statement: &str) -> bool {
+    setup.database.value(&format!(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '{statement}%' \
+         AND wait_event = 'virtualxid')"
+    ))
+}
+
+/// Five seconds after the build was cancelled the removal of what it had left was cancelled as well, and an invalid unique
+/// index went on to refuse rows.
+#[test]
+fn a_signal_does_not_cancel_the_removal_of_an_invalid_index() {
+    let setup = Setup::with(&[
+        ("1_a.sql", "CREATE TABLE a (b int);"),
+        ("2_i.sql", "-- no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY i ON a (b);"),
+    ]);
+    setup.job("upgrade 1").run().ok();
+    let holder = hold(&setup, "BEGIN; LOCK TABLE a IN ROW EXCLUSIVE MODE");
+    let job = setup.job("upgrade head").start();
+    until("the build waits for the writer", || waits(&setup, "CREATE UNIQUE INDEX"));
+    job.signal("TERM");
+    std::thread::sleep(Duration::from_secs(7));
+    assert!(waits(&setup, "DROP INDEX"));
+    drop(holder);
+    job.wait().fails(143, "= state: nothing of the script took effect; the database is at 1");
+    assert!(!setup.database.has("i"));
+    setup.job("upgrade head").run().ok();
+}
+
+/// The same where the build had failed by itself, and the signal came while its index was being dropped.
+#[test]
+fn a_signal_that_comes_later_does_not_cancel_the_removal_either() {
+    let setup = Setup::with(&[
+        ("1_a.sql", "CREATE TABLE a (b int);\nINSERT INTO a VALUES (1), (1);"),
+        ("2_i.sql", "-- no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY i ON a (b);"),
+    ]);
+    setup.job("upgrade 1").run().ok();
+    let holder = hold(&setup, "BEGIN; LOCK TABLE a IN ACCESS SHARE MODE");
+    let job = setup.job("upgrade head").start();
+    until("the index is being dropped", || waits(&setup, "DROP INDEX"));
+    job.signal("TERM");
+    std::thread::sleep(Duration::from_millis(500));
+    drop(holder);
+    job.wait().fails(5, "= state: nothing of the script took effect; the database is at 1");
+    assert!(!setup.database.has("i"));
 }

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use crate::support::{
     Certificate, Database, Directory, Encryption, Impostor, Job, Relay, Server, Setup, let_in_by, openssl,
-    revocation_list,
+    revocation_list, until,
 };
 
 const SCRIPTS: &[(&str, &str)] =
@@ -110,7 +111,8 @@ fn a_root_certificate_without_a_mode_means_verify_full() {
         let job = Job::new("current").within(&directory).on(&database).without("POSTGRES_SSLMODE");
         job.env("POSTGRES_SSLROOTCERT", roots)
     };
-    job(path.to_str().unwrap()).run().fails(8, "certificate: UnknownIssuer");
+    let unknown = job(path.to_str().unwrap()).run();
+    unknown.fails(8, " is not trusted: invalid peer certificate: UnknownIssuer; it is signed by none of ");
     let elsewhere = job(&authority).env("POSTGRES_HOST", "127.0.0.2");
     elsewhere.env("POSTGRES_PORT", &relay.port.to_string()).run().fails(8, "certificate not valid for name ");
     assert!(encrypted(|job| job.without("POSTGRES_SSLMODE").env("POSTGRES_SSLROOTCERT", &authority)));
@@ -173,6 +175,8 @@ fn a_client_certificate_lets_a_role_in() {
     }
     let another = Certificate::of_role(&setup.directory, "somebody");
     with("require", &another).fails(8, "(SQLSTATE 28000); check POSTGRES_USER");
+    with("require", &another)
+        .fails(8, "the common name of the one in POSTGRES_SSLCERT has to be the role's, or ");
     let mixed = Certificate { path: certificate.path, key: another.key };
     with("require", &mixed).fails(2, "POSTGRES_SSLCERT: the key in ");
 }
@@ -227,6 +231,29 @@ fn a_certificate_that_was_revoked_is_refused() {
     run(true).fails(8, "invalid peer certificate: Revoked");
 }
 
+/// The list of a moment ago ended the run for good, and the wrong setting was named.
+#[test]
+fn a_list_that_can_not_be_read_for_a_moment_is_read_again_and_named() {
+    let authority = Server::of_environment().authority;
+    let setup = Setup::with(&[("1_a.sql", "SELECT pg_sleep(600);")]);
+    let list = revocation_list(&setup.directory, false);
+    let good = fs::read(&list).unwrap();
+    let job = setup.job("upgrade head").without("POSTGRES_SSLMODE").env("POSTGRES_SSLROOTCERT", &authority);
+    let job = job.env("POSTGRES_SSLCRL", list.to_str().unwrap()).env("RUST_LOG", "info").start();
+    until("the job sleeps", || setup.database.is_sleeping());
+    fs::write(&list, "no list").unwrap();
+    setup.database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND application_name LIKE 'run-migrations%'",
+    );
+    std::thread::sleep(Duration::from_millis(500));
+    fs::write(&list, good).unwrap();
+    let outcome = job.wait();
+    outcome.fails(3, "= state: it was rolled back; ");
+    outcome.fails(3, ": POSTGRES_SSLCRL: ");
+    assert!(!outcome.stderr.contains("POSTGRES_SSLROOTCERT"), "{}", outcome.stderr);
+}
+
 /// They reached the driver, which nobody had said.
 #[test]
 fn variables_of_libpq_are_of_no_effect() {
@@ -259,7 +286,9 @@ fn variables_of_libpq_are_of_no_effect() {
         ];
         let job = setup.job("upgrade head").env("POSTGRES_SSLMODE", mode);
         let job = variables.into_iter().fold(job, |job, (name, value)| job.env(name, value));
-        job.run().ok();
+        let outcome = job.run();
+        assert!(outcome.ok().stderr.contains(" WARN PGHOST, PGHOSTADDR, "), "{}", outcome.stderr);
+        assert_eq!(outcome.stderr.matches(" WARN ").count(), 1, "{}", outcome.stderr);
         let seen =
             "SELECT name LIKE 'run-migrations %' AND mem <> '77MB' AND database = current_database() FROM a";
         assert!(setup.database.value::<bool>(seen), "{mode}");

@@ -5,15 +5,16 @@ use std::path::Path;
 use super::super::environment::Value;
 use super::super::placeholder::{IS_ONE, is_placeholder};
 use super::Reader;
-use crate::secret::{Password, PasswordCommand, PasswordSource, read_password_file};
+use crate::row_values::RowValues;
+use crate::secret::{Lack, Password, PasswordCommand, PasswordSource, read_password_file};
 
 const GIVEN: &str = "POSTGRES_PASSWORD";
 const FILE: &str = "POSTGRES_PASSWORD_FILE";
 const COMMAND: &str = "POSTGRES_PASSWORD_COMMAND";
 
 impl Reader<'_> {
-    /// A server may need none. Where other settings are missing as well, it was probably forgotten with them.
-    pub(super) fn password(&mut self, is_whole: bool) -> Option<PasswordSource> {
+    /// A server may need none.
+    pub(super) fn password(&mut self) -> Option<PasswordSource> {
         // White space may be a password, but it is no path.
         let mut set: Vec<_> = [FILE, COMMAND].into_iter().filter(|name| self.is_set(name)).collect();
         if self.environment.has(GIVEN) {
@@ -22,27 +23,24 @@ impl Reader<'_> {
         if let [first, others @ ..] = set.as_slice()
             && !others.is_empty()
         {
-            let all = if others.len() == 1 { "both" } else { "all" };
-            self.wrong(first, format!("and {} are {all} set; keep one", others.join(" and ")));
+            let are = if others.len() == 1 { "is" } else { "are" };
+            self.wrong(first, format!("is set, and so {are} {}; keep one", others.join(" and ")));
             return None;
         }
         match set.first() {
             Some(&FILE) => self.password_file(),
-            Some(&COMMAND) => self.parsed(COMMAND, PasswordCommand::parse).map(PasswordSource::Command),
-            _ => self.given_password(is_whole),
+            Some(&COMMAND) => {
+                let complaints = RowValues::of(self.environment);
+                let command = self.parsed(COMMAND, PasswordCommand::parse);
+                command.map(|command| PasswordSource::Command(command.with_complaints(complaints)))
+            }
+            _ => self.given_password(),
         }
     }
 
-    fn given_password(&mut self, is_whole: bool) -> Option<PasswordSource> {
+    fn given_password(&mut self) -> Option<PasswordSource> {
         match self.environment.get(GIVEN) {
-            Value::Missing if is_whole => Some(PasswordSource::Absent),
-            Value::Missing => {
-                self.wrong(
-                    GIVEN,
-                    format!("is missing; set it, or {FILE} to the file that holds the password"),
-                );
-                None
-            }
+            Value::Missing => Some(PasswordSource::Absent),
             Value::NotUnicode => {
                 self.wrong(GIVEN, "is not UTF-8");
                 None
@@ -58,7 +56,7 @@ impl Reader<'_> {
     /// Read here only to find mistakes before anything starts.
     fn password_file(&mut self) -> Option<PasswordSource> {
         self.parsed(FILE, |path| {
-            let password = read_password_file(Path::new(path))?;
+            let password = read_password_file(Path::new(path)).map_err(Lack::problem)?;
             if is_placeholder(password.reveal()) {
                 return Err(format!("names {path}, whose content {IS_ONE}"));
             }

@@ -16,9 +16,8 @@ impl Reader<'_> {
         let port = self.parsed("POSTGRES_PORT", port).unwrap_or(5432);
         let database = self.required("POSTGRES_DB", "the database's name");
         let user = self.required("POSTGRES_USER", "the role to connect as");
-        let is_whole = host.is_some() && database.is_some() && user.is_some();
         let ssl = self.ssl();
-        let password = self.password(is_whole);
+        let password = self.password();
         let require_auth = self.parsed("POSTGRES_REQUIRE_AUTH", RequireAuth::parse);
         let channel_binding = self.channel_binding(ssl.as_ref());
         let manners = Manners {

@@ -64,7 +64,9 @@ impl Reader<'_> {
         if chosen == ChannelBinding::Require && ssl == Some(&Ssl::Disable) {
             self.wrong(
                 NAME,
-                format!("is require, which needs encryption, and {MODE} is disable; change one of them"),
+                format!(
+                    "is \"require\", which needs encryption, but {MODE} is \"disable\"; change one of them"
+                ),
             );
         }
         chosen

@@ -10,10 +10,11 @@ use super::super::DatabaseError;
 use super::authentication::Question;
 use super::message::{self, Message, nonsense};
 use super::rules::{Rules, distrust};
-use super::scram::{self, Scram, ServerProof};
+use super::scram::{Scram, ServerProof};
 use super::tls::Security;
 use crate::config::{ChannelBinding, Method, Server};
-use crate::secret::Password;
+use crate::error::Mistake;
+use crate::secret::{Lack, Password};
 
 /// More than any server says before it is ready.
 const LONGEST_GREETING: usize = 1 << 20;
@@ -57,7 +58,7 @@ enum Progress {
     Mutual,
 }
 
-/// Logs in. A POSTGRES_PASSWORD_COMMAND has so long.
+/// Logs in. A POSTGRES_PASSWORD_COMMAND may take as long as `limit`.
 pub(super) async fn log_in(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin + ?Sized),
     server: &Server,
@@ -154,11 +155,6 @@ async fn respond(
     server: &Server,
     limit: Duration,
 ) -> Result<(Progress, Option<Vec<u8>>), DatabaseError> {
-    if let Question::SaslContinue(said) = &question
-        && scram::has_too_many_rounds(said)
-    {
-        return Err(DatabaseError::Cut(scram::too_many_rounds()));
-    }
     if let Some(method) = question.method() {
         rules.permit(method)?;
     }
@@ -181,7 +177,7 @@ async fn respond(
             Ok((Progress::Begun(scram, password), Some(answer)))
         }
         (Question::SaslContinue(said), Progress::Begun(scram, password)) => {
-            let (answer, proof) = scram.prove(&password, &said).map_err(distrust)?;
+            let (answer, proof) = scram.prove(&password, &said).await?;
             Ok((Progress::Proved(proof), Some(answer.into_bytes())))
         }
         (Question::SaslFinal(said), Progress::Proved(proof)) => {
@@ -208,7 +204,11 @@ async fn respond(
 }
 
 async fn password(server: &Server, limit: Duration) -> Result<Password, DatabaseError> {
-    let password = server.password.password(limit).await.map_err(DatabaseError::Settings)?;
+    let mistake = |problem| Mistake { name: server.password.name().to_owned(), problem };
+    let password = server.password.password(limit).await.map_err(|lack| match lack {
+        Lack::Wrong(problem) => DatabaseError::Settings(mistake(problem)),
+        Lack::ForNow(problem) => DatabaseError::NotNow(mistake(problem)),
+    })?;
     password.ok_or_else(|| {
         distrust(
             "the server asks for a password, and there is none; set POSTGRES_PASSWORD, POSTGRES_PASSWORD_FILE or POSTGRES_PASSWORD_COMMAND"

@@ -8,7 +8,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 /// Longer than any row a migration has a use for.
 const LONGEST: u64 = 64 << 20;
 
-/// Longer than anything that is said about a login.
+/// Longer than the names and types of as many columns as a row may have.
+const LONGEST_DESCRIPTION: u64 = 1 << 20;
+
+/// Longer than anything that is said about a login, and than any setting that is reported.
 const LONGEST_AT_LOGIN: u64 = 64 << 10;
 
 /// One message of the server's.
@@ -31,7 +34,12 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin + ?Sized)) -> io::
 
 /// How long the body of a message is, by its tag and what it says of its length.
 pub(super) fn body_length(tag: u8, length: u32) -> io::Result<u64> {
-    announced(tag, length, if tag == b'R' { LONGEST_AT_LOGIN } else { LONGEST })
+    let longest = match tag {
+        b'R' | b'S' => LONGEST_AT_LOGIN,
+        b'T' => LONGEST_DESCRIPTION,
+        _ => LONGEST,
+    };
+    announced(tag, length, longest)
 }
 
 fn announced(tag: u8, length: u32, longest: u64) -> io::Result<u64> {
@@ -57,7 +65,7 @@ pub(super) fn startup(settings: &[(&str, &str)]) -> Vec<u8> {
     let mut body = vec![0, 3, 0, 0];
     for (name, value) in settings {
         for text in [name, value] {
-            // What follows a zero byte would be another setting.
+            // What follows a zero byte would be another setting. No variable of the environment can hold one.
             body.extend(text.bytes().take_while(|byte| *byte != 0));
             body.push(0);
         }

@@ -34,9 +34,10 @@ impl Rules<'_> {
         }
         match self.require_auth {
             Some(rules) if rules.allows(method) => Ok(()),
-            Some(_) => {
-                Err(distrust(format!("the server {asks}, which POSTGRES_REQUIRE_AUTH does not allow")))
-            }
+            Some(rules) => Err(distrust(format!(
+                "the server {asks}, which POSTGRES_REQUIRE_AUTH does not allow; if it should, {}",
+                rules.to_allow(method)
+            ))),
             None if matches!(method, Method::Password | Method::Md5) && !self.security.is_verified() => {
                 Err(distrust(format!(
                     "the server {asks}, and nothing proves that it is the right server, so nothing was sent; \
@@ -69,7 +70,7 @@ impl Rules<'_> {
             // Whoever is in between could show such a certificate to get rid of the binding.
             Some(Encrypted { is_verified: false, .. }) => Err(distrust(
                 "the login can't be bound to the server's certificate, because its signature algorithm (such as Ed25519) \
-                 defines no hash; give the server another certificate, verify it with POSTGRES_SSLROOTCERT, or set \
+                 defines no hash; give the server another certificate, verify it with POSTGRES_SSLMODE=verify-full, or set \
                  POSTGRES_CHANNEL_BINDING=disable"
                     .to_owned(),
             )),

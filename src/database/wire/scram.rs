@@ -7,9 +7,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::{digest, hmac, pbkdf2};
 
+use super::super::DatabaseError;
+use super::rules::distrust;
 use crate::secret::Password;
 
-/// PostgreSQL's default is 4,096.
+/// PostgreSQL's default is 4,096. A server decides how long we calculate: with this many it is about a second.
 const MOST_ROUNDS: u32 = 1_000_000;
 
 /// What the login is bound to.
@@ -72,22 +74,31 @@ impl Scram {
         format!("n=,r={}", self.nonce)
     }
 
-    /// Our proof, after what the server said first.
-    pub(super) fn prove(&self, password: &Password, said: &[u8]) -> Result<(String, ServerProof), String> {
-        let wrong = || "what the server says is not SCRAM".to_owned();
+    /// Our proof, after what the server said first. The rounds run on a thread of their own, so that limits and signals
+    /// are heeded meanwhile.
+    pub(super) async fn prove(
+        &self,
+        password: &Password,
+        said: &[u8],
+    ) -> Result<(String, ServerProof), DatabaseError> {
+        let wrong = || distrust("what the server says is not SCRAM".to_owned());
         let said = std::str::from_utf8(said).map_err(|_| wrong())?;
         let mut attributes = said.split(',');
         let mut attribute =
             |name| attributes.next().and_then(|text| text.strip_prefix(name)).ok_or_else(wrong);
         let (nonce, salt, rounds) = (attribute("r=")?, attribute("s=")?, attribute("i=")?);
         if nonce.len() <= self.nonce.len() || !nonce.starts_with(&self.nonce) {
-            return Err("the server's answer does not belong to this login".to_owned());
+            return Err(distrust("the server's answer does not belong to this login".to_owned()));
         }
         let salt = BASE64.decode(salt).map_err(|_| wrong())?;
-        let rounds = rounds.parse::<NonZeroU32>().map_err(|_| wrong())?;
+        let rounds = number(rounds).ok_or_else(wrong)?;
+        if rounds.get() > MOST_ROUNDS {
+            return Err(DatabaseError::Cut(format!(
+                "it asks for more than {MOST_ROUNDS} rounds on the password"
+            )));
+        }
+        let salted = salted(prepared(password), salt, rounds).await?;
 
-        let mut salted = [0; digest::SHA256_OUTPUT_LEN];
-        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, &salt, &prepared(password), &mut salted);
         let salted = hmac::Key::new(hmac::HMAC_SHA256, &salted);
         let client_key = hmac::sign(&salted, b"Client Key");
         let stored_key = digest::digest(&digest::SHA256, client_key.as_ref());
@@ -114,19 +125,27 @@ impl ServerProof {
     }
 }
 
-/// Whether what a server says first has more rounds than anybody would wait for.
-pub(super) fn has_too_many_rounds(said: &[u8]) -> bool {
-    let digits = said.split(|byte| *byte == b',').find_map(|attribute| attribute.strip_prefix(b"i="));
-    let rounds = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-    rounds.is_some_and(|rounds| {
-        !rounds.is_empty()
-            && rounds.bytes().all(|byte| byte.is_ascii_digit())
-            && rounds.parse().unwrap_or(u32::MAX) > MOST_ROUNDS
-    })
+/// RFC 5802's `posit-number`: digits alone, where Rust would take a sign as well. What is too large for the type is the
+/// largest.
+fn number(text: &str) -> Option<NonZeroU32> {
+    let is_number =
+        text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0') && !text.is_empty();
+    is_number.then(|| text.parse().unwrap_or(NonZeroU32::MAX))
 }
 
-pub(super) fn too_many_rounds() -> String {
-    format!("it asks for more than {MOST_ROUNDS} rounds on the password")
+async fn salted(
+    password: Vec<u8>,
+    salt: Vec<u8>,
+    rounds: NonZeroU32,
+) -> Result<[u8; digest::SHA256_OUTPUT_LEN], DatabaseError> {
+    let calculating = tokio::task::spawn_blocking(move || {
+        let mut salted = [0; digest::SHA256_OUTPUT_LEN];
+        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, &salt, &password, &mut salted);
+        salted
+    });
+    calculating
+        .await
+        .map_err(|error| DatabaseError::Cut(format!("the proof of the password was not calculated: {error}")))
 }
 
 /// As libpq does it: a password that SASLprep (RFC 4013) forbids, or leaves nothing of, is taken as it is.
@@ -142,14 +161,14 @@ mod tests {
     use super::*;
 
     /// RFC 7677, section 3, with the user name that PostgreSQL leaves out.
-    #[test]
-    fn the_exchange_of_the_specification() {
+    #[tokio::test]
+    async fn the_exchange_of_the_specification() {
         let password = Password::new("pencil".to_owned());
         let server =
             b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
         let scram = Scram { binding: Binding::Unsupported, nonce: "rOprNGfwEbeRWgbNEkqO".to_owned() };
         assert_eq!(scram.first(), "n,,n=,r=rOprNGfwEbeRWgbNEkqO");
-        let (said, proof) = scram.prove(&password, server).unwrap();
+        let (said, proof) = scram.prove(&password, server).await.unwrap();
         // As computed by Python's hashlib and hmac for an empty name.
         assert_eq!(
             said,
@@ -161,8 +180,8 @@ mod tests {
         );
     }
 
-    #[test]
-    fn what_is_no_answer_to_ours_is_refused() {
+    #[tokio::test]
+    async fn what_is_no_answer_to_ours_is_refused() {
         let scram = Scram { binding: Binding::NotOffered, nonce: "abc".to_owned() };
         assert_eq!(scram.first(), "y,,n=,r=abc");
         let password = Password::new("x".to_owned());
@@ -172,28 +191,52 @@ mod tests {
             b"r=abcd,s=A,i=1",
             b"r=abcd,s=AAAA,i=0",
             b"r=abcd,s=AAAA,i=",
+            b"r=abcd,s=AAAA,i=+1",
+            b"r=abcd,s=AAAA,i=+4294967295",
+            b"r=abcd,s=AAAA,i=-1",
+            b"r=abcd,s=AAAA,i= 1",
+            b"r=abcd,s=AAAA,i=01",
+            "r=abcd,s=AAAA,i=\u{661}".as_bytes(),
             b"s=AAAA,r=abcd,i=1",
             b"r=abcd",
             b"\xff",
             b"",
         ] {
-            assert!(scram.prove(&password, said).is_err(), "{said:?}");
+            let error = scram.prove(&password, said).await.err().unwrap();
+            assert!(matches!(error, DatabaseError::Distrust(_)), "{said:?}: {error}");
         }
-        assert!(scram.prove(&password, b"r=abcd,s=AAAA,i=1").is_ok());
+        assert!(scram.prove(&password, b"r=abcd,s=AAAA,i=1").await.is_ok());
     }
 
-    #[test]
-    fn rounds_have_a_limit() {
-        for (said, expected) in [
-            (&b"r=x,s=,i=1000000"[..], false),
-            (b"r=x,s=,i=1000001", true),
-            (b"i=4294967295,r=,s=", true),
-            (b"i=99999999999999999999", true),
-            (b"i=-1", false),
-            (b"", false),
+    /// One rule counted the rounds and another one read them: what the first did not take for a number had no limit.
+    #[tokio::test]
+    async fn rounds_have_a_limit() {
+        let scram = Scram { binding: Binding::NotOffered, nonce: "abc".to_owned() };
+        let password = Password::new("x".to_owned());
+        for (rounds, expected) in [
+            ("1000000", true),
+            ("1000001", false),
+            ("4294967295", false),
+            ("4294967296", false),
+            ("99999999999999999999", false),
         ] {
-            assert_eq!(has_too_many_rounds(said), expected, "{said:?}");
+            let said = format!("r=abcd,s=AAAA,i={rounds}");
+            match scram.prove(&password, said.as_bytes()).await {
+                Ok(_) => assert!(expected, "{rounds}"),
+                Err(error) => {
+                    assert!(!expected && error.to_string().contains("1000000 rounds"), "{rounds}: {error}");
+                }
+            }
         }
+    }
+
+    /// The one thread of the job calculated: no limit and no signal could end it.
+    #[tokio::test]
+    async fn rounds_leave_time_for_others() {
+        let scram = Scram { binding: Binding::NotOffered, nonce: "abc".to_owned() };
+        let password = Password::new("x".to_owned());
+        let proving = scram.prove(&password, b"r=abcd,s=AAAA,i=1000000");
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(1), proving).await.is_err());
     }
 
     #[test]

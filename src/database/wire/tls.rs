@@ -10,7 +10,7 @@ use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
-use rustls::{AlertDescription, ClientConfig, Error, SignatureScheme};
+use rustls::{AlertDescription, CertificateError, ClientConfig, Error, SignatureScheme};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
 
@@ -37,7 +37,8 @@ pub(super) enum Security {
 
 /// What is known of an encrypted connection.
 pub(super) struct Encrypted {
-    /// Whether a certificate proved who the server is.
+    /// Whether a certificate made out to the host proved who the server is: an authority such as that of a cloud vouches
+    /// for the servers of others as well.
     pub(super) is_verified: bool,
     /// What binds a login to this connection; `None` where the certificate has no such thing.
     pub(super) end_point: Option<Vec<u8>>,
@@ -64,6 +65,11 @@ impl Security {
     /// Whether the server asked for a certificate that we have not got.
     pub(super) fn lacks_certificate(&self) -> bool {
         matches!(self, Self::Tls(encrypted) if encrypted.shown.is_lacking())
+    }
+
+    /// Whether the server has our certificate.
+    pub(super) fn shows_certificate(&self) -> bool {
+        matches!(self, Self::Tls(encrypted) if encrypted.shown.is_shown.load(Ordering::Relaxed))
     }
 
     /// Why reading or writing failed: what a server thinks of our certificate may come late.
@@ -125,26 +131,21 @@ async fn shake_hands(
     way_out: &str,
 ) -> Result<(Stream, Security), DatabaseError> {
     let shown = Arc::new(Shown::default());
-    let config = config(tls, &shown).map_err(DatabaseError::Settings)?;
+    let config = config(tls, &shown)?;
     let name = server_name(tls, host)?;
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     let stream = stream.map_err(|error| failure(error, &shown, way_out))?;
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let end_point = certificate.and_then(|certificate| certificate::end_point(certificate));
-    let is_verified = tls.trust != Trust::Anybody;
+    let is_verified = matches!(tls.trust, Trust::Host(_));
     Ok((Box::new(stream), Security::Tls(Encrypted { is_verified, end_point, shown })))
 }
 
-/// What is wrong here was right when the run began: the files are read again for each connection.
-fn config(tls: &Tls, shown: &Arc<Shown>) -> Result<ClientConfig, Mistake> {
-    let wrong = |name: &str| {
-        let name = name.to_owned();
-        |problem| Mistake { name, problem }
-    };
+/// The files are read again for each connection.
+fn config(tls: &Tls, shown: &Arc<Shown>) -> Result<ClientConfig, DatabaseError> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = Verifier::of(&tls.trust, &provider).map_err(wrong("POSTGRES_SSLROOTCERT"))?;
-    let certificate = tls.identity.as_ref().map(|identity| certified(identity, &provider)).transpose();
-    let certificate = certificate.map_err(wrong("POSTGRES_SSLCERT"))?;
+    let verifier = Verifier::of(&tls.trust, &provider)?;
+    let certificate = tls.identity.as_ref().map(|identity| certified(identity, &provider)).transpose()?;
     let resolver = Resolver { certificate, shown: Arc::clone(shown) };
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let mut config = config
@@ -156,18 +157,30 @@ fn config(tls: &Tls, shown: &Arc<Shown>) -> Result<ClientConfig, Mistake> {
     Ok(config)
 }
 
+/// Tells about a file that can't be used.
+pub(super) fn wrong(name: &str) -> impl Fn(String) -> DatabaseError {
+    move |problem| DatabaseError::Settings(Mistake { name: name.to_owned(), problem })
+}
+
+/// The same of a file that could be read when the run began: somebody may be writing it.
+pub(super) fn not_now(name: &str) -> impl Fn(String) -> DatabaseError {
+    move |problem| DatabaseError::NotNow(Mistake { name: name.to_owned(), problem })
+}
+
 /// rustls itself would take no certificate of X.509's first version, which openssl makes without being asked for more.
-fn certified(identity: &Identity, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, String> {
-    let certificates = pem::certificates(&identity.certificate)?;
-    let key = provider.key_provider.load_private_key(pem::private_key(&identity.key)?);
-    let key = key.map_err(|error| format!("{} can't be used: {error}", identity.key.display()))?;
+fn certified(identity: &Identity, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, DatabaseError> {
+    let certificates = pem::certificates(&identity.certificate).map_err(not_now("POSTGRES_SSLCERT"))?;
+    let key = pem::private_key(&identity.key).map_err(not_now("POSTGRES_SSLKEY"))?;
+    let key = provider.key_provider.load_private_key(key).map_err(|error| {
+        wrong("POSTGRES_SSLKEY")(format!("{} can't be used: {error}", identity.key.display()))
+    })?;
     let own = certificates.first().and_then(|certificate| certificate::public_key(certificate));
     if key.public_key().is_some_and(|public| own.is_none_or(|own| own != public.as_ref())) {
-        return Err(format!(
+        return Err(wrong("POSTGRES_SSLCERT")(format!(
             "the key in {} is not that of the certificate in {}",
             identity.key.display(),
             identity.certificate.display()
-        ));
+        )));
     }
     Ok(Arc::new(CertifiedKey::new(certificates, key)))
 }
@@ -187,6 +200,11 @@ fn failure(error: io::Error, shown: &Shown, way_out: &str) -> DatabaseError {
     let Some(reason) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
         return cut(error);
     };
+    if let Error::InvalidCertificate(problem) = reason
+        && let Some(advice) = what_to_do(problem)
+    {
+        return DatabaseError::Untrusted(format!("{reason}; {advice}"));
+    }
     let advice = match reason {
         Error::AlertReceived(AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_) => {
             format!("the server does not offer TLS 1.2 or newer; update it{way_out}")
@@ -204,6 +222,30 @@ fn failure(error: io::Error, shown: &Shown, way_out: &str) -> DatabaseError {
         _ => format!("check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT{way_out}"),
     };
     DatabaseError::Tls(format!("{reason}; {advice}"))
+}
+
+/// About a certificate that we do not take.
+fn what_to_do(problem: &CertificateError) -> Option<&'static str> {
+    Some(match problem {
+        CertificateError::UnknownIssuer => {
+            "it is signed by none of the authorities in POSTGRES_SSLROOTCERT; if it is the right server, add its \
+             authority to that file"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is made out to other names; set POSTGRES_HOST to one of them, or give the server another certificate"
+        }
+        CertificateError::Revoked => "POSTGRES_SSLCRL lists it; give the server another certificate",
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "renew it, or check the clock of this machine"
+        }
+        CertificateError::ExpiredRevocationList | CertificateError::ExpiredRevocationListContext { .. } => {
+            "renew the list in POSTGRES_SSLCRL"
+        }
+        CertificateError::UnknownRevocationStatus => {
+            "no list in POSTGRES_SSLCRL is from its authority; add that one's"
+        }
+        _ => return None,
+    })
 }
 
 /// What became of our certificate.

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use webpki::RawPublicKeyEntity;
 
+use super::super::DatabaseError;
 use super::certificate;
+use super::tls::{not_now, wrong};
 use crate::config::{RootSource, Roots, Trust};
 use crate::pem;
 
@@ -26,7 +28,7 @@ pub(super) enum Verifier {
 
 impl Verifier {
     /// Reads the roots and the revocation lists.
-    pub(super) fn of(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Self, String> {
+    pub(super) fn of(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Self, DatabaseError> {
         Ok(match trust {
             Trust::Anybody => Self::Anybody(Arc::clone(provider)),
             Trust::Authority(roots) => Self::Authority(vouching(roots, provider)?),
@@ -35,30 +37,42 @@ impl Verifier {
     }
 }
 
-fn vouching(roots: &Roots, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, String> {
+const ROOTS: &str = "POSTGRES_SSLROOTCERT";
+const REVOKED: &str = "POSTGRES_SSLCRL";
+
+fn vouching(
+    roots: &Roots,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<WebPkiServerVerifier>, DatabaseError> {
     let mut store = RootCertStore::empty();
     match &roots.from {
         RootSource::File(path) => {
-            for certificate in pem::certificates(path)? {
-                let unusable = |error| format!("{} holds an unusable certificate: {error}", path.display());
-                store.add(certificate).map_err(unusable)?;
+            for certificate in pem::certificates(path).map_err(not_now(ROOTS))? {
+                store.add(certificate).map_err(|error| {
+                    wrong(ROOTS)(format!("{} holds an unusable certificate: {error}", path.display()))
+                })?;
             }
         }
         RootSource::System => {
             let found = rustls_native_certs::load_native_certs();
             if found.certs.is_empty() {
-                return Err(
-                    "the system has no certificates to trust; set SSL_CERT_FILE to a file of them".to_owned()
-                );
+                return Err(wrong(ROOTS)(
+                    "the system has no certificates to trust; set SSL_CERT_FILE to a file of them".to_owned(),
+                ));
             }
             store.add_parsable_certificates(found.certs);
         }
     }
     let mut builder = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider));
     if let Some(path) = &roots.revoked {
-        builder = builder.with_crls(pem::revocation_lists(path)?).enforce_revocation_expiration();
+        builder = builder
+            .with_crls(pem::revocation_lists(path).map_err(not_now(REVOKED))?)
+            .enforce_revocation_expiration();
     }
-    builder.build().map_err(|error| error.to_string())
+    builder.build().map_err(|error| {
+        let name = if matches!(error, VerifierBuilderError::InvalidCrl(_)) { REVOKED } else { ROOTS };
+        wrong(name)(error.to_string())
+    })
 }
 
 impl ServerCertVerifier for Verifier {

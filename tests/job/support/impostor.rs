@@ -115,7 +115,7 @@ fn speak(
     };
     for answer in answers {
         hear(&mut client)?;
-        client.write_all(answer)?;
+        client.write_all(&with_nonce(answer, &heard.lock().unwrap()))?;
         client.flush()?;
     }
     while !endless.is_empty() && start.elapsed() < Duration::from_secs(60) {
@@ -123,6 +123,20 @@ fn speak(
     }
     while hear(&mut client)? > 0 {}
     Ok(())
+}
+
+/// Stands for the nonce that the job said, at the end of what was heard.
+pub(crate) const NONCE: &[u8] = b"<the nonce that the job says>";
+
+fn with_nonce(answer: &[u8], heard: &[u8]) -> Vec<u8> {
+    let find = |text: &[u8], words: &[u8]| text.windows(words.len()).rposition(|window| window == words);
+    match (find(answer, NONCE), find(heard, b",r=")) {
+        (Some(at), Some(nonce)) => {
+            let message = [&answer[5..at], &heard[nonce + 3..], &answer[at + NONCE.len()..]].concat();
+            self::message(answer[0], &message)
+        }
+        _ => answer.to_vec(),
+    }
 }
 
 /// A message of PostgreSQL's protocol.

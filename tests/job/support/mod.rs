@@ -17,7 +17,7 @@ mod server;
 pub(crate) use certificates::{Certificate, openssl, revocation_list};
 pub(crate) use database::{Database, Role, quoted};
 pub(crate) use directory::Directory;
-pub(crate) use impostor::{Encryption, Impostor, message, welcome};
+pub(crate) use impostor::{Encryption, Impostor, NONCE, message, welcome};
 pub(crate) use interceptor::{Interceptor, Offer};
 pub(crate) use job::{Job, Running};
 pub(crate) use outcome::Outcome;
