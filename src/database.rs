@@ -13,6 +13,7 @@ mod pooling;
 mod query;
 mod session;
 mod table;
+mod trusted;
 mod watcher;
 mod wire;
 

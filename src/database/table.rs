@@ -4,7 +4,7 @@ use super::judgement::{NOT_ORDINARY, read_only_if_ordinary};
 use super::{BOOKKEEPING, PROGRESS, quoted_identifier, quoted_literal};
 
 /// What is said of one that is no longer what was looked at.
-const CHANGED: &str = "it was changed meanwhile";
+const CHANGED: &str = "it has been changed or replaced since this run looked at it";
 
 /// A relation, what the role may do with it, and what speaks against doing so.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +17,7 @@ pub struct Table {
     pub name: String,
     /// Its owner.
     pub(super) owner: String,
-    /// Whether that is a role that could do as it likes without the table.
+    /// Whether nobody can act as that role who can't act as ours anyway.
     pub(super) is_trusted: bool,
     pub(super) may_use_schema: bool,
     pub(super) may_select: bool,
@@ -112,7 +112,8 @@ impl Table {
     /// Anybody who may create in the schema can have made it: it is not to be made powerful.
     fn stranger(&self, user: &str) -> String {
         format!(
-            "drop it if nobody knows what it is; if it is the true one, make it yours with: ALTER TABLE {} OWNER TO {}",
+            "drop it if nobody knows what it is; if it holds your history, run as its owner, or make it yours with: \
+             ALTER TABLE {} OWNER TO {}",
             self.qualified(),
             quoted_identifier(user),
         )
