@@ -47,8 +47,9 @@ pub(crate) fn is_untouched(setup: &Setup) {
 fn refused(setup: &Setup, outcome: &Outcome, why: &str) {
     outcome.fails(8, "error: \"public\".\"_sqlx_migrations\" can't be used: it");
     outcome.fails(8, why);
-    outcome.fails(8, "; drop ");
-    assert!(!outcome.stderr.contains("GRANT"), "{}", outcome.stderr);
+    for word in ["GRANT", "DROP TABLE", "drop it"] {
+        assert!(!outcome.stderr.contains(word), "{}", outcome.stderr);
+    }
     is_untouched(setup);
     assert!(!setup.database.has("public.b"));
 }
