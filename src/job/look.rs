@@ -29,7 +29,7 @@ pub(super) async fn current(place: &Place<'_>, check: Check, reporter: &mut Repo
         if said != Some(pending.len()) {
             let plural = if pending.len() == 1 { "" } else { "s" };
             let missing = match (&session.facts.bookkeeping, &reporter.report.bookkeeping) {
-                (None, Some(bookkeeping)) => format!("; {bookkeeping}").replace("\n  next:", ";"),
+                (None, Some(bookkeeping)) => format!("; {bookkeeping}"),
                 _ => String::new(),
             };
             tracing::info!("waiting for {} pending migration{plural}{missing}", pending.len());

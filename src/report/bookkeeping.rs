@@ -72,7 +72,7 @@ impl fmt::Display for Bookkeeping {
             ),
             Self::Missing { search_path, next, .. } => {
                 write!(f, "bookkeeping: none found on the search path ({})", one_line(search_path))?;
-                next.as_ref().map_or(Ok(()), |next| write!(f, "\n  next: {}", one_line(next)))
+                next.as_ref().map_or(Ok(()), |next| write!(f, "; {}", one_line(next)))
             }
         }
     }
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(
             Bookkeeping::found(&facts(&["svc_a"])).to_string(),
             format!(
-                "{none}\n  next: there is one in schema \"svc_a\", not on that path; if the history of this service is in \
+                "{none}; there is one in schema \"svc_a\", not on that path; if the history of this service is in \
                  another schema, make the role look there: ALTER ROLE \"monitor\" IN DATABASE \"shop\" SET search_path = \
                  THAT_SCHEMA"
             )

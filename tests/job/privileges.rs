@@ -144,7 +144,12 @@ fn a_role_without_usage_of_the_schema_does_not_take_the_database_for_empty() {
         outcome.fails(8, "may not use schema \"S p\", which is on its search path and holds _sqlx_migrations; grant it with: GRANT USAGE ON SCHEMA ");
     }
     follow(&setup, &setup.job("current").role(&role).run());
-    setup.job("current").role(&role).run().is(0, "1\n  pending  2  b", "");
+    setup.job("current").role(&role).run().is(
+        0,
+        "1\n  pending  2  b",
+        " WARN the bookkeeping was found in schema \"S p\", but what a script creates without naming a schema goes to \"public\", the \
+         first schema on the search path (public, \"S p\")",
+    );
 }
 
 #[test]
