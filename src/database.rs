@@ -14,6 +14,7 @@ mod pooling;
 mod query;
 mod session;
 mod table;
+mod trusted;
 mod watcher;
 mod wire;
 

@@ -115,11 +115,11 @@ impl fmt::Display for ScriptProblem {
 pub enum Disagreement {
     /// A no-transaction script stopped in the middle.
     #[error(
-        "the no-transaction script of {label} stands halfway, and can't go on by itself: {}; \
+        "the no-transaction script of {label} stands halfway, and can't go on by itself: {}{}; \
          look at the database, bring it to one side, then run \
          `resolve {version} --done` if all of the script is in effect, or \
          `resolve {version} --retry` if none of it is",
-        one_line(why)
+        one_line(why), because.as_ref().map(|error| format!(", and then: {error}")).unwrap_or_default()
     )]
     Halfway {
         /// The migration.
@@ -128,6 +128,8 @@ pub enum Disagreement {
         label: String,
         /// Why a person has to look.
         why: String,
+        /// What went wrong then, if that was an error.
+        because: Option<Box<Error>>,
     },
     /// Files changed after they were applied.
     #[error(
@@ -273,7 +275,19 @@ impl Error {
         match self {
             Self::Step(failure) => failure.error.hide_row_values(),
             Self::Database { source, .. } => source.hide_row_values(),
+            Self::Plan(PlanError::Disagreement(Disagreement::Halfway { because: Some(error), .. })) => {
+                error.hide_row_values();
+            }
             _ => {}
+        }
+    }
+
+    /// Inside a sentence about something else, which has no place for the values of rows.
+    pub fn in_passing(mut self) -> String {
+        self.hide_row_values();
+        match self {
+            Self::Database { doing, source, state } => format!("{doing}: {source}{state}"),
+            other => other.to_string(),
         }
     }
 
@@ -325,4 +339,55 @@ fn shortened(items: &[String]) -> String {
     let more = items.len().saturating_sub(SHOWN);
     let shown = items.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
+#[cfg(test)]
+mod tests {
+    use foreign_text::Text;
+
+    use super::*;
+    use crate::database::ServerError;
+
+    fn with_a_row() -> Error {
+        let text = |text: &str| Some(Text::from(text));
+        let error = ServerError {
+            is_fatal: false,
+            sqlstate: "22000".to_owned(),
+            message: "value \"ann@example.org\" is odd".into(),
+            detail: text("Failing row contains (ann@example.org)."),
+            hint: None,
+            context: text("ann@example.org"),
+            position: None,
+            internal: None,
+            has_hidden_values: false,
+        };
+        Error::database("looking at the indexes", DatabaseError::Server(Box::new(error)))
+    }
+
+    /// The words of an error that left a script halfway were kept as text, and stayed when all others were hidden.
+    #[test]
+    fn row_values_are_hidden_in_whatever_holds_the_error() {
+        let halfway = |error| {
+            Error::from(Disagreement::Halfway {
+                version: Version(2),
+                label: "2 (b)".to_owned(),
+                why: "1 of 3".to_owned(),
+                because: Some(Box::new(error)),
+            })
+        };
+        for mut error in [with_a_row(), halfway(with_a_row()), halfway(halfway(with_a_row()))] {
+            assert!(error.to_string().contains("detail: Failing row contains (ann@example.org)."), "{error}");
+            error.hide_row_values();
+            let told = error.to_string();
+            assert!(!told.contains("ann@") && told.contains("set DETAIL=show to see it"), "{told}");
+        }
+    }
+
+    #[test]
+    fn in_passing_no_row_values_are_told() {
+        assert_eq!(
+            with_a_row().in_passing(),
+            "looking at the indexes: value \"\u{2026}\" is odd (SQLSTATE 22000)"
+        );
+    }
 }

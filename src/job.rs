@@ -8,7 +8,7 @@ mod record;
 use std::cell::Cell;
 
 use crate::config::{Command, Config, Extent, Server, Task};
-use crate::database::{self, BOOKKEEPING, Backend, RunLock, Session, Table, quoted_identifier};
+use crate::database::{self, BOOKKEEPING, Backend, Facts, RunLock, Session, Table, quoted_identifier};
 use crate::error::{Disagreement, Error};
 use crate::failure::Outcome;
 use crate::interrupt::Interrupt;
@@ -17,7 +17,7 @@ use crate::message;
 use crate::migration::{Direction, History};
 use crate::offline;
 use crate::plan::{self, Plan, PlanError};
-use crate::report::{Reporter, text};
+use crate::report::{self, Bookkeeping, Reporter, text};
 use crate::run::Runner;
 use crate::script::Prepared;
 use crate::standing::Standing;
@@ -95,7 +95,12 @@ impl Place<'_> {
         let (session, backend) = database::connect(self.server, self.interrupt).await?;
         self.serving.set(Some(backend));
         reporter.report.database = Some(session.facts.database.clone());
-        reporter.report.bookkeeping = session.facts.bookkeeping.as_ref().map(Table::qualified);
+        reporter.report.bookkeeping = Some(Bookkeeping::found(&session.facts));
+        if let Some(odd) = session.facts.odd_place()
+            && !reporter.report.warnings.contains(&odd)
+        {
+            reporter.warn(odd);
+        }
         tracing::debug!("connected to database {} as {}", session.facts.database, session.facts.user);
         Ok(session)
     }
@@ -116,10 +121,14 @@ async fn change(
     reporter: &mut Reporter,
 ) -> Result<(), Error> {
     let mut session = place.connect(reporter).await?;
-    let applied = session.applied().await?;
     if extent == Extent::Run {
         refuse_distrusted(&session)?;
+        if session.facts.bookkeeping.as_ref().is_some_and(|table| !table.may_select) {
+            // All that is missing, at once.
+            refuse_unwritable(&session)?;
+        }
     }
+    let applied = session.applied().await?;
     refuse_alembic(&mut session).await?;
     let found = halfway::find(&mut session, place, &applied, direction).await;
     let (rows, resumed) = match &found {
@@ -194,7 +203,7 @@ fn show_heading(
         reporter.warn(warning);
     }
     reporter.planned(plan, prepared);
-    reporter.report.bookkeeping = session.facts.home().map(|home| home.qualified());
+    reporter.report.bookkeeping = Some(Bookkeeping::planned(&session.facts));
     reporter.show(text::heading);
 }
 
@@ -209,8 +218,18 @@ fn show_plan(
         finish_idle(plan, reporter);
         return;
     }
+    warn_of_refusal(session, prepared, reporter);
     show_heading(plan, prepared, session, place, reporter);
     reporter.show(|report| text::plan(report, place.server.manners.transaction));
+}
+
+/// A plan must not promise what the run would be refused. It may be made by a role that only reads.
+fn warn_of_refusal(session: &Session, prepared: &[Prepared<'_>], reporter: &mut Reporter) {
+    let refusal = refuse_unwritable(session).and_then(|()| refuse_unrecordable(session, prepared));
+    if let Err(refusal) = refusal {
+        let user = quoted_identifier(&session.facts.user);
+        reporter.warn(format!("a run as role {user} would be refused: {}", refusal.in_passing()));
+    }
 }
 
 /// A full lock table breaks other sessions too, so a run that comes near it is warned about.
@@ -290,7 +309,7 @@ async fn bookkeeping(session: &mut Session, reporter: &mut Reporter) -> Result<T
     let table = session.facts.bookkeeping.clone();
     let table = table.ok_or_else(|| Error::Refused("the bookkeeping table was taken away".to_owned()))?;
     refuse_distrusted(session)?;
-    reporter.report.bookkeeping = Some(table.qualified());
+    reporter.report.bookkeeping = Some(Bookkeeping::found(&session.facts));
     Ok(table)
 }
 
@@ -326,17 +345,30 @@ fn refuse_unwritable(session: &Session) -> Result<(), Error> {
                 Some(problem) => problem,
             },
             (None, Some(_)) if facts.may_create => return Ok(()),
-            (None, Some(schema)) => {
-                let schema = quoted_identifier(schema);
-                format!(
-                    "role {user} may not create {BOOKKEEPING} in schema {schema}; grant it with: \
-                     GRANT CREATE ON SCHEMA {schema} TO {user}"
-                )
-            }
-            (None, None) => {
-                format!("the search path of role {user} names no schema to create {BOOKKEEPING} in")
-            }
+            (None, schema) => not_found(facts, schema.as_deref()),
         }
     };
     Err(Error::Refused(problem))
+}
+
+/// The role may not create the table that it does not find. Most often there is one, and the role looks elsewhere:
+/// a right to create would give the database a second history.
+fn not_found(facts: &Facts, schema: Option<&str>) -> String {
+    let user = quoted_identifier(&facts.user);
+    let what =
+        format!("no {BOOKKEEPING} was found on the search path of role {user} ({})", facts.search_path);
+    let repoint = report::repoint(facts);
+    match (schema.map(quoted_identifier), report::elsewhere(facts)) {
+        (None, None) => format!("{what}, which names no schema to create it in; {repoint}"),
+        (None, Some(elsewhere)) => {
+            format!("{what}, which names no schema to create it in; {elsewhere}; {repoint}")
+        }
+        (Some(schema), None) => format!(
+            "{what}, and the role may not create it in schema {schema}; {repoint}; if the database has no history yet, \
+             grant it with: GRANT CREATE ON SCHEMA {schema} TO {user}"
+        ),
+        (Some(schema), Some(elsewhere)) => {
+            format!("{what}, and the role may not create it in schema {schema}; {elsewhere}; {repoint}")
+        }
+    }
 }

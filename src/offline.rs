@@ -134,13 +134,19 @@ fn find(from: Position) -> String {
       JOIN pg_namespace n ON n.nspname = p.name AND n.oid <> pg_my_temp_schema() AND n.nspname <> 'pg_catalog'
      ORDER BY NOT has_schema_privilege(n.oid, 'CREATE'), place LIMIT 1;
     IF ours.name IS NULL THEN
-      RAISE EXCEPTION 'the search path of this role names no schema to create {BOOKKEEPING} in';
+      RAISE EXCEPTION 'the search path of this role (%) names no schema to create {BOOKKEEPING} in',
+        current_setting('run_migrations.search_path');
     END IF;
     EXECUTE format($sql${}$sql$, ours.name);",
             message::create_bookkeeping("%s")
         )
     } else {
-        format!("RAISE EXCEPTION 'there is no {BOOKKEEPING} on the search path of this role';")
+        format!(
+            "RAISE EXCEPTION 'there is no {BOOKKEEPING} on the search path of this role (%)',
+      current_setting('run_migrations.search_path') USING HINT = format('If the history of this service is in another '
+      || 'schema, make the role look there: ALTER ROLE %I IN DATABASE %I SET search_path = THAT_SCHEMA',
+      current_user, current_database());"
+        )
     };
     format!(
         "DO $run_migrations$
@@ -191,7 +197,9 @@ BEGIN
    WHERE expected.checksum IS DISTINCT FROM found.checksum OR found.success IS NOT TRUE$sql$,
     current_setting('run_migrations.table')) INTO difference;
   IF difference IS NOT NULL THEN
-    RAISE EXCEPTION 'the database is not at {from}: the bookkeeping differs at %', difference;
+    RAISE EXCEPTION 'the database is not at {from}: the bookkeeping differs at %', difference
+      USING HINT = 'If this script has run before, there is nothing left to do; `history` tells where the database is. '
+                || 'Otherwise print the script anew, from where it is: --sql FROM:TO';
   END IF;
 END
 $run_migrations$;

@@ -182,6 +182,7 @@ pub(crate) fn refuse_halfway(standing: &Standing<'_>) -> Result<(), Disagreement
             version: entry.version,
             label: entry.label(),
             why: "an earlier run began it and did not end it".to_owned(),
+            because: None,
         }),
         None => Ok(()),
     }

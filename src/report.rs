@@ -1,5 +1,6 @@
 //! What a run did: printed as it happens, and as a whole for machines.
 
+mod bookkeeping;
 mod print;
 pub mod text;
 
@@ -20,6 +21,7 @@ use crate::script::Prepared;
 use crate::standing::{Entry, Status};
 use crate::wording;
 
+pub use bookkeeping::{Bookkeeping, elsewhere, repoint};
 pub use print::{Printer, print_error, print_lines};
 
 /// Everything there is to say about a run; the JSON document on stdout.
@@ -31,9 +33,9 @@ pub struct Report {
     /// The database's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
-    /// The bookkeeping table, with its schema, quoted for SQL; in a plan or a first run, the one that is made.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bookkeeping: Option<String>,
+    /// Where its history is kept.
+    #[serde(flatten)]
+    pub bookkeeping: Option<Bookkeeping>,
     /// Where the database was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<Position>,
@@ -80,8 +82,8 @@ pub struct Verdict {
     command: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     database: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bookkeeping: Option<String>,
+    #[serde(flatten)]
+    bookkeeping: Option<Bookkeeping>,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<Position>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,10 +1,8 @@
-//! Whether a table is what it is taken for: an ordinary one, on which nobody whom the role does not
-//! trust anyway has hung code. Whatever runs when our role reads or writes a table runs with its rights.
-//!
-//! Trusted are superusers, the database's owner, and the roles whose rights ours has: itself, and those that it
-//! is a member of. All of them could have had their way without the table.
+//! Whether a table is what it is taken for: an ordinary one, on which nobody has hung code but whoever is
+//! [trusted](super::trusted). Whatever runs when our role reads or writes a table runs with its rights.
 
 use super::quoted_literal;
+use super::trusted::TRUSTED;
 
 /// Oids and places of the relations to judge, from the schemas that [`super::path::LEARN`] noted. What
 /// comes first on the path is what an unqualified name means; of a schema that the role can't use, the
@@ -32,17 +30,6 @@ pub fn on_the_path(names: &[&str]) -> String {
 fn named(literal: &str) -> String {
     format!("SELECT to_regclass({literal})::oid AS oid, 1 AS place, true AS may_use")
 }
-
-/// The roles that may hang code on a table that ours works with.
-const TRUSTED: &str = "\
-mine (oid) AS (
-    SELECT oid FROM pg_roles WHERE rolname = current_user
-    UNION SELECT m.roleid FROM pg_auth_members m JOIN mine ON m.member = mine.oid
-), trusted (oid) AS (
-    SELECT oid FROM mine
-    UNION SELECT oid FROM pg_roles WHERE rolsuper OR rolname = 'pg_database_owner'
-    UNION SELECT datdba FROM pg_database WHERE datname = current_database()
-)";
 
 /// Everything that belongs to table `c` and can call something, and whether planning a mere query may call it:
 /// the planner computes what is constant in the expressions of an index, or of statistics. The index of a
@@ -106,8 +93,12 @@ pub fn judged(candidates: &str) -> String {
            END AS reading,
            CASE
              WHEN c.relowner NOT IN (SELECT oid FROM trusted)
-                  THEN format('it belongs to role %I, which could have triggers run with the rights of role %I',
-                              pg_get_userbyid(c.relowner), current_user)
+                  THEN format('it belongs to role %I, %s could have triggers run with the rights of role %I',
+                              pg_get_userbyid(c.relowner),
+                              (SELECT CASE WHEN bool_or(actor = role) THEN 'which'
+                                           ELSE format('and role %I, which can act as that one,',
+                                                       min(pg_get_userbyid(actor)::text)) END
+                                 FROM stranger WHERE role = c.relowner), current_user)
              WHEN c.relpersistence <> 'p' THEN 'it is a temporary or an unlogged table'
              WHEN EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid) THEN 'it has rules'
              WHEN code.called IS NOT NULL THEN 'it calls ' || code.called

@@ -1,12 +1,13 @@
 //! What one look at the server tells.
 
+use foreign_text::one_line;
 use sqlx::postgres::PgRow;
 use sqlx::postgres::types::Oid;
 use sqlx::{FromRow, Row as _};
 
 use super::judgement::{judged, on_the_path};
 use super::query::{first, read};
-use super::{BOOKKEEPING, DatabaseError, PROGRESS, Table};
+use super::{BOOKKEEPING, DatabaseError, PROGRESS, Table, quoted_identifier};
 
 /// Alembic's bookkeeping table.
 const ALEMBIC: &str = "alembic_version";
@@ -19,6 +20,12 @@ pub struct Facts {
     /// Where the bookkeeping table would be made: the first schema of the role's search path in which it may
     /// create; the first of all where it may in none; `None` where the path has no schema.
     pub schema: Option<String>,
+    /// The search path of the role, as it is set.
+    pub search_path: String,
+    /// The schema in which a script's objects are created that name none: the first of the path that is there.
+    pub first_schema: Option<String>,
+    /// A few of the schemas off the path that hold a table of the bookkeeping's name, whoever made it.
+    pub elsewhere: Vec<String>,
     /// The role.
     pub user: String,
     /// The server process of this session.
@@ -46,21 +53,44 @@ impl Facts {
     pub fn home(&self) -> Option<Table> {
         self.bookkeeping.clone().or_else(|| self.schema.as_deref().map(Table::new_in))
     }
+
+    /// A script's objects would be created beside another history than the one that is read. Where the role may
+    /// create in the bookkeeping's schema alone, that is where it works.
+    pub fn odd_place(&self) -> Option<String> {
+        let (table, first) = (self.bookkeeping.as_ref()?, self.first_schema.as_ref()?);
+        let may_create_in_first = self.may_create && self.schema.as_ref() == Some(first);
+        let is_odd = *first != table.schema && (may_create_in_first || !table.may_create);
+        is_odd.then(|| {
+            format!(
+                "the bookkeeping was found in schema {}, but what a script creates without naming a schema goes to {}, \
+                 the first schema on the search path ({})",
+                quoted_identifier(&table.schema),
+                quoted_identifier(first),
+                one_line(&self.search_path)
+            )
+        })
+    }
 }
 
 const ABOUT: &str = "\
-WITH path AS (
+WITH place AS (
     SELECT n.nspname::text AS name, has_schema_privilege(n.oid, 'CREATE') AS may_create, place
       FROM unnest(current_setting('run_migrations.schemas')::name[]) WITH ORDINALITY AS p (name, place)
       JOIN pg_namespace n ON n.nspname = p.name
      WHERE n.oid <> pg_my_temp_schema() AND n.nspname <> 'pg_catalog'
-     ORDER BY NOT has_schema_privilege(n.oid, 'CREATE'), place LIMIT 1
+), path AS (
+    SELECT name, may_create FROM place ORDER BY NOT may_create, place LIMIT 1
 )
 SELECT current_database()::text, (SELECT name FROM path), current_user::text, pg_backend_pid(), pg_is_in_recovery(),
        current_setting('transaction_read_only')::bool, coalesce((SELECT may_create FROM path), false),
        current_setting('synchronous_commit') IN ('off', 'local'),
        current_setting('max_locks_per_transaction')::bigint
-         * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)";
+         * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint),
+       current_setting('run_migrations.search_path'), (SELECT name FROM place ORDER BY place LIMIT 1),
+       ARRAY(SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+              WHERE c.relname = '_sqlx_migrations' AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+                AND n.nspname NOT IN (SELECT name FROM place)
+              ORDER BY 1 LIMIT 4)";
 
 /// Two queries: about the server and the role, and for the tables on the role's search path.
 pub(super) fn around() -> String {
@@ -69,22 +99,40 @@ pub(super) fn around() -> String {
        has_table_privilege(oid, 'SELECT') AS may_select,
        has_table_privilege(oid, 'INSERT') AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE')
          AS may_write,
+       array_to_string(ARRAY(SELECT word FROM unnest('{{SELECT,INSERT,UPDATE,DELETE}}'::text[]) WITH ORDINALITY AS w (word, n)
+                              WHERE NOT has_table_privilege(oid, word) ORDER BY n), ', ') AS lacks,
        has_schema_privilege(namespace, 'CREATE') AS may_create, reading, writing, triggers
   FROM judged ORDER BY place, schema",
         judged(&on_the_path(&[BOOKKEEPING, PROGRESS, ALEMBIC]))
     )
 }
 
-type About = (String, Option<String>, String, i32, bool, bool, bool, bool, i64);
+type About =
+    (String, Option<String>, String, i32, bool, bool, bool, bool, i64, String, Option<String>, Vec<String>);
 
 /// What the two answers say.
 pub(super) fn facts(about: &[PgRow], tables: &[PgRow]) -> Result<Facts, DatabaseError> {
     let about: Option<About> = first(read(about)?);
-    let (database, schema, user, pid, is_standby, is_read_only, may_create, commits_lazily, lock_slots) =
-        about.ok_or_else(|| DatabaseError::Cut("the server answered nothing".to_owned()))?;
+    let (
+        database,
+        schema,
+        user,
+        pid,
+        is_standby,
+        is_read_only,
+        may_create,
+        commits_lazily,
+        lock_slots,
+        search_path,
+        first_schema,
+        elsewhere,
+    ) = about.ok_or_else(|| DatabaseError::Cut("the server answered nothing".to_owned()))?;
     let mut facts = Facts {
         database,
         schema,
+        search_path,
+        first_schema,
+        elsewhere,
         user,
         pid,
         is_standby,
@@ -121,6 +169,7 @@ impl FromRow<'_, PgRow> for Table {
             may_use_schema: row.try_get("may_use")?,
             may_select: row.try_get("may_select")?,
             may_write: row.try_get("may_write")?,
+            lacks: row.try_get("lacks")?,
             may_create: row.try_get("may_create")?,
             reading: row.try_get("reading")?,
             writing: row.try_get("writing")?,
@@ -151,6 +200,30 @@ mod tests {
         assert_eq!(facts.bookkeeping.unwrap().schema, "public");
         assert_eq!(facts.progress.unwrap().schema, "public");
         assert!(facts.alembic.is_none());
+    }
+
+    /// With `t3, t1` and nothing in t3 yet, the history of t1 was taken for that of t3, without a word.
+    #[test]
+    fn a_bookkeeping_table_behind_the_first_schema_is_odd() {
+        for (first, schema, may_create, may_create_beside, is_odd) in [
+            ("t1", "t1", true, true, false),
+            ("t3", "t3", true, true, true),
+            // A reader, who may create nowhere.
+            ("t3", "t3", false, false, true),
+            ("t1", "t1", false, false, false),
+            // The first schema is closed to the role, so it works in the one of the table.
+            ("shared", "t1", true, true, false),
+            ("shared", "t9", true, false, true),
+        ] {
+            let facts = Facts {
+                first_schema: Some(first.to_owned()),
+                schema: Some(schema.to_owned()),
+                may_create,
+                bookkeeping: Some(Table { may_create: may_create_beside, ..Table::new_in("t1") }),
+                ..Facts::default()
+            };
+            assert_eq!(facts.odd_place().is_some(), is_odd, "{first} {schema} {may_create}");
+        }
     }
 
     #[test]

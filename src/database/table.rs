@@ -4,7 +4,7 @@ use super::judgement::{NOT_ORDINARY, read_only_if_ordinary};
 use super::{BOOKKEEPING, PROGRESS, quoted_identifier, quoted_literal};
 
 /// What is said of one that is no longer what was looked at.
-const CHANGED: &str = "it was changed meanwhile";
+const CHANGED: &str = "it has been changed or replaced since this run looked at it";
 
 /// A relation, what the role may do with it, and what speaks against doing so.
 #[derive(Clone, Debug, Default)]
@@ -17,12 +17,15 @@ pub struct Table {
     pub name: String,
     /// Its owner.
     pub(super) owner: String,
-    /// Whether that is a role that could do as it likes without the table.
+    /// Whether nobody can act as that role who can't act as ours anyway.
     pub(super) is_trusted: bool,
     pub(super) may_use_schema: bool,
-    pub(super) may_select: bool,
+    /// Whether the role may read it.
+    pub may_select: bool,
     /// Whether the role may insert, update and delete.
     pub may_write: bool,
+    /// Which of these rights and the one to read it lacks, for a GRANT.
+    pub(super) lacks: String,
     /// Whether the role may create tables beside it.
     pub may_create: bool,
     /// Why it had better not be read.
@@ -68,52 +71,68 @@ impl Table {
             });
         }
         if let Some(problem) = &self.reading {
-            return Some(self.refused(problem, user));
+            return Some(self.unusable(problem));
         }
         if self.may_select {
             return None;
         }
         Some(match self.granted("SELECT", user) {
             Some(grant) => format!("role {role} may not read {table}; grant it with: {grant}"),
-            None => {
-                let owner = quoted_identifier(&self.owner);
-                format!(
-                    "role {role} may not read {table}, which belongs to role {owner}; {}",
-                    self.stranger(user)
-                )
-            }
+            None => format!(
+                "role {role} may not read {table}: it lacks SELECT, which the table's owner, role {}, can grant if the role \
+                 is meant to read it",
+                quoted_identifier(&self.owner)
+            ),
         })
     }
 
     /// Why `user` can't write to it, and what to do.
     pub fn unwritable(&self, user: &str) -> Option<String> {
-        if let Some(problem) = self.reading.as_ref().or(self.writing.as_ref()) {
-            return Some(self.refused(problem, user));
+        if let Some(problem) = self.distrusted(user) {
+            return Some(problem);
         }
         let (table, role) = (self.qualified(), quoted_identifier(user));
-        let grant = self.granted("INSERT, UPDATE, DELETE", user)?;
-        (!self.may_write).then(|| format!("role {role} may not write to {table}; grant it with: {grant}"))
+        let grant = self.granted(&self.lacks, user)?;
+        let what = if self.may_select { "write to" } else { "read and write to" };
+        (!self.lacks.is_empty())
+            .then(|| format!("role {role} may not {what} {table}; grant it with: {grant}"))
     }
 
     /// What makes it a table that can't be trusted with what is written to it.
     pub fn distrusted(&self, user: &str) -> Option<String> {
-        self.reading.as_ref().or(self.writing.as_ref()).map(|problem| self.refused(problem, user))
-    }
-
-    fn refused(&self, problem: &str, user: &str) -> String {
-        let table = self.qualified();
-        if self.is_trusted {
-            format!("{table} can't be used: {problem}; drop that, or the table if nobody needs it")
-        } else {
-            format!("{table} can't be used: {problem}; {}", self.stranger(user))
+        match (&self.reading, &self.writing) {
+            (Some(problem), _) => Some(self.unusable(problem)),
+            (None, Some(problem)) if self.is_trusted => Some(self.unusable(problem)),
+            (None, Some(problem)) => Some(self.somebody_else_s(problem, user)),
+            (None, None) => None,
         }
     }
 
-    /// Anybody who may create in the schema can have made it: it is not to be made powerful.
-    fn stranger(&self, user: &str) -> String {
+    /// Something about the table itself is in the way. It may hold the database's history: nobody is told to drop that.
+    fn unusable(&self, problem: &str) -> String {
+        let table = self.qualified();
+        let calls = problem.starts_with("it calls ");
+        match (self.is_trusted, calls) {
+            (true, true) => format!(
+                "{table} can't be used: {problem}; take off the table what calls it, such as a trigger (DROP TRIGGER … ON {table}), \
+                 or, if it is meant to be called, give it to a role that is trusted (ALTER FUNCTION … OWNER TO …)"
+            ),
+            (true, false) => format!(
+                "{table} can't be used: {problem}; change that, or rename it if it is not the history of this database"
+            ),
+            (false, _) => format!(
+                "{table} can't be used: {problem}; its owner, role {}, can change that; if nobody knows what it is, rename it",
+                quoted_identifier(&self.owner)
+            ),
+        }
+    }
+
+    /// Anybody who may create in the schema can have made it, and it may as well be the history of another service.
+    fn somebody_else_s(&self, problem: &str, user: &str) -> String {
+        let (table, owner) = (self.qualified(), quoted_identifier(&self.owner));
         format!(
-            "drop it if nobody knows what it is; if it is the true one, make it yours with: ALTER TABLE {} OWNER TO {}",
-            self.qualified(),
+            "{table} can't be used: {problem}; if it holds the history of this service, run as role {owner}, or change the \
+             table's owner (ALTER TABLE {table} OWNER TO {}); if nobody knows what it is, rename it",
             quoted_identifier(user),
         )
     }
@@ -201,16 +220,52 @@ mod tests {
             assert!(said.iter().any(Option::is_some), "{table:?}");
             for said in said.iter().flatten() {
                 assert!(!said.contains("GRANT"), "{said}");
-                assert!(said.contains("if nobody knows what"), "{said}");
+                assert!(!said.to_lowercase().contains("drop it"), "{said}");
             }
         }
     }
 
     #[test]
     fn what_is_missing_on_a_known_table_is_named() {
-        let table = Table { is_trusted: true, may_select: false, may_write: false, ..found() };
+        let lacks = "SELECT, INSERT, UPDATE, DELETE".to_owned();
+        let table = Table { is_trusted: true, may_select: false, may_write: false, lacks, ..found() };
         let grant = "grant it with: GRANT SELECT ON \"public\".\"_sqlx_migrations\" TO \"app\"";
         assert!(table.unreadable("app").unwrap().ends_with(grant));
-        assert!(table.unwritable("app").unwrap().contains("GRANT INSERT, UPDATE, DELETE ON "));
+        assert_eq!(
+            table.unwritable("app").unwrap(),
+            "role \"app\" may not read and write to \"public\".\"_sqlx_migrations\"; grant it with: \
+             GRANT SELECT, INSERT, UPDATE, DELETE ON \"public\".\"_sqlx_migrations\" TO \"app\""
+        );
+    }
+
+    /// Dropping it, or making it one's own, takes its history from the service that it belongs to.
+    #[test]
+    fn who_only_reads_is_not_told_to_take_the_table_away() {
+        let table = Table {
+            may_select: false,
+            writing: Some("it belongs to role mallory, which could have triggers run".to_owned()),
+            ..found()
+        };
+        assert_eq!(
+            table.unreadable("monitor").unwrap(),
+            "role \"monitor\" may not read \"public\".\"_sqlx_migrations\": it lacks SELECT, which the table's owner, role \
+             \"mallory\", can grant if the role is meant to read it"
+        );
+        let told = table.unwritable("app").unwrap();
+        assert!(
+            told.contains("; if it holds the history of this service, run as role \"mallory\", or change "),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn what_is_hung_on_a_live_history_is_to_go_and_not_the_history() {
+        let writing = Some("it calls function public.stamp() of role dba".to_owned());
+        let told = Table { is_trusted: true, writing, ..found() }.unwritable("app").unwrap();
+        assert!(
+            told.contains("DROP TRIGGER … ON \"public\".\"_sqlx_migrations\"")
+                && told.contains("ALTER FUNCTION … OWNER TO")
+        );
+        assert!(!told.contains("DROP TABLE") && !told.contains("or the table"), "{told}");
     }
 }

@@ -63,8 +63,12 @@ pub(super) async fn find(
 ) -> Result<Option<Resumed>, Error> {
     let Some(row) = applied.iter().find(|row| !row.success) else { return Ok(None) };
     let version = row.version;
-    let halfway =
-        |why: String| Disagreement::Halfway { version, label: version.called(&row.description), why };
+    let halfway = |why: String| Disagreement::Halfway {
+        version,
+        label: version.called(&row.description),
+        why,
+        because: None,
+    };
     if halfway::direction(row.execution_time) != direction {
         let command = if direction == Direction::Up { "downgrade" } else { "upgrade" };
         return Err(halfway(format!("{command} began it, and can go on with it")).into());
@@ -119,6 +123,7 @@ pub(super) fn prepare<'a>(steps: &[Step<'a>], resumed: Option<&Resumed>) -> Resu
             version: resumed.version,
             label: resumed.version.to_string(),
             why: "the revision asked for leaves it so; ask for one that takes it to its end".to_owned(),
+            because: None,
         }
         .into()),
     }

@@ -37,12 +37,12 @@ pub(super) async fn learn(place: &Place<'_>, mut failure: Box<Failure>, reporter
         Ok(Became::Interrupted) => format!("its script stands halfway; {}; {again}", reporter.state()),
         Err(error) if error.exit_code() == ExitCode::Halfway => {
             failure.outcome = Outcome::Halfway;
-            error.to_string()
+            error.in_passing()
         }
         Err(Error::Interrupted { signal, .. }) => {
             format!("what became of it is not known ({signal}); {again}")
         }
-        Err(error) => format!("what became of it is not known ({error}); {again}"),
+        Err(error) => format!("what became of it is not known ({}); {again}", error.in_passing()),
     };
     Error::Step(failure)
 }

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::{Place, refuse_alembic};
 use crate::config::Check;
-use crate::database::{Session, Table};
+use crate::database::Session;
 use crate::error::Error;
 use crate::plan::PlanError;
-use crate::report::{MigrationReport, Reporter, text};
+use crate::report::{Bookkeeping, MigrationReport, Reporter, text};
 use crate::revision::{Position, Range, resolve};
 use crate::standing::{Applied, Entry, Standing, Status};
 
@@ -28,7 +28,11 @@ pub(super) async fn current(place: &Place<'_>, check: Check, reporter: &mut Repo
         }
         if said != Some(pending.len()) {
             let plural = if pending.len() == 1 { "" } else { "s" };
-            tracing::info!("waiting for {} pending migration{plural}", pending.len());
+            let missing = match (&session.facts.bookkeeping, &reporter.report.bookkeeping) {
+                (None, Some(bookkeeping)) => format!("; {bookkeeping}"),
+                _ => String::new(),
+            };
+            tracing::info!("waiting for {} pending migration{plural}{missing}", pending.len());
             said = Some(pending.len());
         }
         place
@@ -37,7 +41,7 @@ pub(super) async fn current(place: &Place<'_>, check: Check, reporter: &mut Repo
             .await
             .map_err(|signal| Error::interrupted(signal, "it only waited; nothing was changed".to_owned()))?;
         applied = look_again(place, &mut session, reporter).await?;
-        reporter.report.bookkeeping = session.facts.bookkeeping.as_ref().map(Table::qualified);
+        reporter.report.bookkeeping = Some(Bookkeeping::found(&session.facts));
     }
     if check == Check::Show {
         refuse_alembic(&mut session).await?;

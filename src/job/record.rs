@@ -1,6 +1,6 @@
 //! `stamp` and `resolve`: they change what is recorded, never what is there.
 
-use super::{Place, bookkeeping};
+use super::{Place, bookkeeping, warn_of_refusal};
 use crate::config::{Extent, Resolution};
 use crate::database::{Session, Table};
 use crate::drift;
@@ -8,7 +8,7 @@ use crate::error::{Disagreement, Error};
 use crate::message::{self, halfway};
 use crate::migration::{Direction, Migration, Version};
 use crate::plan::{PlanError, refuse_halfway};
-use crate::report::{Reporter, text};
+use crate::report::{Bookkeeping, Reporter, text};
 use crate::revision::{Position, Revision, resolve as resolve_revision};
 use crate::standing::{Entry, Standing, Status};
 
@@ -86,11 +86,14 @@ pub(super) async fn stamp(
         records.retain(|record| matches!(record, Record::Rewritten(..)));
     }
     let report = &mut reporter.report;
-    report.bookkeeping = session.facts.home().map(|home| home.qualified());
+    report.bookkeeping = Some(Bookkeeping::planned(&session.facts));
     report.from = Some(standing.position());
     report.to = Some(to);
     report.current = report.from;
     report.recorded = Some(records.iter().map(Record::describe).collect());
+    if lock.is_none() && !records.is_empty() {
+        warn_of_refusal(&session, &[], reporter);
+    }
     reporter.show(text::recording);
     if let Some(lock) = lock {
         if !records.is_empty() {

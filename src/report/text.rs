@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use foreign_text::one_line;
 
-use super::{MigrationReport, Report, StepReport, StepStatus};
+use super::{Bookkeeping, MigrationReport, Report, StepReport, StepStatus};
 use crate::config::Transaction;
 use crate::error::Error;
 use crate::migration::Direction;
@@ -30,9 +30,9 @@ pub fn heading(report: &Report) -> String {
     format!("{STRONG}{command}{STRONG:#} from {from} to {to}: {count}\n{}", bookkeeping(report))
 }
 
-/// Which table tells, where there is one.
+/// Which table tells, or that there is none.
 fn bookkeeping(report: &Report) -> String {
-    let line = |table: &String| format!("{FAINT}bookkeeping: {}{FAINT:#}\n", one_line(table));
+    let line = |bookkeeping: &Bookkeeping| format!("{FAINT}{bookkeeping}{FAINT:#}\n");
     report.bookkeeping.as_ref().map(line).unwrap_or_default()
 }
 

@@ -301,7 +301,8 @@ impl Runner<'_> {
                 match self.session.execute(format!("{reset};\n{undo}")).await {
                     Ok(_) => "nothing of the script took effect".to_owned(),
                     Err(Completed { error, .. }) => format!(
-                        "nothing of the script took effect, but it is still recorded as halfway ({error})"
+                        "nothing of the script took effect, but it is still recorded as halfway ({})",
+                        Error::database("removing its record", error).in_passing()
                     ),
                 }
             }
@@ -339,7 +340,8 @@ impl Runner<'_> {
             other => Disagreement::Halfway {
                 version: migration.version,
                 label: migration.version.called(&migration.description),
-                why: format!("{script}, and then: {other}"),
+                why: script,
+                because: Some(Box::new(other)),
             }
             .into(),
         }

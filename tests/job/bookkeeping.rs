@@ -27,7 +27,15 @@ fn a_table_in_another_schema_is_none_of_ours() {
     setup.job("current").run().is(0, "base\n  pending  1  a\n  pending  2  b", "");
     let name = quoted(&setup.database.name);
     setup.database.execute(&format!("ALTER DATABASE {name} SET search_path = public, s"));
-    setup.job("current").run().is(0, "1\n  pending  2  b", "");
+    // With the table of a tenant behind it, an empty schema was "at head".
+    let odd = "the bookkeeping was found in schema \"s\", but what a script creates without naming a schema goes to \"public\", \
+               the first schema on the search path (public, s)";
+    for words in ["current", "history", "upgrade 1", "upgrade head --plan", "stamp 1 --plan"] {
+        let outcome = setup.job(words).run();
+        assert_eq!(outcome.ok().stderr, format!(" WARN {odd}\n"), "{words}");
+        let json = setup.job(words).env("OUTPUT", "json").run();
+        assert_eq!(json.ok().json()["warnings"], serde_json::json!([odd]), "{words}");
+    }
     setup.job("upgrade head").run().ok();
     assert_eq!(setup.database.column::<i64>("SELECT version FROM s._sqlx_migrations ORDER BY 1"), [1, 2]);
     assert_eq!(setup.database.tables("public"), ["a", "b"]);
@@ -36,10 +44,32 @@ fn a_table_in_another_schema_is_none_of_ours() {
 #[test]
 fn every_report_names_the_table() {
     let setup = Setup::with(SCRIPTS);
+    let none = "none found on the search path (\"$user\", public)";
     let line = "bookkeeping: \"public\".\"_sqlx_migrations\"\n";
-    assert!(!setup.job("current").run().ok().raw_stdout.contains("bookkeeping"), "there is none");
     for words in [
+        "current",
+        "history",
+        "upgrade base",
+        "upgrade base --plan",
         "upgrade head --plan",
+        "stamp head --plan",
+    ] {
+        let outcome = setup.job(words).run();
+        let line = if words.contains("head") {
+            "bookkeeping: \"public\".\"_sqlx_migrations\", to be created: none was found on the search path (\"$user\", public)\n"
+                .to_owned()
+        } else {
+            format!("bookkeeping: {none}\n")
+        };
+        assert_eq!(outcome.ok().raw_stdout.matches(&line).count(), 1, "{words}: {}", outcome.raw_stdout);
+        let json = setup.job(words).env("OUTPUT", "json").run().ok().json();
+        let table = words.contains("head").then_some("\"public\".\"_sqlx_migrations\"");
+        assert_eq!(json["bookkeeping"], serde_json::json!(table), "{words}");
+        assert!(json.as_object().unwrap().contains_key("bookkeeping"), "{json}");
+        assert_eq!(json["search_path"], "\"$user\", public", "{words}");
+    }
+    setup.job("upgrade head").run().ok();
+    for words in [
         "upgrade head",
         "upgrade head",
         "current",
@@ -53,6 +83,37 @@ fn every_report_names_the_table() {
         let json = setup.job(words).env("OUTPUT", "json").run();
         assert_eq!(json.ok().json()["bookkeeping"], "\"public\".\"_sqlx_migrations\"", "{words}");
     }
+}
+
+/// A database at its head looked like an empty one, in silence, to a role that looks elsewhere.
+#[test]
+fn a_reader_that_finds_no_table_is_told_where_it_looked_and_where_there_is_one() {
+    let setup = Setup::with(SCRIPTS);
+    let monitor = setup.database.role("secret");
+    let database = quoted(&setup.database.name);
+    setup
+        .database
+        .execute(&format!("CREATE SCHEMA svc_a; ALTER DATABASE {database} SET search_path = svc_a"));
+    setup.job("upgrade head").run().ok();
+    setup.database.execute(&format!(
+        "ALTER DATABASE {database} RESET search_path; GRANT SELECT ON svc_a._sqlx_migrations TO {name}",
+        name = quoted(&monitor.name)
+    ));
+    let told = "none found on the search path (\"$user\", public)";
+    let there = "there is one in schema \"svc_a\", not on that path";
+    let next = format!("ALTER ROLE {} IN DATABASE {database} SET search_path = ", quoted(&monitor.name));
+    for words in ["current", "history", "current --check", "upgrade base"] {
+        let outcome = setup.job(words).role(&monitor).run();
+        for part in [told, there, &next] {
+            assert!(outcome.raw_stdout.contains(part), "{words}: {}", outcome.raw_stdout);
+        }
+        let json = setup.job(words).role(&monitor).env("OUTPUT", "json").run().json();
+        assert!(json["bookkeeping"].is_null() && json["next"].as_str().unwrap().contains(there), "{json}");
+    }
+    let job = setup.job("current --check --wait 1s").role(&monitor).without("RUST_LOG");
+    job.run().fails(9, "INFO waiting for 2 pending migrations; bookkeeping: none found on the search path (\"$user\", public); there is one in schema \"svc_a\"");
+    setup.database.execute(&format!("GRANT USAGE ON SCHEMA svc_a TO {}; {next}svc_a", quoted(&monitor.name)));
+    setup.job("current --check").role(&monitor).run().is(0, "2 (head)", "");
 }
 
 /// One role, one schema for each tenant: the second tenant's run stopped at the first one's table.
@@ -157,6 +218,8 @@ fn a_role_whose_search_path_names_no_schema_is_told_so() {
     setup.job("upgrade head").role(&role).run().is(
         8,
         "",
-        "error: the search path of role \"DATABASE_role_1\" names no schema to create _sqlx_migrations in",
+        "error: no _sqlx_migrations was found on the search path of role \"DATABASE_role_1\" (\"\"), which names no schema to \
+         create it in; if the history of this service is in another schema, make the role look there: \
+         ALTER ROLE \"DATABASE_role_1\" IN DATABASE \"DATABASE\" SET search_path = THAT_SCHEMA",
     );
 }

@@ -36,6 +36,7 @@ mod scripts;
 mod session_state;
 mod signals;
 mod sqlx_oracle;
+mod table_owners;
 mod tls;
 mod transactions;
 mod upgrade;

@@ -104,6 +104,7 @@ fn it_aborts_unless_the_bookkeeping_is_exactly_where_the_range_begins() {
     };
     setup.job("upgrade 1").run().ok();
     refused("upgrade --sql base:head", "the database is not at base: the bookkeeping differs at 1");
+    refused("upgrade --sql base:head", "If this script has run before, there is nothing left to do; ");
     refused("upgrade --sql 2:head", "the database is not at 2: the bookkeeping differs at 2");
     refused("downgrade --sql 2:base", "the database is not at 2: the bookkeeping differs at 2");
     assert_eq!(setup.database.versions(), [1]);
@@ -123,7 +124,9 @@ fn it_finds_the_bookkeeping_on_the_search_path() {
     let done = psql(&setup.directory, "upgrade --sql 1:head", &setup.database);
     assert_eq!(done.code, Some(3), "{}", done.stderr);
     assert!(
-        done.stderr.contains("there is no _sqlx_migrations on the search path of this role"),
+        done.stderr
+            .contains("there is no _sqlx_migrations on the search path of this role (\"$user\", public)")
+            && done.stderr.contains("SET search_path = THAT_SCHEMA"),
         "{}",
         done.stderr
     );

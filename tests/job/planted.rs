@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::offline_sql::psql;
 use crate::support::{Outcome, Relay, Role, Setup, Then, quoted, until};
 
-const SCRIPTS: &[(&str, &str)] =
+pub(crate) const SCRIPTS: &[(&str, &str)] =
     &[("1_a.up.sql", "CREATE TABLE a ();"), ("2_b.up.sql", "CREATE TABLE b ();")];
 
-const COLUMNS: &str = "version bigint PRIMARY KEY, description text NOT NULL, installed_on timestamptz NOT NULL DEFAULT now(), \
+pub(crate) const COLUMNS: &str = "version bigint PRIMARY KEY, description text NOT NULL, installed_on timestamptz NOT NULL DEFAULT now(), \
                        success boolean NOT NULL, checksum bytea NOT NULL, execution_time bigint NOT NULL";
 
 /// A role that may create in `public`, with functions that tell of their use by a number that no rollback takes back.
-fn with_mallory(setup: &Setup) -> Role {
+pub(crate) fn with_mallory(setup: &Setup) -> Role {
     let mallory = setup.database.role("secret");
     let name = quoted(&mallory.name);
     setup.database.execute(&format!("GRANT CREATE, USAGE ON SCHEMA public TO {name}"));
@@ -29,14 +29,14 @@ fn with_mallory(setup: &Setup) -> Role {
     mallory
 }
 
-fn as_role(setup: &Setup, role: &Role, sql: &str) {
+pub(crate) fn as_role(setup: &Setup, role: &Role, sql: &str) {
     setup.database.execute(&format!("SET SESSION AUTHORIZATION {}", quoted(&role.name)));
     setup.database.execute(sql);
     setup.database.execute("RESET SESSION AUTHORIZATION");
 }
 
 #[track_caller]
-fn is_untouched(setup: &Setup) {
+pub(crate) fn is_untouched(setup: &Setup) {
     assert!(
         !setup.database.value::<bool>("SELECT is_called FROM public.intrusions"),
         "something of mallory's ran"
@@ -47,8 +47,9 @@ fn is_untouched(setup: &Setup) {
 fn refused(setup: &Setup, outcome: &Outcome, why: &str) {
     outcome.fails(8, "error: \"public\".\"_sqlx_migrations\" can't be used: it");
     outcome.fails(8, why);
-    outcome.fails(8, "; drop ");
-    assert!(!outcome.stderr.contains("GRANT"), "{}", outcome.stderr);
+    for word in ["GRANT", "DROP TABLE", "drop it"] {
+        assert!(!outcome.stderr.contains(word), "{}", outcome.stderr);
+    }
     is_untouched(setup);
     assert!(!setup.database.has("public.b"));
 }
@@ -128,7 +129,8 @@ fn a_stranger_s_table_is_read_and_never_written_to() {
             &outcome,
             "it belongs to role DATABASE_role_1, which could have triggers run with the rights of role ",
         );
-        outcome.fails(8, "if it is the true one, make it yours with: ALTER TABLE \"public\".\"_sqlx_migrations\" OWNER TO ");
+        outcome
+            .fails(8, "or change the table's owner (ALTER TABLE \"public\".\"_sqlx_migrations\" OWNER TO ");
     }
     let done = psql(&setup.directory, "upgrade --sql base:head", &setup.database);
     assert!(done.code == Some(3) && done.stderr.contains("it belongs to role "), "{}", done.stderr);
@@ -204,34 +206,6 @@ fn nothing_of_others_hangs_on_the_bookkeeping() {
     }
 }
 
-/// Those could do as they like without the table.
-#[test]
-fn the_database_s_owner_and_a_role_that_ours_is_a_member_of_may_own_the_table() {
-    let setup = Setup::with(SCRIPTS);
-    let (app, group) = (setup.database.role("secret"), setup.database.role("secret"));
-    let (database, app_name, group_name) =
-        (quoted(&setup.database.name), quoted(&app.name), quoted(&group.name));
-    setup.job("upgrade 1").run().ok();
-    setup.database.execute(&format!(
-        "GRANT CREATE ON SCHEMA public TO {app_name}; GRANT ALL ON _sqlx_migrations TO {app_name};
-         ALTER TABLE _sqlx_migrations OWNER TO {group_name}"
-    ));
-    setup.job("upgrade head").role(&app).run().fails(8, "it belongs to role ");
-    setup.database.execute(&format!("GRANT {group_name} TO {app_name}"));
-    setup.job("upgrade head").role(&app).run().ok();
-    // The other way round it is no reason to trust anybody: a superuser counts as a member of every role.
-    setup.job("downgrade 1 --plan").run().fails(2, "down");
-    setup.job("stamp 1").run().fails(8, "it belongs to role ");
-    setup.database.execute(&format!(
-        "REVOKE {group_name} FROM {app_name}; ALTER DATABASE {database} OWNER TO {group_name}"
-    ));
-    setup.job("stamp 1").role(&app).run().ok();
-    setup.job("stamp head").run().ok();
-    setup.database.execute(&format!(
-        "ALTER DATABASE {database} OWNER TO CURRENT_USER; DROP OWNED BY {app_name}, {group_name}"
-    ));
-}
-
 /// A table of the progress table's name was written to, with whatever hung on it.
 #[test]
 fn a_planted_progress_table_is_refused_before_a_script_begins() {
@@ -291,7 +265,7 @@ fn a_table_that_is_swapped_for_a_view_between_look_and_read_is_noticed() {
          true AS success, ''::bytea AS checksum, public.intrude(1)::bigint AS execution_time",
     );
     job.wait()
-        .fails(8, "reading the bookkeeping: what is called so is not our table: it was changed meanwhile");
+        .fails(8, "reading the bookkeeping: what is called so is not our table: it has been changed or replaced since this run looked at it");
     is_untouched(&setup);
 }
 
@@ -330,7 +304,7 @@ fn a_trigger_that_is_hung_on_the_table_during_the_run_does_not_fire() {
         );
         let outcome = job.wait();
         let code = if script == slow { 5 } else { 6 };
-        outcome.fails(code, "its bookkeeping: what is called so is not our table: it was changed meanwhile");
+        outcome.fails(code, "its bookkeeping: what is called so is not our table: it has been changed or replaced since this run looked at it");
         is_untouched(&setup);
         assert_eq!(setup.database.has("b"), script != slow);
     }
@@ -361,7 +335,7 @@ fn a_table_that_is_replaced_during_the_run_is_not_written_to() {
              CREATE TRIGGER t BEFORE INSERT ON s._sqlx_migrations EXECUTE FUNCTION public.intrude()"
         ),
     );
-    job.wait().fails(5, "its bookkeeping: what is called so is not our table: it was changed meanwhile");
+    job.wait().fails(5, "its bookkeeping: what is called so is not our table: it has been changed or replaced since this run looked at it");
     is_untouched(&setup);
     assert!(!setup.database.has("s.b"));
 }

@@ -1,0 +1,190 @@
+//! Who may own the bookkeeping table, and what it calls: nobody who could have code run with rights that are not theirs.
+
+use crate::planted::{COLUMNS, SCRIPTS, as_role, is_untouched, with_mallory};
+use crate::support::{Role, Setup, quoted};
+
+/// A database, the role that migrates it, a role that owns things, and one that is up to something.
+struct Cast {
+    setup: Setup,
+    app: Role,
+    ops: Role,
+    mallory: Role,
+}
+
+impl Cast {
+    fn new() -> Self {
+        let setup = Setup::with(SCRIPTS);
+        let mallory = with_mallory(&setup);
+        let (app, ops) = (setup.database.role("secret"), setup.database.role("secret"));
+        let cast = Self { setup, app, ops, mallory };
+        cast.execute("GRANT CREATE ON SCHEMA public TO APP, OPS");
+        cast
+    }
+
+    fn named(&self, sql: &str) -> String {
+        sql.replace("APP", &quoted(&self.app.name))
+            .replace("OPS", &quoted(&self.ops.name))
+            .replace("MALLORY", &quoted(&self.mallory.name))
+            .replace("DATABASE", &format!("DATABASE {}", quoted(&self.setup.database.name)))
+    }
+
+    fn execute(&self, sql: &str) {
+        self.setup.database.execute(&self.named(sql));
+    }
+
+    #[track_caller]
+    fn refuses(&self, role: Option<&Role>, why: &str) {
+        for words in ["upgrade head", "stamp head"] {
+            let job = self.setup.job(words);
+            let outcome = match role {
+                Some(role) => job.role(role).run(),
+                None => job.run(),
+            };
+            outcome.fails(8, "\"public\".\"_sqlx_migrations\" can't be used: it ");
+            outcome.fails(8, why);
+            assert!(!outcome.stderr.contains("GRANT"), "{}", outcome.stderr);
+        }
+        is_untouched(&self.setup);
+    }
+}
+
+/// Every role that ours is a member of was trusted, whoever else could act as that role.
+#[test]
+fn a_member_of_a_common_group_gets_nowhere() {
+    for grants in [
+        "ALTER ROLE OPS NOLOGIN; GRANT OPS TO APP; GRANT OPS TO MALLORY",
+        "ALTER ROLE OPS NOLOGIN; GRANT OPS TO APP; GRANT OPS TO MALLORY; ALTER DATABASE OWNER TO OPS",
+        "ALTER ROLE OPS NOLOGIN; GRANT OPS TO APP; GRANT OPS TO MALLORY; ALTER ROLE MALLORY NOLOGIN",
+    ] {
+        let cast = Cast::new();
+        cast.execute(grants);
+        let plant = format!(
+            "SET ROLE OPS; CREATE TABLE public._sqlx_migrations ({COLUMNS});
+             CREATE FUNCTION public.plant() RETURNS trigger LANGUAGE plpgsql AS
+               $$ BEGIN PERFORM nextval('public.intrusions'); RETURN NEW; END $$;
+             CREATE TRIGGER t BEFORE INSERT ON public._sqlx_migrations FOR EACH ROW EXECUTE FUNCTION public.plant();
+             GRANT ALL ON public._sqlx_migrations TO PUBLIC; RESET ROLE"
+        );
+        as_role(&cast.setup, &cast.mallory, &cast.named(&plant));
+        println!("{grants}");
+        cast.refuses(
+            Some(&cast.app),
+            ", and role DATABASE_role_1, which can act as that one, could have triggers run with the rights of role DATABASE_role_2; ",
+        );
+    }
+}
+
+/// PostgreSQL 16 makes a role with CREATEROLE a member of every role that it creates, with ADMIN OPTION: each of them
+/// had its creator's rights by way of the table.
+#[test]
+fn a_tenant_does_not_act_for_its_creator() {
+    for grants in [
+        "GRANT OPS TO APP WITH ADMIN OPTION",
+        "GRANT OPS TO APP WITH ADMIN OPTION; ALTER DATABASE OWNER TO OPS",
+        "GRANT OPS TO APP",
+    ] {
+        let cast = Cast::new();
+        cast.execute(grants);
+        let plant = format!(
+            "CREATE TABLE public._sqlx_migrations ({COLUMNS});
+             CREATE FUNCTION public.plant() RETURNS trigger LANGUAGE plpgsql AS
+               $$ BEGIN PERFORM nextval('public.intrusions'); RETURN NEW; END $$;
+             CREATE TRIGGER t BEFORE INSERT ON public._sqlx_migrations FOR EACH ROW EXECUTE FUNCTION public.plant();
+             GRANT ALL ON public._sqlx_migrations TO PUBLIC"
+        );
+        as_role(&cast.setup, &cast.ops, &cast.named(&plant));
+        println!("{grants}");
+        cast.refuses(
+            Some(&cast.app),
+            "it belongs to role DATABASE_role_3, which could have triggers run with the rights of role DATABASE_role_2; ",
+        );
+        // The advice is a way on, once the trigger is gone.
+        cast.execute(
+            "DROP TRIGGER t ON public._sqlx_migrations; ALTER TABLE public._sqlx_migrations OWNER TO APP",
+        );
+        cast.setup.job("upgrade head").role(&cast.app).run().ok();
+        is_untouched(&cast.setup);
+    }
+}
+
+/// Whoever can act as the owner of a function can put another one in its place.
+#[test]
+fn a_function_is_as_good_as_whoever_can_act_as_its_owner() {
+    for (grants, is_fine) in [
+        ("GRANT OPS TO APP", true),
+        ("GRANT OPS TO APP; GRANT OPS TO MALLORY", false),
+        ("GRANT OPS TO APP; ALTER ROLE OPS LOGIN", false),
+    ] {
+        let cast = Cast::new();
+        cast.setup.job("upgrade 1").role(&cast.app).run().ok();
+        cast.execute("ALTER ROLE OPS NOLOGIN");
+        cast.execute(grants);
+        cast.execute(
+            "CREATE FUNCTION public.own() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+             ALTER FUNCTION public.own() OWNER TO OPS;
+             CREATE TRIGGER t BEFORE INSERT ON public._sqlx_migrations FOR EACH ROW EXECUTE FUNCTION public.own()",
+        );
+        if is_fine {
+            cast.setup.job("upgrade head").role(&cast.app).run().ok();
+        } else {
+            println!("{grants}");
+            cast.refuses(Some(&cast.app), "it calls function public.own() of role DATABASE_role_3");
+        }
+    }
+}
+
+/// As whom nobody can act but who could have had their way without the table.
+#[test]
+fn a_table_of_a_role_that_stands_for_ours_is_used() {
+    for grants in [
+        "ALTER ROLE OPS NOLOGIN; GRANT OPS TO APP",
+        "ALTER ROLE OPS NOLOGIN; GRANT OPS TO APP WITH ADMIN OPTION; GRANT OPS TO CURRENT_USER",
+        "ALTER ROLE OPS NOLOGIN; ALTER ROLE MALLORY NOLOGIN; GRANT OPS TO MALLORY; GRANT MALLORY TO APP",
+        "GRANT APP TO OPS",
+        "ALTER ROLE OPS SUPERUSER",
+        "ALTER ROLE OPS NOLOGIN; GRANT OPS TO APP; GRANT APP TO MALLORY; GRANT OPS TO MALLORY",
+        // Ours works for the database's owner.
+        "ALTER DATABASE OWNER TO OPS; GRANT OPS TO APP",
+        "ALTER DATABASE OWNER TO OPS; GRANT OPS TO APP; GRANT pg_monitor TO OPS; GRANT pg_monitor TO APP",
+        "ALTER DATABASE OWNER TO APP",
+    ] {
+        let cast = Cast::new();
+        cast.setup.job("upgrade 1").run().ok();
+        cast.execute(grants);
+        let owner = if grants.ends_with("OWNER TO APP") { "pg_database_owner" } else { "OPS" };
+        cast.execute(&format!(
+            "GRANT ALL ON public._sqlx_migrations TO APP; ALTER TABLE public._sqlx_migrations OWNER TO {owner}"
+        ));
+        println!("{grants}");
+        cast.setup.job("upgrade head").role(&cast.app).run().ok();
+    }
+}
+
+/// The database's owner was trusted by everybody, superusers included.
+#[test]
+fn the_database_s_owner_is_trusted_only_by_who_works_for_it() {
+    for grants in [
+        "",
+        "GRANT OPS TO APP; GRANT OPS TO MALLORY",
+        "GRANT OPS TO APP; ALTER ROLE APP CREATEROLE",
+        "GRANT OPS TO APP; GRANT pg_write_server_files TO APP",
+    ] {
+        let cast = Cast::new();
+        cast.setup.job("upgrade 1").run().ok();
+        cast.execute(
+            "ALTER DATABASE OWNER TO OPS; GRANT ALL ON public._sqlx_migrations TO APP;
+             ALTER TABLE public._sqlx_migrations OWNER TO OPS",
+        );
+        cast.execute(grants);
+        println!("{grants}");
+        cast.refuses(Some(&cast.app), "it belongs to role DATABASE_role_3, ");
+        cast.refuses(
+            None,
+            "it belongs to role DATABASE_role_3, which could have triggers run with the rights of role ",
+        );
+        // For itself it works, of course.
+        if !grants.contains("TO MALLORY") {
+            cast.setup.job("upgrade head").role(&cast.ops).run().ok();
+        }
+    }
+}
