@@ -40,7 +40,10 @@ fn the_jobs_of_a_release_are_admitted() {
         assert_eq!(admission.create(&admission.job_with(words)), "", "{words}");
     }
     for (what, changes) in [
-        ("another kind of node", vec![(POD.to_owned() + "/nodeSelector/kubernetes.io~1arch", json!("arm64"))]),
+        (
+            "another kind of node",
+            vec![(POD.to_owned() + "/nodeSelector/kubernetes.io~1arch", json!("arm64"))],
+        ),
         ("a queue's suspension", vec![("/spec/suspend".to_owned(), json!(true))]),
         ("more memory", vec![(CONTAINER.to_owned() + "/resources/limits/memory", json!("1Gi"))]),
     ] {
