@@ -29,6 +29,7 @@ pub async fn connect(server: &Server, interrupt: &Interrupt) -> Result<(Session,
     tracing::debug!("connecting to {} as {}", server.address, server.user);
     let left = || (!timeout.is_zero()).then(|| timeout.saturating_sub(start.elapsed()));
     loop {
+        let began = Instant::now();
         let attempt = async {
             let authenticated = authenticate(server, left().unwrap_or_default()).await;
             let (connection, key) =
@@ -44,13 +45,14 @@ pub async fn connect(server: &Server, interrupt: &Interrupt) -> Result<(Session,
                 return Err(refused(server, error, advice));
             }
             Some(Err(Failed::LookingAround(Error::Database { source, .. }))) if source.is_outage() => {
-                source.to_string()
+                format!("{}: {source}", server.address)
             }
             Some(Err(Failed::LookingAround(error))) => return Err(error),
-            Some(Err(Failed::Connecting(error, _))) => error.to_string(),
-            None => "the server did not answer".to_owned(),
+            Some(Err(Failed::Connecting(error, _))) => format!("{}: {error}", server.address),
+            // What the attempt before was told says more than that there was no time for this one.
+            None if began.elapsed() < TELLING && !said.is_empty() => said.clone(),
+            None => format!("{}: the server did not answer", server.address),
         };
-        let reason = format!("{}: {reason}", server.address);
         if said != reason {
             tracing::info!("waiting for the server at {reason}");
             said.clone_from(&reason);
@@ -62,6 +64,9 @@ pub async fn connect(server: &Server, interrupt: &Interrupt) -> Result<(Session,
         pause = (pause * 2).min(Duration::from_secs(2));
     }
 }
+
+/// An attempt that was given less says nothing of the server.
+const TELLING: Duration = Duration::from_secs(1);
 
 fn unconnected(signal: Signal) -> Error {
     Error::interrupted(signal, "there was no connection yet; nothing was changed")

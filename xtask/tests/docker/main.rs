@@ -159,7 +159,7 @@ fn the_exit_code_of_the_job_is_that_of_the_task() {
     let two = database.job("current", &image.0).env("POSTGRES_PASSWORD_FILE", "/nowhere").output().unwrap();
     let (_, stderr) = both(&two);
     assert_eq!(two.status.code(), Some(2), "{stderr}");
-    assert!(stderr.contains("and POSTGRES_PASSWORD_FILE are both set; keep one"), "{stderr}");
+    assert!(stderr.contains("is set, and so is POSTGRES_PASSWORD_FILE; keep one"), "{stderr}");
     let refused = database.job("current", &image.0).env("POSTGRES_PASSWORD", "wrong").output().unwrap();
     let (_, stderr) = both(&refused);
     assert_eq!(refused.status.code(), Some(8), "{stderr}");
