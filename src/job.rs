@@ -215,6 +215,7 @@ fn show_plan(
     reporter: &mut Reporter,
 ) {
     if prepared.is_empty() {
+        warn_unless(refuse_distrusted(session), session, reporter);
         finish_idle(plan, reporter);
         return;
     }
@@ -225,8 +226,12 @@ fn show_plan(
 
 /// A plan must not promise what the run would be refused. It may be made by a role that only reads.
 fn warn_of_refusal(session: &Session, prepared: &[Prepared<'_>], reporter: &mut Reporter) {
-    let refusal = refuse_unwritable(session).and_then(|()| refuse_unrecordable(session, prepared));
-    if let Err(refusal) = refusal {
+    let may = refuse_unwritable(session).and_then(|()| refuse_unrecordable(session, prepared));
+    warn_unless(may, session, reporter);
+}
+
+fn warn_unless(may: Result<(), Error>, session: &Session, reporter: &mut Reporter) {
+    if let Err(refusal) = may {
         let user = quoted_identifier(&session.facts.user);
         reporter.warn(format!("a run as role {user} would be refused: {}", refusal.in_passing()));
     }

@@ -101,6 +101,10 @@ impl Table {
     /// What makes it a table that can't be trusted with what is written to it.
     pub fn distrusted(&self, user: &str) -> Option<String> {
         match (&self.reading, &self.writing) {
+            // It says what to do.
+            (None, Some(problem)) if problem.contains("ALTER SCHEMA") => {
+                Some(format!("{} can't be used: {problem}", self.qualified()))
+            }
             (Some(problem), _) => Some(self.unusable(problem)),
             (None, Some(problem)) if self.is_trusted => Some(self.unusable(problem)),
             (None, Some(problem)) => Some(self.somebody_else_s(problem, user)),
