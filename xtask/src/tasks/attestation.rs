@@ -6,8 +6,8 @@ use crate::settings::ecr::EcrFlags;
 /// Say whether ECR holds the image of these inputs, and verify who attested it
 ///
 /// Prints `repository@sha256:…` if it is there and attested by this repository's ci.yml on main, or by its release.yml
-/// for a tag v*, which builds what ECR does not hold; the commit it was built from must have the inputs of this one, so
-/// the checkout needs its history. Prints nothing if there is no such image; one that is named must be there. In a
+/// for a tag v*, which builds what ECR does not hold; the commit it was built from must be on main, not merely on
+/// a branch that was merged, and have the inputs of this one, so the checkout needs its history. Prints nothing if there is no such image; one that is named must be there. In a
 /// workflow the step gets the outputs `found`, `attested`, `reference`, `name` and `digest`. Needs the GitHub CLI.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -176,10 +176,17 @@ mod verifying {
         let described = ecr.describe(&manifest.digest, &Session::open(ecr).await?).await?;
         let commit = described.and_then(|(config, _)| config.commit);
         let commit = commit.context("it does not say which commit it was built from")?;
+        let git = Git(project);
         ensure!(
-            inputs::are_those_of(&Git(project), &commit)?,
+            inputs::are_those_of(&git, &commit)?,
             "it was built from {commit}, which has other inputs; take this tag out of ECR, find out who put it there, and \
              have ci.yml push again"
+        );
+        // A release attests with its tag's own copy of release.yml, which must be one that was reviewed.
+        ensure!(
+            inputs::is_of_main(&git, inputs::MAIN, &commit)?,
+            "it was built from {commit}, which is not on main; take this tag out of ECR, find out who put it there, and have \
+             ci.yml push again"
         );
         Ok(commit)
     }

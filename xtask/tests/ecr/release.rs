@@ -217,6 +217,47 @@ fn an_image_is_of_the_commit_whose_run_attested_it() {
     attestation(&second).succeeded().said(&["built from", &second]);
 }
 
+/// A release attests with the copy of release.yml that its tag has. Of a branch that is merged only the last commit was
+/// reviewed and tested, and yet every one of them was taken for one of main.
+#[test]
+fn an_image_of_a_commit_that_main_was_never_at_is_not_taken() {
+    let tree = Tree::copy();
+    let repository = Repository::created("attested-branch", "MUTABLE");
+    let attestation = |commit: &str| {
+        let digest = repository.image_of(commit, &identity(&tree), "linux/amd64", commit.as_bytes());
+        let workflow = "site/run-migrations/.github/workflows/release.yml";
+        let line =
+            json!({"digest": digest, "workflow": workflow, "ref": "refs/tags/v9.9.9", "commit": commit});
+        std::fs::write(tree.github().join("attestations.json"), line.to_string()).unwrap();
+        let mut command = tree.xtask("attestation --gate required", &address());
+        run(command.env("ECR_REPOSITORY", &repository.0))
+    };
+    std::fs::create_dir_all(tree.github()).unwrap();
+    tree.git(&["checkout", "--quiet", "-b", "side"]);
+    let mut commits = Vec::new();
+    for text in ["evil", "evil taken back"] {
+        std::fs::write(tree.root().join("notes.txt"), text).unwrap();
+        tree.git(&["add", "--all"]);
+        tree.git(&["commit", "--quiet", "--message", text]);
+        commits.push(tree.git(&["rev-parse", "HEAD"]));
+    }
+    tree.git(&["checkout", "--quiet", "main"]);
+    attestation(&commits[0]).failed(&["which is not on main"]);
+    tree.git(&["merge", "--quiet", "--no-ff", "--message", "Merge", "side"]);
+    tree.git(&["push", "--quiet", "origin", "HEAD:main"]);
+    for commit in &commits {
+        attestation(commit).failed(&[&format!("it was built from {commit}, which is not on main")]);
+    }
+    // To git a tag may be called like the branch.
+    tree.git(&["tag", "origin/main", &commits[0]]);
+    attestation(&commits[0]).failed(&["which is not on main"]);
+    for main in ["HEAD", "HEAD^1"] {
+        attestation(&tree.git(&["rev-parse", main])).succeeded().said(&["built from"]);
+    }
+    tree.git(&["update-ref", "-d", "refs/remotes/origin/main"]);
+    attestation(&commits[0]).failed(&["this clone lacks refs/remotes/origin/main; `git fetch origin"]);
+}
+
 #[test]
 fn a_file_that_a_release_has_is_not_uploaded_again() {
     let tree = Tree::copy();

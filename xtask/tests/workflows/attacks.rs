@@ -45,6 +45,41 @@ fn a_tag_on_an_unmerged_commit_is_not_released() {
     }
 }
 
+/// Every ancestor of main was taken for one of its commits: of a pull request that adds something evil and takes it back
+/// reviewers saw the last tree alone, and the one before it could be released.
+#[test]
+fn a_commit_in_the_middle_of_a_merged_branch_is_not_released() {
+    let stage = Stage::set("attack_merged");
+    let before = stage.tree.git(&["rev-parse", "HEAD"]);
+    stage.tree.write_changelog("9.9.9");
+    let mut commits = vec![unmerged(&stage)];
+    stage.tree.git(&["rm", "--quiet", "migrations/99990101000000_evil.sql"]);
+    stage.tree.git(&["commit", "--quiet", "--message", "Take it back"]);
+    commits.push(stage.tree.git(&["rev-parse", "HEAD"]));
+    stage.tree.git(&["checkout", "--quiet", "main"]);
+    stage.tree.git(&["merge", "--quiet", "--no-ff", "--message", "Merge", &commits[1]]);
+    let merge = stage.tree.git(&["rev-parse", "HEAD"]);
+    stage.tree.git(&["push", "--quiet", "origin", "HEAD:main"]);
+    for (number, commit) in commits.iter().enumerate() {
+        let tag = format!("v9.9.{number}");
+        plant(&stage, commit, &format!("refs/tags/{tag}"));
+        let why = format!("The commit of {tag} is not on main, but on a branch that was merged into it");
+        stage.tree.git(&["checkout", "--quiet", commit]);
+        refused(&stage, &stage.push_event(&tag), &why);
+        let rehearsal = json!({"tag": tag, "rehearse": "true"});
+        refused(&stage, &stage.dispatch_at(&format!("refs/tags/{tag}"), "release", &rehearsal), &why);
+        stage.tree.git(&["checkout", "--quiet", "main"]);
+        let back = stage.dispatch("rollback", &json!({"tag": tag, "revision": "base"}));
+        refused(&stage, &back, &why);
+    }
+    // What main has been at is let through: the merge, and what it was merged into.
+    for (tag, commit) in [("v9.8.0", &before), ("v9.8.1", &merge)] {
+        plant(&stage, commit, &format!("refs/tags/{tag}"));
+        let out = stage.dispatch("rollback", &json!({"tag": tag, "revision": "base"}));
+        assert!(out.stdout.contains(&format!("{tag} is {commit}, which is on main")), "{}", out.stdout);
+    }
+}
+
 /// `git merge-base --is-ancestor HEAD origin/main` took such a tag for the branch, and released what nobody had merged.
 #[test]
 fn no_tag_is_taken_for_main() {

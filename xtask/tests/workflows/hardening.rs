@@ -129,6 +129,11 @@ fn what_is_attested_was_compared_and_is_kept_in_the_registry_too() {
         for (place, step) in steps.iter().enumerate().filter(|(_, step)| is(step, "actions/attest@")) {
             number += 1;
             assert_eq!(step["with"]["push-to-registry"], true, "{name}");
+            let from = step["with"]["subject-digest"].as_str().unwrap().replace("digest", "reference");
+            let mut bills = steps.iter().filter(|step| step["env"]["REFERENCE"] == from.as_str());
+            let bill =
+                bills.next().unwrap_or_else(|| panic!("{name}: no bill of materials names what is attested"));
+            assert_eq!(bill["run"], "cargo xtask sbom \"$REFERENCE\" > run-migrations.spdx.json");
             assert!(login.is_some_and(|login| login < place), "{name} attests without a login");
         }
     }

@@ -248,7 +248,7 @@ mod tests {
     fn a_subject_of_names_alone_is_tied_to_the_repositorys_number() {
         let facts = Facts {
             subject: "repo:site/job".to_owned(),
-            environment: Environment::read("a:b", None, None),
+            environment: Environment::read("a:b", None, &[]),
             ..example()
         };
         let (condition, _) = of(&facts, "deployer");

@@ -4,7 +4,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::facts::Facts;
-use crate::github::cli::get;
+use crate::github::cli::{get, list};
 use crate::github::repository::Repository;
 use crate::process::quoted;
 
@@ -44,7 +44,7 @@ const WANTED: [Wanted; 2] = [
     },
     Wanted {
         name: "run-migrations: main is reviewed",
-        missing: "what nobody else has reviewed, or ci has not passed, gets into main",
+        missing: "commits that nobody else has reviewed, or that ci has not passed, get into main",
         target: "branch",
         include: &["refs/heads/main", "~DEFAULT_BRANCH", "~ALL"],
         rules: || {
@@ -57,6 +57,8 @@ const WANTED: [Wanted; 2] = [
                     "require_last_push_approval": true,
                     "require_code_owner_review": false,
                     "required_review_thread_resolution": false,
+                    // A rebase puts every commit of the branch on main, and somebody reviewed only what all of them come to.
+                    "allowed_merge_methods": ["merge", "squash"],
                 }},
                 {"type": "required_status_checks", "parameters": {
                     "strict_required_status_checks_policy": false,
@@ -71,13 +73,13 @@ const WANTED: [Wanted; 2] = [
 impl Rulesets {
     pub(super) fn find(repository: &Repository) -> anyhow::Result<Self> {
         let all = format!("repos/{repository}/rulesets");
-        let listed = match get(&format!("{all}?includes_parents=true&per_page=100")) {
+        let listed = match list(&format!("{all}?includes_parents=true&per_page=100"), None) {
             Ok(listed) => listed.unwrap_or_default(),
             Err(error) if format!("{error:#}").contains("HTTP 403") => return Ok(Self::Unavailable),
             Err(error) => return Err(error),
         };
         let mut there = Vec::new();
-        for one in listed.as_array().into_iter().flatten() {
+        for one in listed {
             // The list has neither rules nor exceptions.
             let one = get(&format!("{all}/{}?includes_parents=true", one["id"]))?;
             there.push(one.context("a ruleset is gone that GitHub has just listed; try again")?);
@@ -154,6 +156,9 @@ fn is_as_strict(rule: &Value, wanted: &Value) -> bool {
         match wanted {
             Value::Bool(false) => true,
             Value::Number(least) => there.as_u64() >= least.as_u64(),
+            Value::Array(allowed) if name == "allowed_merge_methods" => {
+                there.as_array().is_some_and(|there| there.iter().all(|one| allowed.contains(one)))
+            }
             Value::Array(checks) => checks.iter().all(|check| {
                 there
                     .as_array()
@@ -203,6 +208,10 @@ mod tests {
             (main, "/rules/2/parameters/required_approving_review_count", json!(2), false),
             (main, "/rules/2/parameters/required_approving_review_count", json!(0), true),
             (main, "/rules/2/parameters/require_last_push_approval", json!(false), true),
+            (main, "/rules/2/parameters/allowed_merge_methods", json!(["squash"]), false),
+            (main, "/rules/2/parameters/allowed_merge_methods", json!(["squash", "rebase"]), true),
+            // Any method, as before rulesets knew them.
+            (main, "/rules/2/parameters/allowed_merge_methods", json!(null), true),
             (
                 main,
                 "/rules/3/parameters/required_status_checks",

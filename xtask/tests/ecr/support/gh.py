@@ -52,6 +52,16 @@ def api(path):
     return file.read_text() if file.exists() else fail("Not Found (HTTP 404)")
 
 
+def pages(path):
+    """What is listed, in documents of as many elements as the query asks for."""
+    answer = json.loads(api(path))
+    member = None if isinstance(answer, list) else next(name for name, value in answer.items() if isinstance(value, list))
+    elements = answer if member is None else answer[member]
+    size = int(dict(urllib.parse.parse_qsl(path.partition("?")[2])).get("per_page", 30))
+    parts = [elements[start : start + size] for start in range(0, max(len(elements), 1), size)]
+    return [json.dumps(part if member is None else answer | {member: part}) for part in parts]
+
+
 def git_object(name):
     """What a name means at the origin: a tag of its own, or a commit."""
 
@@ -150,6 +160,8 @@ def variable(what, name=None):
 match words:
     case ["api", path]:
         print(api(path))
+    case ["api", "--paginate", path]:
+        print(*pages(path), sep="")
     case ["api", "--silent", "--method", "POST", path, "--input", "-"] if path.endswith("/rulesets"):
         set_ruleset(path)
     case ["api", "--silent", "--method", "PUT", path, "--input", "-"] if "/rulesets/" in path:
