@@ -91,11 +91,11 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
     assert_eq!(json["variables"]["DEPLOY"], "kubernetes");
     assert_eq!(json["roles"][3]["max_session_duration"], 21600);
     let trust = json["roles"][1]["trust"].to_string();
-    assert!(trust.contains("repo:site@11/run-migrations@22:ref:refs/tags/v*"), "{trust}");
-    assert!(trust.contains("site/run-migrations/.github/workflows/release.yml@refs/tags/v*"), "{trust}");
+    assert!(trust.contains("repo:site@11/run-migrations@22:ref:refs/heads/main"), "{trust}");
+    assert!(trust.contains("site/run-migrations/.github/workflows/release.yml@refs/heads/main"), "{trust}");
 
     // Somebody lets every branch push and deploy, and two roles do everything.
-    let wide = trust.replace("refs/tags/v*", "*");
+    let wide = trust.replace("StringEquals", "StringLike").replace("refs/heads/main", "*");
     let claim = "token.actions.githubusercontent.com:job_workflow_ref";
     let mut any = json["roles"][0]["trust"].clone();
     any["Statement"][0]["Condition"]["StringEquals"].as_object_mut().unwrap().remove(claim).unwrap();
@@ -125,7 +125,7 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
     aws(&tree, "iam update-role --role-name setup-job-deployer --max-session-duration 3600").succeeded();
     let policies = format!("{environment}/deployment-branch-policies");
     let policy = |id: u8, name: &str, kind: &str| json!({"id": id, "name": name, "type": kind});
-    let all = [policy(1, "main", "branch"), policy(2, "v*", "tag"), policy(3, "*", "branch")];
+    let all = [policy(1, "main", "branch"), policy(3, "*", "branch")];
     tree.answer(&policies, &json!({"branch_policies": all}));
     // Whoever writes may make tags again, and approve what they have started.
     let tags = format!("{repository}/rulesets/1");

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use super::facts::Facts;
 use crate::process::quoted;
 
-/// Those alone may use it, and with it the deployer's role: kind and pattern.
-const ALLOWED: [(&str, &str); 2] = [("branch", "main"), ("tag", "v*")];
+/// That alone may use it, and with it the deployer's role: kind and pattern.
+const ALLOWED: [(&str, &str); 1] = [("branch", "main")];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Environment {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn main_and_tags_alone_may_use_it() {
+    fn main_alone_may_use_it() {
         let custom = json!({"deployment_branch_policy": {"custom_branch_policies": true}});
         let protected = json!({"deployment_branch_policy": {"custom_branch_policies": false}});
         let open = json!({"deployment_branch_policy": null});
@@ -182,11 +182,11 @@ mod tests {
         };
         let branches_v = json!({"id": 4, "name": "v*", "type": "branch"});
         for (there, policies, expected) in [
-            (Some(&custom), json!([main, tags]), vec![]),
-            (Some(&reviewed(true)), json!([main, tags]), vec![]),
+            (Some(&custom), json!([main]), vec![]),
+            (Some(&reviewed(true)), json!([main]), vec![]),
             (
                 Some(&reviewed(false)),
-                json!([main, tags]),
+                json!([main]),
                 vec!["who started a run may approve it in the environment production"],
             ),
             (None, json!([]), vec!["there is no environment production"]),
@@ -199,13 +199,16 @@ mod tests {
             (
                 Some(&custom),
                 json!([main, tags, any]),
-                vec!["the branch * may use the environment production, too"],
+                vec![
+                    "the tag v* may use the environment production, too",
+                    "the branch * may use the environment production, too",
+                ],
             ),
             (
                 Some(&custom),
-                json!([main, branches_v]),
+                json!([branches_v]),
                 vec![
-                    "the tag v* may not use the environment production",
+                    "the branch main may not use the environment production",
                     "the branch v* may use the environment production, too",
                 ],
             ),
@@ -228,7 +231,7 @@ mod tests {
             assert_eq!(place, format!("repos/site/job/environments/{escaped}"));
             assert_eq!(quoted(&place), place);
             let (_, commands) = Environment::read(name, None, &[]).differences(&example()).remove(0);
-            assert_eq!(commands.matches(&place).count(), 3, "{commands}");
+            assert_eq!(commands.matches(&place).count(), 2, "{commands}");
         }
     }
 

@@ -34,7 +34,7 @@ pub(super) fn write(facts: &Facts, roles: &[Role], variables: &[(&'static str, S
     if !environment.is_empty() {
         let environment: Vec<_> = environment.into_iter().map(|(_, commands)| commands).collect();
         section(
-            "The environment, for main and tags v* only. Choose its reviewers on its page, if the account's plan has them; nobody can approve a run that they started.",
+            "The environment, for main only. Choose its reviewers on its page, if the account's plan has them; nobody can approve a run that they started.",
             &environment,
         );
     }

@@ -5,6 +5,7 @@ api/PATH.json      what the API answers to `gh api PATH` (the query is ignored, 
 ../origin.git      what the API says of tags
 attestations.json  one line for each: digest, workflow, ref, commit of the run, sbom; without an sbom, a provenance
 releases/TAG/      title, notes and assets of a release
+dispatches         the workflow that was started last
 calls              one line for each call
 """
 
@@ -174,6 +175,10 @@ match words:
         allow(path, name.removeprefix("name="), kind.removeprefix("type="))
     case ["api", "--silent", "--method", "DELETE", path] if "/deployment-branch-policies/" in path:
         forbid(*path.rsplit("/", 1))
+    case ["workflow", "run", workflow, "--repo", _, "--ref", ref, "-f", given]:
+        name, _, value = given.partition("=")
+        line = json.dumps({"workflow": workflow, "ref": ref, "inputs": {name: value}})
+        (state / "dispatches").write_text(line)
     case ["variable", "list", *_]:
         print(variable("list"))
     case ["variable", ("set" | "delete") as what, name, *_]:
