@@ -136,7 +136,8 @@ fn a_tag_whose_own_workflows_are_changed_gets_no_further_than_the_gate_of_main()
     let gate = std::fs::read_to_string(workflows.join("gate.yml")).unwrap();
     std::fs::write(workflows.join("gate.yml"), gate.replace("exit 1", "true")).unwrap();
     let tag = std::fs::read_to_string(workflows.join("tag.yml")).unwrap();
-    std::fs::write(workflows.join("tag.yml"), tag.replace("run: gh", "run: cargo xtask plan; gh")).unwrap();
+    std::fs::write(workflows.join("tag.yml"), tag.replace("run: gh", "run: cargo xtask plan || true; gh"))
+        .unwrap();
     stage.tree.git(&["commit", "--quiet", "--all", "--message", "Let everything through"]);
     let commit = stage.tree.git(&["rev-parse", "HEAD"]);
     plant(&stage, &commit, "refs/tags/v9.9.9");
