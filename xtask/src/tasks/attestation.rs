@@ -5,10 +5,11 @@ use crate::settings::ecr::EcrFlags;
 
 /// Say whether ECR holds the image of these inputs, and verify who attested it
 ///
-/// Prints `repository@sha256:…` if it is there and attested by this repository's ci.yml on main, or by its release.yml
-/// for a tag v*, which builds what ECR does not hold; the commit it was built from must have the inputs of this one, so
-/// the checkout needs its history. Prints nothing if there is no such image; one that is named must be there. In a
-/// workflow the step gets the outputs `found`, `attested`, `reference`, `name` and `digest`. Needs the GitHub CLI.
+/// Prints `repository@sha256:…` if it is there and attested by this repository's ci.yml on main; the commit it was built
+/// from must be on main, not merely on a branch that was merged, and have the inputs of this one, so the checkout needs
+/// its history. If there is no such image, a gate `required` or `off` fails, and any other prints nothing; one that is
+/// named must be there. In a workflow the step gets the outputs `found`, `attested`, `reference`, `name` and `digest`.
+/// Needs the GitHub CLI.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -37,9 +38,9 @@ enum Gate {
     Ask,
     /// That it is attested, or else is what this commit builds, which is built for that; else this fails
     Own,
-    /// That it is attested; else this fails
+    /// That it is there and attested; else this fails
     Required,
-    /// Nothing: GitHub is not asked
+    /// That it is there: GitHub is not asked who attested it
     Off,
 }
 
@@ -70,26 +71,10 @@ mod verifying {
     use crate::tasks::release::inputs;
     use crate::ui;
 
-    /// A workflow, and the refs it may have run for.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    struct Signer {
-        workflow: &'static str,
-        /// As a regular expression.
-        references: &'static str,
-    }
-
-    /// Whatever tag the release had: a later one may have the same inputs. A tag v* is what the promoter's role trusts.
-    const SIGNERS: [Signer; 2] = [
-        Signer { workflow: "ci.yml", references: "refs/heads/main" },
-        Signer { workflow: "release.yml", references: "refs/tags/v.+" },
-    ];
-
-    impl Signer {
-        /// What its certificates are for, as a regular expression.
-        fn identity(self, server: &str, repository: &Repository) -> String {
-            let place = format!("{server}/{repository}/.github/workflows/{}", self.workflow);
-            format!("^{}@{}$", place.replace('.', r"\."), self.references)
-        }
+    /// What the certificates of the one workflow that builds are for, as a regular expression.
+    fn signer(server: &str, repository: &Repository) -> String {
+        let place = format!("{server}/{repository}/.github/workflows/ci.yml");
+        format!("^{}@refs/heads/main$", place.replace('.', r"\."))
     }
 
     pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
@@ -108,7 +93,13 @@ mod verifying {
             };
             let tag = identity.tag()?;
             let Found::Image(manifest) = ecr.by_tag(&tag).await? else {
-                ui::note("Not there", format!("ECR holds no image of these inputs, {}", tag.as_str()));
+                let none = format!("ECR holds no image of these inputs, {}", tag.as_str());
+                ensure!(
+                    !matches!(arguments.gate, Gate::Required | Gate::Off),
+                    "{none}, and a release builds none; run ci.yml of this commit again (`gh run rerun`, or its page), which \
+                     pushes and attests it, then run this again"
+                );
+                ui::note("Not there", none);
                 return set_outputs(&[("found", "false"), ("attested", "false")]);
             };
             manifest
@@ -134,17 +125,19 @@ mod verifying {
             .unwrap_or(false);
         if !is_attested && arguments.gate == Gate::Required {
             bail!(
-                "{reference} is in ECR, but nobody attested it; if it is ci.yml's, run that commit's job `push` again, if \
-                 it is a release's, run release.yml at its tag: they attest what they have built; if nobody knows whose \
-                 it is, take it out of ECR"
+                "{reference} is in ECR, but nobody attested it; if it is ci.yml's, run that commit's job `push` again, which \
+                 attests what it has built; if nobody knows whose it is, take it out of ECR"
             );
         }
         if is_attested {
             let commit = built_from(&manifest, &ecr, project).await.with_context(|| {
                 format!("{reference} is attested, but is not known to be the image of these inputs")
             })?;
-            let Signer { workflow, .. } = verify(&manifest, &commit, &repository, project)?;
-            ui::done("Verified", format!("attested by this repository's {workflow}, built from {commit}"));
+            verify(&manifest, &commit, &repository, project)?;
+            ui::done(
+                "Verified",
+                format!("attested by this repository's ci.yml on main, built from {commit}"),
+            );
             ui::result(&reference);
         } else {
             if arguments.gate == Gate::Own {
@@ -164,7 +157,7 @@ mod verifying {
         ensure!(named.name == ecr.name(), "{named} is no image of {}, and no other may run", ecr.name());
         let Found::Image(manifest) = ecr.by_digest(&named.digest).await? else {
             bail!(
-                "ECR does not hold {named}; if it has expired, run release.yml at its tag again, which builds it"
+                "ECR does not hold {named}; if it has expired, run ci.yml of the release's commit again, which builds it, and then release.yml"
             );
         };
         Ok(manifest)
@@ -176,10 +169,16 @@ mod verifying {
         let described = ecr.describe(&manifest.digest, &Session::open(ecr).await?).await?;
         let commit = described.and_then(|(config, _)| config.commit);
         let commit = commit.context("it does not say which commit it was built from")?;
+        let git = Git(project);
         ensure!(
-            inputs::are_those_of(&Git(project), &commit)?,
+            inputs::are_those_of(&git, &commit)?,
             "it was built from {commit}, which has other inputs; take this tag out of ECR, find out who put it there, and \
              have ci.yml push again"
+        );
+        ensure!(
+            inputs::is_of_main(&git, inputs::MAIN, &commit)?,
+            "it was built from {commit}, which is not on main; take this tag out of ECR, find out who put it there, and have \
+             ci.yml push again"
         );
         Ok(commit)
     }
@@ -209,35 +208,30 @@ mod verifying {
         commit: &str,
         repository: &Repository,
         project: &Project,
-    ) -> anyhow::Result<Signer> {
+    ) -> anyhow::Result<()> {
         let server = std::env::var("GITHUB_SERVER_URL").ok().filter(|server| !server.is_empty());
         let server = server.as_deref().unwrap_or("https://github.com");
         let files = Files::below(&project.target())?;
         let file = files.write("manifest.json", &manifest.text)?;
-        let mut refusals = Vec::new();
-        let found = SIGNERS.into_iter().find(|signer| {
-            let verified = gh(&[
-                "attestation",
-                "verify",
-                &file,
-                "--repo",
-                &repository.to_string(),
-                "--cert-identity-regex",
-                &signer.identity(server, repository),
-                "--source-digest",
-                commit,
-                "--deny-self-hosted-runners",
-            ]);
-            verified.map_err(|error| refusals.push(format!("{error:#}"))).is_ok()
-        });
-        match found {
-            Some(signer) => Ok(signer),
-            None => bail!(
-                "the image in ECR is attested, but not by this repository's ci.yml on main or release.yml for a tag v*, in a \
-                 run of {commit}, from which it says it was built: {}",
-                refusals.join("; ")
-            ),
-        }
+        gh(&[
+            "attestation",
+            "verify",
+            &file,
+            "--repo",
+            &repository.to_string(),
+            "--cert-identity-regex",
+            &signer(server, repository),
+            "--source-digest",
+            commit,
+            "--deny-self-hosted-runners",
+        ])
+        .with_context(|| {
+            format!(
+                "the image in ECR is attested, but not by this repository's ci.yml on main, in a run of {commit}, from which \
+                 it says it was built"
+            )
+        })?;
+        Ok(())
     }
 
     #[cfg(test)]
@@ -247,13 +241,9 @@ mod verifying {
         #[test]
         fn a_signer_is_told_by_all_of_its_certificate() {
             let repository = Repository::parse("site/run.migrations").unwrap();
-            let identities = SIGNERS.map(|signer| signer.identity("https://github.com", &repository));
             assert_eq!(
-                identities,
-                [
-                    r"^https://github\.com/site/run\.migrations/\.github/workflows/ci\.yml@refs/heads/main$",
-                    r"^https://github\.com/site/run\.migrations/\.github/workflows/release\.yml@refs/tags/v.+$",
-                ]
+                signer("https://github.com", &repository),
+                r"^https://github\.com/site/run\.migrations/\.github/workflows/ci\.yml@refs/heads/main$"
             );
         }
     }

@@ -196,7 +196,6 @@ fn deployment(deploy: &str, result: &str, record: Option<&Record>) -> Deployment
 fn attestation(attested: &str) -> Gate {
     match attested {
         "true" => Gate::Real("verified: attested by this repository's own workflow".to_owned()),
-        "made" => Gate::Real("attested by this release, which built the image".to_owned()),
         "off" => Gate::Absent("nobody is asked who built the image (ATTESTATIONS is off)".to_owned()),
         _ => Gate::Absent("the image is not attested".to_owned()),
     }

@@ -43,8 +43,7 @@ pub(crate) struct Arguments {
     /// Push although not everything is committed; such an image is never promoted
     #[arg(long)]
     allow_dirty: bool,
-    /// The digest that must get the tags, so that nothing is built; or `own`: what this commit builds, never what somebody
-    /// else has pushed under its identity
+    /// The digest that must get the tags, so that nothing is built
     #[arg(long, value_name = "DIGEST", conflicts_with = "allow_dirty")]
     expect: Option<String>,
     /// Print the result as JSON
@@ -64,15 +63,16 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
     use anyhow::Context;
 
     use crate::ecr::Ecr;
+    use crate::image::name::Digest;
     use crate::settings::{Mistakes, Settings};
     use crate::ui;
-    use expected::Expected;
     use release::Release;
     use source::Source;
 
     let mut mistakes = Mistakes::default();
     let tags = tags(&arguments.tags, &mut mistakes);
-    let expected = mistakes.found("--expect", Expected::parse(arguments.expect.as_deref()));
+    let expected = arguments.expect.as_deref().map(Digest::parse).transpose();
+    let expected = mistakes.found("--expect", expected.context("not the digest of an image"));
     let settings = Settings::gather_with_ecr(&arguments.image, &arguments.ecr, project, &mut mistakes)?;
     let ((settings, mut registry), expected) = mistakes.or(settings.zip(expected))?;
     registry.create |= arguments.create_repository;
@@ -92,7 +92,7 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
         registry: &registry,
         ecr: &ecr,
         source: &source,
-        expected: &expected,
+        expected: expected.as_ref(),
     };
     let outcome = release.run(&tags).await?;
     outcome.summarize();

@@ -30,9 +30,9 @@ enum What {
 /// Print the commands that let this repository's workflows release: identity provider, roles, rulesets, variables
 ///
 /// Changes nothing by itself: read what it prints, then pipe it to a shell that has the AWS CLI and gh. The roles trust
-/// the subject that GitHub really puts into this repository's tokens, and one workflow each: the pusher ci.yml on main,
-/// the promoter release.yml on tags v*, the deployer both and rollback.yml of main in the environment; the reader can't
-/// write. Rulesets let those alone make tags who release, and into main what somebody else has reviewed. --check compares
+/// the subject that GitHub really puts into this repository's tokens, and workflows on main alone: the pusher ci.yml, the
+/// promoter release.yml, the deployer that and rollback.yml in the environment; the reader can't write. Rulesets let those
+/// alone make tags who release, and into main what somebody else has reviewed. --check compares
 /// with what is there and names every difference.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

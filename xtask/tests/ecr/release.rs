@@ -95,7 +95,11 @@ fn who_attested_an_image_decides() {
         let mut command = tree.xtask(&format!("attestation {words}"), &address());
         run(command.env("ECR_REPOSITORY", &repository.0))
     };
-    assert_eq!(attestation("--gate required").succeeded().said(&["Not there"]).stdout, "");
+    assert_eq!(attestation("").succeeded().said(&["Not there"]).stdout, "");
+    for gate in ["required", "off"] {
+        attestation(&format!("--gate {gate}"))
+            .failed(&["ECR holds no image of these inputs", "gh run rerun"]);
+    }
     let commit = tree.git(&["rev-parse", "HEAD"]);
     let digest = repository.image_of(&commit, &identity(&tree), "linux/amd64", b"one");
     assert_eq!(attestation("").succeeded().said(&["Not attested"]).stdout, "");
@@ -132,11 +136,15 @@ fn who_attested_an_image_decides() {
             attestation(&format!("--gate {gate} {reference}")).failed(&[why]);
         }
     }
-    // What a release had to build, whichever it was.
-    attest("release.yml", "refs/tags/v9.9.9");
-    attestation("--gate required").succeeded().said(&["attested by this repository's release.yml"]);
-    attest("release.yml", "refs/heads/main");
-    attestation("").failed(&["is attested, but not by"]);
+    // A tag has its own copy of every workflow, which was trusted with what a release had to build.
+    for (workflow, reference) in [
+        ("release.yml", "refs/tags/v9.9.9"),
+        ("release.yml", "refs/heads/main"),
+        ("ci.yml", "refs/tags/v9.9.9"),
+    ] {
+        attest(workflow, reference);
+        attestation("").failed(&["is attested, but not by"]);
+    }
 }
 
 #[test]
@@ -157,13 +165,13 @@ fn an_attested_image_is_this_trees_only_if_its_commit_has_the_same_inputs() {
     // What the changelog says goes into no image.
     tree.write_changelog("9.9.9");
     put(&first, b"one");
-    attestation().succeeded().said(&["attested by this repository's ci.yml, built from", &first]);
+    attestation().succeeded().said(&["attested by this repository's ci.yml on main, built from", &first]);
     // Nor does what locks the crates of other programs, or of drivers that are not built.
     for package in ["aws-sdk-ecr", "libsqlite3-sys"] {
         crate::evidence::relock(&tree, package);
         tree.commit("Update crates");
         put(&first, b"one");
-        attestation().succeeded().said(&["attested by this repository's ci.yml, built from", &first]);
+        attestation().succeeded().said(&["attested by this repository's ci.yml on main, built from", &first]);
     }
     crate::evidence::relock(&tree, "sqlx-postgres");
     tree.commit("Update a crate of the job");
@@ -205,9 +213,9 @@ fn an_image_is_of_the_commit_whose_run_attested_it() {
     tree.write_changelog("9.9.9");
     let second = tree.git(&["rev-parse", "HEAD"]);
     let digest = repository.image_of(&second, &identity(&tree), "linux/amd64", b"one");
-    let workflow = "site/run-migrations/.github/workflows/release.yml";
+    let workflow = "site/run-migrations/.github/workflows/ci.yml";
     let attestation = |of: &str| {
-        let line = json!({"digest": digest, "workflow": workflow, "ref": "refs/tags/v9.9.9", "commit": of});
+        let line = json!({"digest": digest, "workflow": workflow, "ref": "refs/heads/main", "commit": of});
         std::fs::write(tree.github().join("attestations.json"), line.to_string()).unwrap();
         let mut command = tree.xtask("attestation --gate required", &address());
         run(command.env("ECR_REPOSITORY", &repository.0))
@@ -215,6 +223,47 @@ fn an_image_is_of_the_commit_whose_run_attested_it() {
     std::fs::create_dir_all(tree.github()).unwrap();
     attestation(&first).failed(&["is attested, but not by", &format!("in a run of {second}")]);
     attestation(&second).succeeded().said(&["built from", &second]);
+}
+
+/// Of a branch that is merged only the last commit was
+/// reviewed and tested, and yet every one of them was taken for one of main.
+#[test]
+fn an_image_of_a_commit_that_main_was_never_at_is_not_taken() {
+    let tree = Tree::copy();
+    let repository = Repository::created("attested-branch", "MUTABLE");
+    let attestation = |commit: &str| {
+        let digest = repository.image_of(commit, &identity(&tree), "linux/amd64", commit.as_bytes());
+        let workflow = "site/run-migrations/.github/workflows/ci.yml";
+        let line =
+            json!({"digest": digest, "workflow": workflow, "ref": "refs/heads/main", "commit": commit});
+        std::fs::write(tree.github().join("attestations.json"), line.to_string()).unwrap();
+        let mut command = tree.xtask("attestation --gate required", &address());
+        run(command.env("ECR_REPOSITORY", &repository.0))
+    };
+    std::fs::create_dir_all(tree.github()).unwrap();
+    tree.git(&["checkout", "--quiet", "-b", "side"]);
+    let mut commits = Vec::new();
+    for text in ["evil", "evil taken back"] {
+        std::fs::write(tree.root().join("notes.txt"), text).unwrap();
+        tree.git(&["add", "--all"]);
+        tree.git(&["commit", "--quiet", "--message", text]);
+        commits.push(tree.git(&["rev-parse", "HEAD"]));
+    }
+    tree.git(&["checkout", "--quiet", "main"]);
+    attestation(&commits[0]).failed(&["which is not on main"]);
+    tree.git(&["merge", "--quiet", "--no-ff", "--message", "Merge", "side"]);
+    tree.git(&["push", "--quiet", "origin", "HEAD:main"]);
+    for commit in &commits {
+        attestation(commit).failed(&[&format!("it was built from {commit}, which is not on main")]);
+    }
+    // To git a tag may be called like the branch.
+    tree.git(&["tag", "origin/main", &commits[0]]);
+    attestation(&commits[0]).failed(&["which is not on main"]);
+    for main in ["HEAD", "HEAD^1"] {
+        attestation(&tree.git(&["rev-parse", main])).succeeded().said(&["built from"]);
+    }
+    tree.git(&["update-ref", "-d", "refs/remotes/origin/main"]);
+    attestation(&commits[0]).failed(&["this clone lacks refs/remotes/origin/main; `git fetch origin"]);
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
         "the deployer is not in the group run-migrations-release of the cluster setup",
         "any branch may use the environment production",
         "whoever may write to the repository may make, move and delete tags, and so release",
-        "what nobody else has reviewed, or ci has not passed, gets into main",
+        "commits that nobody else has reviewed, or that ci has not passed, get into main",
         "the variable AWS_REGION is not eu-west-1",
     ]);
     let script = setup("").succeeded().stdout;
@@ -86,7 +86,7 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
     let kept = &kept["protection_rules"].as_array().unwrap()[1..];
     let mut expected = rules["protection_rules"].as_array().unwrap().clone();
     expected[1]["prevent_self_review"] = json!(true);
-    assert_eq!(kept, expected, "who approves has not changed, and is never who started the run");
+    assert_eq!(kept, expected, "who approves has not changed, and cannot be who started the run");
 
     let json: serde_json::Value = serde_json::from_str(&setup("--json").succeeded().stdout).unwrap();
     assert_eq!(json["variables"]["ATTESTATIONS"], "off", "the repository is private");
@@ -94,11 +94,11 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
     assert_eq!(json["variables"]["DEPLOY"], "kubernetes");
     assert_eq!(json["roles"][3]["max_session_duration"], 21600);
     let trust = json["roles"][1]["trust"].to_string();
-    assert!(trust.contains("repo:site@11/run-migrations@22:ref:refs/tags/v*"), "{trust}");
-    assert!(trust.contains("site/run-migrations/.github/workflows/release.yml@refs/tags/v*"), "{trust}");
+    assert!(trust.contains("repo:site@11/run-migrations@22:ref:refs/heads/main"), "{trust}");
+    assert!(trust.contains("site/run-migrations/.github/workflows/release.yml@refs/heads/main"), "{trust}");
 
     // Somebody lets every branch push and deploy, and two roles do everything.
-    let wide = trust.replace("refs/tags/v*", "*");
+    let wide = trust.replace("StringEquals", "StringLike").replace("refs/heads/main", "*");
     let claim = "token.actions.githubusercontent.com:job_workflow_ref";
     let mut any = json["roles"][0]["trust"].clone();
     any["Statement"][0]["Condition"]["StringEquals"].as_object_mut().unwrap().remove(claim).unwrap();
@@ -128,7 +128,7 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
     aws(&tree, "iam update-role --role-name setup-job-deployer --max-session-duration 3600").succeeded();
     let policies = format!("{environment}/deployment-branch-policies");
     let policy = |id: u8, name: &str, kind: &str| json!({"id": id, "name": name, "type": kind});
-    let all = [policy(1, "main", "branch"), policy(2, "v*", "tag"), policy(3, "*", "branch")];
+    let all = [policy(1, "main", "branch"), policy(3, "*", "branch")];
     tree.answer(&policies, &json!({"branch_policies": all}));
     // Whoever writes may make tags again, and approve what they have started.
     let tags = format!("{repository}/rulesets/1");
@@ -194,7 +194,9 @@ fn a_public_repository_has_no_runner_of_its_own() {
             &json!({"full_name": "site/run-migrations", "id": 22, "visibility": visibility}),
         );
     };
-    tree.answer(&format!("{repository}/actions/runners"), &json!({"runners": [{"id": 5}]}));
+    // The answer was read to the end of its first page.
+    let runners: Vec<_> = (1..=101).map(|id| json!({"id": id})).collect();
+    tree.answer(&format!("{repository}/actions/runners"), &json!({"total_count": 101, "runners": runners}));
     std::fs::write(tree.github().join("variables.json"), json!({"DEPLOY_RUNNER": "mine"}).to_string())
         .unwrap();
     let check = || {
@@ -208,7 +210,8 @@ fn a_public_repository_has_no_runner_of_its_own() {
     about("public");
     check().failed(&[
         "a runner of your own serves this public repository, where a pull request of a fork can run on it:\n    \
-         gh api --silent --method DELETE repos/site/run-migrations/actions/runners/5",
+         gh api --silent --method DELETE repos/site/run-migrations/actions/runners/1\n",
+        "gh api --silent --method DELETE repos/site/run-migrations/actions/runners/101\n",
         "DEPLOY_RUNNER is set in a public repository, whose releases the gate then refuses:\n    \
          gh variable delete DEPLOY_RUNNER",
     ]);

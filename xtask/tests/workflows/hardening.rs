@@ -2,11 +2,12 @@
 
 use serde_yaml::Value;
 
-const WORKFLOWS: [(&str, &str); 4] = [
+const WORKFLOWS: [(&str, &str); 5] = [
     ("ci", include_str!("../../../.github/workflows/ci.yml")),
     ("gate", include_str!("../../../.github/workflows/gate.yml")),
     ("release", include_str!("../../../.github/workflows/release.yml")),
     ("rollback", include_str!("../../../.github/workflows/rollback.yml")),
+    ("tag", include_str!("../../../.github/workflows/tag.yml")),
 ];
 
 fn workflow(name: &str) -> Value {
@@ -43,8 +44,9 @@ fn nobody_elses_event_starts_a_workflow_with_rights() {
     for (name, events) in [
         ("ci", vec!["pull_request", "push"]),
         ("gate", vec!["workflow_call"]),
-        ("release", vec!["push", "workflow_dispatch"]),
+        ("release", vec!["workflow_dispatch"]),
         ("rollback", vec!["workflow_dispatch"]),
+        ("tag", vec!["push"]),
     ] {
         let workflow = workflow(name);
         let own: Vec<_> =
@@ -78,6 +80,17 @@ fn the_gate_runs_no_code_of_the_repository_and_may_only_read() {
         assert_eq!(gate["permissions"], read, "{name}");
         assert!(gate["needs"].is_null() && gate["if"].is_null(), "{name}");
     }
+}
+
+#[test]
+fn what_runs_at_a_tag_can_do_nothing_but_start_a_workflow() {
+    let job = workflow("tag")["jobs"]["start"].clone();
+    let start: Value = serde_yaml::from_str("{actions: write}").unwrap();
+    assert_eq!(job["permissions"], start);
+    let steps = steps(&job);
+    assert_eq!(steps.len(), 1);
+    assert!(steps[0]["uses"].is_null());
+    assert!(steps[0]["run"].as_str().unwrap().contains("--ref refs/heads/main"));
 }
 
 /// Jobs after the approval took what the tag named by then.
@@ -129,10 +142,15 @@ fn what_is_attested_was_compared_and_is_kept_in_the_registry_too() {
         for (place, step) in steps.iter().enumerate().filter(|(_, step)| is(step, "actions/attest@")) {
             number += 1;
             assert_eq!(step["with"]["push-to-registry"], true, "{name}");
+            let from = step["with"]["subject-digest"].as_str().unwrap().replace("digest", "reference");
+            let mut bills = steps.iter().filter(|step| step["env"]["REFERENCE"] == from.as_str());
+            let bill =
+                bills.next().unwrap_or_else(|| panic!("{name}: no bill of materials names what is attested"));
+            assert_eq!(bill["run"], "cargo xtask sbom \"$REFERENCE\" > run-migrations.spdx.json");
             assert!(login.is_some_and(|login| login < place), "{name} attests without a login");
         }
     }
-    assert_eq!(number, 4);
+    assert_eq!(number, 2, "a release builds nothing");
     let digest = "${{ steps.attestation.outputs.digest }}";
     let (_, push) = jobs().into_iter().find(|(name, _)| name == "ci/push").unwrap();
     assert!(steps(&push).iter().all(|step| {
@@ -140,7 +158,7 @@ fn what_is_attested_was_compared_and_is_kept_in_the_registry_too() {
         attested.is_null() || attested == digest
     }));
     let release = include_str!("../../../.github/workflows/release.yml");
-    assert!(release.contains("push-image --tag \"$TAG\" --expect \"$EXPECT\""));
+    assert!(release.contains("push-image --tag \"$TAG\" --expect \"$DIGEST\""));
 }
 
 #[test]

@@ -12,13 +12,17 @@ fn main_attaches_both_attestations_to_the_image() {
     std::fs::remove_file(stage.tree.github().join("attestations.json")).unwrap();
     let registry = crate::support::emulator::address();
     let outputs = format!(
-        "{{ echo found=true; echo attested=false; echo name={registry}/{}; echo digest={digest}; }} >> \"$GITHUB_OUTPUT\"",
-        stage.repository.0
+        "{{ echo found=true; echo attested=false; echo name={registry}/{name}; echo digest={digest}; \
+         echo reference={registry}/{name}@{digest}; }} >> \"$GITHUB_OUTPUT\"",
+        name = stage.repository.0
     );
     stage.instead("attestation", &outputs);
     let out = stage.ci_job("push").succeeded();
     let attested = stage.github("attestations.json");
     assert_eq!(attested.matches("\"registry\": true").count(), 2, "{attested}\n{}", out.stdout);
+    // The bill of materials named no image.
+    let call = format!("push: sbom {registry}/{}@{digest}\n", stage.repository.0);
+    assert!(stage.github("tasks").contains(&call), "{}", stage.github("tasks"));
     assert!(stage.repository.digest(&digest.replace(':', "-")).is_some(), "{}", out.stdout);
 
     // Without a login there is nobody to attach it.

@@ -163,14 +163,33 @@ fn without_a_cluster_a_release_ends_with_the_digest() {
 }
 
 #[test]
-fn by_hand_a_release_runs_at_its_own_tag_beside_the_cluster_too() {
+fn by_hand_a_release_runs_on_main_beside_the_cluster_too() {
     let mut stage = Stage::set("hand");
     stage.tree.write_changelog("9.9.9");
     stage.tag("v9.9.9");
     stage.set_variable("DEPLOY_RUNNER", "self-hosted");
     let digest = stage.push_from_ci();
-    stage.dispatch_at("refs/tags/v9.9.9", "release", &json!({"tag": "v9.9.9"})).succeeded();
+    stage.dispatch("release", &json!({"tag": "v9.9.9"})).succeeded();
     assert_eq!(stage.repository.digest("v9.9.9"), Some(digest));
     assert_eq!(stage.github("roles"), "image promoter\ndeploy deployer\n");
     assert_eq!(stage.query(APPLIED), migrations(&stage));
+}
+
+/// It was built, and attested by the release itself.
+#[test]
+fn a_release_builds_nothing() {
+    let mut stage = Stage::set("absent");
+    stage.tree.write_changelog("9.9.9");
+    stage.tag("v9.9.9");
+    for attestations in ["on", "off"] {
+        stage.set_variable("ATTESTATIONS", attestations);
+        let out = stage.push_event("v9.9.9");
+        assert_ne!(out.code, Some(0), "{}", out.stdout);
+        for said in ["ECR holds no image of these inputs", "run ci.yml of this commit again"] {
+            assert!(out.stdout.contains(said), "{said} is not in:\n{}", out.stdout);
+        }
+        assert_eq!(stage.repository.digest("v9.9.9"), None);
+    }
+    assert_eq!(stage.github("roles"), "image promoter\n".repeat(2), "nobody became the deployer");
+    assert_eq!(stage.github("attestations.json"), "");
 }

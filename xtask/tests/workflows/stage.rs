@@ -12,7 +12,7 @@ use crate::support::tree::Tree;
 use crate::support::{Run, run};
 
 /// All of them; act finds a called one beside its caller.
-const WORKFLOWS: [&str; 4] = ["ci", "gate", "release", "rollback"];
+const WORKFLOWS: [&str; 5] = ["ci", "gate", "release", "rollback", "tag"];
 
 const CI: &str = "site/run-migrations/.github/workflows/ci.yml";
 
@@ -108,9 +108,22 @@ impl Stage {
         self.tree.git(&["push", "--quiet", "origin", tag]);
     }
 
-    /// As GitHub would after the push of a tag.
+    /// As GitHub would after the push of a tag: the tree's tag.yml runs, and what it starts.
     pub(crate) fn push_event(&self, tag: &str) -> Run {
-        self.act("push", "release", &json!({"ref": format!("refs/tags/{tag}")}), &[])
+        let pushed = self.push_tag(tag);
+        let started = self.github("dispatches");
+        if started.is_empty() {
+            return pushed;
+        }
+        let started: serde_json::Value = serde_json::from_str(&started).unwrap();
+        assert_eq!(started["workflow"], "release.yml");
+        self.dispatch_at(started["ref"].as_str().unwrap(), "release", &started["inputs"])
+    }
+
+    /// What the tree's tag.yml alone does.
+    pub(crate) fn push_tag(&self, tag: &str) -> Run {
+        let _ = std::fs::remove_file(self.tree.github().join("dispatches"));
+        self.act("push", "tag", &json!({"ref": format!("refs/tags/{tag}")}), &[])
     }
 
     /// By hand, from main.

@@ -116,37 +116,3 @@ fn told(stage: &Stage, digest: &str, workflow: &str, reference: &str) -> String 
     };
     line("run-migrations.spdx.json") + &line("")
 }
-
-#[test]
-fn a_release_builds_and_attests_what_ecr_lacks_and_ci_takes_it_from_there() {
-    let _alone = alone();
-    let stage = Stage::set("absent");
-    stage.tree.write_changelog("9.9.9");
-    stage.tag("v9.9.9");
-    let out = stage.push_event("v9.9.9").succeeded();
-    let digest = stage.repository.digest("v9.9.9").unwrap();
-    let attested = stage.github("attestations.json");
-    assert_eq!(attested, told(&stage, &digest, "release.yml", "refs/tags/v9.9.9"));
-    for said in ["built by this release", "✅ attested by this release, which built the image", &*digest] {
-        assert!(out.stdout.contains(said), "{said} is not in:\n{}", out.stdout);
-    }
-    assert_eq!(stage.github("roles"), "image promoter\ndeploy deployer\n");
-
-    // A run that broke off between its two attestations is run again.
-    let half = forget_provenance(&stage);
-    let out = stage.push_event("v9.9.9").succeeded();
-    for said in ["it is the image that this commit builds", "✅ attested by this release"] {
-        assert!(out.stdout.contains(said), "{said} is not in:\n{}", out.stdout);
-    }
-    let attested = half + &attested;
-    assert_eq!(stage.github("attestations.json"), attested);
-
-    // The same tag again, and main's own push of the same inputs, find it.
-    let again = stage.push_event("v9.9.9").succeeded();
-    assert!(again.stdout.contains("✅ verified"), "{}", again.stdout);
-    stage.push_at_once();
-    stage.ci_job("push").succeeded();
-    assert_eq!(stage.repository.digest("latest"), Some(digest));
-    assert_eq!(stage.github("attestations.json"), attested, "what is attested is not attested again");
-    run(Command::new("docker").args(["image", "rm", IMAGE])).succeeded();
-}

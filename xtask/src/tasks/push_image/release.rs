@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use super::attempt::{self, Upload};
-use super::expected::{self, Expected};
+use super::expected;
 use super::outcome::{Action, Outcome, Status, TagOutcome};
 use super::source::Source;
 use crate::docker::Docker;
@@ -29,7 +29,8 @@ pub(super) struct Release<'a> {
     pub(super) registry: &'a EcrSettings,
     pub(super) ecr: &'a Ecr,
     pub(super) source: &'a Source,
-    pub(super) expected: &'a Expected,
+    /// The image that gets the tags, so that nothing is built.
+    pub(super) expected: Option<&'a Digest>,
 }
 
 /// An image in ECR, and how it came there.
@@ -48,13 +49,12 @@ impl Release<'_> {
             Source::Loose { .. } => None,
         };
         let held = match (self.expected, &identity) {
-            (Expected::Image(digest), _) => {
+            (Some(digest), _) => {
                 expected::still_there(self.ecr, digest).await?;
                 Some(digest.clone())
             }
-            (Expected::Anything, Some(identity)) => self.held(identity).await?,
-            // What is there is compared once this one is built.
-            (Expected::Own, _) | (Expected::Anything, None) => {
+            (None, Some(identity)) => self.held(identity).await?,
+            (None, None) => {
                 self.held(&Tag::latest()).await?;
                 None
             }
@@ -139,9 +139,6 @@ impl Release<'_> {
         };
         let (platform, config) = (self.settings.platform, &built.contents.config);
         let image = self.ecr.verify_pushed(tag, &digest, platform, config, session).await?;
-        if *self.expected == Expected::Own {
-            expected::built_here(&image, config)?;
-        }
         let action = match layers {
             Some((pushed, existing)) => {
                 let sizes = image.sizes();

@@ -37,7 +37,10 @@ pub(super) async fn is_in_ecr(
     for image in ecr.list().await?.unwrap_or_default().into_iter().take(LOOKED_INTO) {
         let described = ecr.describe(&image.digest, &session).await?;
         let Some(commit) = described.and_then(|(config, _)| config.commit) else { continue };
-        match inputs::are_those_of(git, &commit) {
+        // HEAD is main's last commit, or nothing is released.
+        // HEAD is main's last commit, or nothing is released.
+        let is_alike = inputs::are_those_of(git, &commit);
+        match is_alike.and_then(|is_alike| Ok(is_alike && inputs::is_of_main(git, "HEAD", &commit)?)) {
             Ok(true) => return Ok(format!("{}, built from {commit}", ecr.name().pinned(image.digest))),
             Ok(false) => {}
             Err(error) if is_shallow => unknown = unknown.or(Some((image.digest, error))),

@@ -1,9 +1,12 @@
-//! Whether an image that says which commit it was built from has the inputs of this one.
+//! Whether an image that says which commit it was built from is one of main with the inputs of this commit.
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 
 use super::checks::Git;
 use crate::image::inputs;
+
+/// Main at the origin, by its full name: a tag may be called `origin/main`.
+pub(in crate::tasks) const MAIN: &str = "refs/remotes/origin/main";
 
 /// Whether nothing that goes into an image differs between the commit and HEAD.
 pub(in crate::tasks) fn are_those_of(git: &Git<'_>, commit: &str) -> anyhow::Result<bool> {
@@ -22,6 +25,15 @@ pub(in crate::tasks) fn are_those_of(git: &Git<'_>, commit: &str) -> anyhow::Res
     // What differs most often is told at once.
     let words = ["diff", "--quiet", commit, "HEAD", "--", "LICENSE", "migrations/*.sql", "src"];
     Ok(git.say(&words).is_ok() && inputs::are_alike(git.0, commit, "HEAD")?)
+}
+
+/// Whether main, by the name that git has for it, has itself been at the commit. The commits of a merged branch are
+/// ancestors of main too, and nobody has reviewed or tested any of them but the last.
+pub(in crate::tasks) fn is_of_main(git: &Git<'_>, main: &str, commit: &str) -> anyhow::Result<bool> {
+    let all = git.say(&["rev-list", "--first-parent", main, "--"]).with_context(|| {
+        format!("this clone lacks {main}; `git fetch origin +refs/heads/main:{MAIN}` brings main")
+    })?;
+    Ok(all.lines().any(|one| one.eq_ignore_ascii_case(commit)))
 }
 
 /// Whether commits are left out of this clone.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::facts::Facts;
 use super::roles::Role;
 use super::script;
-use crate::github::cli::{get, gh};
+use crate::github::cli::{gh, list};
 use crate::process::{self, quoted};
 
 pub(super) fn differences(
@@ -22,7 +22,7 @@ pub(super) fn differences(
     match provider {
         None => found.push(mend("AWS does not know GitHub as an identity provider", &script::provider(facts))),
         Some(provider) if !holds(&provider["ClientIDList"], "sts.amazonaws.com") => found.push(mend(
-            "the identity provider has not the audience sts.amazonaws.com",
+            "the identity provider lacks the audience sts.amazonaws.com",
             &format!(
                 "aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn {} --client-id sts.amazonaws.com",
                 facts.provider()
@@ -121,9 +121,9 @@ fn own_runners(facts: &Facts) -> anyhow::Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let place = format!("repos/{}/actions/runners", facts.repository);
-    let runners = get(&format!("{place}?per_page=100"))?.unwrap_or_default();
-    let runners = runners["runners"].as_array().into_iter().flatten();
+    let runners = list(&format!("{place}?per_page=100"), Some("runners"))?.unwrap_or_default();
     Ok(runners
+        .iter()
         .map(|runner| {
             mend(
                 "a runner of your own serves this public repository, where a pull request of a fork can run on it",

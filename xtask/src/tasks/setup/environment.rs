@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use super::facts::Facts;
 use crate::process::quoted;
 
-/// Those alone may use it, and with it the deployer's role: kind and pattern.
-const ALLOWED: [(&str, &str); 2] = [("branch", "main"), ("tag", "v*")];
+/// That alone may use it, and with it the deployer's role: kind and pattern.
+const ALLOWED: [(&str, &str); 1] = [("branch", "main")];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Environment {
@@ -40,12 +40,12 @@ struct Pattern {
 
 impl Environment {
     /// From what GitHub says of the environment and of its deployment branch policies.
-    pub(super) fn read(name: &str, there: Option<&Value>, policies: Option<&Value>) -> Self {
+    pub(super) fn read(name: &str, there: Option<&Value>, policies: &[Value]) -> Self {
         let protection = match there.map(|there| &there["deployment_branch_policy"]) {
             None => Protection::Absent,
             Some(Value::Null) => Protection::None,
             Some(policy) if policy["custom_branch_policies"] == true => {
-                Protection::Patterns(policies.map(patterns).unwrap_or_default())
+                Protection::Patterns(policies.iter().map(pattern).collect())
             }
             Some(_) => Protection::Branches,
         };
@@ -121,14 +121,12 @@ pub(super) fn place(repository: &str, name: &str) -> String {
     place
 }
 
-fn patterns(policies: &Value) -> Vec<Pattern> {
-    let all = policies["branch_policies"].as_array().into_iter().flatten();
-    let pattern = |one: &Value| Pattern {
-        id: one["id"].to_string(),
-        kind: one["type"].as_str().unwrap_or("branch").to_owned(),
-        name: one["name"].as_str().unwrap_or_default().to_owned(),
-    };
-    all.map(pattern).collect()
+fn pattern(policy: &Value) -> Pattern {
+    Pattern {
+        id: policy["id"].to_string(),
+        kind: policy["type"].as_str().unwrap_or("branch").to_owned(),
+        name: policy["name"].as_str().unwrap_or_default().to_owned(),
+    }
 }
 
 fn kept(there: &Value) -> Map<String, Value> {
@@ -164,12 +162,12 @@ mod tests {
     use super::super::facts::example;
     use super::*;
 
-    fn differences(there: Option<&Value>, policies: &Value) -> Vec<(String, String)> {
-        Environment::read("production", there, Some(policies)).differences(&example())
+    fn differences(there: Option<&Value>, policies: &[Value]) -> Vec<(String, String)> {
+        Environment::read("production", there, policies).differences(&example())
     }
 
     #[test]
-    fn main_and_tags_alone_may_use_it() {
+    fn main_alone_may_use_it() {
         let custom = json!({"deployment_branch_policy": {"custom_branch_policies": true}});
         let protected = json!({"deployment_branch_policy": {"custom_branch_policies": false}});
         let open = json!({"deployment_branch_policy": null});
@@ -184,11 +182,11 @@ mod tests {
         };
         let branches_v = json!({"id": 4, "name": "v*", "type": "branch"});
         for (there, policies, expected) in [
-            (Some(&custom), json!([main, tags]), vec![]),
-            (Some(&reviewed(true)), json!([main, tags]), vec![]),
+            (Some(&custom), json!([main]), vec![]),
+            (Some(&reviewed(true)), json!([main]), vec![]),
             (
                 Some(&reviewed(false)),
-                json!([main, tags]),
+                json!([main]),
                 vec!["who started a run may approve it in the environment production"],
             ),
             (None, json!([]), vec!["there is no environment production"]),
@@ -201,18 +199,21 @@ mod tests {
             (
                 Some(&custom),
                 json!([main, tags, any]),
-                vec!["the branch * may use the environment production, too"],
+                vec![
+                    "the tag v* may use the environment production, too",
+                    "the branch * may use the environment production, too",
+                ],
             ),
             (
                 Some(&custom),
-                json!([main, branches_v]),
+                json!([branches_v]),
                 vec![
-                    "the tag v* may not use the environment production",
+                    "the branch main may not use the environment production",
                     "the branch v* may use the environment production, too",
                 ],
             ),
         ] {
-            let found = differences(there, &json!({"branch_policies": policies}));
+            let found = differences(there, policies.as_array().unwrap());
             let found: Vec<_> = found.iter().map(|(what, _)| &**what).collect();
             assert_eq!(found, expected, "{there:?} {policies}");
         }
@@ -229,8 +230,8 @@ mod tests {
             let place = place("site/job", name);
             assert_eq!(place, format!("repos/site/job/environments/{escaped}"));
             assert_eq!(quoted(&place), place);
-            let (_, commands) = Environment::read(name, None, None).differences(&example()).remove(0);
-            assert_eq!(commands.matches(&place).count(), 3, "{commands}");
+            let (_, commands) = Environment::read(name, None, &[]).differences(&example()).remove(0);
+            assert_eq!(commands.matches(&place).count(), 2, "{commands}");
         }
     }
 
@@ -262,7 +263,7 @@ mod tests {
                 }),
             ),
         ] {
-            let (_, command) = differences(Some(&there), &json!({})).remove(0);
+            let (_, command) = differences(Some(&there), &[]).remove(0);
             let body = command.split('\'').nth(1).unwrap();
             assert_eq!(serde_json::from_str::<Value>(body).unwrap(), expected, "{command}");
         }

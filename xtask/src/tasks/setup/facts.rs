@@ -7,7 +7,7 @@ use super::Github;
 use super::environment::{self, Environment};
 use super::rulesets::Rulesets;
 use crate::ecr::Ecr;
-use crate::github::cli::get;
+use crate::github::cli::{get, list};
 use crate::github::repository::Repository;
 use crate::project::Project;
 use crate::settings::ecr::Tags;
@@ -51,14 +51,17 @@ pub(super) async fn find(arguments: &Github, project: &Project) -> anyhow::Resul
     let place = environment::place(&repository.to_string(), &arguments.environment);
     let environment = get(&place)?;
     let policies = match &environment {
-        Some(_) => get(&format!("{place}/deployment-branch-policies?per_page=100"))?,
-        None => None,
+        Some(_) => {
+            list(&format!("{place}/deployment-branch-policies?per_page=100"), Some("branch_policies"))?
+                .unwrap_or_default()
+        }
+        None => Vec::new(),
     };
     Ok(Facts {
         subject: subject(&about, &tokens)?,
         id: about["id"].to_string(),
         is_public: about["visibility"] == "public",
-        environment: Environment::read(&arguments.environment, environment.as_ref(), policies.as_ref()),
+        environment: Environment::read(&arguments.environment, environment.as_ref(), &policies),
         rulesets: Rulesets::find(&repository)?,
         repository: about["full_name"].as_str().context("GitHub does not name the repository")?.to_owned(),
         account,
@@ -150,7 +153,7 @@ pub(super) fn example() -> Facts {
         region: "eu-west-1".to_owned(),
         images: "site/job".to_owned(),
         keeps_tags: true,
-        environment: Environment::read("production", None, None),
+        environment: Environment::read("production", None, &[]),
         rulesets: Rulesets::Unavailable,
         cluster: Some("site".to_owned()),
     }

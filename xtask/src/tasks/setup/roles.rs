@@ -32,9 +32,9 @@ impl Role {
     }
 }
 
-/// Whose tokens a role takes: every claim must be one of its values, in which `*` stands for anything.
+/// Whose tokens a role takes: every claim must be one of its values.
 struct Trusted {
-    /// Branch, tag or environment, as the subject ends.
+    /// Branch or environment, as the subject ends.
     contexts: Vec<String>,
     /// File and ref. A token is that of the file's copy at the ref, so another workflow, or this one as somebody has
     /// changed it on a branch, is trusted with nothing.
@@ -42,10 +42,8 @@ struct Trusted {
 }
 
 const MAIN: &str = "ref:refs/heads/main";
-const TAGS: &str = "ref:refs/tags/v*";
-/// A release rehearses on main. A rollback runs nowhere else: an older tag has an older copy of it.
-const RELEASING: &[&str] =
-    &["release.yml@refs/heads/main", "release.yml@refs/tags/v*", "rollback.yml@refs/heads/main"];
+/// At a tag both are copies that whoever made the tag may have written.
+const RELEASING: &[&str] = &["release.yml@refs/heads/main", "rollback.yml@refs/heads/main"];
 
 pub(super) fn all(facts: &Facts) -> Vec<Role> {
     let trusted = |contexts: &[&str], workflows| Trusted {
@@ -53,17 +51,16 @@ pub(super) fn all(facts: &Facts) -> Vec<Role> {
         workflows,
     };
     let pusher = trusted(&[MAIN], &["ci.yml@refs/heads/main"]);
-    let promoter = trusted(&[TAGS], &["release.yml@refs/tags/v*"]);
-    let reader = trusted(&[MAIN, TAGS], RELEASING);
+    let promoter = trusted(&[MAIN], &["release.yml@refs/heads/main"]);
+    let reader = trusted(&[MAIN], RELEASING);
     let mut roles = vec![
         role(facts, "pusher", "ci.yml on main: builds and pushes", &pusher, images(facts, &[READ, WRITE])),
-        // It may upload too: where the registry lacks the image, the release builds it.
         role(
             facts,
             "promoter",
-            "release.yml on tags v*: gives the image its tag",
+            "release.yml on main: gives the image its tag, and can upload nothing",
             &promoter,
-            images(facts, &[READ, WRITE]),
+            images(facts, &[READ, &["ecr:PutImage"]]),
         ),
         role(
             facts,
@@ -113,9 +110,7 @@ fn trust(facts: &Facts, trusted: &Trusted) -> Value {
     ];
     let mut condition = json!({});
     for (claim, values) in claims {
-        let has_pattern = values.iter().any(|value| value.contains('*'));
-        let operator = if has_pattern { "StringLike" } else { "StringEquals" };
-        condition[operator][format!("{ISSUER}:{claim}")] = match &values[..] {
+        condition["StringEquals"][format!("{ISSUER}:{claim}")] = match &values[..] {
             [value] => json!(value),
             values => json!(values),
         };
@@ -186,47 +181,66 @@ mod tests {
             };
             (each(&subject, &named), each(&workflow, &file))
         };
-        let releasing = json!([
-            "release.yml@refs/heads/main",
-            "release.yml@refs/tags/v*",
-            "rollback.yml@refs/heads/main"
-        ]);
+        let releasing = json!(["release.yml@refs/heads/main", "rollback.yml@refs/heads/main"]);
         let main = "ref:refs/heads/main";
-        let tags = "ref:refs/tags/v*";
-        for (name, claims, operators) in [
-            (
-                "pusher",
-                json!({"sub": main, "job_workflow_ref": "ci.yml@refs/heads/main"}),
-                ["StringEquals", "StringEquals"],
-            ),
-            (
-                "promoter",
-                json!({"sub": tags, "job_workflow_ref": "release.yml@refs/tags/v*"}),
-                ["StringLike", "StringLike"],
-            ),
-            (
-                "reader",
-                json!({"sub": [main, tags], "job_workflow_ref": releasing}),
-                ["StringLike", "StringLike"],
-            ),
-            (
-                "deployer",
-                json!({"sub": "environment:production", "job_workflow_ref": releasing}),
-                ["StringEquals", "StringLike"],
-            ),
+        for (name, claims) in [
+            ("pusher", json!({"sub": main, "job_workflow_ref": "ci.yml@refs/heads/main"})),
+            ("promoter", json!({"sub": main, "job_workflow_ref": "release.yml@refs/heads/main"})),
+            ("reader", json!({"sub": main, "job_workflow_ref": releasing})),
+            ("deployer", json!({"sub": "environment:production", "job_workflow_ref": releasing})),
         ] {
             let (condition, _) = of(&example(), name);
             let (subject, workflow) = like(claims);
-            let claim =
-                |operator: &str, claim: &str| condition[operator][format!("{ISSUER}:{claim}")].clone();
-            assert_eq!(claim(operators[0], "sub"), subject, "{name}");
-            assert_eq!(claim(operators[1], "job_workflow_ref"), workflow, "{name}");
-            assert_eq!(claim("StringEquals", "aud"), "sts.amazonaws.com", "{name}");
-            assert_eq!(claim("StringEquals", "repository_id"), "2", "{name}");
-            let count: usize =
-                condition.as_object().unwrap().values().map(|one| one.as_object().unwrap().len()).sum();
-            assert_eq!(count, 4, "{name}");
+            let claims = json!({"StringEquals": {
+                format!("{ISSUER}:sub"): subject,
+                format!("{ISSUER}:job_workflow_ref"): workflow,
+                format!("{ISSUER}:aud"): "sts.amazonaws.com",
+                format!("{ISSUER}:repository_id"): "2",
+            }});
+            assert_eq!(condition, claims, "{name}");
         }
+    }
+
+    /// The promoter's, the reader's and the deployer's role trusted release.yml at tags `v*`: whoever could make a tag, on a
+    /// commit that nobody had merged, took them with a release.yml of their own, without a gate.
+    #[test]
+    fn no_role_trusts_another_ref_than_main() {
+        for role in all(&example()) {
+            let condition = &role.trust["Statement"][0]["Condition"];
+            assert_eq!(
+                condition.as_object().unwrap().keys().collect::<Vec<_>>(),
+                ["StringEquals"],
+                "no patterns"
+            );
+            let claim = |claim: &str| match &condition["StringEquals"][format!("{ISSUER}:{claim}")] {
+                Value::Array(values) => values.clone(),
+                value => vec![value.clone()],
+            };
+            for workflow in claim("job_workflow_ref") {
+                assert!(
+                    workflow.as_str().unwrap().ends_with(".yml@refs/heads/main"),
+                    "{} {workflow}",
+                    role.name
+                );
+            }
+            for subject in claim("sub") {
+                let is_main = subject.as_str().unwrap().ends_with(":ref:refs/heads/main");
+                assert!(
+                    is_main || subject == "repo:site@1/job@2:environment:production",
+                    "{} {subject}",
+                    role.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn who_promotes_can_upload_nothing() {
+        let (_, policy) = of(&example(), "promoter");
+        assert_eq!(
+            policy["Statement"][1]["Action"],
+            json!(["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer", "ecr:PutImage"])
+        );
     }
 
     #[test]
@@ -248,7 +262,7 @@ mod tests {
     fn a_subject_of_names_alone_is_tied_to_the_repositorys_number() {
         let facts = Facts {
             subject: "repo:site/job".to_owned(),
-            environment: Environment::read("a:b", None, None),
+            environment: Environment::read("a:b", None, &[]),
             ..example()
         };
         let (condition, _) = of(&facts, "deployer");

@@ -4,7 +4,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::facts::Facts;
-use crate::github::cli::get;
+use crate::github::cli::{get, list};
 use crate::github::repository::Repository;
 use crate::process::quoted;
 
@@ -16,9 +16,11 @@ pub(super) enum Rulesets {
     There(Vec<Value>),
 }
 
-/// The role `write`, as GitHub numbers them in rulesets. Maintainers are 2, administrators 5.
-const WRITE: u64 = 4;
+/// Roles, as GitHub numbers them in rulesets; `write` is 4.
+const MAINTAIN: u64 = 2;
 const ADMIN: u64 = 5;
+/// The app GitHub Actions; another one could report a check of the same name.
+const ACTIONS: u64 = 15368;
 
 struct Wanted {
     name: &'static str,
@@ -33,7 +35,7 @@ struct Wanted {
 }
 
 const WANTED: [Wanted; 2] = [
-    // A tag v* is what the promoter's role trusts, and a tag may be called like a branch.
+    // A tag v* says what is released, and a tag may be called like a branch.
     Wanted {
         name: "run-migrations: tags are made by those who release",
         missing: "whoever may write to the repository may make, move and delete tags, and so release",
@@ -44,7 +46,7 @@ const WANTED: [Wanted; 2] = [
     },
     Wanted {
         name: "run-migrations: main is reviewed",
-        missing: "what nobody else has reviewed, or ci has not passed, gets into main",
+        missing: "commits that nobody else has reviewed, or that ci has not passed, get into main",
         target: "branch",
         include: &["refs/heads/main", "~DEFAULT_BRANCH", "~ALL"],
         rules: || {
@@ -57,10 +59,12 @@ const WANTED: [Wanted; 2] = [
                     "require_last_push_approval": true,
                     "require_code_owner_review": false,
                     "required_review_thread_resolution": false,
+                    // A rebase puts every commit of the branch on main, and somebody reviewed only what all of them come to.
+                    "allowed_merge_methods": ["merge", "squash"],
                 }},
                 {"type": "required_status_checks", "parameters": {
                     "strict_required_status_checks_policy": false,
-                    "required_status_checks": [{"context": "ci"}],
+                    "required_status_checks": [{"context": "ci", "integration_id": ACTIONS}],
                 }},
             ])
         },
@@ -71,13 +75,13 @@ const WANTED: [Wanted; 2] = [
 impl Rulesets {
     pub(super) fn find(repository: &Repository) -> anyhow::Result<Self> {
         let all = format!("repos/{repository}/rulesets");
-        let listed = match get(&format!("{all}?includes_parents=true&per_page=100")) {
+        let listed = match list(&format!("{all}?includes_parents=true&per_page=100"), None) {
             Ok(listed) => listed.unwrap_or_default(),
             Err(error) if format!("{error:#}").contains("HTTP 403") => return Ok(Self::Unavailable),
             Err(error) => return Err(error),
         };
         let mut there = Vec::new();
-        for one in listed.as_array().into_iter().flatten() {
+        for one in listed {
             // The list has neither rules nor exceptions.
             let one = get(&format!("{all}/{}?includes_parents=true", one["id"]))?;
             there.push(one.context("a ruleset is gone that GitHub has just listed; try again")?);
@@ -112,14 +116,14 @@ impl Wanted {
             && is_covered
             && list(&names["exclude"]).is_empty()
             && list(&(self.rules)()).iter().all(has)
-            && !list(&there["bypass_actors"]).iter().any(is_everybody)
+            && list(&there["bypass_actors"]).iter().all(may_bypass)
     }
 
     /// Makes it, or corrects the one of this name; who else may bypass it stays as it is.
     fn command(&self, repository: &str, own: Option<&Value>) -> String {
         let kept = own.and_then(|own| own["bypass_actors"].as_array());
         let bypass = match kept {
-            Some(actors) => actors.iter().filter(|actor| !is_everybody(actor)).cloned().collect(),
+            Some(actors) => actors.iter().filter(|actor| may_bypass(actor)).cloned().collect(),
             None => (self.bypass)(),
         };
         let body = json!({
@@ -141,10 +145,14 @@ impl Wanted {
     }
 }
 
-/// Whether everybody who may write is excepted.
-fn is_everybody(actor: &Value) -> bool {
-    actor["actor_type"] == "RepositoryRole"
-        && actor["actor_id"].as_u64().is_some_and(|id| id <= WRITE && id != 2)
+/// Whether somebody may be excepted: who maintains or administrates, or a team that the ruleset names. Everybody who may
+/// write can act as an app, such as GitHub Actions, and nobody knows here what a role of the site's own may do.
+fn may_bypass(actor: &Value) -> bool {
+    match actor["actor_type"].as_str() {
+        Some("RepositoryRole") => [MAINTAIN, ADMIN].iter().any(|role| actor["actor_id"] == *role),
+        Some("OrganizationAdmin" | "Team") => true,
+        _ => false,
+    }
 }
 
 /// Whether a rule asks for as much as another of its type, or for more.
@@ -154,10 +162,15 @@ fn is_as_strict(rule: &Value, wanted: &Value) -> bool {
         match wanted {
             Value::Bool(false) => true,
             Value::Number(least) => there.as_u64() >= least.as_u64(),
+            Value::Array(allowed) if name == "allowed_merge_methods" => {
+                there.as_array().is_some_and(|there| there.iter().all(|one| allowed.contains(one)))
+            }
             Value::Array(checks) => checks.iter().all(|check| {
-                there
-                    .as_array()
-                    .is_some_and(|there| there.iter().any(|one| one["context"] == check["context"]))
+                there.as_array().is_some_and(|there| {
+                    there.iter().any(|one| {
+                        one["context"] == check["context"] && one["integration_id"] == check["integration_id"]
+                    })
+                })
             }),
             _ => there == wanted,
         }
@@ -203,13 +216,24 @@ mod tests {
             (main, "/rules/2/parameters/required_approving_review_count", json!(2), false),
             (main, "/rules/2/parameters/required_approving_review_count", json!(0), true),
             (main, "/rules/2/parameters/require_last_push_approval", json!(false), true),
+            (main, "/rules/2/parameters/allowed_merge_methods", json!(["squash"]), false),
+            (main, "/rules/2/parameters/allowed_merge_methods", json!(["squash", "rebase"]), true),
+            // Any method, as before rulesets knew them.
+            (main, "/rules/2/parameters/allowed_merge_methods", json!(null), true),
             (
                 main,
                 "/rules/3/parameters/required_status_checks",
-                json!([{"context": "ci"}, {"context": "more"}]),
+                json!([{"context": "ci", "integration_id": 15368}, {"context": "more"}]),
                 false,
             ),
             (main, "/rules/3/parameters/required_status_checks", json!([{"context": "lint"}]), true),
+            // Whoever may write can have an app of theirs report it.
+            (main, "/rules/3/parameters/required_status_checks", json!([{"context": "ci"}]), true),
+            (tags, "/bypass_actors", json!([{"actor_id": 15368, "actor_type": "Integration"}]), true),
+            (tags, "/bypass_actors", json!([{"actor_id": null, "actor_type": "DeployKey"}]), true),
+            (tags, "/bypass_actors", json!([{"actor_id": 77, "actor_type": "RepositoryRole"}]), true),
+            (tags, "/bypass_actors", json!([{"actor_id": 2, "actor_type": "RepositoryRole"}]), false),
+            (tags, "/bypass_actors", json!([{"actor_id": 1, "actor_type": "OrganizationAdmin"}]), false),
         ] {
             let mut there = right.clone();
             *there[which].pointer_mut(pointer).unwrap() = value.clone();

@@ -41,7 +41,7 @@ pub(super) fn write(facts: &Facts, roles: &[Role], variables: &[(&'static str, S
     if !environment.is_empty() {
         let environment: Vec<_> = environment.into_iter().map(|(_, commands)| commands).collect();
         section(
-            "The environment, for main and tags v* alone; who must approve, which is never who started the run, is set on its page, as far as the account's plan has it.",
+            "The environment, for main only. Choose its reviewers on its page, if the account's plan has them; nobody can approve a run that they started.",
             &environment,
         );
     }
@@ -49,7 +49,7 @@ pub(super) fn write(facts: &Facts, roles: &[Role], variables: &[(&'static str, S
     if !rulesets.is_empty() {
         let rulesets: Vec<_> = rulesets.into_iter().map(|(_, commands)| commands).collect();
         section(
-            "Rulesets: tags, whatever they are called, are made, moved and deleted by administrators, or whom you name on the ruleset's page; into main goes what ci has passed and somebody else has approved.",
+            "Rulesets: only administrators, or whom you name on the ruleset's page, can make, move and delete tags, whatever they are called. Commits get into main only if ci has passed and somebody else has approved, and by a merge or a squash.",
             &rulesets,
         );
     }

@@ -5,6 +5,7 @@ api/PATH.json      what the API answers to `gh api PATH` (the query is ignored, 
 ../origin.git      what the API says of tags
 attestations.json  one line for each: digest, workflow, ref, commit of the run, sbom; without an sbom, a provenance
 releases/TAG/      title, notes and assets of a release
+dispatches         the workflow that was started last
 calls              one line for each call
 """
 
@@ -50,6 +51,16 @@ def api(path):
         return json.dumps({"object": git_object(path.rpartition("/")[2] + "^{}")})
     file = state / "api" / f"{path}.json"
     return file.read_text() if file.exists() else fail("Not Found (HTTP 404)")
+
+
+def pages(path):
+    """What is listed, in documents of as many elements as the query asks for."""
+    answer = json.loads(api(path))
+    member = None if isinstance(answer, list) else next(name for name, value in answer.items() if isinstance(value, list))
+    elements = answer if member is None else answer[member]
+    size = int(dict(urllib.parse.parse_qsl(path.partition("?")[2])).get("per_page", 30))
+    parts = [elements[start : start + size] for start in range(0, max(len(elements), 1), size)]
+    return [json.dumps(part if member is None else answer | {member: part}) for part in parts]
 
 
 def git_object(name):
@@ -150,6 +161,8 @@ def variable(what, name=None):
 match words:
     case ["api", path]:
         print(api(path))
+    case ["api", "--paginate", path]:
+        print(*pages(path), sep="")
     case ["api", "--silent", "--method", "POST", path, "--input", "-"] if path.endswith("/rulesets"):
         set_ruleset(path)
     case ["api", "--silent", "--method", "PUT", path, "--input", "-"] if "/rulesets/" in path:
@@ -162,6 +175,10 @@ match words:
         allow(path, name.removeprefix("name="), kind.removeprefix("type="))
     case ["api", "--silent", "--method", "DELETE", path] if "/deployment-branch-policies/" in path:
         forbid(*path.rsplit("/", 1))
+    case ["workflow", "run", workflow, "--repo", _, "--ref", ref, "-f", given]:
+        name, _, value = given.partition("=")
+        line = json.dumps({"workflow": workflow, "ref": ref, "inputs": {name: value}})
+        (state / "dispatches").write_text(line)
     case ["variable", "list", *_]:
         print(variable("list"))
     case ["variable", ("set" | "delete") as what, name, *_]:
