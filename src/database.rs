@@ -1,6 +1,7 @@
 //! The server, and the only user of sqlx.
 
 mod connect;
+mod copy;
 mod error;
 mod guard;
 pub mod judgement;
