@@ -341,11 +341,12 @@ mod tests {
     fn blames_by_count_where_there_is_no_position() {
         with("SELECT 1;\nSELECT 1/0;", |prepared, message| {
             let blame = |completed| message.blame(prepared, completed, Some(&server_error(None)));
-            let (culprit, excerpt) = blame(3);
+            assert_eq!(blame(1), (Culprit::Bookkeeping, None));
+            let (culprit, excerpt) = blame(4);
             assert_eq!(culprit, Culprit::Statement { number: 2, of: 2 });
             assert_eq!(excerpt.unwrap().place.line, 2);
-            assert_eq!(blame(4).0, Culprit::DeferredConstraint);
-            assert_eq!(blame(5).0, Culprit::Bookkeeping);
+            assert_eq!(blame(5).0, Culprit::DeferredConstraint);
+            assert_eq!(blame(6).0, Culprit::Bookkeeping);
             assert_eq!(blame(message.commands() - 1).0, Culprit::Commit);
         });
     }

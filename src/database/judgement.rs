@@ -109,7 +109,7 @@ pub fn judged(candidates: &str) -> String {
                   THEN format('its schema %I belongs to role %I, %s could put another table in its place; have that changed with: '
                               'ALTER SCHEMA %1$I OWNER TO %4$I', n.nspname, pg_get_userbyid(n.nspowner), {by_schema}, current_user)
              WHEN EXISTS (SELECT FROM pg_constraint k WHERE k.contype = 'f' AND k.confrelid = c.oid)
-                  THEN (SELECT format('the foreign key %I of table %s refers to it', min(k.conname), min(k.conrelid::regclass::text))
+                  THEN (SELECT format('it is what the foreign key %I of table %s refers to', min(k.conname), min(k.conrelid::regclass::text))
                           FROM pg_constraint k WHERE k.contype = 'f' AND k.confrelid = c.oid)
              WHEN c.relpersistence <> 'p' THEN 'it is a temporary or an unlogged table'
              WHEN EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid) THEN 'it has rules'

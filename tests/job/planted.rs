@@ -346,7 +346,7 @@ fn a_foreign_key_of_a_stranger_s_table_is_refused() {
         refused(
             &setup,
             &setup.job(words).run(),
-            "the foreign key spy_version_fkey of table spy refers to it",
+            "it is what the foreign key spy_version_fkey of table public.spy refers to",
         );
     }
     let done = psql(&setup.directory, "downgrade --sql 1:base", &setup.database);
