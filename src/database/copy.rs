@@ -181,6 +181,9 @@ mod tests {
 
     #[test]
     fn what_is_not_the_format_is_refused() {
+        fn number(fields: &mut Fields<'_>) -> Result<i64, DatabaseError> {
+            fields.long()
+        }
         for said in [
             b"PGCOPY".to_vec(),
             [SIGNATURE, b"\0\0\0\0\x7f\xff\xff\xff"].concat(),
@@ -192,10 +195,7 @@ mod tests {
             copied(b"\0\x01\xff\xff\xff\xff\xff\xff"),
             copied(b"\xff\xff\0"),
         ] {
-            assert!(
-                matches!(rows(&said, 1, |fields| fields.long()), Err(DatabaseError::Distrust(_))),
-                "{said:?}"
-            );
+            assert!(matches!(rows(&said, 1, number), Err(DatabaseError::Distrust(_))), "{said:?}");
         }
     }
 

@@ -218,7 +218,7 @@ impl Session {
         if table.unreadable(&self.facts.user).is_some() {
             return None;
         }
-        let mut revisions = self.read_table(table, &["version_num"], |row| row.text()).await.ok()?;
+        let mut revisions = self.read_table(table, &["version_num"], revision).await.ok()?;
         revisions.sort();
         Some(if revisions.is_empty() { "none".to_owned() } else { revisions.join(", ") })
     }
@@ -227,6 +227,10 @@ impl Session {
     pub async fn close(self) {
         let _ = tokio::time::timeout(CANCEL_GRACE, self.connection.close()).await;
     }
+}
+
+fn revision(row: &mut Fields<'_>) -> Result<String, DatabaseError> {
+    row.text()
 }
 
 fn applied(row: &mut Fields<'_>) -> Result<Applied, DatabaseError> {
