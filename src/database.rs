@@ -2,6 +2,7 @@
 
 mod activity;
 mod connect;
+mod copy;
 mod error;
 mod guard;
 pub mod judgement;

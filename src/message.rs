@@ -48,16 +48,20 @@ pub struct Message {
 
 impl Message {
     /// A transactional migration, with `record`, the bookkeeping of its transaction, before the commit. The script
-    /// runs on the role's own search path, and what is still deferred at the commit does too.
+    /// runs on the role's own search path, and what is still deferred at the commit does too. The message that begins
+    /// the transaction locks the bookkeeping first: what is hung on it is looked at in the end, maybe in a snapshot that
+    /// the script has taken.
     pub fn of(
         prepared: &Prepared<'_>,
         settings: &[String],
-        begins: bool,
+        begins: Option<&Table>,
         record: Option<Vec<String>>,
     ) -> Self {
         let mut sql = String::with_capacity(prepared.script.text.len() + 1024);
-        if begins {
+        if let Some(table) = begins {
             sql.push_str("BEGIN;\n");
+            sql.push_str(&table.lock_to_write());
+            sql.push_str(";\n");
         }
         sql.push_str(ROLES_OWN_FOR_NOW);
         sql.push_str(";\n");
@@ -72,7 +76,7 @@ impl Message {
             sql.push_str(";\n");
             after.push(culprit);
         };
-        let is_alone = begins && record.is_some();
+        let is_alone = begins.is_some() && record.is_some();
         let checks = match (prepared.is_plain_ddl(), &record) {
             (true, _) => &[][..],
             (false, Some(_)) if is_alone => &CHECK_ALL[..],
@@ -95,7 +99,7 @@ impl Message {
             add(Culprit::Bookkeeping, ROLES_OWN_FOR_NOW);
             add(Culprit::Commit, "COMMIT");
         }
-        let commands_before = usize::from(begins) + 1;
+        let commands_before = if begins.is_some() { 3 } else { 1 };
         Self { sql, script, commands_before, statements: prepared.statements, after }
     }
 
@@ -125,6 +129,9 @@ impl Message {
             let number = statements.iter().filter(|statement| statement.offset <= offset).count().max(1);
             let culprit = Culprit::Statement { number, of: self.statements };
             return (culprit, Some(excerpt(text, offset, true)));
+        }
+        if (1..self.commands_before).contains(&completed) {
+            return (Culprit::Bookkeeping, None);
         }
         let index = completed.saturating_sub(self.commands_before);
         match index.checked_sub(self.statements) {
@@ -271,7 +278,8 @@ mod tests {
         let migration = migration(text);
         let prepared = prepare(&[Step { migration: &migration, direction: Direction::Up }]).unwrap();
         let record = record(&prepared, &[], &Table::new_in("public"));
-        let message = Message::of(&prepared[0], &["SELECT 1".to_owned()], true, Some(record));
+        let table = Table::new_in("public");
+        let message = Message::of(&prepared[0], &["SELECT 1".to_owned()], Some(&table), Some(record));
         check(&prepared[0], &message)
     }
 
@@ -294,7 +302,9 @@ mod tests {
         with("SET ROLE x -- end", |_, message| {
             let sql = &message.sql;
             let path = "SET LOCAL search_path TO DEFAULT;\n";
-            let start = format!("BEGIN;\n{path}SET ROLE x -- end\n;\nSET CONSTRAINTS ALL IMMEDIATE;\nRESET");
+            let lock = "LOCK TABLE ONLY \"public\".\"_sqlx_migrations\" IN ROW EXCLUSIVE MODE;\n";
+            let start =
+                format!("BEGIN;\n{lock}{path}SET ROLE x -- end\n;\nSET CONSTRAINTS ALL IMMEDIATE;\nRESET");
             assert!(sql.starts_with(&start), "{sql}");
             assert!(sql.ends_with(&format!("{path}COMMIT;\n")), "{sql}");
             let order = ["RESET ROLE", "INSERT INTO \"public\".\"_sqlx_migrations\"", "'it''s'", "COMMIT;\n"];
@@ -308,7 +318,7 @@ mod tests {
     fn deferred_constraints_are_checked_where_others_follow() {
         let migration = migration("INSERT INTO t VALUES (1)");
         let prepared = prepare(&[Step { migration: &migration, direction: Direction::Up }]).unwrap();
-        let message = Message::of(&prepared[0], &["SELECT 1".to_owned()], false, None);
+        let message = Message::of(&prepared[0], &["SELECT 1".to_owned()], None, None);
         let path = "SET LOCAL search_path TO DEFAULT;\n";
         assert!(message.sql.starts_with(&format!("{path}INSERT INTO t VALUES (1)\n;\nSAVEPOINT")));
         assert_eq!(message.blame(&prepared[0], 3, Some(&server_error(None))).0, Culprit::DeferredConstraint);
@@ -331,11 +341,12 @@ mod tests {
     fn blames_by_count_where_there_is_no_position() {
         with("SELECT 1;\nSELECT 1/0;", |prepared, message| {
             let blame = |completed| message.blame(prepared, completed, Some(&server_error(None)));
-            let (culprit, excerpt) = blame(3);
+            assert_eq!(blame(1), (Culprit::Bookkeeping, None));
+            let (culprit, excerpt) = blame(4);
             assert_eq!(culprit, Culprit::Statement { number: 2, of: 2 });
             assert_eq!(excerpt.unwrap().place.line, 2);
-            assert_eq!(blame(4).0, Culprit::DeferredConstraint);
-            assert_eq!(blame(5).0, Culprit::Bookkeeping);
+            assert_eq!(blame(5).0, Culprit::DeferredConstraint);
+            assert_eq!(blame(6).0, Culprit::Bookkeeping);
             assert_eq!(blame(message.commands() - 1).0, Culprit::Commit);
         });
     }

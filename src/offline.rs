@@ -19,6 +19,9 @@ use crate::wording;
 /// The bookkeeping table, as psql puts it in.
 const TABLE: &str = ":run_migrations_table";
 
+/// What is looked at has to be what is there by then, whatever level the role has set.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
 /// The flags psql needs: no startup file, and a stop at the first error.
 pub const PSQL_FLAGS: &str = "psql -X -v ON_ERROR_STOP=1";
 
@@ -222,12 +225,12 @@ fn one(prepared: &Prepared<'_>) -> String {
     let text = &prepared.script.text;
     if prepared.script.is_transactional() {
         format!(
-            "\n\\echo {echo}\nBEGIN;\n{ROLES_OWN_FOR_NOW};\n{text}\n;\n{after}{record}{ROLES_OWN_FOR_NOW};\nCOMMIT;\n"
+            "\n\\echo {echo}\nBEGIN;\nLOCK TABLE ONLY {TABLE} IN ROW EXCLUSIVE MODE;\n{ROLES_OWN_FOR_NOW};\n{text}\n;\n{after}{record}{ROLES_OWN_FOR_NOW};\nCOMMIT;\n"
         )
     } else {
         let statements: String = prepared.split().iter().map(alone).collect();
         format!(
-            "\n\\echo {echo}\nBEGIN;\n{before}COMMIT;\nRESET search_path;\n{statements}{after}BEGIN;\n{record}COMMIT;\n"
+            "\n\\echo {echo}\n{BEGIN};\n{before}COMMIT;\nRESET search_path;\n{statements}{after}{BEGIN};\n{record}COMMIT;\n"
         )
     }
 }

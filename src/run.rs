@@ -148,7 +148,8 @@ impl Runner<'_> {
             self.announce(prepared);
             let record = (index == last).then(|| message::record(steps, &took, &self.table));
             let frame = Frame { begins: index == 0, commits: record.is_some() };
-            let message = Message::of(prepared, &self.session.settings, frame.begins, record);
+            let begins = frame.begins.then_some(&self.table);
+            let message = Message::of(prepared, &self.session.settings, begins, record);
             self.reporter.in_doubt = frame.commits;
             let answer = self.watched(message.sql.clone()).await;
             self.reporter.in_doubt &= answer.as_ref().is_err_and(|failed| failed.error.is_outage());

@@ -72,6 +72,15 @@ CASE c.relname
   ELSE '{}'::text[]
 END";
 
+/// Who it is that can act as a role that is not trusted.
+fn actor(owner: &str) -> String {
+    format!(
+        "(SELECT CASE WHEN bool_or(actor = role) THEN 'which'
+                      ELSE format('and role %I, which can act as that one,', min(pg_get_userbyid(actor)::text)) END
+            FROM stranger WHERE role = {owner})"
+    )
+}
+
 /// Judges the relations of a query: one row for each, in the order of the path. `reading` and `writing`
 /// say why the role had better not; they are null where nothing speaks against it.
 pub fn judged(candidates: &str) -> String {
@@ -95,16 +104,19 @@ pub fn judged(candidates: &str) -> String {
              WHEN c.relowner NOT IN (SELECT oid FROM trusted)
                   THEN format('it belongs to role %I, %s could have triggers run with the rights of role %I',
                               pg_get_userbyid(c.relowner),
-                              (SELECT CASE WHEN bool_or(actor = role) THEN 'which'
-                                           ELSE format('and role %I, which can act as that one,',
-                                                       min(pg_get_userbyid(actor)::text)) END
-                                 FROM stranger WHERE role = c.relowner), current_user)
+                              {by_table}, current_user)
+             WHEN n.nspowner NOT IN (SELECT oid FROM trusted)
+                  THEN format('its schema %I belongs to role %I, %s could put another table in its place; have that changed with: '
+                              'ALTER SCHEMA %1$I OWNER TO %4$I', n.nspname, pg_get_userbyid(n.nspowner), {by_schema}, current_user)
+             WHEN EXISTS (SELECT FROM pg_constraint k WHERE k.contype = 'f' AND k.confrelid = c.oid)
+                  THEN (SELECT format('it is what the foreign key %I of table %s refers to', min(k.conname), min(k.conrelid::regclass::text))
+                          FROM pg_constraint k WHERE k.contype = 'f' AND k.confrelid = c.oid)
              WHEN c.relpersistence <> 'p' THEN 'it is a temporary or an unlogged table'
              WHEN EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid) THEN 'it has rules'
              WHEN code.called IS NOT NULL THEN 'it calls ' || code.called
            END AS writing,
            coalesce((SELECT string_agg(format('%s:%s', g.oid, g.xmin), ' ' ORDER BY g.oid)
-              FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal), '') AS triggers
+              FROM pg_trigger g WHERE g.tgrelid = c.oid), '') AS triggers
       FROM candidate
       JOIN pg_class c USING (oid)
       JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -114,16 +126,13 @@ pub fn judged(candidates: &str) -> String {
       CROSS JOIN LATERAL ({code}) AS code
 )",
         code = foreign_code(),
+        by_table = actor("c.relowner"),
+        by_schema = actor("n.nspowner"),
     )
 }
 
 /// What our own check raises, by casting it to a number.
 pub const NOT_ORDINARY: &str = "what is called so is not our table: ";
-
-/// SQL that fails where the table of this name is not one to read, in a transaction that has locked it.
-pub(super) fn read_only_if_ordinary(table: &str) -> String {
-    raise_unless_null(&quoted_literal(table), "reading")
-}
 
 /// SQL that fails where the table of this name is not one to write to, in a transaction. Nobody can hang
 /// anything on it from then on.
@@ -133,13 +142,10 @@ pub fn write_only_if_ordinary(table: &str) -> String {
 
 /// The same with the name once as SQL and once as a literal.
 pub fn write_only_if(table: &str, literal: &str) -> String {
-    let check = raise_unless_null(literal, "coalesce(reading, writing)");
-    format!("LOCK TABLE ONLY {table} IN ROW EXCLUSIVE MODE;\n{check}")
-}
-
-fn raise_unless_null(literal: &str, problem: &str) -> String {
     format!(
-        "{} SELECT CASE WHEN {problem} IS NULL THEN 1 ELSE concat('{NOT_ORDINARY}', {problem})::int END \
+        "LOCK TABLE ONLY {table} IN ROW EXCLUSIVE MODE;\n{} \
+         SELECT CASE WHEN count(*) = 1 AND count(coalesce(reading, writing)) = 0 THEN 1 \
+         ELSE concat('{NOT_ORDINARY}', coalesce(min(coalesce(reading, writing)), 'it is gone'))::int END \
          AS run_migrations_checked FROM judged",
         judged(&named(literal))
     )

@@ -2,6 +2,7 @@
 
 use sqlx::postgres::types::Oid;
 
+use super::copy::Fields;
 use super::path::ScriptPath;
 use super::query::read;
 use super::{DatabaseError, Session, quoted_literal, recorded};
@@ -115,24 +116,26 @@ impl Session {
     /// When the query failed, or what is called so is none of ours.
     pub async fn progress(&mut self) -> Result<Option<Vec<Begun>>, Error> {
         let Some(table) = self.facts.progress.clone() else { return Ok(None) };
-        if let Some(problem) = table.distrusted(&self.facts.user) {
+        let user = &self.facts.user;
+        if let Some(problem) = table.distrusted(user).or_else(|| table.unreadable(user)) {
             return Err(Error::Refused(problem));
         }
-        let columns = "version, statement, encode(checksum, 'hex'), index_existed, finished_at IS NOT NULL";
-        let looking = |source| Error::database("reading how far a script came", source);
-        let rows = self.read_ordinary(&table, columns, "statement").await.map_err(looking)?;
-        let begun = |(version, statement, checksum, index_existed, is_finished): Row| {
-            Ok(Begun {
-                version: Version(version),
-                statement: usize::try_from(statement).unwrap_or(usize::MAX),
-                checksum: recorded(&checksum)?,
-                index_existed,
-                is_finished,
-            })
-        };
-        let rows = read(&rows).map_err(looking)?;
-        Ok(Some(rows.into_iter().map(begun).collect::<Result<_, DatabaseError>>().map_err(looking)?))
+        let columns = ["version", "statement", "checksum", "index_existed", "finished_at"];
+        let mut begun = self
+            .read_table(&table, &columns, begun)
+            .await
+            .map_err(|source| Error::database("reading how far a script came", source))?;
+        begun.sort_by_key(|begun| begun.statement);
+        Ok(Some(begun))
     }
 }
 
-type Row = (i64, i32, String, bool, bool);
+fn begun(row: &mut Fields<'_>) -> Result<Begun, DatabaseError> {
+    Ok(Begun {
+        version: Version(row.long()?),
+        statement: usize::try_from(row.int()?).unwrap_or(usize::MAX),
+        checksum: recorded(&row.hex()?)?,
+        index_existed: row.truth()?,
+        is_finished: !row.is_null(),
+    })
+}

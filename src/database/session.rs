@@ -7,9 +7,10 @@ use sqlx::{Connection as _, FromRow, PgConnection};
 
 use super::activity::{Activity, Clearing};
 use super::connect::CANCEL_GRACE;
+use super::copy::{self, Fields, copy_out};
 use super::look::{self, Facts};
 use super::path::{LEARN, OURS};
-use super::query::{self, Completed, read, rows};
+use super::query::{self, Completed, rows};
 use super::{DatabaseError, Table, quoted_identifier, recorded};
 use crate::config::Manners;
 use crate::error::Error;
@@ -26,6 +27,8 @@ pub struct Session {
     /// How long the answer to a query of ours may take; zero is no limit.
     patience: Duration,
     pub(super) activity: Activity,
+    /// Whether a COPY failed: sqlx leaves the end of such an answer for the next one.
+    is_out_of_step: bool,
 }
 
 /// Another reading of backslashes would put the ends of statements elsewhere.
@@ -67,6 +70,7 @@ impl Session {
             facts,
             patience: patience(manners),
             activity: Activity::default(),
+            is_out_of_step: false,
         };
         session.look(&format!("{STRINGS};\n")).await?;
         Ok(session)
@@ -109,8 +113,7 @@ impl Session {
     /// # Errors
     /// What stopped them, and after how many.
     pub async fn execute(&mut self, sql: String) -> Result<usize, Completed> {
-        self.activity.begins();
-        query::execute(&mut self.connection, self.patience, sql).await
+        self.execute_within(self.patience, sql).await
     }
 
     /// The same with another limit.
@@ -119,7 +122,17 @@ impl Session {
     /// As [`Session::execute`].
     pub async fn execute_within(&mut self, patience: Duration, sql: String) -> Result<usize, Completed> {
         self.activity.begins();
+        self.in_step().map_err(|error| Completed { commands: 0, error })?;
         query::execute(&mut self.connection, patience, sql).await
+    }
+
+    fn in_step(&self) -> Result<(), DatabaseError> {
+        if self.is_out_of_step {
+            return Err(DatabaseError::Cut(
+                "a query before failed, and the session ended with it".to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     /// Runs what may take as long as it likes: a script, or a build.
@@ -127,13 +140,13 @@ impl Session {
     /// # Errors
     /// What stopped it, and after how many commands.
     pub async fn execute_patiently(&mut self, sql: String) -> Result<usize, Completed> {
-        self.activity.begins();
-        query::execute(&mut self.connection, Duration::ZERO, sql).await
+        self.execute_within(Duration::ZERO, sql).await
     }
 
     /// Runs queries of ours, and keeps the rows of each.
     pub(super) async fn rows(&mut self, sql: String) -> Result<Vec<Vec<PgRow>>, Completed> {
         self.activity.begins();
+        self.in_step().map_err(|error| Completed { commands: 0, error })?;
         rows(&mut self.connection, self.patience, sql).await
     }
 
@@ -143,6 +156,7 @@ impl Session {
         (T,): for<'r> FromRow<'r, PgRow>,
     {
         self.activity.begins();
+        self.in_step()?;
         query::value(&mut self.connection, self.patience, sql).await
     }
 
@@ -156,14 +170,9 @@ impl Session {
             return Err(Error::Refused(problem));
         }
         let name = table.qualified();
-        let rows = self.read_ordinary(
-            &table,
-            "version, description, to_char(installed_on AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
-             success, encode(checksum, 'hex'), execution_time",
-            "version",
-        );
-        let rows = match rows.await {
-            Ok(rows) => rows,
+        let columns = ["version", "description", "installed_on", "success", "checksum", "execution_time"];
+        let mut applied = match self.read_table(&table, &columns, applied).await {
+            Ok(applied) => applied,
             Err(error) if error.sqlstate() == Some("42501") => {
                 return Err(Error::Refused(format!(
                     "row-level security hides rows of {name} from role {}: {error}",
@@ -172,29 +181,28 @@ impl Session {
             }
             Err(source) => return Err(Error::database("reading the bookkeeping", source)),
         };
-        let failed = |error| Error::database("reading the bookkeeping", error);
-        let rows = read(&rows).map_err(failed)?;
-        rows.into_iter().map(applied).collect::<Result<_, _>>().map_err(failed)
+        applied.sort_by_key(|applied| applied.version);
+        Ok(applied)
     }
 
-    /// The rows of a table as it was judged, whatever became of it since.
-    pub(super) async fn read_ordinary(
+    /// The rows of a table, in no order, and without running what anybody may have hung on it or put in its place.
+    pub(super) async fn read_table<T>(
         &mut self,
         table: &Table,
-        columns: &str,
-        order: &str,
-    ) -> Result<Vec<PgRow>, DatabaseError> {
-        let name = table.qualified();
-        let sql = format!(
-            "SET TRANSACTION READ ONLY;\n{}SET LOCAL row_security = off;\nSET LOCAL constraint_exclusion = off;\n\
-             LOCK TABLE ONLY {name} IN {} MODE;\n{};\n\
-             SELECT {columns} FROM ONLY {name} ORDER BY {order}",
-            self.for_now(),
-            table.lock_to_read(self.facts.is_standby),
-            table.still_readable(),
+        columns: &[&str],
+        row: impl FnMut(&mut Fields<'_>) -> Result<T, DatabaseError>,
+    ) -> Result<Vec<T>, DatabaseError> {
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;\n{}SET LOCAL row_security = off",
+            self.for_now()
         );
-        let mut results = self.rows(sql).await.map_err(|failed| failed.error)?;
-        Ok(results.pop().unwrap_or_default())
+        self.execute(begin).await.map_err(|failed| failed.error)?;
+        let copy = format!("COPY {} ({}) TO STDOUT (FORMAT binary)", table.qualified(), columns.join(", "));
+        let copied = copy_out(&mut self.connection, self.patience, &copy).await;
+        self.is_out_of_step = copied.is_err();
+        let copied = copied?;
+        self.execute("COMMIT".to_owned()).await.map_err(|failed| failed.error)?;
+        copy::rows(&copied, columns.len(), row)
     }
 
     /// The bookkeeping as it is now, table and rows: others may have made it since.
@@ -221,9 +229,8 @@ impl Session {
         if table.unreadable(&self.facts.user).is_some() {
             return None;
         }
-        let rows = self.read_ordinary(table, "version_num::text", "version_num").await.ok()?;
-        let rows: Vec<(String,)> = read(&rows).ok()?;
-        let revisions: Vec<_> = rows.into_iter().map(|(revision,)| revision).collect();
+        let mut revisions = self.read_table(table, &["version_num"], revision).await.ok()?;
+        revisions.sort();
         Some(if revisions.is_empty() { "none".to_owned() } else { revisions.join(", ") })
     }
 
@@ -233,11 +240,17 @@ impl Session {
     }
 }
 
-type Row = (i64, String, String, bool, String, i64);
+fn revision(row: &mut Fields<'_>) -> Result<String, DatabaseError> {
+    row.text()
+}
 
-fn applied(
-    (version, description, installed_on, success, checksum, execution_time): Row,
-) -> Result<Applied, DatabaseError> {
-    let checksum = recorded(&checksum)?;
-    Ok(Applied { version: Version(version), description, installed_on, success, checksum, execution_time })
+fn applied(row: &mut Fields<'_>) -> Result<Applied, DatabaseError> {
+    Ok(Applied {
+        version: Version(row.long()?),
+        description: row.text()?,
+        installed_on: row.moment()?,
+        success: row.truth()?,
+        checksum: recorded(&row.hex()?)?,
+        execution_time: row.long()?,
+    })
 }

@@ -1,6 +1,6 @@
 //! A table of ours, or what is found under its name.
 
-use super::judgement::{NOT_ORDINARY, read_only_if_ordinary};
+use super::judgement::NOT_ORDINARY;
 use super::{BOOKKEEPING, PROGRESS, quoted_identifier, quoted_literal};
 
 /// What is said of one that is no longer what was looked at.
@@ -147,40 +147,23 @@ impl Table {
         self.is_trusted.then_some(grant)
     }
 
-    /// The lock under which it is read: one under which an owner who is not trusted can make no index, whose
-    /// expressions the planner may compute. It takes more than SELECT.
-    pub(super) fn lock_to_read(&self, is_standby: bool) -> &'static str {
-        if self.is_trusted || is_standby || !self.may_write {
-            "ACCESS SHARE"
-        } else {
-            "SHARE UPDATE EXCLUSIVE"
-        }
-    }
-
-    /// SQL that makes sure, once it is locked, that it still is what was looked at.
-    pub(super) fn still_readable(&self) -> String {
-        let name = self.qualified();
-        if !self.is_trusted {
-            return read_only_if_ordinary(&name);
-        }
-        // Who could change more than its name is trusted.
-        format!(
-            "SELECT CASE WHEN to_regclass({})::oid = {} THEN 1 ELSE concat('{NOT_ORDINARY}', '{CHANGED}')::int END",
-            quoted_literal(&name),
-            self.oid
-        )
+    /// The command that keeps triggers, rules and foreign keys from being hung on it until the transaction ends. It
+    /// takes no snapshot, so that a script that begins after it may still choose its isolation level; and whatever
+    /// snapshot is taken after it shows all that was hung on the table before.
+    pub fn lock_to_write(&self) -> String {
+        format!("LOCK TABLE ONLY {} IN ROW EXCLUSIVE MODE", self.qualified())
     }
 
     /// SQL that makes sure, in a transaction that is about to write to it, that it still is the table that was
     /// looked at, and that nobody has hung a trigger on it since, or will before the end of the transaction.
     pub fn unchanged(&self) -> [String; 2] {
-        let (table, name) = (self.qualified(), quoted_literal(&self.qualified()));
+        let name = quoted_literal(&self.qualified());
         [
-            format!("LOCK TABLE ONLY {table} IN ROW EXCLUSIVE MODE"),
+            self.lock_to_write(),
             format!(
                 "SELECT CASE WHEN to_regclass({name})::oid = {oid} AND coalesce((\
                  SELECT string_agg(format('%s:%s', oid, xmin), ' ' ORDER BY oid) FROM pg_trigger \
-                 WHERE tgrelid = {oid} AND NOT tgisinternal), '') = '{triggers}' THEN 1 \
+                 WHERE tgrelid = {oid}), '') = '{triggers}' THEN 1 \
                  ELSE concat('{NOT_ORDINARY}', '{CHANGED}')::int END",
                 oid = self.oid,
                 triggers = self.triggers,

@@ -82,10 +82,9 @@ pub(super) async fn find(
     let looking = |source: DatabaseError| Error::database("reading how far a script came", source);
     let begun = match session.progress().await {
         // The table belongs to the role that began the script.
-        Err(Error::Database { source, .. }) if source.sqlstate() == Some("42501") => {
-            return Err(halfway(format!("how far it came can't be read: {source}")).into());
+        Err(Error::Refused(problem)) => {
+            return Err(halfway(format!("how far it came can't be read: {problem}")).into());
         }
-        Err(Error::Refused(problem)) => return Err(halfway(problem).into()),
         begun => begun?,
     };
     let (at, leftover) = match resume::reach(&prepared, begun.as_deref()).map_err(halfway)? {

@@ -165,7 +165,7 @@ async fn commit(
     reporter: &mut Reporter,
 ) -> Result<(), Error> {
     reporter.in_doubt = true;
-    let answer = session.execute(format!("BEGIN;\n{sql};\nCOMMIT")).await;
+    let answer = session.execute(format!("BEGIN ISOLATION LEVEL READ COMMITTED;\n{sql};\nCOMMIT")).await;
     reporter.in_doubt = answer.as_ref().is_err_and(|failed| failed.error.is_outage());
     match answer {
         Ok(_) => {

@@ -15,6 +15,10 @@ pub const BEFORE_DOWN: &str = "-3 - greatest(execution_time, -1)";
 /// The time there was before.
 const AFTER_DOWN: &str = "-3 - execution_time";
 
+/// What hangs on a table is asked after the table is locked. The role, or the script, may have set a level at which the
+/// answer is older.
+pub const FRESH: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
+
 /// Which way the script of a halfway row went.
 pub fn direction(execution_time: i64) -> Direction {
     if execution_time < -1 { Direction::Down } else { Direction::Up }
@@ -34,8 +38,9 @@ pub fn enter(prepared: &Prepared<'_>, table: &Table) -> String {
     let progress = table.progress();
     let [lock, unchanged] = table.unchanged();
     format!(
-        "{KEEP_ROLES_OWN};
+        "{FRESH};
 {lock};
+{KEEP_ROLES_OWN};
 {unchanged};
 CREATE TABLE IF NOT EXISTS {progress} (
     version BIGINT NOT NULL,
@@ -56,6 +61,10 @@ COMMENT ON TABLE {progress} IS
 
 /// Before a statement that can't share a transaction with its record.
 pub fn start(prepared: &Prepared<'_>, table: &Table, statement: usize, index_existed: bool) -> String {
+    format!("{FRESH};\n{}", begun(prepared, table, statement, index_existed))
+}
+
+fn begun(prepared: &Prepared<'_>, table: &Table, statement: usize, index_existed: bool) -> String {
     let progress = table.progress();
     format!(
         "{check};\nINSERT INTO {progress} (version, statement, checksum, index_existed) \
@@ -71,14 +80,16 @@ pub fn start(prepared: &Prepared<'_>, table: &Table, statement: usize, index_exi
 pub fn finish(table: &Table, statement: usize) -> String {
     let progress = table.progress();
     let check = write_only_if_ordinary(&progress);
-    format!("{check};\nUPDATE {progress} SET finished_at = clock_timestamp() WHERE statement = {statement}")
+    format!(
+        "{FRESH};\n{check};\nUPDATE {progress} SET finished_at = clock_timestamp() WHERE statement = {statement}"
+    )
 }
 
 /// When nothing of a statement is left.
 pub fn forget(table: &Table, statement: usize) -> String {
     let progress = table.progress();
     let check = write_only_if_ordinary(&progress);
-    format!("{check};\nDELETE FROM {progress} WHERE statement = {statement}")
+    format!("{FRESH};\n{check};\nDELETE FROM {progress} WHERE statement = {statement}")
 }
 
 /// A statement that commits together with its record.
@@ -96,14 +107,17 @@ pub struct Around {
 /// What goes before a statement that commits together with its record, and what goes after it. The statement, and
 /// what is still deferred at the commit, has the role's own search path.
 pub fn around(prepared: &Prepared<'_>, table: &Table, statement: usize) -> Around {
-    let start = start(prepared, table, statement, false);
+    let start = begun(prepared, table, statement, false);
     let finish = format!(
         "UPDATE {} SET finished_at = clock_timestamp() WHERE statement = {statement}",
         table.progress()
     );
     Around {
-        before: format!("BEGIN;\n{ROLES_OWN_FOR_NOW};\n"),
-        commands_before: 2,
+        before: format!(
+            "BEGIN;\nLOCK TABLE ONLY {} IN ROW EXCLUSIVE MODE;\n{ROLES_OWN_FOR_NOW};\n",
+            table.progress()
+        ),
+        commands_before: 3,
         // The start is a lock, a check and an insert.
         commands_of_ours: 6,
         after: format!("\n;\n{OURS};\n{start};\n{finish};\n{ROLES_OWN_FOR_NOW};\nCOMMIT"),

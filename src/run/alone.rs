@@ -196,7 +196,8 @@ impl Runner<'_> {
             self.ours(part.prepared, untouched, "ROLLBACK".to_owned()).await?;
         }
         // A deferred constraint of the statement fails in the commit, after all of ours.
-        let is_ours = (commands_before + 1..=commands_before + commands_of_ours).contains(&commands);
+        let is_ours = (1..commands_before).contains(&commands)
+            || (commands_before + 1..=commands_before + commands_of_ours).contains(&commands);
         if is_ours {
             return match self.ours_stopped(part.prepared, untouched, error) {
                 Stopped::ForGood(error) => Err(self.ended(part.prepared, untouched, error).await),
@@ -298,7 +299,7 @@ impl Runner<'_> {
                 let reset = message::reset_session(&self.session.settings);
                 let _clearing = self.session.clear();
                 let undo = halfway::undo(migration.version, prepared.step.direction, &self.table);
-                match self.session.execute(format!("{reset};\n{undo}")).await {
+                match self.session.execute(format!("{};\n{reset};\n{undo}", halfway::FRESH)).await {
                     Ok(_) => "nothing of the script took effect".to_owned(),
                     Err(Completed { error, .. }) => format!(
                         "nothing of the script took effect, but it is still recorded as halfway ({})",

@@ -105,8 +105,12 @@ fn pass_up_to(
 ) {
     std::thread::spawn(move || {
         let mut said = vec![0; 64 << 10];
+        let mut is_silent = false;
         while let Ok(length @ 1..) = from.read(&mut said) {
             heard.lock().unwrap().extend(&said[..length]);
+            if is_silent {
+                continue;
+            }
             if let Some((words, then)) = end {
                 let at = said[..length].windows(words.len()).position(|window| window == words.as_bytes());
                 if let Then::Instead(others) = then {
@@ -117,7 +121,11 @@ fn pass_up_to(
                     ended.fetch_or(at.is_some(), Ordering::Relaxed);
                 }
                 match (at.is_some(), then) {
-                    (true, Then::Silence) => continue,
+                    (true, Then::Silence) => {
+                        // The rest of a long message may come by itself.
+                        is_silent = true;
+                        continue;
+                    }
                     (true, Then::Cut) => break,
                     (true, Then::Late(by)) => std::thread::sleep(by),
                     _ => {}
