@@ -2,8 +2,9 @@
 //! ours anyway. That ours is a member of a role says nothing for it: others may be members too, and a role that may log
 //! in acts for itself.
 //!
-//! One more is trusted: the database's owner, where ours works for it, that is, is a member of it and has no rights
-//! beyond its.
+//! One more is trusted: the database's owner, who rules over everything in it, unless ours has rights that reach beyond
+//! the database and the owner has not: a superuser's, those of a role attribute, of one of the server's own roles, or of
+//! ADMIN OPTION on other roles.
 
 /// Common table expressions of a recursive query. `trusted` are the roles that may own what is called; `stranger`
 /// pairs all others with whoever can act as them.
@@ -29,10 +30,10 @@ membership (role, member, may_become, may_give) AS (
 ), served (role) AS (
     SELECT o.oid
       FROM pg_database d JOIN pg_roles o ON o.oid = d.datdba JOIN pg_roles s ON s.rolname = current_user
-     WHERE d.datname = current_database() AND o.oid IN (SELECT role FROM mine)
+     WHERE d.datname = current_database()
        AND NOT s.rolsuper AND s.rolcreaterole <= o.rolcreaterole AND s.rolcreatedb <= o.rolcreatedb
        AND s.rolreplication <= o.rolreplication AND s.rolbypassrls <= o.rolbypassrls
-       AND NOT EXISTS (SELECT FROM mine WHERE role <> s.oid AND role NOT IN (SELECT role FROM owners))
+       AND NOT EXISTS (SELECT FROM mine WHERE role < 16384 AND role NOT IN (SELECT role FROM owners))
        AND NOT EXISTS (SELECT FROM membership m WHERE m.member = s.oid AND m.may_give)
 ), acting (role, actor) AS (
     SELECT oid, oid FROM pg_roles

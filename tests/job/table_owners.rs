@@ -163,12 +163,26 @@ fn a_table_of_a_role_that_stands_for_ours_is_used() {
     }
 }
 
+/// The usual set-up of a managed server: one role owns the database, another one migrates it.
+#[test]
+fn the_database_s_owner_may_own_the_bookkeeping() {
+    for grants in ["", "GRANT OPS TO APP", "GRANT MALLORY TO APP"] {
+        let cast = Cast::new();
+        cast.setup.job("upgrade 1").run().ok();
+        cast.execute(
+            "ALTER DATABASE OWNER TO OPS; GRANT ALL ON public._sqlx_migrations TO APP;
+             ALTER TABLE public._sqlx_migrations OWNER TO OPS",
+        );
+        cast.execute(grants);
+        cast.setup.job("upgrade head").role(&cast.app).run().ok();
+    }
+}
+
 /// The database's owner was trusted by everybody, superusers included.
 #[test]
-fn the_database_s_owner_is_trusted_only_by_who_works_for_it() {
+fn the_database_s_owner_is_not_trusted_with_rights_beyond_the_database() {
     for grants in [
-        "",
-        "GRANT OPS TO APP; GRANT OPS TO MALLORY",
+        "GRANT OPS TO MALLORY; ALTER ROLE APP CREATEDB",
         "GRANT OPS TO APP; ALTER ROLE APP CREATEROLE",
         "GRANT OPS TO APP; GRANT pg_write_server_files TO APP",
     ] {
