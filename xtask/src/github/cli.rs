@@ -20,6 +20,7 @@ pub(crate) fn gh(arguments: &[&str]) -> anyhow::Result<String> {
 
 /// All that the API lists, over as many pages as there are: the elements of its answers, or of a member of them. None
 /// where there is no such thing.
+#[cfg(feature = "cloud")]
 pub(crate) fn list(path: &str, member: Option<&str>) -> anyhow::Result<Option<Vec<Value>>> {
     match gh(&["api", "--paginate", path]) {
         Ok(text) => {
@@ -31,6 +32,7 @@ pub(crate) fn list(path: &str, member: Option<&str>) -> anyhow::Result<Option<Ve
 }
 
 /// gh prints one document for each page, or joins those that are arrays.
+#[cfg(feature = "cloud")]
 fn joined(text: &str, member: Option<&str>) -> anyhow::Result<Vec<Value>> {
     let mut all = Vec::new();
     for page in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
@@ -58,7 +60,7 @@ pub(crate) fn get(path: &str) -> anyhow::Result<Option<Value>> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "cloud"))]
 mod tests {
     use serde_json::json;
 
