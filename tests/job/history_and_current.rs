@@ -122,7 +122,11 @@ fn wait_ends_when_another_process_has_applied_what_was_pending() {
     std::thread::sleep(Duration::from_millis(300));
     assert!(!waiting.is_over(), "it waits");
     setup.job("upgrade head").run().ok();
-    waiting.wait().is(0, "3 (head)", " INFO waiting for 3 pending migrations");
+    waiting.wait().is(
+        0,
+        "3 (head)",
+        " INFO waiting for 3 pending migrations; bookkeeping: none found on the search path (\"$user\", public)",
+    );
 }
 
 #[test]
