@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use foreign_text::one_line;
 
 use crate::database::judgement::{judged, on_the_path, write_only_if};
-use crate::database::path::ROLES_OWN_FOR_NOW;
+use crate::database::path::{OURS, ROLES_OWN_FOR_NOW};
 use crate::database::{BOOKKEEPING, RunLock, quoted_literal};
 use crate::error::Error;
 use crate::message::{self, halfway};
@@ -69,7 +69,7 @@ fn write(from: Position, to: Position, below: &[&Migration], prepared: &[Prepare
         let _ = writeln!(sql, "\\unset {variable}");
     }
     sql.push_str(LEARN);
-    sql.push_str(SETTINGS);
+    sql.push_str(&settings());
     sql.push_str(&lock());
     sql.push_str(&find(from));
     sql.push_str(&expect(from, below));
@@ -90,15 +90,18 @@ SELECT pg_catalog.set_config('run_migrations.schemas', pg_catalog.current_schema
 ";
 
 /// What the job sets for its session, with the default LOCK_TIMEOUT.
-const SETTINGS: &str = "\
-SET search_path = pg_catalog, pg_temp;
+fn settings() -> String {
+    format!(
+        "{OURS};
 SET client_encoding = 'UTF8';
 SET TimeZone = 'UTC';
 SET DateStyle = 'ISO, MDY';
 SET standard_conforming_strings = on;
 SET lock_timeout = '2s';
 SET statement_timeout = 0;
-";
+"
+    )
+}
 
 /// Our key and sqlx's, whose number is a CRC-32 of the database's name.
 fn lock() -> String {
@@ -217,7 +220,7 @@ fn one(prepared: &Prepared<'_>) -> String {
         Direction::Down => "taking back",
     };
     let echo = psql_argument(&format!("{verb} {}", migration.version.called(&migration.description)));
-    let mut after = format!("{};\n{SETTINGS}", message::RESET_SESSION.join(";\n"));
+    let mut after = format!("{};\n{}", message::RESET_SESSION.join(";\n"), settings());
     if prepared.script.is_transactional() && !prepared.is_plain_ddl() {
         after = format!("{};\n{after}", message::CHECK_ALL.join(";\n"));
     }

@@ -11,7 +11,7 @@ use crate::wording;
 
 /// Our own key: the first eight bytes of SHA-384("run-migrations"). Advisory locks are per
 /// database, so one key serves all.
-const OURS: i64 = 0x664d_23dc_b454_22d2;
+const KEY: i64 = 0x664d_23dc_b454_22d2;
 
 /// sqlx's key for a database:
 /// <https://docs.rs/sqlx-postgres/0.9.0/src/sqlx_postgres/migrate.rs.html>.
@@ -37,7 +37,7 @@ pub(super) fn cancel(pid: i32) -> String {
         "{OURS_FOR_NOW};\nSELECT pg_cancel_backend(pid) FROM pg_stat_activity a WHERE pid = {pid} \
          AND (application_name = current_setting('application_name') OR EXISTS (\
          SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.database = a.datid AND {}))",
-        is_key(OURS)
+        is_key(KEY)
     )
 }
 
@@ -52,12 +52,12 @@ fn is_key(key: i64) -> String {
 /// SQL that is true while this session holds our key, and false once a script has let go of it
 /// with `pg_advisory_unlock_all`.
 pub fn unlock_and_lock_again() -> String {
-    format!("pg_catalog.pg_advisory_unlock({OURS}) AND pg_catalog.pg_try_advisory_lock({OURS})")
+    format!("pg_catalog.pg_advisory_unlock({KEY}) AND pg_catalog.pg_try_advisory_lock({KEY})")
 }
 
 impl RunLock {
-    /// The key itself, for a script that psql runs.
-    pub const KEY: i64 = OURS;
+    /// The job's key, for a script that psql runs.
+    pub const KEY: i64 = KEY;
 
     /// Takes both keys. Polls, so that no snapshot stays open while waiting: one would hold up
     /// `CREATE INDEX CONCURRENTLY`, and deadlock with the one whose run is waited for.
@@ -73,9 +73,9 @@ impl RunLock {
         session.guard().await.map_err(failed)?;
         let sqlx = sqlx_key(&session.facts.database);
         let twice = format!(
-            "SELECT CASE WHEN pg_try_advisory_lock({OURS}) THEN pg_try_advisory_lock({OURS}) ELSE false END"
+            "SELECT CASE WHEN pg_try_advisory_lock({KEY}) THEN pg_try_advisory_lock({KEY}) ELSE false END"
         );
-        poll(session, OURS, &twice, manners, interrupt).await?;
+        poll(session, KEY, &twice, manners, interrupt).await?;
         let lock = Self { sqlx };
         lock.take_sqlx(session, manners, interrupt).await?;
         Ok(lock)
@@ -110,7 +110,7 @@ impl RunLock {
     /// # Errors
     /// When one of them is no longer held.
     pub async fn release(self, session: &mut Session) -> Result<(), Error> {
-        for (key, times) in [(self.sqlx, 1), (OURS, 2)] {
+        for (key, times) in [(self.sqlx, 1), (KEY, 2)] {
             match release(session, key, times).await {
                 Err(Error::Database { source, .. }) if source.is_outage() => return Ok(()),
                 other => other?,
@@ -197,6 +197,6 @@ mod tests {
         // What sqlx 0.9.0 computes for a database called "postgres".
         assert_eq!(sqlx_key("postgres"), 368_907_709_894_077_238);
         let digest = crate::migration::Checksum::of("run-migrations").to_string();
-        assert_eq!(format!("{OURS:016x}"), digest[..16]);
+        assert_eq!(format!("{KEY:016x}"), digest[..16]);
     }
 }

@@ -5,35 +5,51 @@
 //! `SET` and `RESET` look nothing up. What has to run on the role's path is qualified throughout.
 
 /// Nothing but what only a superuser can change. `pg_temp` is named so that it comes last.
-pub const OURS: &str = "SET search_path = pg_catalog, pg_temp";
+macro_rules! ours {
+    () => {
+        "search_path = pg_catalog, pg_temp"
+    };
+}
+
+/// Goes to our path.
+pub const OURS: &str = concat!("SET ", ours!());
 
 /// The same, until the transaction ends.
-pub const OURS_FOR_NOW: &str = "SET LOCAL search_path = pg_catalog, pg_temp";
+pub const OURS_FOR_NOW: &str = concat!("SET LOCAL ", ours!());
 
 /// The path that the session began with, until the transaction ends.
 pub const ROLES_OWN_FOR_NOW: &str = "SET LOCAL search_path TO DEFAULT";
 
 /// Keeps the role's own path for the script that begins.
-pub const KEEP_ROLES_OWN: &str = "\
+pub const KEEP_ROLES_OWN: &str = concat!(
+    "\
 SET LOCAL search_path TO DEFAULT;
 SELECT pg_catalog.set_config('run_migrations.search_path', pg_catalog.current_setting('search_path'), false);
-SET LOCAL search_path = pg_catalog, pg_temp";
+SET LOCAL ",
+    ours!()
+);
 
 /// Gives a script the path back that it had after its last statement.
 pub const SCRIPTS: &str = "\
 SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('run_migrations.search_path'), false)";
 
 /// Keeps the path that a statement of a script has left, and goes back to ours.
-pub const SCRIPTS_NO_MORE: &str = "\
+pub const SCRIPTS_NO_MORE: &str = concat!(
+    "\
 SELECT pg_catalog.set_config('run_migrations.search_path', pg_catalog.current_setting('search_path'), false);
-SET search_path = pg_catalog, pg_temp";
+SET ",
+    ours!()
+);
 
 /// Notes what an unqualified name can mean to the role, and goes to our path until the transaction ends.
-pub(super) const LEARN: &str = "\
+pub(super) const LEARN: &str = concat!(
+    "\
 SET LOCAL search_path TO DEFAULT;
 SELECT pg_catalog.set_config('run_migrations.schemas', pg_catalog.current_schemas(false)::pg_catalog.text, true),
        pg_catalog.set_config('run_migrations.search_path', pg_catalog.current_setting('search_path'), true);
-SET LOCAL search_path = pg_catalog, pg_temp";
+SET LOCAL ",
+    ours!()
+);
 
 /// Where a name in a script is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

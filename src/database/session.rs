@@ -47,7 +47,8 @@ fn settings(manners: &Manners) -> Vec<String> {
 
 /// The same until the transaction ends.
 fn for_now(settings: &[String]) -> String {
-    settings.join(";\n").replace("SET ", "SET LOCAL ")
+    let local: Vec<_> = settings.iter().map(|command| command.replacen("SET ", "SET LOCAL ", 1)).collect();
+    local.join(";\n")
 }
 
 /// What we ask is answered at once, unless a table is locked. Never in less time than that takes.
