@@ -215,14 +215,20 @@ impl Session {
         self.applied().await
     }
 
-    /// Makes the bookkeeping table where the role's search path has none, and looks at what is there now.
+    /// Makes the bookkeeping table where the role's search path has none, and looks at what is there now. A table
+    /// that could not be trusted, for where it stands, is not left behind.
     ///
     /// # Errors
     /// When there is one already, after all, or the server refused.
     pub async fn create_bookkeeping(&mut self, create: String) -> Result<(), Error> {
         let failed = |source| Error::database("creating the bookkeeping table", source);
-        self.execute(create).await.map_err(|completed| failed(completed.error))?;
-        self.look("").await
+        self.execute(format!("BEGIN;\n{create}")).await.map_err(|completed| failed(completed.error))?;
+        self.look("").await?;
+        let user = &self.facts.user;
+        let is_trusted =
+            self.facts.bookkeeping.as_ref().is_some_and(|table| table.distrusted(user).is_none());
+        let end = if is_trusted { "COMMIT" } else { "ROLLBACK" };
+        self.execute(end.to_owned()).await.map(drop).map_err(|completed| failed(completed.error))
     }
 
     /// What Alembic's table says.

@@ -48,6 +48,17 @@ impl Cast {
     }
 }
 
+/// A bookkeeping table whose trigger does something with the rights of whoever writes to it.
+fn trap() -> String {
+    format!(
+        "CREATE TABLE public._sqlx_migrations ({COLUMNS});
+         CREATE FUNCTION public.plant() RETURNS trigger LANGUAGE plpgsql AS
+           $$ BEGIN PERFORM nextval('public.intrusions'); RETURN NEW; END $$;
+         CREATE TRIGGER t BEFORE INSERT ON public._sqlx_migrations FOR EACH ROW EXECUTE FUNCTION public.plant();
+         GRANT ALL ON public._sqlx_migrations TO PUBLIC"
+    )
+}
+
 /// Every role that ours is a member of was trusted, whoever else could act as that role.
 #[test]
 fn a_member_of_a_common_group_gets_nowhere() {
@@ -58,14 +69,7 @@ fn a_member_of_a_common_group_gets_nowhere() {
     ] {
         let cast = Cast::new();
         cast.execute(grants);
-        let plant = format!(
-            "SET ROLE OPS; CREATE TABLE public._sqlx_migrations ({COLUMNS});
-             CREATE FUNCTION public.plant() RETURNS trigger LANGUAGE plpgsql AS
-               $$ BEGIN PERFORM nextval('public.intrusions'); RETURN NEW; END $$;
-             CREATE TRIGGER t BEFORE INSERT ON public._sqlx_migrations FOR EACH ROW EXECUTE FUNCTION public.plant();
-             GRANT ALL ON public._sqlx_migrations TO PUBLIC; RESET ROLE"
-        );
-        as_role(&cast.setup, &cast.mallory, &cast.named(&plant));
+        as_role(&cast.setup, &cast.mallory, &cast.named(&format!("SET ROLE OPS; {}; RESET ROLE", trap())));
         println!("{grants}");
         cast.refuses(
             Some(&cast.app),
@@ -85,14 +89,7 @@ fn a_tenant_does_not_act_for_its_creator() {
     ] {
         let cast = Cast::new();
         cast.execute(grants);
-        let plant = format!(
-            "CREATE TABLE public._sqlx_migrations ({COLUMNS});
-             CREATE FUNCTION public.plant() RETURNS trigger LANGUAGE plpgsql AS
-               $$ BEGIN PERFORM nextval('public.intrusions'); RETURN NEW; END $$;
-             CREATE TRIGGER t BEFORE INSERT ON public._sqlx_migrations FOR EACH ROW EXECUTE FUNCTION public.plant();
-             GRANT ALL ON public._sqlx_migrations TO PUBLIC"
-        );
-        as_role(&cast.setup, &cast.ops, &cast.named(&plant));
+        as_role(&cast.setup, &cast.ops, &trap());
         println!("{grants}");
         cast.refuses(
             Some(&cast.app),
@@ -204,4 +201,18 @@ fn the_database_s_owner_is_not_trusted_with_rights_beyond_the_database() {
             cast.setup.job("upgrade head").role(&cast.ops).run().ok();
         }
     }
+}
+
+/// An empty table was left behind, for somebody to wonder about.
+#[test]
+fn no_table_is_made_where_it_could_not_be_trusted() {
+    let cast = Cast::new();
+    cast.execute("ALTER DATABASE OWNER TO OPS");
+    cast.setup.job("upgrade head").run().fails(8, "\"public\".\"_sqlx_migrations\" can't be used: ");
+    assert_eq!(
+        cast.setup.database.value::<bool>("SELECT to_regclass('public._sqlx_migrations') IS NULL"),
+        true
+    );
+    // It works for whoever the schema belongs to.
+    cast.setup.job("upgrade head").role(&cast.ops).run().ok();
 }
