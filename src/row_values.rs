@@ -34,7 +34,7 @@ impl RowValues {
 }
 
 /// What servers put around a value, in the languages they speak.
-const QUOTES: [char; 11] = ['"', '«', '»', '„', '“', '”', '‚', '‘', '’', '「', '」'];
+pub(crate) const QUOTES: [char; 11] = ['"', '«', '»', '„', '“', '”', '‚', '‘', '’', '「', '」'];
 
 /// A primary message without the value that it quotes, where it may quote one.
 ///

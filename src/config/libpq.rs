@@ -2,8 +2,8 @@
 
 use super::Environment;
 
-/// Each with what has its effect.
-const VARIABLES: [(&str, &str); 22] = [
+/// Each with what has its effect: <https://www.postgresql.org/docs/current/libpq-envars.html>.
+const VARIABLES: [(&str, &str); 34] = [
     ("PGHOST", "POSTGRES_HOST"),
     ("PGHOSTADDR", "POSTGRES_HOST"),
     ("PGPORT", "POSTGRES_PORT"),
@@ -13,19 +13,31 @@ const VARIABLES: [(&str, &str); 22] = [
     ("PGPASSFILE", "POSTGRES_PASSWORD_FILE"),
     ("PGSERVICE", "POSTGRES_HOST and the others"),
     ("PGSERVICEFILE", "POSTGRES_HOST and the others"),
+    ("PGSYSCONFDIR", "POSTGRES_HOST and the others"),
+    ("PGTARGETSESSIONATTRS", "POSTGRES_HOST"),
+    ("PGLOADBALANCEHOSTS", "POSTGRES_HOST"),
     ("PGOPTIONS", "ALTER ROLE … SET"),
     ("PGAPPNAME", "RUN_MIGRATIONS_VERSION"),
     ("PGSSLMODE", "POSTGRES_SSLMODE"),
     ("PGREQUIRESSL", "POSTGRES_SSLMODE"),
+    ("PGSSLNEGOTIATION", "POSTGRES_SSLMODE"),
+    ("PGGSSENCMODE", "POSTGRES_SSLMODE"),
+    ("PGSSLMINPROTOCOLVERSION", "POSTGRES_SSLMODE (TLS 1.2 is the least)"),
+    ("PGSSLMAXPROTOCOLVERSION", "POSTGRES_SSLMODE (TLS 1.2 is the least)"),
     ("PGSSLCERT", "POSTGRES_SSLCERT"),
+    ("PGSSLCERTMODE", "POSTGRES_SSLCERT"),
     ("PGSSLKEY", "POSTGRES_SSLKEY"),
     ("PGSSLROOTCERT", "POSTGRES_SSLROOTCERT"),
     ("PGSSLCRL", "POSTGRES_SSLCRL"),
+    ("PGSSLCRLDIR", "POSTGRES_SSLCRL"),
     ("PGREQUIREAUTH", "POSTGRES_REQUIRE_AUTH"),
+    ("PGREQUIREPEER", "POSTGRES_REQUIRE_AUTH"),
     ("PGCHANNELBINDING", "POSTGRES_CHANNEL_BINDING"),
     ("PGCONNECT_TIMEOUT", "CONNECT_TIMEOUT"),
+    ("PGCLIENTENCODING", "scripts in UTF-8"),
     ("PGTZ", "ALTER ROLE … SET"),
     ("PGDATESTYLE", "ALTER ROLE … SET"),
+    ("PGGEQO", "ALTER ROLE … SET"),
 ];
 
 /// What to say of those that are set.

@@ -9,7 +9,7 @@ use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgSeverity};
 use super::NOT_ORDINARY;
 use crate::error::{ExitCode, Mistake};
 use crate::message::{LOCK_LOST, NOT_WRITTEN};
-use crate::row_values::{HIDDEN, without_values};
+use crate::row_values::{HIDDEN, QUOTES, without_values};
 
 /// A failed query or connection.
 #[derive(Debug)]
@@ -143,11 +143,11 @@ impl From<sqlx::Error> for DatabaseError {
     }
 }
 
-/// Our own queries raise an error by casting a sentence to a number.
-fn raised_by_us(message: &str) -> Option<&str> {
-    let (_, sentence) = message.strip_prefix("invalid input syntax for type ")?.split_once(": \"")?;
-    let is_ours = [LOCK_LOST, NOT_WRITTEN, NOT_ORDINARY].iter().any(|start| sentence.starts_with(start));
-    sentence.strip_suffix('"').filter(|_| is_ours)
+/// Our own queries raise an error by casting a sentence to a number, which the server then quotes in its own language.
+fn raised_by_us<'a>(sqlstate: &str, message: &'a str) -> Option<&'a str> {
+    let at = [LOCK_LOST, NOT_WRITTEN, NOT_ORDINARY].iter().find_map(|start| message.find(start))?;
+    let sentence = message[at..].strip_suffix(QUOTES).unwrap_or(&message[at..]);
+    (sqlstate == "22P02").then(|| sentence.trim_end())
 }
 
 /// An error with all its sources, each once.
@@ -178,7 +178,7 @@ impl From<&PgDatabaseError> for ServerError {
         Self {
             is_fatal,
             sqlstate: error.code().to_owned(),
-            message: raised_by_us(error.message()).unwrap_or(error.message()).into(),
+            message: raised_by_us(error.code(), error.message()).unwrap_or(error.message()).into(),
             detail: owned(error.detail()),
             hint: owned(error.hint()),
             context: owned(error.r#where()),
@@ -191,7 +191,9 @@ impl From<&PgDatabaseError> for ServerError {
 
 impl ServerError {
     fn hide_row_values(&mut self) {
-        let shown = without_values(&self.sqlstate, self.message.exact());
+        let message = self.message.exact();
+        let is_ours = raised_by_us(&self.sqlstate, message) == Some(message);
+        let shown = without_values(&self.sqlstate, message).filter(|_| !is_ours);
         let dropped = [self.detail.take(), self.context.take(), self.internal.take().map(|(query, _)| query)];
         self.has_hidden_values |= shown.is_some() || dropped.iter().any(Option::is_some);
         if let Some(shown) = shown {
@@ -233,3 +235,27 @@ impl fmt::Display for ServerError {
 }
 
 impl std::error::Error for DatabaseError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server that speaks another language, or a role with a quoted name, had our own words hidden as if they
+    /// were the value of a row.
+    #[test]
+    fn what_we_raise_ourselves_is_shown_in_whatever_language_it_comes() {
+        let lost = format!("{LOCK_LOST} of it");
+        let table = format!("{NOT_ORDINARY}it belongs to role \"svc-owner\", which could");
+        for (sqlstate, message, raised) in [
+            ("22P02", format!("invalid input syntax for type integer: \"{lost}\""), Some(&lost)),
+            ("22P02", format!("ungültige Eingabesyntax für Typ integer: »{lost}«"), Some(&lost)),
+            ("22P02", format!("syntaxe en entrée invalide pour le type integer : « {lost} »"), Some(&lost)),
+            ("22P02", format!("invalid input syntax for type integer: \"{table}\""), Some(&table)),
+            ("22P02", table.clone(), Some(&table)),
+            ("22P02", "invalid input syntax for type integer: \"ann@b.c\"".to_owned(), None),
+            ("P0001", lost.clone(), None),
+        ] {
+            assert_eq!(raised_by_us(sqlstate, &message), raised.map(String::as_str), "{message}");
+        }
+    }
+}

@@ -95,8 +95,8 @@ pub fn judged(candidates: &str) -> String {
                                     WHEN 'p' THEN 'a partitioned table' ELSE 'something else' END
              WHEN EXISTS (SELECT FROM pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent))
                   THEN 'it is a part of an inheritance tree'
-             WHEN NOT columns.have @> {COLUMNS}
-               OR c.relname = 'alembic_version' AND NOT columns.have && '{{version_num 25, version_num 1043}}'::text[]
+             WHEN NOT coalesce(columns.have, '{{}}') @> {COLUMNS}
+               OR c.relname = 'alembic_version' AND NOT coalesce(columns.have, '{{}}') && '{{version_num 25, version_num 1043}}'::text[]
                   THEN 'its columns are not the expected ones'
              WHEN code.planned IS NOT NULL THEN 'it calls ' || code.planned
            END AS reading,

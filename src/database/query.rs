@@ -16,7 +16,7 @@ use super::DatabaseError;
 use crate::wording;
 
 /// More than this is no answer to anything that we ask.
-pub(super) const LONGEST_ANSWER: usize = 64 << 20;
+pub(super) const LONGEST_ANSWER: usize = 16 << 20;
 
 /// More commands than any message of ours has.
 const MOST_COMMANDS: usize = 1000;

@@ -102,7 +102,7 @@ impl Table {
     pub fn distrusted(&self, user: &str) -> Option<String> {
         match (&self.reading, &self.writing) {
             // It says what to do.
-            (None, Some(problem)) if problem.contains("ALTER SCHEMA") => {
+            (None, Some(problem)) if problem.starts_with("its schema ") => {
                 Some(format!("{} can't be used: {problem}", self.qualified()))
             }
             (Some(problem), _) => Some(self.unusable(problem)),

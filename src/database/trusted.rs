@@ -2,9 +2,10 @@
 //! ours anyway. That ours is a member of a role says nothing for it: others may be members too, and a role that may log
 //! in acts for itself.
 //!
-//! One more is trusted: the database's owner, who rules over everything in it, unless ours has rights that reach beyond
-//! the database and the owner has not: a superuser's, those of a role attribute, of one of the server's own roles, or of
-//! ADMIN OPTION on other roles.
+//! One more is trusted: the database's owner, who rules over everything in it, unless ours, or a role that ours is a
+//! member of, has rights that reach beyond the owner's databases and the owner has not: those of a role attribute, of
+//! one of the server's own roles, of ADMIN OPTION on other roles, or on something in another database. Such an owner
+//! could have our role's password changed, so that what it may elsewhere counts too.
 
 /// Common table expressions of a recursive query. `trusted` are the roles that may own what is called; `stranger`
 /// pairs all others with whoever can act as them.
@@ -27,14 +28,22 @@ membership (role, member, may_become, may_give) AS (
 ), owners (role) AS (
     SELECT datdba FROM pg_database WHERE datname = current_database()
     UNION SELECT m.role FROM membership m JOIN owners ON m.member = owners.role
+), theirs (creates_roles, creates_databases, replicates, bypasses_policies) AS (
+    SELECT bool_or(rolcreaterole), bool_or(rolcreatedb), bool_or(rolreplication), bool_or(rolbypassrls)
+      FROM pg_roles JOIN owners ON role = oid
 ), served (role) AS (
-    SELECT o.oid
-      FROM pg_database d JOIN pg_roles o ON o.oid = d.datdba JOIN pg_roles s ON s.rolname = current_user
+    SELECT d.datdba FROM pg_database d, theirs
      WHERE d.datname = current_database()
-       AND NOT s.rolsuper AND s.rolcreaterole <= o.rolcreaterole AND s.rolcreatedb <= o.rolcreatedb
-       AND s.rolreplication <= o.rolreplication AND s.rolbypassrls <= o.rolbypassrls
-       AND NOT EXISTS (SELECT FROM mine WHERE role < 16384 AND role NOT IN (SELECT role FROM owners))
-       AND NOT EXISTS (SELECT FROM membership m WHERE m.member = s.oid AND m.may_give)
+       AND NOT EXISTS (
+           SELECT FROM mine JOIN pg_roles r ON r.oid = mine.role
+            WHERE r.oid NOT IN (SELECT role FROM owners)
+              AND (r.oid < 16384 OR r.rolsuper OR r.rolcreaterole > creates_roles OR r.rolcreatedb > creates_databases
+                   OR r.rolreplication > replicates OR r.rolbypassrls > bypasses_policies
+                   OR EXISTS (SELECT FROM membership m WHERE m.member = r.oid AND m.may_give)
+                   OR EXISTS (SELECT FROM pg_shdepend s
+                               WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = r.oid
+                                 AND CASE WHEN s.classid = 'pg_database'::regclass THEN s.objid ELSE s.dbid END NOT IN (
+                                     SELECT oid FROM pg_database WHERE datdba IN (SELECT role FROM owners)))))
 ), acting (role, actor) AS (
     SELECT oid, oid FROM pg_roles
     UNION SELECT a.role, m.member FROM acting a JOIN membership m ON m.role = a.actor

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Place, refuse_alembic};
+use super::{Place, refuse_alembic, refuse_distrusted, warn_unless};
 use crate::config::Check;
 use crate::database::Session;
 use crate::error::Error;
@@ -43,6 +43,11 @@ pub(super) async fn current(place: &Place<'_>, check: Check, reporter: &mut Repo
         applied = look_again(place, &mut session, reporter).await?;
         reporter.report.bookkeeping = Some(Bookkeeping::found(&session.facts));
     }
+    match check {
+        Check::Show => warn_of_a_stranger_s(&session, reporter),
+        Check::FailIfPending(_) if migrates(&session) => refuse_distrusted(&session)?,
+        Check::FailIfPending(_) => {}
+    }
     if check == Check::Show {
         refuse_alembic(&mut session).await?;
     }
@@ -58,6 +63,17 @@ pub(super) async fn current(place: &Place<'_>, check: Check, reporter: &mut Repo
     reporter.show(text::current);
     let pending = open(&standing);
     if check == Check::Show || pending.is_empty() { Ok(()) } else { Err(Error::Pending(pending)) }
+}
+
+/// Whether the role is one that could run the migrations. To one that only reads, whoever runs them is a stranger.
+fn migrates(session: &Session) -> bool {
+    session.facts.bookkeeping.as_ref().is_some_and(|table| table.may_create)
+}
+
+fn warn_of_a_stranger_s(session: &Session, reporter: &mut Reporter) {
+    if migrates(session) {
+        warn_unless(refuse_distrusted(session), session, reporter);
+    }
 }
 
 /// What `--check` waits for: everything whose script has not run to its end.
@@ -88,6 +104,7 @@ pub(super) async fn history(place: &Place<'_>, range: &Range, reporter: &mut Rep
     let mut session = place.connect(reporter).await?;
     let applied = session.applied().await?;
     refuse_alembic(&mut session).await?;
+    warn_of_a_stranger_s(&session, reporter);
     session.close().await;
     let standing = Standing::of(place.history, &applied);
     let side = |revision| resolve(revision, place.history, &standing).map_err(PlanError::from);

@@ -146,6 +146,8 @@ fn nulls(columns: u16) -> Vec<u8> {
 
 /// What holds no value, and the end of a command, cost nothing as it was counted; a setting was not counted at all.
 ///
+/// The bounds were as high as the memory that the job's pod may use, so that it was killed there without a word.
+///
 /// Under TLS nobody looked at what a message claimed to hold, and 2 GB were allocated for it.
 #[test]
 fn no_answer_is_too_long_for_the_job() {
@@ -154,6 +156,7 @@ fn no_answer_is_too_long_for_the_job() {
     let config = Certificate::self_signed(&directory, "rogue", &algorithm).server(None);
     let column = message(b'T', b"\0\x01a\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0");
     let row = message(b'D', &[&[0, 1, 0, 1, 0, 0][..], &[b'x'; 1 << 16]].concat());
+    let long_row = message(b'D', &[&[0, 1, 0, 0xe0, 0, 0][..], &vec![b'x'; 0xe0_0000]].concat());
     let setting = |index: u32| message(b'S', format!("p{index}\0v\0").as_bytes());
     let settings: Vec<u8> = (0..4000).flat_map(setting).collect();
     for (said, endless, reason) in [
@@ -165,7 +168,8 @@ fn no_answer_is_too_long_for_the_job() {
             "it announces a message of 2147483643 bytes",
         ),
         (message(b'R', &[0; 4]), message(b'S', &[b'a'; 1 << 15]), "its greeting does not end"),
-        ([welcome(), column].concat(), row.clone(), "the server's answer has no end"),
+        ([welcome(), column.clone()].concat(), row.clone(), "the server's answer has no end"),
+        ([welcome(), column].concat(), long_row, "the server's answer has no end"),
         ([welcome(), wide(1600)].concat(), nulls(1600), "the server's answer has no end"),
         (welcome(), [wide(1600), nulls(1600)].concat(), "the server's answer has no end"),
         (welcome(), [wide(20_000), nulls(0)].concat(), "it announces 20000 columns"),
@@ -175,7 +179,7 @@ fn no_answer_is_too_long_for_the_job() {
         // What has no end has none with TLS either, and takes longer.
         let modes = if reason.contains("no end") { &["disable"][..] } else { &["disable", "require"] };
         let limit = match reason {
-            _ if endless.len() == row.len() => "10s",
+            _ if endless.len() >= row.len() => "10s",
             "the server's answer has no end" => "6s",
             _ => "2s",
         };
@@ -192,7 +196,7 @@ fn no_answer_is_too_long_for_the_job() {
             }
             let outcome: Outcome = run.wait();
             outcome.fails(3, reason);
-            assert!((1..256).contains(&(peak >> 20)), "{} MiB", peak >> 20);
+            assert!((1..64).contains(&(peak >> 20)), "{} MiB", peak >> 20);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use sqlx::raw_sql;
 
 use crate::offline_sql::psql;
-use crate::support::{Job, Relay, Setup, quoted, until};
+use crate::support::{Job, Relay, Role, Setup, quoted, until};
 
 /// They name everything in full: what they call is the role's own business.
 const SCRIPTS: &[(&str, &str)] = &[
@@ -16,11 +16,15 @@ const SCRIPTS: &[(&str, &str)] = &[
         "2_i.up.sql",
         "-- no-transaction\nCREATE TABLE public.c (d int);\nCREATE INDEX CONCURRENTLY i ON public.a (b);\n\
          VACUUM public.a;\nREINDEX TABLE CONCURRENTLY public.a;\nSET work_mem = '2MB';\n\
-         CREATE INDEX CONCURRENTLY j ON public.a (b);\nANALYZE public.c;",
+         CREATE INDEX CONCURRENTLY j ON public.a (b);\nANALYZE public.c;\n\
+         CREATE TABLE public.r (s int) PARTITION BY LIST (s);\n\
+         CREATE TABLE public.r1 PARTITION OF public.r FOR VALUES IN (1);\n\
+         ALTER TABLE public.r DETACH PARTITION public.r1 CONCURRENTLY;",
     ),
     (
         "2_i.down.sql",
-        "-- no-transaction\nDROP INDEX CONCURRENTLY public.i;\nDROP INDEX CONCURRENTLY public.j;\nDROP TABLE public.c;",
+        "-- no-transaction\nDROP INDEX CONCURRENTLY public.i;\nDROP INDEX CONCURRENTLY public.j;\nDROP TABLE public.c;\n\
+         DROP TABLE public.r;\nDROP TABLE public.r1;",
     ),
     (
         "3_d.up.sql",
@@ -35,7 +39,8 @@ const SCRIPTS: &[(&str, &str)] = &[
 fn everything(setup: &Setup, run: impl Fn(&str) -> Job) {
     let execute = |sql: &str| setup.database.execute(sql);
     execute(
-        "CREATE TABLE public.alembic_version (version_num text); INSERT INTO public.alembic_version VALUES ('x')",
+        "CREATE TABLE public.alembic_version (version_num text); INSERT INTO public.alembic_version VALUES ('x');
+         GRANT SELECT ON public.alembic_version TO PUBLIC",
     );
     run("current").run().fails(7, "revision x");
     execute("DROP TABLE public.alembic_version");
@@ -49,6 +54,10 @@ fn everything(setup: &Setup, run: impl Fn(&str) -> Job) {
     run("stamp 1").run().ok();
     run("current --check --wait 100ms").run().fails(9, "2 migrations are pending");
     run("stamp head").run().ok();
+
+    setup.directory.write("3_d.up.sql", "-- edited\nSELECT 1;");
+    run("upgrade head").run().fails(7, "applied migrations were edited");
+    run("stamp current").run().ok();
 
     // What a failed build leaves is dropped, and a later run goes on with the script.
     setup.directory.write(
@@ -88,17 +97,27 @@ fn everything(setup: &Setup, run: impl Fn(&str) -> Job) {
     setup.directory.remove("5_b.sql");
 
     run("downgrade base").run().ok();
+    // psql is a superuser here.
+    execute("ALTER TABLE public._sqlx_migrations OWNER TO CURRENT_USER");
     for words in ["upgrade --sql base:2", "upgrade --sql 2:head", "downgrade --sql head:base"] {
         let done = psql(&setup.directory, words, &setup.database);
         assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{words}");
     }
 }
 
+/// An ordinary role, as migrates in earnest.
+fn migrating_role(setup: &Setup) -> Role {
+    let role = setup.database.role("secret");
+    setup.database.execute(&format!("GRANT CREATE ON SCHEMA public TO {}", quoted(&role.name)));
+    role
+}
+
 /// Words and operators of what the job says: to the server, by its own account, and to psql.
 fn vocabulary() -> (BTreeSet<String>, BTreeSet<String>) {
     let setup = Setup::with(SCRIPTS);
     let relay = Relay::at("127.0.0.1:0");
-    everything(&setup, |words| through(&relay, setup.job(words)));
+    let app = migrating_role(&setup);
+    everything(&setup, |words| through(&relay, setup.job(words).role(&app)));
     let mut said = relay.said();
     for words in ["upgrade --sql base:head", "downgrade --sql head:base"] {
         said.push_str(&Job::new(words).within(&setup.directory).run().ok().raw_stdout);
@@ -254,7 +273,8 @@ fn nothing_that_is_planted_is_ever_run() {
         let _ = setup.database.block_on(asked);
         assert!(setup.database.value::<bool>("SELECT is_called FROM public.intrusions"), "{path}");
         setup.database.execute("ALTER SEQUENCE public.intrusions RESTART");
-        everything(&setup, |words| setup.job(words));
+        let app = migrating_role(&setup);
+        everything(&setup, |words| setup.job(words).role(&app));
         assert!(!setup.database.value::<bool>("SELECT is_called FROM public.intrusions"), "{path}");
     }
 }

@@ -163,14 +163,21 @@ fn a_table_of_a_role_that_stands_for_ours_is_used() {
 /// The usual set-up of a managed server: one role owns the database, another one migrates it.
 #[test]
 fn the_database_s_owner_may_own_the_bookkeeping() {
-    for grants in ["", "GRANT OPS TO APP", "GRANT MALLORY TO APP"] {
+    // One of several databases of the same owner and role, too.
+    for grants in ["", "GRANT OPS TO APP", "GRANT MALLORY TO APP", "ALTER DATABASE ELSEWHERE OWNER TO OPS"] {
         let cast = Cast::new();
+        let elsewhere = Setup::with(SCRIPTS);
+        let other = quoted(&elsewhere.database.name);
+        let grants = grants.replace("DATABASE ELSEWHERE", &format!("database {other}"));
+        if grants.contains("database") {
+            elsewhere.database.execute(&cast.named(&format!("GRANT CREATE ON database {other} TO APP")));
+        }
         cast.setup.job("upgrade 1").run().ok();
         cast.execute(
             "ALTER DATABASE OWNER TO OPS; GRANT ALL ON public._sqlx_migrations TO APP;
              ALTER TABLE public._sqlx_migrations OWNER TO OPS",
         );
-        cast.execute(grants);
+        cast.execute(&grants);
         cast.setup.job("upgrade head").role(&cast.app).run().ok();
     }
 }
@@ -182,14 +189,26 @@ fn the_database_s_owner_is_not_trusted_with_rights_beyond_the_database() {
         "GRANT OPS TO MALLORY; ALTER ROLE APP CREATEDB",
         "GRANT OPS TO APP; ALTER ROLE APP CREATEROLE",
         "GRANT OPS TO APP; GRANT pg_write_server_files TO APP",
+        // By way of a group.
+        "ALTER ROLE VAULT NOLOGIN SUPERUSER; GRANT VAULT TO APP",
+        "ALTER ROLE VAULT NOLOGIN CREATEROLE; GRANT VAULT TO APP",
+        "ALTER ROLE VAULT NOLOGIN; GRANT MALLORY TO VAULT WITH ADMIN OPTION; GRANT VAULT TO APP",
+        // Whoever gives our role another password may then log in there.
+        "ALTER DATABASE ELSEWHERE OWNER TO APP",
+        "ALTER ROLE VAULT NOLOGIN; GRANT CREATE ON DATABASE ELSEWHERE TO VAULT; GRANT VAULT TO APP",
     ] {
         let cast = Cast::new();
+        let vault = cast.setup.database.role("secret");
+        let elsewhere = Setup::with(SCRIPTS);
+        let grants = grants
+            .replace("DATABASE ELSEWHERE", &format!("database {}", quoted(&elsewhere.database.name)))
+            .replace("VAULT", &quoted(&vault.name));
         cast.setup.job("upgrade 1").run().ok();
         cast.execute(
             "ALTER DATABASE OWNER TO OPS; GRANT ALL ON public._sqlx_migrations TO APP;
              ALTER TABLE public._sqlx_migrations OWNER TO OPS",
         );
-        cast.execute(grants);
+        cast.execute(&grants);
         println!("{grants}");
         cast.refuses(Some(&cast.app), "it belongs to role DATABASE_role_3, ");
         cast.refuses(

@@ -1,6 +1,7 @@
 //! From the first word to "ready for query", or to the server's no.
 
 use std::io;
+use std::sync::Once;
 use std::time::Duration;
 
 use md5::{Digest as _, Md5};
@@ -14,7 +15,7 @@ use super::scram::{Scram, ServerProof};
 use super::tls::Security;
 use crate::config::{ChannelBinding, Method, Server};
 use crate::error::Mistake;
-use crate::secret::{Lack, Password};
+use crate::secret::{Lack, Password, PasswordSource};
 
 /// More than any server says before it is ready.
 const LONGEST_GREETING: usize = 1 << 20;
@@ -92,6 +93,12 @@ pub(super) async fn log_in(
                 let question = Question::read(&body).map_err(broken)?;
                 if question == Question::Welcome {
                     welcome(&progress, &rules, is_bound)?;
+                    if matches!(progress, Progress::Nothing)
+                        && !matches!(server.password, PasswordSource::Absent)
+                        && !security.is_verified()
+                    {
+                        say_not_asked();
+                    }
                     stage = Stage::LoggedIn;
                     continue;
                 }
@@ -121,6 +128,17 @@ pub(super) async fn log_in(
             return Ok(greeting);
         }
     }
+}
+
+/// Says once in a run that a password was of no use: a server that asks for none need not know it.
+fn say_not_asked() {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        tracing::warn!(
+            "the server did not ask for the password, so nothing proves that it is the right server; verify it with \
+             POSTGRES_SSLMODE=verify-full, or refuse such a login with POSTGRES_REQUIRE_AUTH=scram-sha-256"
+        );
+    });
 }
 
 async fn say(stream: &mut (impl AsyncWrite + Unpin + ?Sized), words: &[u8]) -> io::Result<()> {
