@@ -54,5 +54,14 @@ pub fn quoted_identifier(name: &str) -> String {
 /// A string literal. Backslashes go in as they are: `standard_conforming_strings` is on wherever
 /// one is used.
 pub fn quoted_literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+    if !text.contains(char::is_control) {
+        return format!("'{}'", text.replace('\'', "''"));
+    }
+    // A script of `--sql` is read on a terminal, and by CI.
+    let escaped = text.chars().map(|c| match c {
+        '\'' | '\\' => format!("\\{c}"),
+        c if c.is_control() => format!("\\u{:04X}", u32::from(c)),
+        c => c.to_string(),
+    });
+    format!("E'{}'", escaped.collect::<String>())
 }

@@ -150,13 +150,16 @@ pub enum Disagreement {
     OutOfOrder(Vec<String>),
     /// Alembic's bookkeeping, and none of ours.
     #[error(
-        "the database was migrated by Alembic (table {}, revision {}) and has no {ours}; \
-         write its schema as the first migration, then run `stamp` with that migration's version",
-        one_line(table), one_line(revision), ours = crate::database::BOOKKEEPING
+        "the database was migrated by Alembic (table {} of role {}, revision {}) and has no {ours}; \
+         write its schema as the first migration, then run `stamp` with that migration's version; \
+         if that table is none of this service's, rename it",
+        one_line(table), one_line(owner), one_line(revision), ours = crate::database::BOOKKEEPING
     )]
     Alembic {
         /// The table, with its schema.
         table: String,
+        /// Whose it is.
+        owner: String,
         /// What it says.
         revision: String,
     },

@@ -321,10 +321,10 @@ async fn bookkeeping(session: &mut Session, reporter: &mut Reporter) -> Result<T
 /// What a table of a stranger's says is not to decide what is run, and nothing is to be written to it.
 fn refuse_distrusted(session: &Session) -> Result<(), Error> {
     let facts = &session.facts;
-    match facts.bookkeeping.as_ref().and_then(|table| table.distrusted(&facts.user)) {
-        Some(problem) => Err(Error::Refused(problem)),
-        None => Ok(()),
-    }
+    facts
+        .home()
+        .and_then(|table| table.distrusted(&facts.user))
+        .map_or(Ok(()), |problem| Err(Error::Refused(problem)))
 }
 
 /// A database that Alembic built, and of which our bookkeeping knows nothing.
@@ -333,7 +333,7 @@ async fn refuse_alembic(session: &mut Session) -> Result<(), Error> {
         return Ok(());
     };
     let revision = session.alembic_revision(&table).await.unwrap_or_else(|| "not readable".to_owned());
-    Err(Disagreement::Alembic { table: table.qualified(), revision }.into())
+    Err(Disagreement::Alembic { table: table.qualified(), owner: table.owner().to_owned(), revision }.into())
 }
 
 fn refuse_unwritable(session: &Session) -> Result<(), Error> {
@@ -349,7 +349,7 @@ fn refuse_unwritable(session: &Session) -> Result<(), Error> {
                 None => return Ok(()),
                 Some(problem) => problem,
             },
-            (None, Some(_)) if facts.may_create => return Ok(()),
+            (None, Some(_)) if facts.may_create => return refuse_distrusted(session),
             (None, schema) => not_found(facts, schema.as_deref()),
         }
     };
@@ -364,9 +364,12 @@ fn not_found(facts: &Facts, schema: Option<&str>) -> String {
         format!("no {BOOKKEEPING} was found on the search path of role {user} ({})", facts.search_path);
     let repoint = report::repoint(facts);
     match (schema.map(quoted_identifier), report::elsewhere(facts)) {
-        (None, None) => format!("{what}, which names no schema to create it in; {repoint}"),
+        (None, None) => format!(
+            "{what}, and none of its schemas exists; {repoint}; if the database has no history yet, create one of them \
+             with: CREATE SCHEMA … AUTHORIZATION {user}"
+        ),
         (None, Some(elsewhere)) => {
-            format!("{what}, which names no schema to create it in; {elsewhere}; {repoint}")
+            format!("{what}, and none of its schemas exists; {elsewhere}; {repoint}")
         }
         (Some(schema), None) => format!(
             "{what}, and the role may not create it in schema {schema}; {repoint}; if the database has no history yet, \

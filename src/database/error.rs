@@ -150,6 +150,15 @@ fn raised_by_us<'a>(sqlstate: &str, message: &'a str) -> Option<&'a str> {
     (sqlstate == "22P02").then(|| sentence.trim_end())
 }
 
+/// As much of a server's words as anybody reads: a trigger may raise megabytes.
+fn bounded(text: &str) -> Text {
+    const MOST: usize = 4096;
+    match text.floor_char_boundary(MOST) {
+        end if end < text.len() => format!("{}…", &text[..end]).into(),
+        _ => text.into(),
+    }
+}
+
 /// An error with all its sources, each once.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -166,7 +175,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 impl From<&PgDatabaseError> for ServerError {
     fn from(error: &PgDatabaseError) -> Self {
-        let owned = |text: Option<&str>| text.map(Text::from);
+        let owned = |text: Option<&str>| text.map(bounded);
         let (position, internal) = match error.position() {
             Some(PgErrorPosition::Original(at)) => (Some(at), None),
             Some(PgErrorPosition::Internal { position, query }) => (None, Some((query.into(), position))),
@@ -178,7 +187,8 @@ impl From<&PgDatabaseError> for ServerError {
         Self {
             is_fatal,
             sqlstate: error.code().to_owned(),
-            message: raised_by_us(error.code(), error.message()).unwrap_or(error.message()).into(),
+            message: raised_by_us(error.code(), error.message())
+                .map_or_else(|| bounded(error.message()), Text::from),
             detail: owned(error.detail()),
             hint: owned(error.hint()),
             context: owned(error.r#where()),

@@ -1,5 +1,5 @@
-//! Whether a table is what it is taken for: an ordinary one, on which nobody has hung code but whoever is
-//! [trusted](super::trusted). Whatever runs when our role reads or writes a table runs with its rights.
+//! Whether a table is what it is taken for: an ordinary one of somebody who is [trusted](super::trusted), with no code
+//! hung on it. Whatever runs when our role writes to a table runs with its rights.
 
 use super::quoted_literal;
 use super::trusted::TRUSTED;
@@ -31,35 +31,26 @@ fn named(literal: &str) -> String {
     format!("SELECT to_regclass({literal})::oid AS oid, 1 AS place, true AS may_use")
 }
 
-/// Everything that belongs to table `c` and can call something, and whether planning a mere query may call it:
-/// the planner computes what is constant in the expressions of an index, or of statistics. The index of a
-/// constraint depends on that alone; rules are refused whatever they call.
+/// What table `c` has that the job never puts there and that can call something. Whoever has held TRIGGER on it may
+/// have made a trigger, and of whom the catalog says nothing; whoever has owned it may have made the rest. Functions of
+/// the server's own are no better than others: `query_to_xml` runs any text. A default without a call is a constant.
 const PARTS: &str = "\
-SELECT 'pg_class'::regclass, c.oid, false
-UNION ALL SELECT 'pg_class'::regclass, indexrelid, true FROM pg_index WHERE indrelid = c.oid
-UNION ALL SELECT classid, objid, classid = 'pg_statistic_ext'::regclass FROM pg_depend
-           WHERE refclassid = 'pg_class'::regclass AND refobjid = c.oid
-             AND classid IN ('pg_statistic_ext'::regclass, 'pg_constraint'::regclass, 'pg_attrdef'::regclass,
-                             'pg_trigger'::regclass, 'pg_policy'::regclass)";
-
-/// What a role other than the trusted ones can change, and a part of the table calls. Built-in things
-/// have no entry in `pg_depend`. An operator is as good as its function.
-fn foreign_code() -> String {
-    format!(
-        "SELECT min(what) FILTER (WHERE is_planned) AS planned, min(what) AS called
-           FROM (SELECT is_planned, format('%s of role %I', pg_describe_object(refclassid, refobjid, 0), pg_get_userbyid(owner)) AS what
-                   FROM (SELECT part.is_planned, d.refclassid, d.refobjid, unnest(CASE d.refclassid
-                                  WHEN 'pg_proc'::regclass THEN ARRAY(SELECT proowner FROM pg_proc WHERE oid = d.refobjid)
-                                  WHEN 'pg_type'::regclass THEN ARRAY(SELECT typowner FROM pg_type WHERE oid = d.refobjid)
-                                  WHEN 'pg_operator'::regclass THEN
-                                    ARRAY(SELECT oprowner FROM pg_operator WHERE oid = d.refobjid) ||
-                                    ARRAY(SELECT proowner FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode
-                                           WHERE o.oid = d.refobjid) END) AS owner
-                           FROM ({PARTS}) AS part (classid, objid, is_planned)
-                           JOIN pg_depend d ON d.classid = part.classid AND d.objid = part.objid) AS called
-                  WHERE owner NOT IN (SELECT oid FROM trusted)) AS foreigners"
-    )
-}
+SELECT format('the trigger %I', tgname) FROM pg_trigger WHERE tgrelid = c.oid
+UNION ALL SELECT format('the rule %I', rulename) FROM pg_rewrite WHERE ev_class = c.oid
+UNION ALL SELECT format('the policy %I', polname) FROM pg_policy WHERE polrelid = c.oid
+UNION ALL SELECT format('the constraint %I', conname) FROM pg_constraint
+           WHERE conrelid = c.oid AND contype NOT IN ('p', 'u', 'n')
+UNION ALL SELECT format('a default for column %I', a.attname)
+            FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+           WHERE d.adrelid = c.oid AND pg_get_expr(d.adbin, d.adrelid) NOT IN ('now()', 'clock_timestamp()')
+             AND pg_get_expr(d.adbin, d.adrelid) LIKE '%(%'
+UNION ALL SELECT format('column %I of a type that is not built in', attname) FROM pg_attribute
+           WHERE attrelid = c.oid AND attnum > 0 AND atttypid >= 16384
+UNION ALL SELECT format('the index %I', x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+           WHERE i.indrelid = c.oid
+             AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL OR 16384 <= ANY (i.indclass::oid[]))
+UNION ALL SELECT format('the statistics %I', stxname) FROM pg_statistic_ext s
+           WHERE stxrelid = c.oid AND to_jsonb(s) ->> 'stxexprs' IS NOT NULL";
 
 /// The columns that are read and written, with types that call nothing but built-in functions, by number:
 /// `pg_type.dat` in PostgreSQL's sources.
@@ -81,6 +72,16 @@ fn actor(owner: &str) -> String {
     )
 }
 
+/// Why a table in schema `n` had better not be written to, whoever it belongs to; null where nothing speaks against it.
+pub(super) fn schema_problem() -> String {
+    format!(
+        "CASE WHEN n.nspowner NOT IN (SELECT oid FROM trusted)
+              THEN format('its schema %I belongs to role %I, %s could put another table in its place; have that changed with: '
+                          'ALTER SCHEMA %1$I OWNER TO %4$I', n.nspname, pg_get_userbyid(n.nspowner), {}, current_user) END",
+        actor("n.nspowner")
+    )
+}
+
 /// Judges the relations of a query: one row for each, in the order of the path. `reading` and `writing`
 /// say why the role had better not; they are null where nothing speaks against it.
 pub fn judged(candidates: &str) -> String {
@@ -98,36 +99,29 @@ pub fn judged(candidates: &str) -> String {
              WHEN NOT coalesce(columns.have, '{{}}') @> {COLUMNS}
                OR c.relname = 'alembic_version' AND NOT coalesce(columns.have, '{{}}') && '{{version_num 25, version_num 1043}}'::text[]
                   THEN 'its columns are not the expected ones'
-             WHEN code.planned IS NOT NULL THEN 'it calls ' || code.planned
            END AS reading,
-           CASE
+           coalesce(CASE
              WHEN c.relowner NOT IN (SELECT oid FROM trusted)
                   THEN format('it belongs to role %I, %s could have triggers run with the rights of role %I',
                               pg_get_userbyid(c.relowner),
                               {by_table}, current_user)
-             WHEN n.nspowner NOT IN (SELECT oid FROM trusted)
-                  THEN format('its schema %I belongs to role %I, %s could put another table in its place; have that changed with: '
-                              'ALTER SCHEMA %1$I OWNER TO %4$I', n.nspname, pg_get_userbyid(n.nspowner), {by_schema}, current_user)
+           END, {schema}, CASE
              WHEN EXISTS (SELECT FROM pg_constraint k WHERE k.contype = 'f' AND k.confrelid = c.oid)
                   THEN (SELECT format('it is what the foreign key %I of table %s refers to', min(k.conname), min(k.conrelid::regclass::text))
                           FROM pg_constraint k WHERE k.contype = 'f' AND k.confrelid = c.oid)
              WHEN c.relpersistence <> 'p' THEN 'it is a temporary or an unlogged table'
-             WHEN EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid) THEN 'it has rules'
-             WHEN code.called IS NOT NULL THEN 'it calls ' || code.called
-           END AS writing,
-           coalesce((SELECT string_agg(format('%s:%s', g.oid, g.xmin), ' ' ORDER BY g.oid)
-              FROM pg_trigger g WHERE g.tgrelid = c.oid), '') AS triggers
+             ELSE (SELECT format('it has %s, which could run anything with the rights of role %I', min(part), current_user)
+                     FROM ({PARTS}) AS parts (part) HAVING count(*) > 0)
+           END) AS writing
       FROM candidate
       JOIN pg_class c USING (oid)
       JOIN pg_namespace n ON n.oid = c.relnamespace
       CROSS JOIN LATERAL (
         SELECT array_agg(a.attname::text || ' ' || a.atttypid ORDER BY a.attnum) AS have
           FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
-      CROSS JOIN LATERAL ({code}) AS code
 )",
-        code = foreign_code(),
         by_table = actor("c.relowner"),
-        by_schema = actor("n.nspowner"),
+        schema = schema_problem(),
     )
 }
 

@@ -5,8 +5,9 @@ use sqlx::postgres::PgRow;
 use sqlx::postgres::types::Oid;
 use sqlx::{FromRow, Row as _};
 
-use super::judgement::{judged, on_the_path};
+use super::judgement::{judged, on_the_path, schema_problem};
 use super::query::{first, read};
+use super::trusted::TRUSTED;
 use super::{BOOKKEEPING, DatabaseError, PROGRESS, Table, quoted_identifier};
 
 /// Alembic's bookkeeping table.
@@ -26,6 +27,8 @@ pub struct Facts {
     pub first_schema: Option<String>,
     /// A few of the schemas off the path that hold a table of the bookkeeping's name, whoever made it.
     pub elsewhere: Vec<String>,
+    /// Why no table in `schema` could be trusted.
+    pub schema_problem: Option<String>,
     /// The role.
     pub user: String,
     /// The server process of this session.
@@ -51,7 +54,11 @@ pub struct Facts {
 impl Facts {
     /// The bookkeeping table that there is, or that would be made.
     pub fn home(&self) -> Option<Table> {
-        self.bookkeeping.clone().or_else(|| self.schema.as_deref().map(Table::new_in))
+        let new = |schema| Table {
+            writing: self.schema_problem.clone().filter(|_| self.may_create),
+            ..Table::new_in(schema)
+        };
+        self.bookkeeping.clone().or_else(|| self.schema.as_deref().map(new))
     }
 
     /// A script's objects would be created beside another history than the one that is read. Where the role may
@@ -72,8 +79,10 @@ impl Facts {
     }
 }
 
-const ABOUT: &str = "\
-WITH place AS (
+/// About the server and the role.
+fn about() -> String {
+    format!(
+        "WITH RECURSIVE {TRUSTED}, place AS (
     SELECT n.nspname::text AS name, has_schema_privilege(n.oid, 'CREATE') AS may_create, place
       FROM unnest(current_setting('run_migrations.schemas')::name[]) WITH ORDINALITY AS p (name, place)
       JOIN pg_namespace n ON n.nspname = p.name
@@ -90,25 +99,43 @@ SELECT current_database()::text, (SELECT name FROM path), current_user::text, pg
        ARRAY(SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
               WHERE c.relname = '_sqlx_migrations' AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
                 AND n.nspname NOT IN (SELECT name FROM place)
-              ORDER BY 1 LIMIT 4)";
+              ORDER BY 1 LIMIT 4),
+       (SELECT {problem} FROM pg_namespace n WHERE n.nspname = (SELECT name FROM path))",
+        problem = schema_problem()
+    )
+}
 
 /// Two queries: about the server and the role, and for the tables on the role's search path.
 pub(super) fn around() -> String {
     format!(
-        "{ABOUT};\n{}\nSELECT oid, schema, name, owner, is_trusted, may_use,
+        "{};\n{}\nSELECT oid, schema, name, owner, is_trusted, may_use,
        has_table_privilege(oid, 'SELECT') AS may_select,
        has_table_privilege(oid, 'INSERT') AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE')
          AS may_write,
        array_to_string(ARRAY(SELECT word FROM unnest('{{SELECT,INSERT,UPDATE,DELETE}}'::text[]) WITH ORDINALITY AS w (word, n)
                               WHERE NOT has_table_privilege(oid, word) ORDER BY n), ', ') AS lacks,
-       has_schema_privilege(namespace, 'CREATE') AS may_create, reading, writing, triggers
+       has_schema_privilege(namespace, 'CREATE') AS may_create, reading, writing
   FROM judged ORDER BY place, schema",
+        about(),
         judged(&on_the_path(&[BOOKKEEPING, PROGRESS, ALEMBIC]))
     )
 }
 
-type About =
-    (String, Option<String>, String, i32, bool, bool, bool, bool, i64, String, Option<String>, Vec<String>);
+type About = (
+    String,
+    Option<String>,
+    String,
+    i32,
+    bool,
+    bool,
+    bool,
+    bool,
+    i64,
+    String,
+    Option<String>,
+    Vec<String>,
+    Option<String>,
+);
 
 /// What the two answers say.
 pub(super) fn facts(about: &[PgRow], tables: &[PgRow]) -> Result<Facts, DatabaseError> {
@@ -126,6 +153,7 @@ pub(super) fn facts(about: &[PgRow], tables: &[PgRow]) -> Result<Facts, Database
         search_path,
         first_schema,
         elsewhere,
+        schema_problem,
     ) = about.ok_or_else(|| DatabaseError::Cut("the server answered nothing".to_owned()))?;
     let mut facts = Facts {
         database,
@@ -133,6 +161,7 @@ pub(super) fn facts(about: &[PgRow], tables: &[PgRow]) -> Result<Facts, Database
         search_path,
         first_schema,
         elsewhere,
+        schema_problem,
         user,
         pid,
         is_standby,
@@ -173,7 +202,6 @@ impl FromRow<'_, PgRow> for Table {
             may_create: row.try_get("may_create")?,
             reading: row.try_get("reading")?,
             writing: row.try_get("writing")?,
-            triggers: row.try_get("triggers")?,
         })
     }
 }

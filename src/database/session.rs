@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use foreign_text::shortened;
 use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, FromRow, PgConnection};
 
@@ -30,6 +31,9 @@ pub struct Session {
     /// Whether a COPY failed: sqlx leaves the end of such an answer for the next one.
     is_out_of_step: bool,
 }
+
+/// How much of Alembic's revisions is shown, in characters.
+const MOST_REVISIONS: usize = 200;
 
 /// Another reading of backslashes would put the ends of statements elsewhere.
 const STRINGS: &str = "SET standard_conforming_strings = on";
@@ -194,7 +198,8 @@ impl Session {
         row: impl FnMut(&mut Fields<'_>) -> Result<T, DatabaseError>,
     ) -> Result<Vec<T>, DatabaseError> {
         let begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;\n{}SET LOCAL row_security = off",
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;\n{}SET LOCAL row_security = off;\n\
+             SET LOCAL idle_in_transaction_session_timeout = 0",
             self.for_now()
         );
         self.execute(begin).await.map_err(|failed| failed.error)?;
@@ -215,20 +220,14 @@ impl Session {
         self.applied().await
     }
 
-    /// Makes the bookkeeping table where the role's search path has none, and looks at what is there now. A table
-    /// that could not be trusted, for where it stands, is not left behind.
+    /// Makes the bookkeeping table where the role's search path has none, and looks at what is there now.
     ///
     /// # Errors
     /// When there is one already, after all, or the server refused.
     pub async fn create_bookkeeping(&mut self, create: String) -> Result<(), Error> {
         let failed = |source| Error::database("creating the bookkeeping table", source);
-        self.execute(format!("BEGIN;\n{create}")).await.map_err(|completed| failed(completed.error))?;
-        self.look("").await?;
-        let user = &self.facts.user;
-        let is_trusted =
-            self.facts.bookkeeping.as_ref().is_some_and(|table| table.distrusted(user).is_none());
-        let end = if is_trusted { "COMMIT" } else { "ROLLBACK" };
-        self.execute(end.to_owned()).await.map(drop).map_err(|completed| failed(completed.error))
+        self.execute(create).await.map_err(|completed| failed(completed.error))?;
+        self.look("").await
     }
 
     /// What Alembic's table says.
@@ -238,7 +237,11 @@ impl Session {
         }
         let mut revisions = self.read_table(table, &["version_num"], revision).await.ok()?;
         revisions.sort();
-        Some(if revisions.is_empty() { "none".to_owned() } else { revisions.join(", ") })
+        Some(if revisions.is_empty() {
+            "none".to_owned()
+        } else {
+            shortened(&revisions.join(", "), MOST_REVISIONS)
+        })
     }
 
     /// Ends the session in good order; that it may already be gone is no problem here.

@@ -2,10 +2,10 @@
 //! ours anyway. That ours is a member of a role says nothing for it: others may be members too, and a role that may log
 //! in acts for itself.
 //!
-//! One more is trusted: the database's owner, who rules over everything in it, unless ours, or a role that ours is a
-//! member of, has rights that reach beyond the owner's databases and the owner has not: those of a role attribute, of
-//! one of the server's own roles, of ADMIN OPTION on other roles, or on something in another database. Such an owner
-//! could have our role's password changed, so that what it may elsewhere counts too.
+//! So is the database's owner, who rules over everything in it, and whoever can act as that one, unless ours, or a role
+//! that ours is a member of, has rights that reach beyond the owner's databases and the owner has not: those of a role
+//! attribute, of one of the server's own roles, of ADMIN OPTION on other roles, or on something in another database.
+//! Such an owner could have our role's password changed, so that what it may elsewhere counts too.
 
 /// Common table expressions of a recursive query. `trusted` are the roles that may own what is called; `stranger`
 /// pairs all others with whoever can act as them.
@@ -25,6 +25,9 @@ membership (role, member, may_become, may_give) AS (
 ), able (role) AS (
     SELECT oid FROM pg_roles WHERE rolsuper OR rolname = current_user
     UNION SELECT m.member FROM membership m JOIN able ON m.role = able.role WHERE m.may_become
+), owning (role) AS (
+    SELECT datdba FROM pg_database WHERE datname = current_database()
+    UNION SELECT m.member FROM membership m JOIN owning ON m.role = owning.role WHERE m.may_become
 ), owners (role) AS (
     SELECT datdba FROM pg_database WHERE datname = current_database()
     UNION SELECT m.role FROM membership m JOIN owners ON m.member = owners.role
@@ -32,9 +35,8 @@ membership (role, member, may_become, may_give) AS (
     SELECT bool_or(rolcreaterole), bool_or(rolcreatedb), bool_or(rolreplication), bool_or(rolbypassrls)
       FROM pg_roles JOIN owners ON role = oid
 ), served (role) AS (
-    SELECT d.datdba FROM pg_database d, theirs
-     WHERE d.datname = current_database()
-       AND NOT EXISTS (
+    SELECT owning.role FROM owning, theirs
+     WHERE NOT EXISTS (
            SELECT FROM mine JOIN pg_roles r ON r.oid = mine.role
             WHERE r.oid NOT IN (SELECT role FROM owners)
               AND (r.oid < 16384 OR r.rolsuper OR r.rolcreaterole > creates_roles OR r.rolcreatedb > creates_databases

@@ -198,9 +198,9 @@ fn a_database_of_alembic_s_is_not_taken_for_an_empty_one() {
     setup.database.execute(
         "CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('ae1027a6acf')",
     );
-    let message = "error: the database was migrated by Alembic (table \"public\".\"alembic_version\", revision ae1027a6acf) and \
+    let message = "error: the database was migrated by Alembic (table \"public\".\"alembic_version\" of role postgres, revision ae1027a6acf) and \
                    has no _sqlx_migrations; write its schema as the first migration, then run `stamp` with that \
-                   migration's version";
+                   migration's version; if that table is none of this service's, rename it";
     for words in ["upgrade head", "upgrade head --plan", "downgrade base", "current"] {
         setup.job(words).run().is(7, "", message);
     }
@@ -218,8 +218,9 @@ fn a_role_whose_search_path_names_no_schema_is_told_so() {
     setup.job("upgrade head").role(&role).run().is(
         8,
         "",
-        "error: no _sqlx_migrations was found on the search path of role \"DATABASE_role_1\" (\"\"), which names no schema to \
-         create it in; if the history of this service is in another schema, make the role look there: \
-         ALTER ROLE \"DATABASE_role_1\" IN DATABASE \"DATABASE\" SET search_path = THAT_SCHEMA",
+        "error: no _sqlx_migrations was found on the search path of role \"DATABASE_role_1\" (\"\"), and none of its \
+         schemas exists; if the history of this service is in another schema, make the role look there: \
+         ALTER ROLE \"DATABASE_role_1\" IN DATABASE \"DATABASE\" SET search_path = THAT_SCHEMA; if the database \
+         has no history yet, create one of them with: CREATE SCHEMA … AUTHORIZATION \"DATABASE_role_1\"",
     );
 }

@@ -197,17 +197,15 @@ fn a_server_that_filled_up_meanwhile_leaves_it_unknown() {
 /// failure.
 #[test]
 fn a_full_disk_is_worth_another_try() {
-    let setup = Setup::with(&[("1_a.sql", "SELECT 1;"), ("2_b.sql", "SELECT 1;")]);
-    setup.job("upgrade 1").run().ok();
+    let setup = Setup::with(&[("1_a.sql", "DO 'BEGIN RAISE disk_full; END'")]);
     setup.database.execute(
-        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS \
+        "CREATE FUNCTION no_room() RETURNS event_trigger LANGUAGE plpgsql AS \
          'BEGIN RAISE disk_full USING message = ''could not extend file: No space left on device''; END'; \
-         CREATE TRIGGER no_room BEFORE INSERT ON _sqlx_migrations FOR EACH ROW EXECUTE FUNCTION no_room()",
+         CREATE EVENT TRIGGER no_room ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION no_room()",
     );
-    let said = "No space left on device (SQLSTATE 53100); nothing was changed";
-    setup.job("stamp head").run().fails(3, said);
-    setup.job("upgrade head").run().fails(5, "it was rolled back; the database is at 1");
-    setup.database.execute("DROP TRIGGER no_room ON _sqlx_migrations");
+    setup.job("stamp head").run().fails(3, "No space left on device (SQLSTATE 53100)");
+    setup.database.execute("DROP EVENT TRIGGER no_room");
+    setup.job("upgrade head").run().fails(5, "it was rolled back; the database is at base");
     setup.job("stamp head").run().ok();
 }
 

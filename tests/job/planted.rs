@@ -78,20 +78,6 @@ fn what_is_not_an_ordinary_table_is_not_read() {
                 .to_owned(),
             "its columns are not the expected ones",
         ),
-        (
-            format!(
-                "CREATE TABLE _sqlx_migrations ({COLUMNS}); \
-                 CREATE INDEX i ON _sqlx_migrations (version) WHERE version > public.intrude(1)"
-            ),
-            "it calls function public.intrude(integer) of role ",
-        ),
-        (
-            format!(
-                "CREATE TABLE _sqlx_migrations ({COLUMNS}); \
-                 CREATE STATISTICS s ON (public.intrude(1) + version), success FROM _sqlx_migrations"
-            ),
-            "it calls function public.intrude(integer) of role ",
-        ),
     ] {
         let setup = Setup::with(SCRIPTS);
         let mallory = with_mallory(&setup);
@@ -138,81 +124,19 @@ fn a_stranger_s_table_is_read_and_never_written_to() {
             &outcome,
             "it belongs to role DATABASE_role_1, which could have triggers run with the rights of role ",
         );
-        outcome
-            .fails(8, "or change the table's owner (ALTER TABLE \"public\".\"_sqlx_migrations\" OWNER TO ");
+        outcome.fails(8, "; if it holds the history of this service, run as role \"DATABASE_role_1\" or, ");
     }
     let done = psql(&setup.directory, "upgrade --sql base:head", &setup.database);
     assert!(done.code == Some(3) && done.stderr.contains("it belongs to role "), "{}", done.stderr);
     is_untouched(&setup);
     // Made ours, it is still not what it should be.
     setup.database.execute("ALTER TABLE _sqlx_migrations OWNER TO CURRENT_USER");
-    setup.job("upgrade head").run().fails(8, "can't be used: it calls function public.intrude");
+    setup.job("upgrade head").run().fails(8, "can't be used: it has a default for column more, which ");
     setup
         .database
         .execute("DROP TRIGGER t ON _sqlx_migrations; ALTER TABLE _sqlx_migrations DROP COLUMN more");
     setup.job("upgrade head").run().ok();
     is_untouched(&setup);
-}
-
-/// A table of ours, of which somebody else has a part: each of these ran with the next run.
-#[test]
-fn nothing_of_others_hangs_on_the_bookkeeping() {
-    for (plant, why) in [
-        (
-            "ALTER TABLE _sqlx_migrations ADD x int DEFAULT public.intrude(1)",
-            "function public.intrude(integer)",
-        ),
-        (
-            "ALTER TABLE _sqlx_migrations ADD CHECK (public.intrude(1) > 0)",
-            "function public.intrude(integer)",
-        ),
-        ("CREATE INDEX ON _sqlx_migrations (public.intrude(1))", "function public.intrude(integer)"),
-        (
-            "ALTER TABLE _sqlx_migrations ADD x int GENERATED ALWAYS AS (public.intrude(1)) STORED",
-            "function public.intrude(integer)",
-        ),
-        (
-            "ALTER TABLE _sqlx_migrations ADD EXCLUDE USING btree ((public.intrude(1)) WITH =)",
-            "function public.intrude(integer)",
-        ),
-        (
-            "ALTER TABLE _sqlx_migrations ADD CHECK (version OPERATOR(public.###) 1)",
-            "operator public.###(bigint,integer)",
-        ),
-        ("ALTER TABLE _sqlx_migrations ADD x public.hostile", "type public.hostile"),
-        (
-            "CREATE TRIGGER t AFTER INSERT ON _sqlx_migrations EXECUTE FUNCTION public.intrude()",
-            "function public.intrude()",
-        ),
-        (
-            "CREATE TRIGGER t BEFORE UPDATE ON _sqlx_migrations FOR EACH ROW WHEN (public.intrude(1) > 0) \
-             EXECUTE FUNCTION suppress_redundant_updates_trigger()",
-            "function public.intrude(integer)",
-        ),
-        (
-            "CREATE POLICY p ON _sqlx_migrations USING (public.intrude(1) > 0)",
-            "function public.intrude(integer)",
-        ),
-        ("CREATE RULE r AS ON INSERT TO _sqlx_migrations DO ALSO SELECT public.intrude(1)", "it has rules"),
-        ("ALTER TABLE _sqlx_migrations SET UNLOGGED", "it is a temporary or an unlogged table"),
-    ] {
-        let setup = Setup::with(SCRIPTS);
-        setup.job("upgrade 1").run().ok();
-        let mallory = with_mallory(&setup);
-        as_role(
-            &setup,
-            &mallory,
-            "CREATE DOMAIN public.hostile AS int CHECK (public.intrude(1) > 0);
-             CREATE FUNCTION public.compare(bigint, int) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT public.intrude(1) > 0';
-             CREATE OPERATOR public.### (LEFTARG = bigint, RIGHTARG = int, FUNCTION = public.compare)",
-        );
-        setup.database.execute(plant);
-        setup.database.execute("ALTER SEQUENCE public.intrusions RESTART");
-        for words in ["upgrade head", "stamp head"] {
-            println!("{plant}: {words}");
-            refused(&setup, &setup.job(words).run(), why);
-        }
-    }
 }
 
 /// A table of the progress table's name was written to, with whatever hung on it.
@@ -328,7 +252,7 @@ fn a_trigger_that_is_hung_on_the_table_during_the_run_does_not_fire() {
             outcome.fails(6, "its bookkeeping: what is called so is not our table: it has been changed or replaced since this run looked at it");
         } else {
             outcome.ok();
-            setup.job("stamp 1").run().fails(8, "can't be used: it calls function public.intrude()");
+            setup.job("stamp 1").run().fails(8, "can't be used: it has the trigger t, which could ");
         }
         is_untouched(&setup);
         assert!(setup.database.has("b"));
@@ -393,7 +317,7 @@ fn an_index_that_is_made_between_look_and_read_is_not_computed() {
     let outcome = job.wait();
     assert!(outcome.ok().stdout.starts_with("base\n"), "{}", outcome.stdout);
     setup.database.execute("ALTER SEQUENCE public.intrusions RESTART");
-    setup.job("history").run().fails(8, "it calls function public.trap()");
+    setup.job("history").run().ok();
     is_untouched(&setup);
 }
 

@@ -75,26 +75,3 @@ fn what_names_no_value_stays() {
     outcome.fails(5, "division by zero");
     assert!(!outcome.stderr.contains("hidden") && !verdict.contains("hidden"), "{}", outcome.stderr);
 }
-
-/// What went wrong with the record of a script was kept as text before the values of rows were taken out.
-#[test]
-fn what_happened_beside_the_error_holds_no_values() {
-    let setup =
-        Setup::with(&[("1_a.up.sql", "SELECT 1;"), ("2_b.up.sql", "-- no-transaction\nVACUUM none;")]);
-    setup.job("upgrade 1").run().ok();
-    setup.database.execute(
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-           RAISE EXCEPTION 'value \"ann@example.org\" is odd' USING ERRCODE = '22000', DETAIL = 'ann@example.org';
-         END $$;
-         CREATE TRIGGER refuse BEFORE DELETE ON _sqlx_migrations FOR EACH ROW EXECUTE FUNCTION public.refuse()",
-    );
-    for format in ["text", "json"] {
-        let (outcome, verdict) = in_a_cluster(&setup, format, None);
-        outcome.fails(5, "but it is still recorded as halfway (removing its record: ");
-        for text in [&outcome.stdout, &outcome.stderr, &verdict] {
-            assert!(!text.contains(SECRET), "{text}");
-        }
-        setup.database.execute("UPDATE _sqlx_migrations SET success = true WHERE version = 2; ALTER TABLE _sqlx_migrations DISABLE TRIGGER refuse");
-        setup.database.execute("DELETE FROM _sqlx_migrations WHERE version = 2; DROP TABLE IF EXISTS _run_migrations_progress; ALTER TABLE _sqlx_migrations ENABLE TRIGGER refuse");
-    }
-}

@@ -1,5 +1,6 @@
-//! Who may own the bookkeeping table, and what it calls: nobody who could have code run with rights that are not theirs.
+//! Who may own the bookkeeping table, and what may hang on it: nothing that could run code with rights that are not its own.
 
+use crate::offline_sql::psql;
 use crate::planted::{COLUMNS, SCRIPTS, as_role, is_untouched, with_mallory};
 use crate::support::{Role, Setup, quoted};
 
@@ -64,7 +65,6 @@ fn trap() -> String {
 fn a_member_of_a_common_group_gets_nowhere() {
     for grants in [
         "ALTER ROLE OPS NOLOGIN; GRANT OPS TO APP; GRANT OPS TO MALLORY",
-        "ALTER ROLE OPS NOLOGIN; GRANT OPS TO APP; GRANT OPS TO MALLORY; ALTER DATABASE OWNER TO OPS",
         "ALTER ROLE OPS NOLOGIN; GRANT OPS TO APP; GRANT OPS TO MALLORY; ALTER ROLE MALLORY NOLOGIN",
     ] {
         let cast = Cast::new();
@@ -95,7 +95,7 @@ fn a_tenant_does_not_act_for_its_creator() {
             Some(&cast.app),
             "it belongs to role DATABASE_role_3, which could have triggers run with the rights of role DATABASE_role_2; ",
         );
-        // The advice is a way on, once the trigger is gone. The database's owner has the schema `public`.
+        // The database's owner has the schema `public`.
         if grants.contains("DATABASE") {
             cast.execute("ALTER SCHEMA public OWNER TO CURRENT_USER; GRANT ALL ON SCHEMA public TO APP");
         }
@@ -107,29 +107,73 @@ fn a_tenant_does_not_act_for_its_creator() {
     }
 }
 
-/// Whoever can act as the owner of a function can put another one in its place.
+/// A trigger has no owner in the catalog, and whoever has been granted TRIGGER can make one that calls nothing but what
+/// is built in: `query_to_xml` ran any text with the rights of whoever migrated, superusers included.
 #[test]
-fn a_function_is_as_good_as_whoever_can_act_as_its_owner() {
-    for (grants, is_fine) in [
-        ("GRANT OPS TO APP", true),
-        ("GRANT OPS TO APP; GRANT OPS TO MALLORY", false),
-        ("GRANT OPS TO APP; ALTER ROLE OPS LOGIN", false),
+fn nothing_that_is_hung_on_the_table_runs_whatever_it_calls() {
+    let evil = "query_to_xml('SELECT public.evil()', true, false, '') IS NOT NULL";
+    for (hang, part) in [
+        (
+            format!(
+                "CREATE TRIGGER t BEFORE INSERT OR UPDATE OR DELETE ON public._sqlx_migrations FOR EACH STATEMENT \
+                 WHEN ({evil}) EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+            ),
+            "the trigger t",
+        ),
+        (format!("ALTER TABLE public._sqlx_migrations ADD CONSTRAINT c CHECK ({evil})"), "the constraint c"),
+        (
+            format!("ALTER TABLE public._sqlx_migrations ADD more bool DEFAULT ({evil})"),
+            "a default for column more",
+        ),
+        (
+            "CREATE DOMAIN public.d AS bool; ALTER TABLE public._sqlx_migrations ADD more public.d".to_owned(),
+            "column more of a type that is not built in",
+        ),
+        (
+            "CREATE INDEX i ON public._sqlx_migrations (lower(description))".to_owned(),
+            "the index i",
+        ),
+        ("CREATE INDEX i ON public._sqlx_migrations (version) WHERE success".to_owned(), "the index i"),
+        (
+            "CREATE STATISTICS public.s ON (version + 1), success FROM public._sqlx_migrations".to_owned(),
+            "the statistics s",
+        ),
+        (
+            format!(
+                "CREATE POLICY p ON public._sqlx_migrations USING ({evil}); \
+                 ALTER TABLE public._sqlx_migrations ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
+            ),
+            "the policy p",
+        ),
+        (
+            "ALTER TABLE public._sqlx_migrations ADD x int GENERATED ALWAYS AS (public.evil()) STORED".to_owned(),
+            "a default for column x",
+        ),
+        (
+            "ALTER TABLE public._sqlx_migrations ADD CONSTRAINT e EXCLUDE USING btree ((public.evil()) WITH =)".to_owned(),
+            "the constraint e",
+        ),
+        ("CREATE RULE r AS ON DELETE TO public._sqlx_migrations DO ALSO NOTHING".to_owned(), "the rule r"),
     ] {
         let cast = Cast::new();
         cast.setup.job("upgrade 1").role(&cast.app).run().ok();
-        cast.execute("ALTER ROLE OPS NOLOGIN");
-        cast.execute(grants);
-        cast.execute(
-            "CREATE FUNCTION public.own() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
-             ALTER FUNCTION public.own() OWNER TO OPS;
-             CREATE TRIGGER t BEFORE INSERT ON public._sqlx_migrations FOR EACH ROW EXECUTE FUNCTION public.own()",
+        cast.setup.database.execute(
+            "CREATE FUNCTION public.evil() RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+               $$ BEGIN PERFORM nextval('public.intrusions'); RETURN 1; END $$",
         );
-        if is_fine {
-            cast.setup.job("upgrade head").role(&cast.app).run().ok();
+        let grants = "GRANT ALL ON public._sqlx_migrations TO MALLORY; GRANT USAGE ON public.intrusions TO PUBLIC";
+        cast.execute(grants);
+        if hang.starts_with("CREATE TRIGGER") {
+            as_role(&cast.setup, &cast.mallory, &hang);
         } else {
-            println!("{grants}");
-            cast.refuses(Some(&cast.app), "it calls function public.own() of role DATABASE_role_3");
+            cast.execute(&hang);
         }
+        cast.execute("ALTER SEQUENCE public.intrusions RESTART");
+        println!("{hang}");
+        cast.refuses(Some(&cast.app), &format!("can't be used: it has {part}, which could run anything with the rights of"));
+        let done = psql(&cast.setup.directory, "upgrade --sql 1:head", &cast.setup.database);
+        assert_eq!(done.code, Some(3), "{}", done.stderr);
+        is_untouched(&cast.setup);
     }
 }
 
@@ -145,6 +189,7 @@ fn a_table_of_a_role_that_stands_for_ours_is_used() {
         "ALTER ROLE OPS NOLOGIN; GRANT OPS TO APP; GRANT APP TO MALLORY; GRANT OPS TO MALLORY",
         // Ours works for the database's owner.
         "ALTER DATABASE OWNER TO OPS; GRANT OPS TO APP",
+        "ALTER ROLE OPS NOLOGIN; GRANT OPS TO APP; GRANT OPS TO MALLORY; ALTER DATABASE OWNER TO OPS",
         "ALTER DATABASE OWNER TO OPS; GRANT OPS TO APP; GRANT pg_monitor TO OPS; GRANT pg_monitor TO APP",
         "ALTER DATABASE OWNER TO APP",
     ] {
@@ -222,12 +267,14 @@ fn the_database_s_owner_is_not_trusted_with_rights_beyond_the_database() {
     }
 }
 
-/// An empty table was left behind, for somebody to wonder about.
+/// An empty table was left behind, for somebody to wonder about, and the plan did not say so.
 #[test]
 fn no_table_is_made_where_it_could_not_be_trusted() {
     let cast = Cast::new();
     cast.execute("ALTER DATABASE OWNER TO OPS");
-    cast.setup.job("upgrade head").run().fails(8, "\"public\".\"_sqlx_migrations\" can't be used: ");
+    let problem = "\"public\".\"_sqlx_migrations\" can't be used: its schema public belongs to role pg_database_owner, and ";
+    cast.setup.job("upgrade head").run().fails(8, problem);
+    assert!(cast.setup.job("upgrade head --plan").run().ok().stderr.contains(problem));
     assert_eq!(
         cast.setup.database.value::<bool>("SELECT to_regclass('public._sqlx_migrations') IS NULL"),
         true

@@ -8,6 +8,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+#[cfg(target_os = "linux")]
+use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -63,7 +65,12 @@ impl Door {
     /// In the abstract namespace, which needs no writable file system.
     #[cfg(target_os = "linux")]
     fn open(number: u32) -> io::Result<Self> {
-        let directory = PathBuf::from(format!("\0run-migrations/{}/{number}", std::process::id()));
+        // Whoever else is on this machine must not have taken the name before.
+        let mut secret = [0; 16];
+        SystemRandom::new().fill(&mut secret).map_err(|_| io::Error::other("there is no randomness"))?;
+        let secret = u128::from_ne_bytes(secret);
+        let directory =
+            PathBuf::from(format!("\0run-migrations/{}/{number}-{secret:032x}", std::process::id()));
         let listener = UnixListener::bind(directory.join(format!(".s.PGSQL.{PORT}")))?;
         Ok(Self { listener, directory })
     }
