@@ -6,10 +6,10 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::changelog::Version;
-use crate::github::cell;
-use crate::process;
-use crate::project::Project;
+use workspace::changelog::Version;
+use workspace::github::cell;
+use workspace::process;
+use workspace::project::Project;
 
 /// The scripts of one migration.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

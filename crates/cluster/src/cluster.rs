@@ -42,16 +42,16 @@ const PAUSES: [Duration; 5] = [
 
 /// A namespace of a cluster.
 #[derive(Clone)]
-pub(crate) struct Cluster {
+pub struct Cluster {
     pub(super) client: Client,
-    pub(crate) namespace: String,
+    pub namespace: String,
     /// For people: which cluster this is.
-    pub(crate) name: String,
+    pub name: String,
 }
 
 /// How a run came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Start {
+pub enum Start {
     Created,
     /// It was under way.
     Attached,
@@ -61,14 +61,14 @@ pub(crate) enum Start {
 
 /// What the API server thinks of a Job.
 #[derive(Debug)]
-pub(crate) enum Validity {
+pub enum Validity {
     Accepted,
     Refused(anyhow::Error),
 }
 
 impl Cluster {
     /// The namespace of a context, of which nothing else is asked.
-    pub(crate) async fn namespace_of(context: Option<&str>) -> anyhow::Result<String> {
+    pub async fn namespace_of(context: Option<&str>) -> anyhow::Result<String> {
         match config(context).await {
             Ok(config) => Ok(config.default_namespace),
             Err(error) if context.is_some() => Err(error),
@@ -78,7 +78,7 @@ impl Cluster {
     }
 
     /// Reads the kubeconfig as kubectl does; in a pod, what kubelet has put there.
-    pub(crate) async fn connect(context: Option<&str>, namespace: Option<&str>) -> anyhow::Result<Self> {
+    pub async fn connect(context: Option<&str>, namespace: Option<&str>) -> anyhow::Result<Self> {
         let config = config(context).await?;
         let name = context.map_or_else(|| config.cluster_url.to_string(), str::to_owned);
         let namespace = namespace.map_or_else(|| config.default_namespace.clone(), str::to_owned);
@@ -102,7 +102,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When it does not get to it.
-    pub(crate) async fn validate(&self, manifest: &Manifest) -> anyhow::Result<Validity> {
+    pub async fn validate(&self, manifest: &Manifest) -> anyhow::Result<Validity> {
         let parameters = PostParams { dry_run: true, ..parameters() };
         match patiently(|| self.post(&manifest.job, &parameters)).await {
             Ok(held) => Ok(difference(&manifest.job, &held).map_or(Validity::Accepted, |difference| {
@@ -134,7 +134,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Also when what is under way under this name is another run, or the cluster has made another one of what was sent.
-    pub(crate) async fn start(&self, manifest: &Manifest) -> anyhow::Result<(Job, Start)> {
+    pub async fn start(&self, manifest: &Manifest) -> anyhow::Result<(Job, Start)> {
         let mut start = Start::Created;
         // What tells it from one of the same name that others make; an answer may not reach us.
         let own = format!("{:x}-{:x}", std::process::id(), Timestamp::now().as_nanosecond());
@@ -221,7 +221,7 @@ impl Cluster {
     }
 
     /// With its pods; this very one, and not another of its name. One that is gone is deleted enough.
-    pub(crate) async fn delete(&self, job: &Job) -> anyhow::Result<()> {
+    pub async fn delete(&self, job: &Job) -> anyhow::Result<()> {
         let name = job.metadata.name.as_deref().unwrap_or_default();
         let exactly = Preconditions { uid: job.metadata.uid.clone(), resource_version: None };
         let parameters = DeleteParams::foreground().preconditions(exactly);

@@ -16,7 +16,7 @@ use super::cluster::{Cluster, Start};
 use super::fixtures::{JOB_NAME, JOB_UID, Story, terminated, waiting};
 use super::follow::{End, follow};
 use super::manifest::Manifest;
-use crate::process::Signals;
+use workspace::process::Signals;
 
 type Answer = Response<UnsyncBoxBody<Bytes, std::io::Error>>;
 type Server = Handle<Request<Body>, Answer>;

@@ -14,11 +14,11 @@ const OTHER_MACHINE: &str = "the image is built for another kind of machine than
 
 /// A run that will not get further by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Trouble {
+pub struct Trouble {
     /// What is wrong, in Kubernetes' words where it has good ones.
-    pub(crate) what: String,
+    pub what: String,
     /// What to do about it.
-    pub(crate) next: String,
+    pub next: String,
 }
 
 impl fmt::Display for Trouble {

@@ -1,8 +1,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::kubernetes::fixtures::{START, Story, terminated, waiting};
-use crate::kubernetes::sight::{Change, Seen};
+use crate::fixtures::{START, Story, terminated, waiting};
+use crate::sight::{Change, Seen};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 

@@ -24,16 +24,16 @@ use super::sight::{
     Change, Ending, Seen, Sight, container, digest_reported, disruption, has_started, reported_digest, uid,
 };
 use super::watches;
-use crate::github::fence::Fence;
-use crate::process::Signals;
-use crate::ui::{self, Waiting};
+use workspace::github::fence::Fence;
+use workspace::process::Signals;
+use workspace::ui::{self, Waiting};
 
 /// How long the last lines may take after the run has ended.
 const LAST_LINES: Duration = Duration::from_secs(20);
 
 /// Why following ended.
 #[derive(Debug)]
-pub(crate) enum End {
+pub enum End {
     Finished {
         outcome: Box<Outcome>,
         log: Log,
@@ -47,13 +47,13 @@ pub(crate) enum End {
 
 /// What became of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Log {
+pub enum Log {
     Whole,
     Torn,
 }
 
 /// Follows one Job.
-pub(crate) async fn follow(
+pub async fn follow(
     cluster: &Cluster,
     job: Job,
     patience: Duration,

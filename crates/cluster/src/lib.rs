@@ -6,25 +6,25 @@
 //! read what the job itself said. All of these are pure. `cluster` talks to the API server, `watches` and `logs` listen
 //! to it, `reach` bounds how long it may be lost, and `follow` puts it all together; `fleet` does so for many databases.
 
-pub(crate) mod cluster;
+pub mod cluster;
 #[cfg(test)]
 mod conversation_tests;
 mod cursor;
-pub(crate) mod diagnosis;
+pub mod diagnosis;
 #[cfg(test)]
 mod fixtures;
-pub(crate) mod fleet;
-pub(crate) mod follow;
+pub mod fleet;
+pub mod follow;
 mod foreign;
 mod line;
 mod logs;
-pub(crate) mod manifest;
-pub(crate) mod outcome;
+pub mod manifest;
+pub mod outcome;
 mod phase;
 mod reach;
-pub(crate) mod reference;
+pub mod reference;
 mod refusal;
 mod same_run;
 mod sight;
-pub(crate) mod table;
+pub mod table;
 mod watches;

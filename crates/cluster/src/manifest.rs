@@ -9,31 +9,31 @@ use sha2::{Digest as _, Sha256};
 use super::fleet::databases::Database;
 use super::reference::Reference;
 use super::same_run::{MAIN, container_name};
-use crate::image::name::hexadecimal;
+use image::name::hexadecimal;
 
 /// The container the job runs in, where there are others beside it.
 pub(super) const CONTAINER: &str = "migrate";
 
 /// What is to run.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted<'a> {
-    pub(crate) image: &'a Reference,
-    pub(crate) command: &'a str,
-    pub(crate) revision: Option<&'a str>,
+pub struct Wanted<'a> {
+    pub image: &'a Reference,
+    pub command: &'a str,
+    pub revision: Option<&'a str>,
     /// All that the job is given: command, revision, options.
-    pub(crate) words: &'a [String],
+    pub words: &'a [String],
 }
 
 /// A Job as it is sent to the API server. It stays plain JSON, so that no field is lost that is newer than this
 /// program.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Manifest {
-    pub(crate) name: String,
-    pub(crate) job: Value,
+pub struct Manifest {
+    pub name: String,
+    pub job: Value,
 }
 
 /// The one Job among the documents; everything else is an administrator's to apply.
-pub(crate) fn only_job(rendered: &str) -> anyhow::Result<Value> {
+pub fn only_job(rendered: &str) -> anyhow::Result<Value> {
     let mut jobs = Vec::new();
     for document in serde_yaml::Deserializer::from_str(rendered) {
         let value = Value::deserialize(document).context("the manifests are no YAML")?;
@@ -49,12 +49,12 @@ pub(crate) fn only_job(rendered: &str) -> anyhow::Result<Value> {
 }
 
 /// Where the manifests say that it runs.
-pub(crate) fn namespace(job: &Value) -> Option<&str> {
+pub fn namespace(job: &Value) -> Option<&str> {
     job["metadata"]["namespace"].as_str()
 }
 
 /// Sets image, words, labels and annotations, then the name.
-pub(crate) fn prepare(mut job: Value, namespace: &str, wanted: Wanted<'_>) -> anyhow::Result<Manifest> {
+pub fn prepare(mut job: Value, namespace: &str, wanted: Wanted<'_>) -> anyhow::Result<Manifest> {
     set(&mut job, &["metadata", "namespace"], json!(namespace))?;
     let container = container(&mut job)?;
     ensure!(container.is_object(), "the Job's container is no object");
@@ -91,22 +91,22 @@ pub(crate) fn prepare(mut job: Value, namespace: &str, wanted: Wanted<'_>) -> an
 }
 
 /// What the Jobs of a fleet are made from.
-pub(crate) struct Template<'a> {
-    pub(crate) job: &'a Value,
-    pub(crate) namespace: &'a str,
-    pub(crate) wanted: Wanted<'a>,
+pub struct Template<'a> {
+    pub job: &'a Value,
+    pub namespace: &'a str,
+    pub wanted: Wanted<'a>,
     /// What the fleet is called, so that its Jobs are found by it.
-    pub(crate) fleet: &'a str,
+    pub fleet: &'a str,
 }
 
 impl Template<'_> {
     /// What tells its Jobs and pods from others.
-    pub(crate) fn selector(&self) -> String {
+    pub fn selector(&self) -> String {
         format!("run-migrations/fleet={}", label(self.fleet))
     }
 
     /// The Job of one database. Its pod gets this Secret's role and password, and those of no other.
-    pub(crate) fn manifest(&self, database: &Database) -> anyhow::Result<Manifest> {
+    pub fn manifest(&self, database: &Database) -> anyhow::Result<Manifest> {
         let mut job = self.job.clone();
         for place in [&["metadata", "labels"][..], &["spec", "template", "metadata", "labels"]] {
             set(&mut job, &[place, &["run-migrations/fleet"]].concat(), json!(label(self.fleet)))?;

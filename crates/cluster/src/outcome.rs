@@ -5,16 +5,16 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 
 use super::diagnosis::not_started;
 use super::sight::{Sight, condition, container};
-use crate::verdict::Verdict;
+use verdict::Verdict;
 
 /// The end of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Outcome {
+pub struct Outcome {
     /// The job's own; 1 where it left none.
-    pub(crate) exit_code: u8,
-    pub(crate) verdict: Option<Verdict>,
+    pub exit_code: u8,
+    pub verdict: Option<Verdict>,
     /// Why the Job failed, where it did.
-    pub(crate) failure: Option<String>,
+    pub failure: Option<String>,
 }
 
 /// Nothing while the Job is not finished. `last_line` is the last of the log, in which a program that can't be
@@ -92,7 +92,7 @@ fn failure(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kubernetes::fixtures::{Story, terminated};
+    use crate::fixtures::{Story, terminated};
 
     const DONE: &str = r#"{"outcome":"done","exit_code":0,"steps":1,"done":1,"message":""}"#;
     const LOCKED: &str = r#"{"outcome":"locked","exit_code":4,"steps":1,"done":0,"message":"no lock"}"#;

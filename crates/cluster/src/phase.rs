@@ -8,7 +8,7 @@ use super::sight::{Sight, condition, container, has_ended, is_finished, uid};
 
 /// The stages of a run, as far as Kubernetes knows them; what the job does in the container, its log tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub enum Phase {
     Suspended,
     /// The Job is there, its pod is not.
     NoPod,
@@ -82,7 +82,7 @@ fn of_pod(sight: &Sight, pod: &Pod) -> Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kubernetes::fixtures::{Story, terminated, waiting};
+    use crate::fixtures::{Story, terminated, waiting};
 
     #[test]
     fn a_run_passes_its_stages() {

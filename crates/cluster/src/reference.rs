@@ -4,12 +4,12 @@ use std::fmt;
 
 use anyhow::bail;
 
-use crate::image::name::Tag;
-use crate::image::reference::{AnyReference, Name, PinnedReference, TaggedReference};
+use image::name::Tag;
+use image::reference::{AnyReference, Name, PinnedReference, TaggedReference};
 
 /// What a pod's image may be called.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Reference {
+pub enum Reference {
     /// `[registry/]repository@sha256:…`; kubelet makes sure that it is what the digest says.
     Pinned(PinnedReference),
     /// `repository:tag` without a registry: an image that was loaded into the nodes of a local cluster. It is never
@@ -18,7 +18,7 @@ pub(crate) enum Reference {
 }
 
 impl Reference {
-    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         match AnyReference::parse(text)? {
             AnyReference::Pinned(pinned) => Ok(Self::Pinned(pinned)),
             AnyReference::Tagged(tagged) if tagged.name.registry.is_none() => Ok(Self::Loaded(tagged)),

@@ -1,8 +1,8 @@
 use k8s_openapi::api::batch::v1::Job;
 
 use super::*;
-use crate::kubernetes::manifest::{Wanted, only_job, prepare};
-use crate::kubernetes::reference::Reference;
+use crate::manifest::{Wanted, only_job, prepare};
+use crate::reference::Reference;
 
 const BASE: &str = include_str!("../../../k8s/base/job.yaml");
 

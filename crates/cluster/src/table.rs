@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use foreign_text::{lines, one_line};
 
-use crate::verdict::{Row, Status, Verdict, migrations};
+use verdict::{Row, Status, Verdict, migrations};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
@@ -14,7 +14,7 @@ const FAINT: Style = Style::new().dimmed();
 const STRONG: Style = Style::new().bold();
 
 /// Heading, rows, and how the database stands.
-pub(crate) fn table(verdict: &Verdict) -> String {
+pub fn table(verdict: &Verdict) -> String {
     let mut text = String::new();
     if let (Some(command), Some(heading)) = (verdict.command, verdict.heading()) {
         let rest = heading.strip_prefix(&command.to_string()).unwrap_or(&heading);

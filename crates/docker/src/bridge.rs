@@ -11,16 +11,16 @@ use tokio::io::{AsyncWriteExt, copy};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::process::Command;
 
-use crate::process;
+use workspace::process;
 
 /// The socket; gone when dropped.
 #[derive(Debug)]
-pub(crate) struct Bridge {
+pub struct Bridge {
     directory: PathBuf,
 }
 
 impl Bridge {
-    pub(crate) fn open(host: &str) -> anyhow::Result<Self> {
+    pub fn open(host: &str) -> anyhow::Result<Self> {
         let docker = process::find("docker").with_context(|| {
             format!("{host} needs TLS or ssh, which is left to the docker CLI, and no docker is on PATH; install it or use a local daemon")
         })?;
@@ -46,7 +46,7 @@ impl Bridge {
         Ok(bridge)
     }
 
-    pub(crate) fn socket(&self) -> PathBuf {
+    pub fn socket(&self) -> PathBuf {
         self.directory.join("docker.sock")
     }
 }

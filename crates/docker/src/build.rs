@@ -11,17 +11,17 @@ use serde_json::Value;
 use super::buildkit::{Event, events};
 use super::http::Patience;
 use super::{Builder, Docker, http};
-use crate::ui;
+use workspace::ui;
 
 /// A compiler may be quiet for long.
 const PATIENCE: Patience = Patience { with: "build the image", limit: Duration::from_mins(15) };
 
 /// One build.
 #[derive(Debug)]
-pub(crate) struct Build<'a> {
-    pub(crate) target: &'a str,
-    pub(crate) platform: &'a str,
-    pub(crate) context: Vec<u8>,
+pub struct Build<'a> {
+    pub target: &'a str,
+    pub platform: &'a str,
+    pub context: Vec<u8>,
 }
 
 /// What one line of the response means.
@@ -41,7 +41,7 @@ enum Frame {
 
 impl Docker {
     /// Builds one stage and returns the image's ID.
-    pub(crate) async fn build(&self, build: Build<'_>) -> anyhow::Result<String> {
+    pub async fn build(&self, build: Build<'_>) -> anyhow::Result<String> {
         let version = match self.builder {
             Builder::Classic => "1",
             Builder::BuildKit => "2",

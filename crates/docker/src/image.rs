@@ -11,11 +11,11 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 
 use super::Docker;
-use crate::ui;
+use workspace::ui;
 
 impl Docker {
     /// The ID of an image, by whatever it is called; none where there is no such image.
-    pub(crate) async fn id_of(&self, image: &str) -> anyhow::Result<Option<String>> {
+    pub async fn id_of(&self, image: &str) -> anyhow::Result<Option<String>> {
         match self.api.inspect_image(image).await {
             Ok(image) => image.id.context("an image without an ID").map(Some),
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
@@ -24,8 +24,7 @@ impl Docker {
     }
 
     /// What an image is now, here or, where it is not here yet, in its registry.
-    #[cfg(feature = "cloud")]
-    pub(crate) async fn digest_of(&self, image: &str) -> anyhow::Result<String> {
+    pub async fn digest_of(&self, image: &str) -> anyhow::Result<String> {
         if let Ok(inspected) = self.api.inspect_image(image).await {
             let digest = inspected.repo_digests.and_then(|digests| digests.into_iter().next());
             return digest.or(inspected.id).context("an image without an ID");
@@ -37,7 +36,7 @@ impl Docker {
     }
 
     /// One file out of an image that is never run.
-    pub(crate) async fn file_of(&self, image: &str, platform: &str, path: &str) -> anyhow::Result<Vec<u8>> {
+    pub async fn file_of(&self, image: &str, platform: &str, path: &str) -> anyhow::Result<Vec<u8>> {
         // A container needs a command, even one that never starts.
         let command = Some(vec![path.to_owned()]);
         let body = ContainerCreateBody {

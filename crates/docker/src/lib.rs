@@ -1,17 +1,15 @@
 //! The Docker daemon: found as the docker CLI finds it, asked to build, run and describe. What for is decided elsewhere.
 
 mod bridge;
-pub(crate) mod build;
+pub mod build;
 mod buildkit;
 mod endpoint;
 mod http;
-pub(crate) mod image;
+pub mod image;
 mod load;
-#[cfg(feature = "cloud")]
-pub(crate) mod login;
-#[cfg(feature = "cloud")]
-pub(crate) mod push;
-pub(crate) mod run;
+pub mod login;
+pub mod push;
+pub mod run;
 
 use std::time::Duration;
 
@@ -25,11 +23,11 @@ use http::Patience;
 
 /// A daemon that has answered.
 #[derive(Debug)]
-pub(crate) struct Docker {
-    pub(crate) api: bollard::Docker,
+pub struct Docker {
+    pub api: bollard::Docker,
     endpoint: Endpoint,
     builder: Builder,
-    pub(crate) daemon: Daemon,
+    pub daemon: Daemon,
     _bridge: Option<Bridge>,
 }
 
@@ -42,15 +40,15 @@ enum Builder {
 
 /// What the daemon says about itself and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Daemon {
-    pub(crate) place: Place,
-    pub(crate) version: String,
-    pub(crate) store: Store,
+pub struct Daemon {
+    pub place: Place,
+    pub version: String,
+    pub store: Store,
 }
 
 /// What keeps the images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Store {
+pub enum Store {
     /// The engine's own: it unpacks layers, packs them again for each upload, and calls an image by its config.
     Own,
     /// containerd's, the usual one from Engine 29 on: it keeps and uploads layers as they came, and calls an image by
@@ -60,7 +58,7 @@ pub(crate) enum Store {
 
 /// Where containers run, seen from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub enum Place {
     /// On this machine, whose network a container can share.
     Here,
     /// On this machine, in a network namespace or a virtual machine of the daemon's own.
@@ -71,7 +69,7 @@ pub(crate) enum Place {
 
 impl Docker {
     /// Connects, or says in one sentence why there is no Docker to use.
-    pub(crate) async fn connect() -> anyhow::Result<Self> {
+    pub async fn connect() -> anyhow::Result<Self> {
         let mut endpoint = Surroundings::read().endpoint()?;
         let mut bridge = None;
         let remote = !matches!(endpoint, Endpoint::Unix(_));

@@ -15,7 +15,7 @@ const PATIENCE: Patience = Patience { with: "take the image in", limit: Duration
 
 impl Docker {
     /// Takes the image in under the reference it was packed with, which then names no other one any more.
-    pub(crate) async fn load(&self, archive: Vec<u8>) -> anyhow::Result<()> {
+    pub async fn load(&self, archive: Vec<u8>) -> anyhow::Result<()> {
         let request = hyper::Request::post("/images/load?quiet=1")
             .header("host", "docker")
             .header("content-type", "application/x-tar")

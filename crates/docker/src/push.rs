@@ -12,16 +12,16 @@ use serde_json::Value;
 use super::endpoint::Endpoint;
 use super::http::{Patience, Refusal, Silence};
 use super::{Docker, http};
-use crate::image::name::Digest;
-use crate::image::reference::TaggedReference;
-use crate::secret::Secret;
+use image::name::Digest;
+use image::reference::TaggedReference;
+use workspace::secret::Secret;
 
 /// Progress comes several times a second; only the end of a big layer takes a registry longer.
 const PATIENCE: Patience = Patience { with: "push the image", limit: Duration::from_mins(2) };
 
 /// What one frame of the stream means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Event {
+pub enum Event {
     /// So many bytes of a layer have gone up; of how many is not always known.
     Pushing {
         layer: String,
@@ -46,13 +46,13 @@ pub(crate) enum Event {
 
 /// Why a push did not succeed, as far as it matters for what comes next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub(crate) kind: Kind,
-    pub(crate) said: String,
+pub struct Failure {
+    pub kind: Kind,
+    pub said: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// The token is missing, wrong or expired: another one may do.
     Authentication,
     /// The repository is not there.
@@ -71,7 +71,7 @@ pub(crate) enum Kind {
 
 impl Docker {
     /// Gives an image a name in a registry.
-    pub(crate) async fn tag(&self, image: &str, reference: &TaggedReference) -> anyhow::Result<()> {
+    pub async fn tag(&self, image: &str, reference: &TaggedReference) -> anyhow::Result<()> {
         let repository = reference.name.to_string();
         let options = bollard::query_parameters::TagImageOptionsBuilder::new()
             .repo(&repository)
@@ -84,7 +84,7 @@ impl Docker {
     }
 
     /// Takes a name away again; the image stays if it has another.
-    pub(crate) async fn untag(&self, reference: &TaggedReference) -> anyhow::Result<()> {
+    pub async fn untag(&self, reference: &TaggedReference) -> anyhow::Result<()> {
         self.api
             .remove_image(&reference.to_string(), None::<bollard::query_parameters::RemoveImageOptions>, None)
             .await
@@ -93,7 +93,7 @@ impl Docker {
     }
 
     /// Pushes a tag, with the `X-Registry-Auth` given. The outer error is the daemon's, the inner one the registry's.
-    pub(crate) async fn push(
+    pub async fn push(
         &self,
         TaggedReference { name, tag }: &TaggedReference,
         authorization: &Secret,

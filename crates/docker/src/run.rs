@@ -16,27 +16,27 @@ use futures_util::StreamExt;
 use rustix::process::Signal;
 
 use super::Docker;
-use crate::process::Signals;
-use crate::ui;
+use workspace::process::Signals;
+use workspace::ui;
 
 /// How long a container may take to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(60);
 
 /// One container.
 #[derive(Debug)]
-pub(crate) struct Run<'a> {
-    pub(crate) image: &'a str,
-    pub(crate) platform: &'a str,
-    pub(crate) arguments: Vec<String>,
-    pub(crate) environment: Vec<String>,
-    pub(crate) network: String,
+pub struct Run<'a> {
+    pub image: &'a str,
+    pub platform: &'a str,
+    pub arguments: Vec<String>,
+    pub environment: Vec<String>,
+    pub network: String,
     /// A tar that is unpacked at the root before the start: files that must not show in `docker inspect`.
-    pub(crate) files: Vec<u8>,
+    pub files: Vec<u8>,
 }
 
 impl Docker {
     /// Runs a container to its end and returns its exit code.
-    pub(crate) async fn run(&self, run: Run<'_>) -> anyhow::Result<u8> {
+    pub async fn run(&self, run: Run<'_>) -> anyhow::Result<u8> {
         // Listening starts before there is anything a signal could leave behind.
         let mut signals = Signals::listen()?;
         let body = ContainerCreateBody {

@@ -15,22 +15,22 @@ use super::elf;
 use super::name::Digest;
 use super::provenance::Provenance;
 use super::reference::TaggedReference;
-use crate::project::Project;
-use crate::settings::Platform;
+use crate::platform::Platform;
+use workspace::project::Project;
 
 /// What the image is made of.
 #[derive(Debug)]
-pub(crate) struct Layers {
+pub struct Layers {
     /// The binary and the licence, at the root.
-    pub(crate) program: Vec<u8>,
+    pub program: Vec<u8>,
     /// `/migrations`
-    pub(crate) scripts: Vec<u8>,
+    pub scripts: Vec<u8>,
 }
 
 impl Layers {
     /// # Errors
     /// When the binary is not one that a `FROM scratch` image of the platform can run, or a file can't be read.
-    pub(crate) fn of(project: &Project, platform: Platform, binary: Vec<u8>) -> anyhow::Result<Self> {
+    pub fn of(project: &Project, platform: Platform, binary: Vec<u8>) -> anyhow::Result<Self> {
         elf::check_static(&binary, platform)?;
         let program = vec![
             context::read(project, "LICENSE")?,
@@ -46,41 +46,41 @@ impl Layers {
 
 /// An image that any engine can load.
 #[derive(Debug)]
-pub(crate) struct Archive {
-    pub(crate) contents: Contents,
-    pub(crate) tar: Vec<u8>,
+pub struct Archive {
+    pub contents: Contents,
+    pub tar: Vec<u8>,
 }
 
 /// What is in it, wherever it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Contents {
+pub struct Contents {
     /// JSON; every registry keeps it as it is.
-    pub(crate) config: Vec<u8>,
-    pub(crate) layers: [Layer; 2],
+    pub config: Vec<u8>,
+    pub layers: [Layer; 2],
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Layer {
+pub struct Layer {
     /// What it is, for people.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Of the content.
-    pub(crate) digest: Digest,
-    pub(crate) size: u64,
+    pub digest: Digest,
+    pub size: u64,
     /// Of what stands for it in the archive.
-    pub(crate) blob: Digest,
+    pub blob: Digest,
 }
 
 /// How layers stand in the archive. An engine either keeps them as they are, and uploads them so, or unpacks them and
 /// packs them again for each upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Packing {
+pub enum Packing {
     Plain,
     Gzip,
 }
 
 impl Archive {
     /// Packs layers, and what is said about them, under a reference such as `run-migrations:latest`.
-    pub(crate) fn pack(
+    pub fn pack(
         reference: &TaggedReference,
         platform: Platform,
         provenance: &Provenance,
@@ -161,8 +161,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::image::name::Tag;
-    use crate::image::reference::Name;
+    use crate::name::Tag;
+    use crate::reference::Name;
 
     fn provenance() -> Provenance {
         let text = |text: &str| text.to_owned();

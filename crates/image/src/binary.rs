@@ -7,18 +7,18 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::project::Project;
+use crate::platform::Platform;
 use crate::sealed::manifest::PROFILE;
 use crate::sealed::{Sealed, Toolchain};
-use crate::settings::Platform;
-use crate::{cargo, process};
+use workspace::project::Project;
+use workspace::{cargo, process};
 
 /// The package, and its binary.
-pub(crate) const JOB: &str = "run-migrations";
+pub const JOB: &str = "run-migrations";
 
 /// Who compiles the binary that goes into the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Compiler {
+pub enum Compiler {
     /// This machine's cargo, for the target named.
     Host { target: String },
     /// The Dockerfile's stage `compile`, for the reason given.
@@ -27,7 +27,7 @@ pub(crate) enum Compiler {
 
 impl Compiler {
     /// musl where it is installed, a static glibc where that links, else Docker.
-    pub(crate) fn choose(project: &Project, platform: Platform) -> Self {
+    pub fn choose(project: &Project, platform: Platform) -> Self {
         let architecture = platform.rust();
         if !cfg!(target_os = "linux") || std::env::consts::ARCH != architecture {
             return Self::Docker { why: format!("this machine does not compile for {}", platform.name()) };
@@ -86,7 +86,7 @@ fn probe(project: &Project, toolchain: &Toolchain, target: &str) -> anyhow::Resu
 }
 
 /// Compiles for an image: the size profile, static, and nothing of this machine in it but its toolchain and its libc.
-pub(crate) async fn compile(project: &Project, target: &str) -> anyhow::Result<Vec<u8>> {
+pub async fn compile(project: &Project, target: &str) -> anyhow::Result<Vec<u8>> {
     let sealed = Sealed::of(project)?;
     sealed.check()?;
     let mut command = sealed.cargo("build")?;
@@ -98,18 +98,14 @@ pub(crate) async fn compile(project: &Project, target: &str) -> anyhow::Result<V
 }
 
 /// Compiles for this machine, as `cargo test` does, so that both share what they build.
-pub(crate) async fn compile_native(project: &Project) -> anyhow::Result<PathBuf> {
+pub async fn compile_native(project: &Project) -> anyhow::Result<PathBuf> {
     cargo_build(project, JOB, &["--package", JOB, "--bin", JOB]).await
 }
 
 /// Compiles a binary or an example of the job for the campaign of faults, with the features of the tests' own run: what
 /// that has compiled serves here.
-pub(crate) async fn compile_beside_tests(
-    project: &Project,
-    kind: &str,
-    name: &str,
-) -> anyhow::Result<PathBuf> {
-    cargo_build(project, name, &["--workspace", "--features", "xtask/cloud", kind, name]).await
+pub async fn compile_beside_tests(project: &Project, kind: &str, name: &str) -> anyhow::Result<PathBuf> {
+    cargo_build(project, name, &["--workspace", kind, name]).await
 }
 
 /// Builds with what the user has set, for use on this machine.

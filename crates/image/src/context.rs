@@ -6,29 +6,29 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use crate::project::Project;
 use crate::sealed::tree::{Origin, Tree};
+use workspace::project::Project;
 
 /// 1980-01-01: the first moment every archive format can hold.
 const TIME: u64 = 315_532_800;
 
 /// A regular file to be packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct File {
-    pub(crate) path: String,
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) mode: u32,
-    pub(crate) owner: u64,
+pub struct File {
+    pub path: String,
+    pub bytes: Vec<u8>,
+    pub mode: u32,
+    pub owner: u64,
 }
 
 impl File {
-    pub(crate) fn new(path: &str, bytes: Vec<u8>) -> Self {
+    pub fn new(path: &str, bytes: Vec<u8>) -> Self {
         Self { path: path.to_owned(), bytes, mode: 0o644, owner: 0 }
     }
 }
 
 /// A tar of the files in the order of their paths, below the directory if one is given.
-pub(crate) fn pack(directory: Option<&str>, mut files: Vec<File>) -> anyhow::Result<Vec<u8>> {
+pub fn pack(directory: Option<&str>, mut files: Vec<File>) -> anyhow::Result<Vec<u8>> {
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let mut archive = tar::Builder::new(Vec::new());
     let mut append = |path: &str, kind: tar::EntryType, mode: u32, owner: u64, bytes: &[u8]| {
@@ -53,7 +53,7 @@ pub(crate) fn pack(directory: Option<&str>, mut files: Vec<File>) -> anyhow::Res
 
 /// What the stage `compile` is built from: nothing that a new migration changes. Of what is another program, the
 /// manifest alone, which cargo asks for.
-pub(crate) fn compile(project: &Project) -> anyhow::Result<Vec<u8>> {
+pub fn compile(project: &Project) -> anyhow::Result<Vec<u8>> {
     let origin = Origin::Checkout(project.root().to_owned());
     let tree = Tree::read(&origin)?;
     let mut paths: BTreeSet<String> =

@@ -6,10 +6,10 @@ use super::name::Registry;
 
 /// Twelve digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Account(String);
+pub struct Account(String);
 
 impl Account {
-    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         ensure!(
             text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()),
             "account {text:?} is not one; it is twelve digits (in YAML inside quotes)"
@@ -17,14 +17,14 @@ impl Account {
         Ok(Self(text.to_owned()))
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 /// Which endpoint of a registry is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Endpoint {
+pub enum Endpoint {
     Usual,
     Fips,
     DualStack,
@@ -33,10 +33,10 @@ pub(crate) enum Endpoint {
 
 /// What the name of a host says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct EcrHost {
-    pub(crate) account: Account,
-    pub(crate) region: String,
-    pub(crate) endpoint: Endpoint,
+pub struct EcrHost {
+    pub account: Account,
+    pub region: String,
+    pub endpoint: Endpoint,
 }
 
 /// How regions begin, the domain of their hosts, and that of the dual-stack ones. The last takes all others.
@@ -58,7 +58,7 @@ fn domains(region: &str) -> (&'static str, &'static str) {
 }
 
 /// Letters, digits and hyphens: what fits into a host name.
-pub(crate) fn check_region(region: &str) -> anyhow::Result<()> {
+pub fn check_region(region: &str) -> anyhow::Result<()> {
     let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     ensure!(
         region.contains('-')
@@ -72,7 +72,7 @@ pub(crate) fn check_region(region: &str) -> anyhow::Result<()> {
 
 impl EcrHost {
     /// Reads a host name; none where it is no registry of ECR.
-    pub(crate) fn read(registry: &Registry) -> Option<Self> {
+    pub fn read(registry: &Registry) -> Option<Self> {
         let host = registry.as_str().to_ascii_lowercase();
         let (account, rest) = host.split_once('.')?;
         let (service, rest) = ["dkr.ecr.", "dkr.ecr-fips.", "dkr-ecr.", "dkr-ecr-fips."]
@@ -92,7 +92,7 @@ impl EcrHost {
     }
 
     /// The host name.
-    pub(crate) fn registry(&self) -> anyhow::Result<Registry> {
+    pub fn registry(&self) -> anyhow::Result<Registry> {
         let Self { account, region, endpoint } = self;
         let (usual, dual) = domains(region);
         let (service, domain) = match endpoint {

@@ -12,23 +12,22 @@ const SCHEME: &str = "2";
 
 /// Everything that goes into an image, by name.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Inputs(BTreeMap<String, [u8; 32]>);
+pub struct Inputs(BTreeMap<String, [u8; 32]>);
 
 impl Inputs {
     /// Adds an input. Names are those of files, or say what they are.
-    pub(crate) fn add(&mut self, name: impl Into<String>, content: &[u8]) {
+    pub fn add(&mut self, name: impl Into<String>, content: &[u8]) {
         self.0.insert(name.into(), Sha256::digest(content).into());
     }
 
     /// The names of what is not the same in both.
-    #[cfg(feature = "cloud")]
-    pub(crate) fn differences<'a>(&'a self, other: &'a Self) -> Vec<&'a str> {
+    pub fn differences<'a>(&'a self, other: &'a Self) -> Vec<&'a str> {
         let differs = |name: &&String| self.0.get(*name) != other.0.get(*name);
         let names: std::collections::BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
         names.into_iter().filter(differs).map(String::as_str).collect()
     }
 
-    pub(crate) fn identity(&self) -> Identity {
+    pub fn identity(&self) -> Identity {
         let mut hash = Sha256::new();
         let mut put = |bytes: &[u8]| {
             // The length first, so that no two lists of inputs are one stream of bytes.
@@ -46,18 +45,18 @@ impl Inputs {
 
 /// The hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Identity(String);
+pub struct Identity(String);
 
 impl Identity {
     const PREFIX: &str = "inputs-";
 
     /// Half of it is enough to tell images apart, and short enough to be read in a list.
-    pub(crate) fn tag(&self) -> anyhow::Result<Tag> {
+    pub fn tag(&self) -> anyhow::Result<Tag> {
         Tag::parse(&format!("{}{}", Self::PREFIX, self.0.get(..40).unwrap_or(&self.0)))
     }
 
     /// Whether a tag is one.
-    pub(crate) fn is_one(tag: &str) -> bool {
+    pub fn is_one(tag: &str) -> bool {
         tag.strip_prefix(Self::PREFIX)
             .is_some_and(|hex| hex.len() == 40 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
     }

@@ -7,25 +7,25 @@ use anyhow::{Context, bail};
 
 use super::binary::Compiler;
 use super::identity::Inputs;
-use crate::process;
-use crate::project::Project;
+use crate::platform::Platform;
 use crate::sealed::closure::Which;
 use crate::sealed::tree::{Origin, Tree};
 use crate::sealed::{Sealed, environment};
-use crate::settings::Platform;
+use workspace::process;
+use workspace::project::Project;
 
 /// What shapes the binary or the image, beside the job itself and its scripts: how both are built and packed.
 const FILES: [&str; 11] = [
     "Dockerfile",
     "LICENSE",
     "rust-toolchain.toml",
-    "xtask/src/docker/build.rs",
-    "xtask/src/image/archive.rs",
-    "xtask/src/image/binary.rs",
-    "xtask/src/image/context.rs",
-    "xtask/src/image/inputs.rs",
-    "xtask/src/image/provenance.rs",
-    "xtask/src/sealed",
+    "crates/docker/src/build.rs",
+    "crates/image/src/archive.rs",
+    "crates/image/src/binary.rs",
+    "crates/image/src/context.rs",
+    "crates/image/src/inputs.rs",
+    "crates/image/src/provenance.rs",
+    "crates/image/src/sealed",
     "xtask/src/tasks/build_image.rs",
 ];
 
@@ -52,7 +52,7 @@ const LINKED: [&str; 15] = [
 ];
 
 /// Files, crates, toolchain, platform, libc, linker: what decides how the image comes out.
-pub(crate) fn read(
+pub fn read(
     project: &Project,
     platform: Platform,
     compiler: &Compiler,
@@ -74,7 +74,7 @@ pub(crate) fn read(
 }
 
 /// Whether two commits of this repository have the same inputs, as far as they stand in the repository.
-pub(crate) fn are_alike(project: &Project, one: &str, other: &str) -> anyhow::Result<bool> {
+pub fn are_alike(project: &Project, one: &str, other: &str) -> anyhow::Result<bool> {
     let origins = [one, other].map(|commit| Origin::Commit(project.root().to_owned(), commit.to_owned()));
     let [one, other] = [Tree::read(&origins[0])?, Tree::read(&origins[1])?];
     if files(&origins[0], &one)? != files(&origins[1], &other)? {
@@ -95,8 +95,7 @@ pub(crate) fn are_alike(project: &Project, one: &str, other: &str) -> anyhow::Re
 }
 
 /// What of the checkout is not as its last commit has it. git itself can be told to overlook files.
-#[cfg(feature = "cloud")]
-pub(crate) fn uncommitted(project: &Project) -> anyhow::Result<Vec<String>> {
+pub fn uncommitted(project: &Project) -> anyhow::Result<Vec<String>> {
     let checkout = Origin::Checkout(project.root().to_owned());
     let commit = Origin::Commit(project.root().to_owned(), "HEAD".to_owned());
     let of = |origin: &Origin| {

@@ -4,10 +4,10 @@ use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 
 use super::name::Digest;
-use crate::settings::Platform;
+use crate::platform::Platform;
 
 /// The forms a manifest may have, so that a registry hands out the one it has and converts nothing.
-pub(crate) const MEDIA_TYPES: [&str; 4] = [
+pub const MEDIA_TYPES: [&str; 4] = [
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
@@ -16,15 +16,15 @@ pub(crate) const MEDIA_TYPES: [&str; 4] = [
 
 /// A manifest exactly as the registry gave it: one byte more is another digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Manifest {
-    pub(crate) digest: Digest,
-    pub(crate) media_type: String,
-    pub(crate) text: String,
+pub struct Manifest {
+    pub digest: Digest,
+    pub media_type: String,
+    pub text: String,
 }
 
 /// What a manifest is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Content {
+pub enum Content {
     /// Sizes are those of the blobs as they were uploaded.
     Image { config: Digest, config_size: u64, layers: Vec<u64> },
     /// One for each platform. What is no image (an attestation) has the platform `unknown/unknown`.
@@ -60,14 +60,14 @@ struct ChildPlatform {
 
 /// What an image's config says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Config {
-    pub(crate) platform: String,
-    pub(crate) commit: Option<String>,
+pub struct Config {
+    pub platform: String,
+    pub commit: Option<String>,
 }
 
 impl Manifest {
     /// Takes what a registry handed out, if it is what the digest says.
-    pub(crate) fn new(digest: &str, media_type: &str, text: &str) -> anyhow::Result<Self> {
+    pub fn new(digest: &str, media_type: &str, text: &str) -> anyhow::Result<Self> {
         let digest = Digest::parse(digest)?;
         ensure!(
             Digest::of(text.as_bytes()) == digest,
@@ -78,7 +78,7 @@ impl Manifest {
         Ok(Self { digest, media_type: media_type.to_owned(), text: text.to_owned() })
     }
 
-    pub(crate) fn content(&self) -> anyhow::Result<Content> {
+    pub fn content(&self) -> anyhow::Result<Content> {
         let odd = || format!("the manifest {} is not understood", self.digest);
         let parsed: Parsed = serde_json::from_str(&self.text).with_context(odd)?;
         if let Some(children) = parsed.manifests {
@@ -96,7 +96,7 @@ impl Manifest {
 }
 
 impl Config {
-    pub(crate) fn parse(bytes: &[u8]) -> anyhow::Result<Self> {
+    pub fn parse(bytes: &[u8]) -> anyhow::Result<Self> {
         let value: serde_json::Value =
             serde_json::from_slice(bytes).context("the image's config is not understood")?;
         let (Some(os), Some(architecture)) = (value["os"].as_str(), value["architecture"].as_str()) else {
@@ -109,7 +109,7 @@ impl Config {
         })
     }
 
-    pub(crate) fn check(&self, platform: Platform) -> anyhow::Result<()> {
+    pub fn check(&self, platform: Platform) -> anyhow::Result<()> {
         ensure!(
             self.platform == platform.name(),
             "the image in ECR is for {}, not for {}",

@@ -6,22 +6,22 @@ use anyhow::{bail, ensure};
 
 /// Where images are kept: `host[:port]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Registry(String);
+pub struct Registry(String);
 
 /// A path inside a registry: `team/run-migrations`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Repository(String);
+pub struct Repository(String);
 
 /// What people call a version of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Tag(String);
+pub struct Tag(String);
 
 /// What a manifest is called by its own content.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Digest(String);
+pub struct Digest(String);
 
 impl Registry {
-    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !port.contains(']') => (host, Some(port)),
             _ => (text, None),
@@ -36,12 +36,12 @@ impl Registry {
         Ok(Self(text.to_owned()))
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Docker speaks plain HTTP to the loopback alone, unless it is told otherwise.
-    pub(crate) fn is_loopback(&self) -> bool {
+    pub fn is_loopback(&self) -> bool {
         let host =
             self.0.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(&*self.0, |parts| parts.0);
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -60,7 +60,7 @@ fn is_ipv6(host: &str) -> bool {
 }
 
 impl Repository {
-    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         ensure!(
             text.len() <= 255 && text.split('/').all(is_path_component),
             "repository {text:?} is not one; it is words of a-z and 0-9, joined by one of . _ __ - inside \
@@ -69,7 +69,7 @@ impl Repository {
         Ok(Self(text.to_owned()))
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -84,7 +84,7 @@ fn is_path_component(component: &str) -> bool {
 }
 
 impl Tag {
-    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         ensure!(
             !text.is_empty()
@@ -97,17 +97,17 @@ impl Tag {
     }
 
     /// What an image is called that is called nothing else.
-    pub(crate) fn latest() -> Self {
+    pub fn latest() -> Self {
         Self("latest".to_owned())
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Digest {
-    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         let length = match text.split_once(':') {
             Some(("sha256", _)) => 64,
             Some(("sha512", _)) => 128,
@@ -121,22 +121,22 @@ impl Digest {
     }
 
     /// What stands behind the name of the algorithm.
-    pub(crate) fn encoded(&self) -> &str {
+    pub fn encoded(&self) -> &str {
         self.0.split_once(':').map_or(&*self.0, |(_, encoded)| encoded)
     }
 
     /// The digest of some bytes.
-    pub(crate) fn of(bytes: &[u8]) -> Self {
+    pub fn of(bytes: &[u8]) -> Self {
         use sha2::Digest as _;
         Self(format!("sha256:{}", hexadecimal(&sha2::Sha256::digest(bytes))))
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -3,21 +3,21 @@
 
 use std::process::Command;
 
-use crate::process;
-use crate::project::Project;
+use workspace::process;
+use workspace::project::Project;
 
 /// Read from git; what git can't tell is said to be unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Provenance {
+pub struct Provenance {
     pub(super) version: String,
     pub(super) revision: String,
     /// RFC 3339.
     pub(super) created: Option<String>,
-    pub(crate) source: String,
+    pub source: String,
 }
 
 impl Provenance {
-    pub(crate) fn read(project: &Project) -> Self {
+    pub fn read(project: &Project) -> Self {
         let git = |arguments: &[&str]| {
             process::output(Command::new("git").arg("-C").arg(project.root()).args(arguments))
                 .ok()

@@ -10,28 +10,28 @@ use super::name::{Digest, Registry, Repository, Tag};
 
 /// `[registry/]repository`: whichever of its images.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Name {
-    pub(crate) registry: Option<Registry>,
-    pub(crate) repository: Repository,
+pub struct Name {
+    pub registry: Option<Registry>,
+    pub repository: Repository,
 }
 
 /// `[registry/]repository:tag`: the image that was given the tag last.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TaggedReference {
-    pub(crate) name: Name,
-    pub(crate) tag: Tag,
+pub struct TaggedReference {
+    pub name: Name,
+    pub tag: Tag,
 }
 
 /// `[registry/]repository@digest`: this image and no other, for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PinnedReference {
-    pub(crate) name: Name,
-    pub(crate) digest: Digest,
+pub struct PinnedReference {
+    pub name: Name,
+    pub digest: Digest,
 }
 
 /// Any of them, as somebody typed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum AnyReference {
+pub enum AnyReference {
     Name(Name),
     Tagged(TaggedReference),
     /// A tag beside the digest says nothing more.
@@ -39,7 +39,7 @@ pub(crate) enum AnyReference {
 }
 
 impl AnyReference {
-    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         Self::of(text).with_context(|| format!("image {text:?}"))
     }
 
@@ -71,7 +71,7 @@ fn is_host(word: &str) -> bool {
 }
 
 impl Name {
-    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         match AnyReference::parse(text)? {
             AnyReference::Name(name) => Ok(name),
             AnyReference::Tagged(_) | AnyReference::Pinned(_) => {
@@ -80,17 +80,17 @@ impl Name {
         }
     }
 
-    pub(crate) fn tagged(self, tag: Tag) -> TaggedReference {
+    pub fn tagged(self, tag: Tag) -> TaggedReference {
         TaggedReference { name: self, tag }
     }
 
-    pub(crate) fn pinned(self, digest: Digest) -> PinnedReference {
+    pub fn pinned(self, digest: Digest) -> PinnedReference {
         PinnedReference { name: self, digest }
     }
 }
 
 impl PinnedReference {
-    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         match AnyReference::parse(text)? {
             AnyReference::Pinned(pinned) => Ok(pinned),
             AnyReference::Name(_) | AnyReference::Tagged(_) => {

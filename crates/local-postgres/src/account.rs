@@ -9,13 +9,13 @@ use anyhow::Context;
 
 /// Who the server's programs run as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Account {
+pub enum Account {
     Own,
     Nobody { uid: u32, gid: u32 },
 }
 
 impl Account {
-    pub(crate) fn choose() -> Self {
+    pub fn choose() -> Self {
         if !rustix::process::geteuid().is_root() {
             return Self::Own;
         }
@@ -27,7 +27,7 @@ impl Account {
     }
 
     /// A command that runs under this account, with nothing of the caller's PostgreSQL settings.
-    pub(crate) fn command(self, program: &Path) -> Command {
+    pub fn command(self, program: &Path) -> Command {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("PG") {
@@ -49,7 +49,7 @@ impl Account {
     }
 
     /// Hands a file or directory of ours over to the account.
-    pub(crate) fn own(self, path: &Path) -> anyhow::Result<()> {
+    pub fn own(self, path: &Path) -> anyhow::Result<()> {
         match self {
             Self::Own => Ok(()),
             Self::Nobody { uid, gid } => std::os::unix::fs::chown(path, Some(uid), Some(gid))
@@ -58,7 +58,7 @@ impl Account {
     }
 
     /// Whether the account can get at something that stands at this path: it needs the way there, not more.
-    pub(crate) fn reaches(self, path: &Path) -> bool {
+    pub fn reaches(self, path: &Path) -> bool {
         self == Self::Own
             || path.ancestors().filter(|path| path.exists()).all(|directory| {
                 directory
@@ -69,7 +69,7 @@ impl Account {
 }
 
 /// Whether a directory belongs to us and nobody else can write to it.
-pub(crate) fn is_private(directory: &Path) -> bool {
+pub fn is_private(directory: &Path) -> bool {
     directory.symlink_metadata().is_ok_and(|metadata| {
         metadata.is_dir()
             && metadata.uid() == rustix::process::geteuid().as_raw()

@@ -3,21 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::postgres::account::Account;
-use crate::process;
+use crate::account::Account;
+use workspace::process;
 
 /// A directory with `initdb`, `pg_ctl` and `postgres` of one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Binaries {
+pub struct Binaries {
     directory: PathBuf,
     version: Version,
 }
 
 /// Major and minor version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Version {
-    pub(crate) major: u16,
-    pub(crate) minor: u16,
+pub struct Version {
+    pub major: u16,
+    pub minor: u16,
 }
 
 impl std::fmt::Display for Version {
@@ -28,7 +28,7 @@ impl std::fmt::Display for Version {
 
 impl Binaries {
     /// The programs in a directory, if it has them all and the account can run them.
-    pub(crate) fn in_directory(directory: &Path, account: Account) -> Option<Self> {
+    pub fn in_directory(directory: &Path, account: Account) -> Option<Self> {
         let complete =
             ["initdb", "pg_ctl", "postgres"].iter().all(|program| directory.join(program).is_file());
         if !complete || !account.reaches(directory) {
@@ -39,7 +39,7 @@ impl Binaries {
     }
 
     /// All that are installed, newest first.
-    pub(crate) fn of_the_machine(account: Account) -> Vec<Self> {
+    pub fn of_the_machine(account: Account) -> Vec<Self> {
         let mut directories: Vec<PathBuf> =
             std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
         for (parent, prefix) in [
@@ -61,11 +61,11 @@ impl Binaries {
         found
     }
 
-    pub(crate) fn program(&self, name: &str) -> PathBuf {
+    pub fn program(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
-    pub(crate) fn version(&self) -> Version {
+    pub fn version(&self) -> Version {
         self.version
     }
 }

@@ -11,11 +11,11 @@ use anyhow::{Context, bail};
 use super::account::Account;
 use super::binaries::Binaries;
 use super::{Address, Password};
-use crate::process;
+use workspace::process;
 
 /// The data directory `data` below a directory of ours, and the programs that serve it.
 #[derive(Debug, Clone)]
-pub(crate) struct Cluster {
+pub struct Cluster {
     binaries: Binaries,
     account: Account,
     data: PathBuf,
@@ -23,7 +23,7 @@ pub(crate) struct Cluster {
 
 /// How a server is asked to go.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Stop {
+pub enum Stop {
     /// Sessions are cut off, everything is written down.
     Fast,
     /// At once; for data nobody needs again.
@@ -31,12 +31,12 @@ pub(crate) enum Stop {
 }
 
 impl Cluster {
-    pub(crate) fn new(binaries: Binaries, account: Account, directory: &Path) -> Self {
+    pub fn new(binaries: Binaries, account: Account, directory: &Path) -> Self {
         Self { binaries, account, data: directory.join("data") }
     }
 
     /// Makes the cluster and the database. What an interrupted attempt left behind is removed first.
-    pub(crate) fn make(&self, address: &Address) -> anyhow::Result<()> {
+    pub fn make(&self, address: &Address) -> anyhow::Result<()> {
         if self.data.exists() {
             fs::remove_dir_all(&self.data)
                 .with_context(|| format!("cannot remove {}", self.data.display()))?;
@@ -95,7 +95,7 @@ impl Cluster {
     }
 
     /// Starts the server and returns once it answers.
-    pub(crate) fn start(&self, port: u16, settings: &[(&str, &str)]) -> anyhow::Result<()> {
+    pub fn start(&self, port: u16, settings: &[(&str, &str)]) -> anyhow::Result<()> {
         let pid_file = self.data.join("postmaster.pid");
         if pid_file.exists() && running(&self.data).is_none() {
             // Left by a machine that went down. Its number may belong to anyone by now, which PostgreSQL can't know.
@@ -130,7 +130,7 @@ impl Cluster {
         })
     }
 
-    pub(crate) fn stop(&self, how: Stop) -> anyhow::Result<()> {
+    pub fn stop(&self, how: Stop) -> anyhow::Result<()> {
         if running(&self.data).is_none() {
             return Ok(());
         }
@@ -144,14 +144,14 @@ impl Cluster {
     }
 
     /// Makes a standby a primary.
-    pub(crate) fn promote(&self) -> anyhow::Result<()> {
+    pub fn promote(&self) -> anyhow::Result<()> {
         process::output(self.pg_ctl("promote").args(["--wait", "--timeout=60"]))
             .map(drop)
             .context("the standby was not promoted")
     }
 
     /// Whether no server runs on it.
-    pub(crate) fn is_down(&self) -> bool {
+    pub fn is_down(&self) -> bool {
         running(&self.data).is_none()
     }
 
@@ -163,7 +163,7 @@ impl Cluster {
 }
 
 /// The port of the server that runs on a data directory, if one does.
-pub(crate) fn running(data: &Path) -> Option<u16> {
+pub fn running(data: &Path) -> Option<u16> {
     let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
     let (pid, port) = pid_and_port(&text)?;
     let alive = match fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())) {
@@ -183,7 +183,7 @@ fn pid_and_port(text: &str) -> Option<(rustix::process::Pid, u16)> {
 }
 
 /// A port nobody listens on right now: the wanted one when it is free, else any.
-pub(crate) fn free_port(wanted: Option<u16>) -> anyhow::Result<u16> {
+pub fn free_port(wanted: Option<u16>) -> anyhow::Result<u16> {
     let bound = wanted.and_then(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
     let listener = match bound {
         Some(listener) => listener,
@@ -200,7 +200,7 @@ fn quiet_port() -> u16 {
 }
 
 /// Writes a file that only its owner can read, even for the moment of its making.
-pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+pub fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     use std::io::Write;
     let temporary = path.with_extension("new");
     let write = || {
@@ -218,7 +218,7 @@ pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 
 /// A cluster for one test run: made in a directory of the caller's, stopped when dropped. The directory stays.
 #[derive(Debug)]
-pub(crate) struct Throwaway {
+pub struct Throwaway {
     cluster: Cluster,
     address: Address,
     settings: Vec<(String, String)>,
@@ -227,11 +227,7 @@ pub(crate) struct Throwaway {
 impl Throwaway {
     /// Starts a cluster below `directory`, which the server's account must be able to reach (`Account::reaches`).
     /// Nothing it writes survives a crash of the machine; `settings` are PostgreSQL's own and win over that.
-    pub(crate) fn start(
-        binaries: Binaries,
-        directory: &Path,
-        settings: &[(&str, &str)],
-    ) -> anyhow::Result<Self> {
+    pub fn start(binaries: Binaries, directory: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let account = Account::choose();
         if !account.reaches(directory) {
             bail!("the user nobody, whom PostgreSQL runs as under root, can't reach {}", directory.display());
@@ -251,7 +247,7 @@ impl Throwaway {
     }
 
     /// Starts it where it was stopped, on the same port.
-    pub(crate) fn start_again(&self) -> anyhow::Result<()> {
+    pub fn start_again(&self) -> anyhow::Result<()> {
         let settings: Vec<_> =
             self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         self.cluster.start(self.address.port, &settings)
@@ -259,7 +255,7 @@ impl Throwaway {
 
     /// A standby below another directory, with the same settings, copied with pg_basebackup; it follows as long as this
     /// one runs.
-    pub(crate) fn standby(&self, pg_basebackup: &Path, directory: &Path) -> anyhow::Result<Self> {
+    pub fn standby(&self, pg_basebackup: &Path, directory: &Path) -> anyhow::Result<Self> {
         let Cluster { binaries, account, .. } = self.cluster.clone();
         let cluster = Cluster::new(binaries, account, directory);
         fs::DirBuilder::new()
@@ -283,12 +279,12 @@ impl Throwaway {
         Ok(standby)
     }
 
-    pub(crate) fn address(&self) -> &Address {
+    pub fn address(&self) -> &Address {
         &self.address
     }
 
     /// The cluster itself, for who wants to stop it in between.
-    pub(crate) fn cluster(&self) -> &Cluster {
+    pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 }
@@ -296,7 +292,7 @@ impl Throwaway {
 impl Drop for Throwaway {
     fn drop(&mut self) {
         if let Err(error) = self.cluster.stop(Stop::Immediate) {
-            crate::ui::warning(format!("{error:#}"));
+            workspace::ui::warning(format!("{error:#}"));
         }
     }
 }

@@ -13,30 +13,30 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 
 use super::Address;
-use crate::docker::Docker;
-use crate::project::Project;
-use crate::ui;
+use docker::Docker;
+use workspace::project::Project;
+use workspace::ui;
 
 /// Without a sign of life from a registry for this long, the image counts as not to be had.
 const FIRST_SIGN: Duration = Duration::from_secs(10);
 const NEXT_SIGN: Duration = Duration::from_secs(30);
 
 /// The image unless another one is named, by digest: what a tag names may change.
-pub(crate) fn default_image() -> &'static str {
-    let file = include_str!("../../postgres/Dockerfile");
+pub fn default_image() -> &'static str {
+    let file = include_str!("../Dockerfile");
     file.lines().find_map(|line| line.strip_prefix("FROM ")).map_or("postgres:17", str::trim)
 }
 
 /// What belongs to this checkout in Docker.
 #[derive(Debug, Clone)]
-pub(crate) struct Names {
-    pub(crate) container: String,
-    pub(crate) network: String,
+pub struct Names {
+    pub container: String,
+    pub network: String,
     volume: String,
 }
 
 impl Names {
-    pub(crate) fn of(project: &Project) -> Self {
+    pub fn of(project: &Project) -> Self {
         let fingerprint = project.fingerprint();
         let container = format!("run-migrations-postgres-{fingerprint}");
         Self { network: format!("run-migrations-{fingerprint}"), volume: container.clone(), container }
@@ -44,7 +44,7 @@ impl Names {
 }
 
 /// The wanted image if it is there or can be had, else another PostgreSQL that is there, newest first.
-pub(crate) async fn image(docker: &Docker, wanted: &str) -> anyhow::Result<String> {
+pub async fn image(docker: &Docker, wanted: &str) -> anyhow::Result<String> {
     let filters = HashMap::from([("reference", vec!["postgres"])]);
     let images = docker
         .api
@@ -102,12 +102,7 @@ async fn pull(docker: &Docker, image: &str) -> anyhow::Result<()> {
 }
 
 /// Runs the server and returns once it answers. A stopped container of the same name makes way; the volume stays.
-pub(crate) async fn run(
-    docker: &Docker,
-    names: &Names,
-    image: &str,
-    address: &Address,
-) -> anyhow::Result<()> {
+pub async fn run(docker: &Docker, names: &Names, image: &str, address: &Address) -> anyhow::Result<()> {
     remove(docker, names).await?;
     make_network(docker, &names.network).await?;
     let binding =
@@ -201,7 +196,7 @@ async fn last_words(docker: &Docker, container: &str) -> String {
     words.trim_end().to_owned()
 }
 
-pub(crate) async fn is_running(docker: &Docker, names: &Names) -> anyhow::Result<bool> {
+pub async fn is_running(docker: &Docker, names: &Names) -> anyhow::Result<bool> {
     match docker.api.inspect_container(&names.container, None).await {
         Ok(container) => Ok(container.state.and_then(|state| state.running).unwrap_or(false)),
         Err(error) if is_missing(&error) => Ok(false),
@@ -210,7 +205,7 @@ pub(crate) async fn is_running(docker: &Docker, names: &Names) -> anyhow::Result
 }
 
 /// Stops the server and keeps the data. Returns whether it was running.
-pub(crate) async fn stop(docker: &Docker, names: &Names) -> anyhow::Result<bool> {
+pub async fn stop(docker: &Docker, names: &Names) -> anyhow::Result<bool> {
     let running = is_running(docker, names).await?;
     if running {
         docker
@@ -224,7 +219,7 @@ pub(crate) async fn stop(docker: &Docker, names: &Names) -> anyhow::Result<bool>
 }
 
 /// Removes container, volume and network, whichever are there.
-pub(crate) async fn forget(docker: &Docker, names: &Names) -> anyhow::Result<()> {
+pub async fn forget(docker: &Docker, names: &Names) -> anyhow::Result<()> {
     remove(docker, names).await?;
     let force = RemoveVolumeOptionsBuilder::new().force(true).build();
     for result in [

@@ -3,13 +3,13 @@
 //! `home` holds what is remembered, `machine` runs a cluster with the machine's (or a wheel's) server binaries,
 //! `container` runs one in Docker, `local` chooses between them.
 
-pub(crate) mod account;
-pub(crate) mod binaries;
-pub(crate) mod cluster;
-pub(crate) mod container;
+pub mod account;
+pub mod binaries;
+pub mod cluster;
+pub mod container;
 mod home;
-pub(crate) mod local;
-pub(crate) mod wheel;
+pub mod local;
+pub mod wheel;
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 /// A password. Shown by `expose` alone, so that no log and no error message holds it by accident.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Password(String);
+pub struct Password(String);
 
 impl Password {
     /// 128 random bits, in digits that need no quoting anywhere.
@@ -29,7 +29,7 @@ impl Password {
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
-    pub(crate) fn expose(&self) -> &str {
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }
@@ -42,12 +42,12 @@ impl fmt::Debug for Password {
 
 /// Where a PostgreSQL listens and how to get in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Address {
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) database: String,
-    pub(crate) user: String,
-    pub(crate) password: Password,
+pub struct Address {
+    pub host: String,
+    pub port: u16,
+    pub database: String,
+    pub user: String,
+    pub password: Password,
 }
 
 impl Address {
@@ -62,7 +62,7 @@ impl Address {
     }
 
     /// The variables the job reads.
-    pub(crate) fn environment(&self) -> [(&'static str, String); 5] {
+    pub fn environment(&self) -> [(&'static str, String); 5] {
         [
             ("POSTGRES_HOST", self.host.clone()),
             ("POSTGRES_PORT", self.port.to_string()),

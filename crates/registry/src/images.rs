@@ -7,12 +7,12 @@ use aws_sdk_ecr::types::{ImageFailureCode, ImageIdentifier};
 
 use super::Ecr;
 use super::error::explain;
-use crate::image::manifest::{MEDIA_TYPES, Manifest};
-use crate::image::name::{Digest, Tag};
+use image::manifest::{MEDIA_TYPES, Manifest};
+use image::name::{Digest, Tag};
 
 /// What was found under a tag or a digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Found {
+pub enum Found {
     Image(Manifest),
     NoImage,
     NoRepository,
@@ -20,7 +20,7 @@ pub(crate) enum Found {
 
 /// What came of giving a manifest a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Tagged {
+pub enum Tagged {
     Added,
     AlreadyThere,
     /// The tag named another image before.
@@ -35,19 +35,19 @@ pub(crate) enum Tagged {
 
 /// One line of what `images` shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Listed {
-    pub(crate) digest: Digest,
-    pub(crate) tags: Vec<String>,
-    pub(crate) pushed: Option<SystemTime>,
-    pub(crate) media_type: String,
+pub struct Listed {
+    pub digest: Digest,
+    pub tags: Vec<String>,
+    pub pushed: Option<SystemTime>,
+    pub media_type: String,
 }
 
 impl Ecr {
-    pub(crate) async fn by_tag(&self, tag: &Tag) -> anyhow::Result<Found> {
+    pub async fn by_tag(&self, tag: &Tag) -> anyhow::Result<Found> {
         self.get(ImageIdentifier::builder().image_tag(tag.as_str()).build(), tag.as_str()).await
     }
 
-    pub(crate) async fn by_digest(&self, digest: &Digest) -> anyhow::Result<Found> {
+    pub async fn by_digest(&self, digest: &Digest) -> anyhow::Result<Found> {
         self.get(ImageIdentifier::builder().image_digest(digest.as_str()).build(), digest.as_str()).await
     }
 
@@ -85,7 +85,7 @@ impl Ecr {
     }
 
     /// Gives a manifest that ECR holds another tag: the same bytes, the same media type, hence the same digest.
-    pub(crate) async fn tag(&self, manifest: &Manifest, tag: &Tag) -> anyhow::Result<Tagged> {
+    pub async fn tag(&self, manifest: &Manifest, tag: &Tag) -> anyhow::Result<Tagged> {
         let before = match self.by_tag(tag).await? {
             Found::Image(held) if held.digest == manifest.digest => return Ok(Tagged::AlreadyThere),
             Found::Image(held) => Some(held.digest),
@@ -125,7 +125,7 @@ impl Ecr {
     }
 
     /// All of them, the newest first; none where there is no repository.
-    pub(crate) async fn list(&self) -> anyhow::Result<Option<Vec<Listed>>> {
+    pub async fn list(&self) -> anyhow::Result<Option<Vec<Listed>>> {
         let mut pages = self
             .api
             .describe_images()

@@ -1,14 +1,14 @@
 //! Amazon ECR: one client for its API and its registry. What is to be done with it is decided elsewhere.
 
 mod error;
-pub(crate) mod http;
-pub(crate) mod images;
-pub(crate) mod lifecycle;
-pub(crate) mod repository;
+pub mod http;
+pub mod images;
+pub mod lifecycle;
+pub mod repository;
 mod retries;
-pub(crate) mod session;
+pub mod session;
 mod sources;
-pub(crate) mod verify;
+pub mod verify;
 
 use std::time::{Duration, SystemTime};
 
@@ -20,40 +20,40 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_ecr::config::{ProvideCredentials as _, Region, SharedCredentialsProvider};
 
-use crate::docker::login::credentials::Credentials;
-use crate::image::ecr_host::{self, Account, EcrHost, Endpoint};
-use crate::image::name::{Registry, Repository};
-use crate::image::reference::Name;
-use crate::settings::ecr::{Creation, EcrSettings};
-use crate::ui;
+use docker::login::credentials::Credentials;
 use error::explain;
 use http::Http;
+use image::ecr_host::{self, Account, EcrHost, Endpoint};
+use image::name::{Registry, Repository};
+use image::reference::Name;
 use retries::SaysSo;
+use settings::ecr::{Creation, EcrSettings};
 use sources::Sources;
+use workspace::ui;
 
 /// A registry we have credentials for.
 #[derive(Debug)]
-pub(crate) struct Ecr {
+pub struct Ecr {
     api: aws_sdk_ecr::Client,
-    pub(crate) http: Http,
-    pub(crate) registry: Registry,
-    pub(crate) repository: Repository,
-    pub(crate) account: Account,
-    pub(crate) region: String,
+    pub http: Http,
+    pub registry: Registry,
+    pub repository: Repository,
+    pub account: Account,
+    pub region: String,
     /// What a repository is to be like that is made here.
     creation: Creation,
 }
 
 /// What `GetAuthorizationToken` gives.
 #[derive(Debug)]
-pub(crate) struct Token {
-    pub(crate) credentials: Credentials,
-    pub(crate) expires: Option<SystemTime>,
+pub struct Token {
+    pub credentials: Credentials,
+    pub expires: Option<SystemTime>,
 }
 
 impl Ecr {
     /// Finds credentials, and the account where it was not given.
-    pub(crate) async fn connect(settings: &EcrSettings) -> anyhow::Result<Self> {
+    pub async fn connect(settings: &EcrSettings) -> anyhow::Result<Self> {
         let _waiting = ui::quietly_waiting("AWS credentials");
         let trust = http::trust()?;
         let client = http::client(&trust);
@@ -123,12 +123,12 @@ impl Ecr {
     }
 
     /// What its images are called.
-    pub(crate) fn name(&self) -> Name {
+    pub fn name(&self) -> Name {
         Name { registry: Some(self.registry.clone()), repository: self.repository.clone() }
     }
 
     /// A new token for the registry.
-    pub(crate) async fn token(&self) -> anyhow::Result<Token> {
+    pub async fn token(&self) -> anyhow::Result<Token> {
         let answer = self.api.get_authorization_token().send().await;
         let answer = answer.map_err(|error| explain("ECR gave no token", &error))?;
         let data = answer.authorization_data().first().context("ECR answered without a token")?;

@@ -8,15 +8,15 @@ use aws_sdk_ecr::types::{
 
 use super::error::explain;
 use super::{Ecr, lifecycle};
-use crate::settings::ecr::{Creation, Encryption, Tags};
-use crate::{process, ui};
+use settings::ecr::{Creation, Encryption, Tags};
+use workspace::{process, ui};
 
 /// What may move although tags are immutable: `latest` by its nature, `sha256-*` because signatures and attestations
 /// of an image are added to.
 const MOVABLE: [&str; 2] = ["latest", "sha256-*"];
 
 impl Ecr {
-    pub(crate) async fn create_repository(&self) -> anyhow::Result<()> {
+    pub async fn create_repository(&self) -> anyhow::Result<()> {
         let creation = &self.creation;
         let repository = self.repository.as_str();
         let mut request = self
@@ -77,7 +77,7 @@ impl Ecr {
     }
 
     /// The commands that make it, for whoever prefers to do so, or has the rights.
-    pub(crate) fn how_to_create(&self) -> String {
+    pub fn how_to_create(&self) -> String {
         format!(
             "create it with `cargo xtask push-image --create-repository`, or with `{} {}`",
             self.command("create-repository"),

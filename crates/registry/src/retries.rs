@@ -6,7 +6,7 @@ use aws_sdk_ecr::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::retries::RequestAttempts;
 
-use crate::ui;
+use workspace::ui;
 
 #[derive(Debug)]
 pub(super) struct SaysSo;

@@ -6,13 +6,13 @@ use tokio::sync::OnceCell;
 
 use super::Ecr;
 use super::http::Access;
-use crate::docker::login::Store;
-use crate::docker::login::credentials::Credentials;
-use crate::ui;
+use docker::login::Store;
+use docker::login::credentials::Credentials;
+use workspace::ui;
 
 /// Credentials that the registry knows. What they let us do it does not say before it is tried.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub struct Session {
     first: Credentials,
     origin: Origin,
     token: OnceCell<Credentials>,
@@ -27,7 +27,7 @@ enum Origin {
 
 impl Session {
     /// A store that can't be read is no reason to stop.
-    pub(crate) async fn open(ecr: &Ecr) -> anyhow::Result<Self> {
+    pub async fn open(ecr: &Ecr) -> anyhow::Result<Self> {
         let stored = Store::of_this_user().and_then(|store| store.find(&ecr.registry));
         let stored = stored.unwrap_or_else(|error| {
             ui::warning(format!("docker's stored credentials are not used: {error:#}"));
@@ -42,17 +42,17 @@ impl Session {
         Ok(Self { first, origin, token: OnceCell::new() })
     }
 
-    pub(crate) fn credentials(&self) -> &Credentials {
+    pub fn credentials(&self) -> &Credentials {
         self.token.get().unwrap_or(&self.first)
     }
 
     /// Whether a token of ECR's own may do what these may not.
-    pub(crate) fn is_dockers(&self) -> bool {
+    pub fn is_dockers(&self) -> bool {
         self.origin == Origin::Docker && !self.token.initialized()
     }
 
     /// From here on it is a new token of ECR's.
-    pub(crate) async fn renew(&mut self, ecr: &Ecr, why: &str) -> anyhow::Result<()> {
+    pub async fn renew(&mut self, ecr: &Ecr, why: &str) -> anyhow::Result<()> {
         self.token = OnceCell::new_with(Some(token(ecr, why).await?));
         Ok(())
     }

@@ -8,10 +8,10 @@ use super::Ecr;
 use super::http::Blob;
 use super::images::Found;
 use super::session::Session;
-use crate::image::manifest::{Config, Content, Manifest};
-use crate::image::name::{Digest, Tag};
-use crate::image::reference::PinnedReference;
-use crate::settings::Platform;
+use image::manifest::{Config, Content, Manifest};
+use image::name::{Digest, Tag};
+use image::platform::Platform;
+use image::reference::PinnedReference;
 
 /// A registry may need a moment until all of it knows what one part has taken.
 const PAUSES: [Duration; 4] =
@@ -19,7 +19,7 @@ const PAUSES: [Duration; 4] =
 
 /// An image that ECR was seen to hold, for the platform that was asked for.
 #[derive(Debug, Clone)]
-pub(crate) struct PinnedImage {
+pub struct PinnedImage {
     reference: PinnedReference,
     manifest: Manifest,
     platform: Platform,
@@ -29,42 +29,42 @@ pub(crate) struct PinnedImage {
 
 /// Bytes of an image's blobs, as they were uploaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sizes {
-    pub(crate) config: u64,
-    pub(crate) layers: Vec<u64>,
+pub struct Sizes {
+    pub config: u64,
+    pub layers: Vec<u64>,
 }
 
 impl Sizes {
-    pub(crate) fn all(&self) -> u64 {
+    pub fn all(&self) -> u64 {
         self.config + self.layers.iter().sum::<u64>()
     }
 }
 
 impl PinnedImage {
-    pub(crate) fn reference(&self) -> &PinnedReference {
+    pub fn reference(&self) -> &PinnedReference {
         &self.reference
     }
 
-    pub(crate) fn manifest(&self) -> &Manifest {
+    pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    pub(crate) fn platform(&self) -> Platform {
+    pub fn platform(&self) -> Platform {
         self.platform
     }
 
-    pub(crate) fn commit(&self) -> Option<&str> {
+    pub fn commit(&self) -> Option<&str> {
         self.config.commit.as_deref()
     }
 
-    pub(crate) fn sizes(&self) -> &Sizes {
+    pub fn sizes(&self) -> &Sizes {
         &self.sizes
     }
 }
 
 impl Ecr {
     /// Digest, media type and platform of an image.
-    pub(crate) async fn verify(
+    pub async fn verify(
         &self,
         digest: &Digest,
         platform: Platform,
@@ -76,7 +76,7 @@ impl Ecr {
 
     /// The same of one that was pushed under a tag: that the tag names it, too. A config that we have ourselves, and
     /// that the manifest names by its digest, need not come back.
-    pub(crate) async fn verify_pushed(
+    pub async fn verify_pushed(
         &self,
         tag: &Tag,
         digest: &Digest,
@@ -96,7 +96,7 @@ impl Ecr {
     }
 
     /// That a tag names the image now.
-    pub(crate) async fn verify_tag(&self, tag: &Tag, digest: &Digest) -> anyhow::Result<()> {
+    pub async fn verify_tag(&self, tag: &Tag, digest: &Digest) -> anyhow::Result<()> {
         self.named(tag, digest).await?.map(drop).map_err(|found| unnamed(tag, digest, &found))
     }
 
@@ -179,7 +179,7 @@ impl Ecr {
     }
 
     /// What an image that is only listed says about itself; nothing where it is no image.
-    pub(crate) async fn describe(
+    pub async fn describe(
         &self,
         digest: &Digest,
         session: &Session,

@@ -2,15 +2,15 @@
 
 use anyhow::bail;
 
-use super::given::{Environment, Given, Mistakes};
-use crate::image::ecr_host::{self, Account, EcrHost, Endpoint};
-use crate::image::name::{Registry, Repository};
-use crate::image::reference::Name;
-use crate::yaml::Node;
+use image::ecr_host::{self, Account, EcrHost, Endpoint};
+use image::name::{Registry, Repository};
+use image::reference::Name;
+use workspace::given::{Environment, Given, Mistakes};
+use workspace::yaml::Node;
 
 /// What may be typed or set in the environment.
 #[derive(Debug, Default, Clone, clap::Args)]
-pub(crate) struct EcrFlags {
+pub struct EcrFlags {
     /// Region of the registry [default: that of the profile]
     #[arg(long, env = "AWS_REGION", value_name = "REGION", hide_env_values = true)]
     region: Option<String>,
@@ -72,41 +72,41 @@ impl EcrFile {
 
 /// What the tasks run on. A host of ECR tells account and region too.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct EcrSettings {
-    pub(crate) registry: Option<Registry>,
-    pub(crate) account: Option<Account>,
-    pub(crate) region: Option<String>,
-    pub(crate) repository: Repository,
-    pub(crate) profile: Option<String>,
-    pub(crate) create: bool,
-    pub(crate) creation: Creation,
+pub struct EcrSettings {
+    pub registry: Option<Registry>,
+    pub account: Option<Account>,
+    pub region: Option<String>,
+    pub repository: Repository,
+    pub profile: Option<String>,
+    pub create: bool,
+    pub creation: Creation,
 }
 
 /// How a repository is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Creation {
-    pub(crate) tags: Tags,
-    pub(crate) scan_on_push: bool,
-    pub(crate) encryption: Encryption,
-    pub(crate) keep_releases: u32,
+pub struct Creation {
+    pub tags: Tags,
+    pub scan_on_push: bool,
+    pub encryption: Encryption,
+    pub keep_releases: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tags {
+pub enum Tags {
     /// All but `latest` and `sha256-*`.
     Immutable,
     Movable,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Encryption {
+pub enum Encryption {
     Aes256,
     Kms { key: Option<String> },
 }
 
 impl EcrSettings {
     /// The registry, where settings alone tell it.
-    pub(crate) fn registry_without_asking(&self) -> Option<Registry> {
+    pub fn registry_without_asking(&self) -> Option<Registry> {
         let host = || {
             let (account, region) = (self.account.clone()?, self.region.clone()?);
             EcrHost { account, region, endpoint: Endpoint::Usual }.registry().ok()
@@ -198,7 +198,7 @@ mod tests {
 
     fn resolved(flags: &EcrFlags, older_region: Option<&str>, yaml: &str) -> anyhow::Result<EcrSettings> {
         let mut mistakes = Mistakes::default();
-        let file = EcrFile::read(Some(crate::yaml::parse(yaml)?), &mut mistakes);
+        let file = EcrFile::read(Some(workspace::yaml::parse(yaml)?), &mut mistakes);
         let environment = |name: &str| match name {
             "AWS_DEFAULT_REGION" => older_region.map(str::to_owned),
             "ECR_REPOSITORY" => Some("Set".to_owned()),

@@ -1,18 +1,15 @@
 //! Where in which cluster the job runs, and from which manifests.
 
-#[cfg(feature = "cloud")]
 use std::path::PathBuf;
-#[cfg(feature = "cloud")]
 use std::time::Duration;
 
-#[cfg(feature = "cloud")]
-use super::given::Environment;
-use super::given::{Given, Mistakes};
-use crate::yaml::Node;
+use workspace::given::Environment;
+use workspace::given::{Given, Mistakes};
+use workspace::yaml::Node;
 
 /// What may be typed or set in the environment.
 #[derive(Debug, Default, Clone, clap::Args)]
-pub(crate) struct KubernetesFlags {
+pub struct KubernetesFlags {
     /// Context of the kubeconfig [default: its current one; in a pod, the cluster around it]
     #[arg(long, env = "KUBERNETES_CONTEXT", value_name = "NAME", hide_env_values = true)]
     context: Option<String>,
@@ -30,7 +27,7 @@ pub(crate) struct KubernetesFlags {
 
 impl KubernetesFlags {
     /// Where nothing runs in a cluster.
-    pub(crate) fn refuse(&self, mistakes: &mut Mistakes) {
+    pub fn refuse(&self, mistakes: &mut Mistakes) {
         for (value, flag, variable) in [
             (&self.context, "--context", "KUBERNETES_CONTEXT"),
             (&self.namespace, "--namespace", "KUBERNETES_NAMESPACE"),
@@ -45,7 +42,6 @@ impl KubernetesFlags {
 
 /// `kubernetes` in `xtask/release.yaml`.
 #[derive(Debug, Default)]
-#[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "for the tasks of the build with the feature"))]
 pub(super) struct KubernetesFile {
     context: Option<Given>,
     namespace: Option<Given>,
@@ -66,18 +62,16 @@ impl KubernetesFile {
 }
 
 /// What the task runs on.
-#[cfg(feature = "cloud")]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KubernetesSettings {
-    pub(crate) context: Option<String>,
-    pub(crate) namespace: Option<String>,
+pub struct KubernetesSettings {
+    pub context: Option<String>,
+    pub namespace: Option<String>,
     /// Relative to the root of the checkout, or absolute.
-    pub(crate) manifests: PathBuf,
-    pub(crate) start_timeout: Duration,
+    pub manifests: PathBuf,
+    pub start_timeout: Duration,
 }
 
 /// Nothing if something is wrong.
-#[cfg(feature = "cloud")]
 pub(super) fn resolve(
     flags: &KubernetesFlags,
     file: KubernetesFile,
@@ -120,13 +114,13 @@ pub(super) fn resolve(
     })
 }
 
-#[cfg(all(test, feature = "cloud"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
     fn resolved(flags: &KubernetesFlags, yaml: &str) -> anyhow::Result<KubernetesSettings> {
         let mut mistakes = Mistakes::default();
-        let file = KubernetesFile::read(Some(crate::yaml::parse(yaml)?), &mut mistakes);
+        let file = KubernetesFile::read(Some(workspace::yaml::parse(yaml)?), &mut mistakes);
         let settings = resolve(flags, file, &|_| None, &mut mistakes);
         mistakes.or(settings)
     }

@@ -1,22 +1,20 @@
 //! Settings that hold for more than one run: flag, environment, `xtask/release.yaml`, default, the first that is set.
 //! All that is wrong with them is told at once.
 
-#[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "for the tasks of the build with the feature"))]
-pub(crate) mod ecr;
-mod given;
-pub(crate) mod kubernetes;
+pub mod ecr;
+pub mod kubernetes;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
-use crate::image::reference::Name;
-use crate::project::Project;
-use crate::yaml;
-pub(crate) use given::Mistakes;
-use given::{Environment, FILE, Given};
+use image::platform::Platform;
+use image::reference::Name;
+use workspace::given::{Environment, FILE, Given, Mistakes};
+use workspace::project::Project;
+use workspace::yaml;
 
 /// What may be typed or set in the environment about the image.
 #[derive(Debug, Default, clap::Args)]
-pub(crate) struct ImageFlags {
+pub struct ImageFlags {
     /// Name of the image in the local Docker [default: run-migrations]
     #[arg(long, env = "IMAGE", value_name = "NAME", hide_env_values = true)]
     image: Option<String>,
@@ -27,7 +25,7 @@ pub(crate) struct ImageFlags {
 
 /// What may be typed or set in the environment about the local PostgreSQL.
 #[derive(Debug, Default, clap::Args)]
-pub(crate) struct PostgresFlags {
+pub struct PostgresFlags {
     /// Image of the local PostgreSQL, where it runs in Docker [default: postgres:17, by digest]
     #[arg(long, env = "POSTGRES_IMAGE", value_name = "IMAGE", hide_env_values = true)]
     postgres_image: Option<String>,
@@ -35,7 +33,6 @@ pub(crate) struct PostgresFlags {
 
 /// `xtask/release.yaml`.
 #[derive(Debug, Default)]
-#[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "for the tasks of the build with the feature"))]
 struct File {
     image: Option<Given>,
     platform: Option<Given>,
@@ -46,67 +43,21 @@ struct File {
 
 /// What the tasks run on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Settings {
-    pub(crate) image: Name,
-    pub(crate) platform: Platform,
-    pub(crate) postgres_image: String,
-}
-
-/// A platform the job can be built for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Platform {
-    Amd64,
-    Arm64,
-}
-
-impl Platform {
-    fn parse(text: &str) -> anyhow::Result<Self> {
-        match text {
-            "linux/amd64" => Ok(Self::Amd64),
-            "linux/arm64" | "linux/arm64/v8" => Ok(Self::Arm64),
-            other => bail!("platform {other:?} is not supported; use linux/amd64 or linux/arm64"),
-        }
-    }
-
-    /// The one a measurement runs on.
-    pub(crate) fn of_this_machine() -> anyhow::Result<Self> {
-        Self::parse(&format!("linux/{}", if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }))
-    }
-
-    /// As Docker writes it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Amd64 => "linux/amd64",
-            Self::Arm64 => "linux/arm64",
-        }
-    }
-
-    /// The architecture as Docker names it in an image's config.
-    pub(crate) fn architecture(self) -> &'static str {
-        match self {
-            Self::Amd64 => "amd64",
-            Self::Arm64 => "arm64",
-        }
-    }
-
-    /// The architecture as Rust names it.
-    pub(crate) fn rust(self) -> &'static str {
-        match self {
-            Self::Amd64 => "x86_64",
-            Self::Arm64 => "aarch64",
-        }
-    }
+pub struct Settings {
+    pub image: Name,
+    pub platform: Platform,
+    /// The one of the local PostgreSQL, where it is not the usual one.
+    pub postgres_image: Option<String>,
 }
 
 impl ImageFlags {
     /// What was typed or set, as it stands.
-    #[cfg(feature = "cloud")]
-    pub(crate) fn typed(&self) -> Option<&str> {
+    pub fn typed(&self) -> Option<&str> {
         self.image.as_deref().filter(|image| !image.is_empty())
     }
 
     /// Where no image is built.
-    pub(crate) fn refuse_platform(&self, mistakes: &mut Mistakes) {
+    pub fn refuse_platform(&self, mistakes: &mut Mistakes) {
         let why = "the image of a run in a cluster is built already; leave it out";
         mistakes.refuse(self.platform.as_ref(), "--platform", "DOCKER_DEFAULT_PLATFORM", &environment, why);
     }
@@ -114,7 +65,7 @@ impl ImageFlags {
 
 impl PostgresFlags {
     /// Where no local PostgreSQL is started.
-    pub(crate) fn refuse(&self, mistakes: &mut Mistakes) {
+    pub fn refuse(&self, mistakes: &mut Mistakes) {
         let why = "a run in a cluster starts no local PostgreSQL; leave it out";
         mistakes.refuse(
             self.postgres_image.as_ref(),
@@ -154,18 +105,14 @@ fn environment(variable: &str) -> Option<String> {
 }
 
 impl Settings {
-    pub(crate) fn read(
-        image: &ImageFlags,
-        postgres: &PostgresFlags,
-        project: &Project,
-    ) -> anyhow::Result<Self> {
+    pub fn read(image: &ImageFlags, postgres: &PostgresFlags, project: &Project) -> anyhow::Result<Self> {
         let mut mistakes = Mistakes::default();
         let settings = Self::gather(image, postgres, project, &mut mistakes)?;
         mistakes.or(settings)
     }
 
     /// For a task that has other mistakes to tell in the same go. Nothing if something is wrong.
-    pub(crate) fn gather(
+    pub fn gather(
         image: &ImageFlags,
         postgres: &PostgresFlags,
         project: &Project,
@@ -176,8 +123,7 @@ impl Settings {
     }
 
     /// With those of the registry.
-    #[cfg(feature = "cloud")]
-    pub(crate) fn read_with_ecr(
+    pub fn read_with_ecr(
         image: &ImageFlags,
         registry: &ecr::EcrFlags,
         project: &Project,
@@ -187,8 +133,7 @@ impl Settings {
         mistakes.or(settings)
     }
 
-    #[cfg(feature = "cloud")]
-    pub(crate) fn gather_with_ecr(
+    pub fn gather_with_ecr(
         image: &ImageFlags,
         registry: &ecr::EcrFlags,
         project: &Project,
@@ -202,8 +147,7 @@ impl Settings {
     }
 
     /// Those of the cluster alone.
-    #[cfg(feature = "cloud")]
-    pub(crate) fn gather_kubernetes(
+    pub fn gather_kubernetes(
         flags: &kubernetes::KubernetesFlags,
         project: &Project,
         mistakes: &mut Mistakes,
@@ -227,16 +171,12 @@ impl Settings {
         let name = first(&image.image, "--image", "IMAGE", &file.image, "run-migrations");
         let platform =
             first(&image.platform, "--platform", "DOCKER_DEFAULT_PLATFORM", &file.platform, "linux/amd64");
-        let postgres_image = first(
-            &postgres.postgres_image,
-            "--postgres-image",
-            "POSTGRES_IMAGE",
-            &file.postgres_image,
-            crate::postgres::container::default_image(),
-        );
+        let postgres_image =
+            Given::typed(postgres.postgres_image.as_ref(), "--postgres-image", "POSTGRES_IMAGE", environment);
+        let postgres_image = postgres_image.or_else(|| file.postgres_image.clone()).map(|given| given.value);
         let image = mistakes.check(name, Name::parse);
         let platform = mistakes.check(platform, Platform::parse);
-        Some(Self { image: image?, platform: platform?, postgres_image: postgres_image?.value })
+        Some(Self { image: image?, platform: platform?, postgres_image })
     }
 }
 

@@ -14,29 +14,29 @@ const EXIT_CODES: [u8; 13] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 70, 130, 143];
 /// image leaves less. What is there is of the kind it should be, or the whole is no verdict.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     #[serde(deserialize_with = "exit_code", skip_serializing_if = "Option::is_none")]
-    pub(crate) exit_code: Option<u8>,
+    pub exit_code: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) command: Option<Command>,
+    pub command: Option<Command>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) database: Option<String>,
+    pub database: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) from: Option<Position>,
+    pub from: Option<Position>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) to: Option<Position>,
+    pub to: Option<Position>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) current: Option<Position>,
+    pub current: Option<Position>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) head: Option<i64>,
-    pub(crate) steps: usize,
-    pub(crate) done: usize,
+    pub head: Option<i64>,
+    pub steps: usize,
+    pub done: usize,
     /// The last rows of the table, as many as fitted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) migrations: Vec<Row>,
+    pub migrations: Vec<Row>,
     #[serde(skip_serializing_if = "is_zero")]
-    pub(crate) omitted: usize,
-    pub(crate) message: String,
+    pub omitted: usize,
+    pub message: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
@@ -47,7 +47,7 @@ fn is_zero(count: &usize) -> bool {
 /// What the job was asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Command {
+pub enum Command {
     Upgrade,
     Downgrade,
     Current,
@@ -72,7 +72,7 @@ impl fmt::Display for Command {
 /// `base`, or a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Position {
+pub enum Position {
     At(i64),
     Named(Base),
 }
@@ -80,7 +80,7 @@ pub(crate) enum Position {
 /// The one place that has a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Base {
+pub enum Base {
     Base,
 }
 
@@ -95,18 +95,18 @@ impl fmt::Display for Position {
 
 /// One step that was reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Row {
-    pub(crate) version: i64,
-    pub(crate) description: String,
-    pub(crate) status: Status,
+pub struct Row {
+    pub version: i64,
+    pub description: String,
+    pub status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) milliseconds: Option<u64>,
+    pub milliseconds: Option<u64>,
 }
 
 /// What became of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Status {
+pub enum Status {
     Planned,
     Uncommitted,
     Done,
@@ -126,20 +126,19 @@ fn exit_code<'de, D: Deserializer<'de>>(given: D) -> Result<Option<u8>, D::Error
 
 impl Verdict {
     /// Nothing, if the message is none of the job's.
-    #[cfg(any(test, feature = "cloud"))]
-    pub(crate) fn parse(message: &str) -> Option<Self> {
+    pub fn parse(message: &str) -> Option<Self> {
         let verdict: Self = (message.len() <= LONGEST).then(|| serde_json::from_str(message).ok())??;
         Some(verdict).filter(|verdict| verdict.exit_code.is_some())
     }
 
     /// `upgrade from base to 2: 2 migrations`
-    pub(crate) fn heading(&self) -> Option<String> {
+    pub fn heading(&self) -> Option<String> {
         let (command, from, to) = (self.command?, self.from?, self.to?);
         Some(format!("{command} from {from} to {to}: {}", migrations(self.steps)))
     }
 
     /// Where the database is, as the job says it.
-    pub(crate) fn place(&self) -> Option<String> {
+    pub fn place(&self) -> Option<String> {
         Some(match self.current? {
             Position::At(version) if Some(version) == self.head => format!("at {version} (head)"),
             current => format!("at {current}"),
@@ -147,32 +146,32 @@ impl Verdict {
     }
 
     /// What a step that was committed has become.
-    pub(crate) fn verb(&self) -> &'static str {
+    pub fn verb(&self) -> &'static str {
         if self.command == Some(Command::Downgrade) { "taken back" } else { "applied" }
     }
 }
 
 /// `1 migration`, `2 migrations`
-pub(crate) fn migrations(count: usize) -> String {
+pub fn migrations(count: usize) -> String {
     format!("{count} {}", if count == 1 { "migration" } else { "migrations" })
 }
 
 /// What became of a run in a cluster, for whoever was not there: the file of `--verdict`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Record {
+pub struct Record {
     #[serde(default)]
-    pub(crate) end: End,
+    pub end: End,
     /// What is known of the reason, beside the verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) failure: Option<String>,
+    pub failure: Option<String>,
     #[serde(flatten)]
-    pub(crate) verdict: Verdict,
+    pub verdict: Verdict,
 }
 
 /// How far the run was followed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum End {
+pub enum End {
     /// No Job was made.
     NotStarted,
     /// There is a Job, and nobody saw its end.
@@ -185,20 +184,18 @@ pub(crate) enum End {
 
 impl Record {
     /// A run without a verdict.
-    #[cfg(any(test, feature = "cloud"))]
-    pub(crate) fn of(end: End) -> Self {
+    pub fn of(end: End) -> Self {
         Self { end, ..Self::default() }
     }
 
     /// # Errors
     /// What is no such record, is too long, or holds something that the job does not say.
-    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         anyhow::ensure!(text.len() <= LONGEST, "it is longer than {LONGEST} bytes");
         Ok(serde_json::from_str(text)?)
     }
 
-    #[cfg(any(test, feature = "cloud"))]
-    pub(crate) fn json(&self) -> anyhow::Result<String> {
+    pub fn json(&self) -> anyhow::Result<String> {
         Ok(foreign_text::json(&serde_json::to_string_pretty(self)?) + "\n")
     }
 }
@@ -210,7 +207,7 @@ mod tests {
     /// A verdict with a code that was new in the job was no verdict here.
     #[test]
     fn the_exit_codes_are_those_of_the_job_its_readme_and_its_manifest() {
-        let source = include_str!("../../src/error.rs");
+        let source = include_str!("../../../src/error.rs");
         let (_, source) = source.split_once("pub enum ExitCode {").unwrap();
         let (source, _) = source.split_once("\n}").unwrap();
         let codes: Vec<u8> = source
@@ -219,7 +216,7 @@ mod tests {
             .collect();
         assert_eq!(codes, EXIT_CODES);
 
-        let readme = include_str!("../../README.md");
+        let readme = include_str!("../../../README.md");
         let (_, table) = readme.split_once("### Exit codes\n").unwrap();
         let (table, _) = table.split_once("\n### ").unwrap();
         let cells =
@@ -228,7 +225,7 @@ mod tests {
             cells.flat_map(|cell| cell.split(", ")).filter_map(|code| code.parse().ok()).collect();
         assert_eq!(told, EXIT_CODES);
 
-        let manifest = include_str!("../../k8s/base/job.yaml");
+        let manifest = include_str!("../../../k8s/base/job.yaml");
         let (_, values) = manifest.split_once("values: [").unwrap();
         let (values, _) = values.split_once(']').unwrap();
         let at_once: Vec<u8> = values.split(", ").map(|code| code.parse().unwrap()).collect();

@@ -6,7 +6,7 @@ use crate::project::Project;
 
 /// cargo at the root of the checkout, without what `cargo run` has set for us: build scripts such as ring's look at
 /// these variables, so the same crates would be compiled once from inside xtask and once from outside.
-pub(crate) fn command(project: &Project) -> Command {
+pub fn command(project: &Project) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(project.root());
     for (name, _) in std::env::vars_os() {

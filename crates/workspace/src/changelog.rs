@@ -8,11 +8,11 @@ use crate::project::Project;
 
 /// The version of a release: `1.2.3`, its tag `v1.2.3`. It is the tag alone that carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Version(String);
+pub struct Version(String);
 
 impl Version {
     /// Takes the tag's form too.
-    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         let version = text.strip_prefix('v').unwrap_or(text);
         let (numbers, before) = version.split_once('-').map_or((version, None), |(a, b)| (a, Some(b)));
         let is_number = |part: &str| {
@@ -30,12 +30,12 @@ impl Version {
         Ok(Self(version.to_owned()))
     }
 
-    pub(crate) fn tag(&self) -> String {
+    pub fn tag(&self) -> String {
         format!("v{}", self.0)
     }
 
     /// What orders versions, as SemVer does: a preview precedes its release.
-    pub(crate) fn rank(&self) -> impl Ord + use<> {
+    pub fn rank(&self) -> impl Ord + use<> {
         let (numbers, before) = self.0.split_once('-').map_or((&*self.0, None), |(a, b)| (a, Some(b)));
         // A number precedes a word, and a longer number follows a shorter one.
         let part = |part: &str| {
@@ -47,7 +47,7 @@ impl Version {
     }
 
     /// Whether it precedes a release, as `-rc.1` does.
-    pub(crate) fn is_preview(&self) -> bool {
+    pub fn is_preview(&self) -> bool {
         self.0.contains('-')
     }
 }
@@ -59,7 +59,7 @@ impl fmt::Display for Version {
 }
 
 /// What the project's changelog says of a version.
-pub(crate) fn read(project: &Project, version: &Version) -> anyhow::Result<String> {
+pub fn read(project: &Project, version: &Version) -> anyhow::Result<String> {
     let text =
         std::fs::read_to_string(project.root().join("CHANGELOG.md")).context("cannot read CHANGELOG.md")?;
     section(&text, &version.0).with_context(|| {
@@ -70,7 +70,7 @@ pub(crate) fn read(project: &Project, version: &Version) -> anyhow::Result<Strin
 }
 
 /// The text below the heading `## [NAME]`, without it; None where there is no heading, or nothing below it.
-pub(crate) fn section(text: &str, name: &str) -> Option<String> {
+pub fn section(text: &str, name: &str) -> Option<String> {
     let heading = format!("## [{name}]");
     let is_heading = |line: &&str| {
         line.strip_prefix(&heading).is_some_and(|rest| rest.is_empty() || rest.starts_with(" - "))

@@ -1,16 +1,15 @@
 //! GitHub Actions, seen from inside a step: annotations, the page of the job, outputs. Elsewhere nothing is written.
 
-pub(crate) mod cli;
-pub(crate) mod fence;
-pub(crate) mod files;
-pub(crate) mod repository;
-pub(crate) mod tag;
+pub mod cli;
+pub mod fence;
+pub mod files;
+pub mod repository;
+pub mod tag;
 
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context;
-#[cfg(feature = "cloud")]
 use anyhow::ensure;
 use foreign_text::{markdown, runner};
 
@@ -18,11 +17,11 @@ use crate::ui;
 
 /// A message at a line of a file, which GitHub shows beside the change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Annotation<'a> {
-    pub(crate) path: &'a str,
-    pub(crate) line: usize,
-    pub(crate) title: &'a str,
-    pub(crate) message: &'a str,
+pub struct Annotation<'a> {
+    pub path: &'a str,
+    pub line: usize,
+    pub title: &'a str,
+    pub message: &'a str,
 }
 
 impl Annotation<'_> {
@@ -33,25 +32,24 @@ impl Annotation<'_> {
 }
 
 /// Whether a workflow runs this.
-pub(crate) fn is_running() -> bool {
+pub fn is_running() -> bool {
     std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true")
 }
 
 /// On stderr, as the end of a fence before it: the runner reads stdout from another pipe, in whatever order.
-pub(crate) fn annotate(annotation: &Annotation<'_>) {
+pub fn annotate(annotation: &Annotation<'_>) {
     if is_running() {
         ui::command(&annotation.command());
     }
 }
 
 /// Adds Markdown to the page of the job.
-pub(crate) fn summarize(markdown: &str) -> anyhow::Result<()> {
+pub fn summarize(markdown: &str) -> anyhow::Result<()> {
     append("GITHUB_STEP_SUMMARY", &format!("{}\n\n", markdown.trim_end()))
 }
 
 /// Sets outputs of the step; their values are single lines.
-#[cfg(feature = "cloud")]
-pub(crate) fn set_outputs(outputs: &[(&str, &str)]) -> anyhow::Result<()> {
+pub fn set_outputs(outputs: &[(&str, &str)]) -> anyhow::Result<()> {
     for (name, value) in outputs {
         ensure!(!value.contains(['\n', '\r']), "the output {name} would be more than a line: {value:?}");
     }
@@ -68,7 +66,7 @@ fn append(variable: &str, text: &str) -> anyhow::Result<()> {
 }
 
 /// Text for a cell of a Markdown table, or a heading: no more than text, whatever it holds.
-pub(crate) fn cell(text: &str) -> String {
+pub fn cell(text: &str) -> String {
     markdown::text(&text.replace('\n', " "))
 }
 

@@ -7,21 +7,21 @@ use anyhow::bail;
 use crate::yaml::{Content, Node, Section};
 
 /// The file of settings.
-pub(super) const FILE: &str = "xtask/release.yaml";
+pub const FILE: &str = "xtask/release.yaml";
 
 /// A value, and by whom: a flag, a variable, or a place in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Given<T = String> {
-    pub(super) value: T,
-    pub(super) by: String,
+pub struct Given<T = String> {
+    pub value: T,
+    pub by: String,
 }
 
 /// Whether a variable is set, and to what.
-pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Given {
     /// What clap took from a flag or from the variable of the same meaning. Empty counts as missing.
-    pub(super) fn typed(
+    pub fn typed(
         value: Option<&String>,
         flag: &str,
         variable: &str,
@@ -33,7 +33,7 @@ impl Given {
     }
 
     /// A variable that has no flag.
-    pub(super) fn set(variable: &str, environment: Environment<'_>) -> Option<Self> {
+    pub fn set(variable: &str, environment: Environment<'_>) -> Option<Self> {
         let value = environment(variable).filter(|value| !value.is_empty())?;
         Some(Self { value, by: variable.to_owned() })
     }
@@ -41,15 +41,15 @@ impl Given {
 
 /// All that is wrong, told at once.
 #[derive(Debug, Default)]
-pub(crate) struct Mistakes(Vec<String>);
+pub struct Mistakes(Vec<String>);
 
 impl Mistakes {
-    pub(crate) fn add(&mut self, by: &str, what: impl fmt::Display) {
+    pub fn add(&mut self, by: &str, what: impl fmt::Display) {
         self.0.push(format!("{by}: {what}"));
     }
 
     /// A flag that was typed where it does nothing. The variable of the same meaning may be set for other runs.
-    pub(super) fn refuse(
+    pub fn refuse(
         &mut self,
         value: Option<&String>,
         flag: &str,
@@ -68,7 +68,7 @@ impl Mistakes {
     }
 
     /// What was given, understood; nothing if it is a mistake.
-    pub(super) fn check<T>(
+    pub fn check<T>(
         &mut self,
         given: Option<Given>,
         parse: impl FnOnce(&str) -> anyhow::Result<T>,
@@ -78,12 +78,12 @@ impl Mistakes {
     }
 
     /// What somebody gave, understood elsewhere; nothing if it is a mistake.
-    pub(crate) fn found<T>(&mut self, by: &str, understood: anyhow::Result<T>) -> Option<T> {
+    pub fn found<T>(&mut self, by: &str, understood: anyhow::Result<T>) -> Option<T> {
         understood.map_err(|error| self.add(by, format!("{error:#}"))).ok()
     }
 
     /// The settings, if nothing is wrong with any.
-    pub(crate) fn or<T>(self, settings: Option<T>) -> anyhow::Result<T> {
+    pub fn or<T>(self, settings: Option<T>) -> anyhow::Result<T> {
         match (self.0.as_slice(), settings) {
             ([], Some(settings)) => Ok(settings),
             ([], None) => bail!("the settings are not complete"),
@@ -95,12 +95,12 @@ impl Mistakes {
     }
 
     /// The keys of a map in the file, with all that is wrong about them.
-    pub(super) fn section<'a>(&mut self, node: Option<Node<'a>>, keys: &[&'static str]) -> Section<'a> {
+    pub fn section<'a>(&mut self, node: Option<Node<'a>>, keys: &[&'static str]) -> Section<'a> {
         node.map(|node| Section::read(node, keys, |node, what| self.add_at(node, what))).unwrap_or_default()
     }
 
     /// Text; twelve digits without quotes are a number to YAML.
-    pub(super) fn text(&mut self, section: &mut Section<'_>, key: &str) -> Option<Given> {
+    pub fn text(&mut self, section: &mut Section<'_>, key: &str) -> Option<Given> {
         let node = section.take(key)?;
         let value = match &node.content {
             Content::Text(text) => text.clone(),
@@ -116,7 +116,7 @@ impl Mistakes {
         Some(Given { value, by: place(&node) }).filter(|given| !given.value.is_empty())
     }
 
-    pub(super) fn yes_or_no(&mut self, section: &mut Section<'_>, key: &str) -> Option<bool> {
+    pub fn yes_or_no(&mut self, section: &mut Section<'_>, key: &str) -> Option<bool> {
         let node = section.take(key)?;
         match node.content {
             Content::Bool(value) => Some(value),
@@ -127,7 +127,7 @@ impl Mistakes {
         }
     }
 
-    pub(super) fn number(&mut self, section: &mut Section<'_>, key: &str) -> Option<Given<u64>> {
+    pub fn number(&mut self, section: &mut Section<'_>, key: &str) -> Option<Given<u64>> {
         let node = section.take(key)?;
         match node.content {
             Content::Number(value) => Some(Given { value, by: place(&node) }),

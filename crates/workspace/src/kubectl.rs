@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use crate::process;
 
 /// What a kustomization renders to.
-pub(crate) fn kustomize(directory: &Path) -> anyhow::Result<String> {
+pub fn kustomize(directory: &Path) -> anyhow::Result<String> {
     if process::find("kubectl").is_none() {
         bail!("{MISSING}; it renders {}", directory.display());
     }
@@ -17,10 +17,10 @@ pub(crate) fn kustomize(directory: &Path) -> anyhow::Result<String> {
 }
 
 /// What it prints, asked with these words.
-pub(crate) fn run(words: &[&str]) -> anyhow::Result<String> {
+pub fn run(words: &[&str]) -> anyhow::Result<String> {
     process::output(Command::new("kubectl").args(words))
 }
 
 /// Why nothing of it can be done, and what to do.
-pub(crate) const MISSING: &str = "kubectl is not on PATH; install it as https://kubernetes.io/docs/tasks/tools/ says \
+pub const MISSING: &str = "kubectl is not on PATH; install it as https://kubernetes.io/docs/tasks/tools/ says \
                                   (version 1.27 or newer)";

@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{Context, bail};
 
 /// Runs a program to its end and returns what it printed on stdout; a failure carries its stderr.
-pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
+pub fn output(command: &mut Command) -> anyhow::Result<String> {
     let Output { status, stdout, stderr } = command
         .stdin(Stdio::null())
         .output()
@@ -22,14 +22,14 @@ fn said(stdout: &[u8], stderr: &[u8]) -> String {
 }
 
 /// The first directory of PATH that holds the program.
-pub(crate) fn find(program: &str) -> Option<std::path::PathBuf> {
+pub fn find(program: &str) -> Option<std::path::PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|directory| directory.join(program))
         .find(|path| path.is_file())
 }
 
 /// A word as a POSIX shell reads it back: for lines the user may paste.
-pub(crate) fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
@@ -40,13 +40,13 @@ pub(crate) fn quoted(word: &str) -> String {
 
 /// SIGINT and SIGTERM, caught so that what we started can be ended in good order.
 #[derive(Debug)]
-pub(crate) struct Signals {
+pub struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    pub(crate) fn listen() -> anyhow::Result<Self> {
+    pub fn listen() -> anyhow::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             interrupt: signal(SignalKind::interrupt()).context("cannot catch SIGINT")?,
@@ -55,7 +55,7 @@ impl Signals {
     }
 
     /// The next signal.
-    pub(crate) async fn next(&mut self) -> rustix::process::Signal {
+    pub async fn next(&mut self) -> rustix::process::Signal {
         tokio::select! {
             _ = self.interrupt.recv() => rustix::process::Signal::INT,
             _ = self.terminate.recv() => rustix::process::Signal::TERM,
@@ -65,7 +65,7 @@ impl Signals {
 
 /// Runs a program in the foreground and hands on the signals we get; the second one kills it. It gets a process
 /// group of its own, so that Ctrl-C reaches it once: from us.
-pub(crate) async fn foreground(command: &mut tokio::process::Command) -> anyhow::Result<u8> {
+pub async fn foreground(command: &mut tokio::process::Command) -> anyhow::Result<u8> {
     use std::os::unix::process::ExitStatusExt;
     let mut signals = Signals::listen()?;
     let program = command.as_std().get_program().display().to_string();

@@ -10,7 +10,7 @@ use crate::project::Project;
 use crate::ui;
 
 /// A virtual environment that holds exactly the named requirements. Made once, remade when they change.
-pub(crate) fn environment(project: &Project, name: &str, requirements: &[&str]) -> anyhow::Result<PathBuf> {
+pub fn environment(project: &Project, name: &str, requirements: &[&str]) -> anyhow::Result<PathBuf> {
     let directory = project.target().join("python").join(name);
     let (stamp, wanted) = (directory.join("requirements.txt"), requirements.join("\n") + "\n");
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {

@@ -4,14 +4,14 @@ use std::fmt;
 
 /// A token or a password. It has no `Display`; `expose` is for the one who is to receive it.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secret(String);
+pub struct Secret(String);
 
 impl Secret {
-    pub(crate) fn new(secret: String) -> Self {
+    pub fn new(secret: String) -> Self {
         Self(secret)
     }
 
-    pub(crate) fn expose(&self) -> &str {
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }

@@ -1,14 +1,10 @@
 //! What the user sees: results on stdout; steps, notes and errors on stderr, in cargo's own shape. Whatever others have
 //! written in it, a daemon, a server, a pod, is shown as text.
 
-#[cfg(feature = "cloud")]
-pub(crate) mod layers;
-
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-#[cfg(feature = "cloud")]
 use foreign_text::styled;
 use foreign_text::{json, lines, one_line};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -19,36 +15,35 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 
 /// The result of a task, alone on stdout, for a person. A reader that has gone away (`| head`) is not an error.
-pub(crate) fn result(text: &str) {
+pub fn result(text: &str) {
     exact(&lines(text));
 }
 
 /// A result that is a JSON document.
-pub(crate) fn document(text: &str) {
+pub fn document(text: &str) {
     exact(&json(text));
 }
 
 /// A result that a program reads, byte for byte: a token, a script, a manifest.
-pub(crate) fn exact(text: &str) {
+pub fn exact(text: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
 /// A command to GitHub's runner.
-pub(crate) fn command(text: &str) {
+pub fn command(text: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// A result with colours, where those are wanted.
-#[cfg(feature = "cloud")]
-pub(crate) fn table(text: &str) {
+pub fn table(text: &str) {
     use std::io::Write;
     let _ = anstream::stdout().lock().write_all(styled(text).as_bytes());
 }
 
 /// What clap has to say; words that were typed are shown as text.
-pub(crate) fn usage(error: &clap::Error) -> std::process::ExitCode {
+pub fn usage(error: &clap::Error) -> std::process::ExitCode {
     let text = error.to_string();
     if lines(&text) == text {
         // A reader that has gone away has seen enough.
@@ -60,30 +55,29 @@ pub(crate) fn usage(error: &clap::Error) -> std::process::ExitCode {
 }
 
 /// Something was done.
-pub(crate) fn done(verb: &str, what: impl std::fmt::Display) {
+pub fn done(verb: &str, what: impl std::fmt::Display) {
     line(GOOD, verb, &what.to_string());
 }
 
 /// Something the user may want to know or paste.
-pub(crate) fn note(label: &str, what: impl std::fmt::Display) {
+pub fn note(label: &str, what: impl std::fmt::Display) {
     line(NOTE, label, &what.to_string());
 }
 
 /// Something did not go as usual; the task goes on.
-pub(crate) fn warning(what: impl std::fmt::Display) {
+pub fn warning(what: impl std::fmt::Display) {
     line(WARNING, "Warning", &what.to_string());
 }
 
 /// Output of another program, as it comes.
-pub(crate) fn passed_on(text: &str) {
+pub fn passed_on(text: &str) {
     for text in text.lines() {
         anstream::eprintln!("{:>12} {}", "", lines(text));
     }
 }
 
 /// A line of the job's log, as the job writes it on a terminal.
-#[cfg(feature = "cloud")]
-pub(crate) fn logged(level: &str, text: &str) {
+pub fn logged(level: &str, text: &str) {
     let style = match level {
         "ERROR" => ERROR,
         "WARN" => WARNING,
@@ -93,7 +87,7 @@ pub(crate) fn logged(level: &str, text: &str) {
 }
 
 /// The one place where an error is shown: the sentence, then what caused it.
-pub(crate) fn error(error: &anyhow::Error) {
+pub fn error(error: &anyhow::Error) {
     anstream::eprintln!("{ERROR}error{ERROR:#}: {}", continued(&error.to_string()));
     for cause in causes(error) {
         anstream::eprintln!("  {NOTE}because{NOTE:#} {}", continued(&cause));
@@ -124,17 +118,17 @@ fn continued(text: &str) -> String {
 }
 
 /// Whether both streams of a program whose output passes through us may have colours.
-pub(crate) fn colours() -> bool {
+pub fn colours() -> bool {
     let wanted = |choice| choice != anstream::ColorChoice::Never;
     wanted(anstream::AutoStream::choice(&std::io::stdout()))
         && wanted(anstream::AutoStream::choice(&std::io::stderr()))
 }
 
 /// A spinner on a terminal, one plain line elsewhere; gone when dropped.
-pub(crate) struct Waiting(Option<ProgressBar>);
+pub struct Waiting(Option<ProgressBar>);
 
 /// Says what is being waited for until the returned value is dropped.
-pub(crate) fn waiting(verb: &str, what: impl std::fmt::Display) -> Waiting {
+pub fn waiting(verb: &str, what: impl std::fmt::Display) -> Waiting {
     if !std::io::stderr().is_terminal() {
         note(verb, what);
         return Waiting(None);
@@ -148,13 +142,13 @@ pub(crate) fn waiting(verb: &str, what: impl std::fmt::Display) -> Waiting {
 }
 
 /// The same, with nothing printed where there is no terminal: for what reports itself when it is done.
-pub(crate) fn quietly_waiting(what: impl std::fmt::Display) -> Waiting {
+pub fn quietly_waiting(what: impl std::fmt::Display) -> Waiting {
     if std::io::stderr().is_terminal() { waiting("Checking", what) } else { Waiting(None) }
 }
 
 impl Waiting {
     /// Output of another program, as it comes, above the spinner.
-    pub(crate) fn print(&self, text: &str) {
+    pub fn print(&self, text: &str) {
         match &self.0 {
             Some(bar) => bar.suspend(|| passed_on(text)),
             None => passed_on(text),
@@ -162,8 +156,7 @@ impl Waiting {
     }
 
     /// Prints with the spinner out of the way.
-    #[cfg(feature = "cloud")]
-    pub(crate) fn aside(&self, print: impl FnOnce()) {
+    pub fn aside(&self, print: impl FnOnce()) {
         match &self.0 {
             Some(bar) => bar.suspend(print),
             None => print(),
@@ -171,7 +164,7 @@ impl Waiting {
     }
 
     /// A step of the work: what the spinner says from now on, a line elsewhere.
-    pub(crate) fn step(&self, text: &str) {
+    pub fn step(&self, text: &str) {
         match &self.0 {
             Some(_) => self.say(text),
             None => passed_on(text),
@@ -179,7 +172,7 @@ impl Waiting {
     }
 
     /// Replaces what the spinner says; elsewhere nothing is printed, since such lines come by the hundred.
-    pub(crate) fn say(&self, what: &str) {
+    pub fn say(&self, what: &str) {
         if let Some(bar) = &self.0 {
             bar.set_message(one_line(what));
         }
@@ -195,7 +188,7 @@ impl Drop for Waiting {
 }
 
 /// Bytes as people read them.
-pub(crate) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     let (mut value, mut unit) = (bytes as f64, "B");
     for next in ["kB", "MB", "GB"] {
         if value < 1000.0 {

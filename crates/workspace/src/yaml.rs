@@ -9,23 +9,19 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 /// A part of a document.
 #[derive(Debug, Clone)]
-pub(crate) struct Node<'a> {
+pub struct Node<'a> {
     yaml: &'a str,
     /// The way to it from the root: an index in a list, in a map twice that for a key, and one more for its value.
     path: Vec<usize>,
-    pub(crate) content: Content<'a>,
+    pub content: Content<'a>,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) enum Content<'a> {
+pub enum Content<'a> {
     Nothing,
     Bool(bool),
     Number(u64),
     Text(String),
-    #[cfg_attr(
-        not(any(test, feature = "cloud")),
-        expect(dead_code, reason = "for the tasks of the build with the feature")
-    )]
     List(Vec<Node<'a>>),
     /// In the order they were written; a key may be there twice.
     Map(Vec<(Node<'a>, Node<'a>)>),
@@ -34,14 +30,14 @@ pub(crate) enum Content<'a> {
 }
 
 /// Reads a document. What is no YAML is an error with its place.
-pub(crate) fn parse(yaml: &str) -> anyhow::Result<Node<'_>> {
+pub fn parse(yaml: &str) -> anyhow::Result<Node<'_>> {
     let root = Seed { yaml, path: Vec::new() };
     Ok(root.deserialize(serde_yaml::Deserializer::from_str(yaml))?)
 }
 
 impl Node<'_> {
     /// `line 2 column 5`
-    pub(crate) fn place(&self) -> String {
+    pub fn place(&self) -> String {
         let stopped = Stop(&self.path).deserialize(serde_yaml::Deserializer::from_str(self.yaml));
         let location = stopped.err().and_then(|error| error.location());
         location.map_or_else(
@@ -53,15 +49,11 @@ impl Node<'_> {
 
 /// The values of a map, each taken once.
 #[derive(Debug, Default)]
-pub(crate) struct Section<'a>(BTreeMap<&'static str, Node<'a>>);
+pub struct Section<'a>(BTreeMap<&'static str, Node<'a>>);
 
 impl<'a> Section<'a> {
     /// Takes the keys that are known; what is wrong with the others, or with the node, is told.
-    pub(crate) fn read(
-        node: Node<'a>,
-        keys: &[&'static str],
-        mut mistake: impl FnMut(&Node<'a>, String),
-    ) -> Self {
+    pub fn read(node: Node<'a>, keys: &[&'static str], mut mistake: impl FnMut(&Node<'a>, String)) -> Self {
         let mut values = BTreeMap::new();
         let entries = match node.content {
             Content::Map(entries) => entries,
@@ -90,7 +82,7 @@ impl<'a> Section<'a> {
     }
 
     /// What was given for a key; a key without a value counts as missing.
-    pub(crate) fn take(&mut self, key: &str) -> Option<Node<'a>> {
+    pub fn take(&mut self, key: &str) -> Option<Node<'a>> {
         self.0.remove(key).filter(|node| !matches!(node.content, Content::Nothing))
     }
 }

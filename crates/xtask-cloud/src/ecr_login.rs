@@ -1,44 +1,15 @@
 //! `cargo xtask ecr-login`: a token from ECR, put where docker looks for it.
 
-use crate::settings::ecr::EcrFlags;
+use xtask::cli::ecr_login::Arguments;
 
-/// Put an ECR token where Docker looks for it
-///
-/// Does what `aws ecr get-login-password | docker login` does, without either CLI: asks ECR for a token (good for
-/// 12 hours), tries it on the registry, and stores it with docker's credential helper, or in its config.json. A push
-/// with `cargo xtask push-image` does not need this.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  cargo xtask ecr-login
-  cargo xtask ecr-login --region eu-west-1 --profile release
-  cargo xtask ecr-login --password-stdout | podman login --username AWS --password-stdin HOST
-
-Environment: AWS_REGION or AWS_DEFAULT_REGION, ECR_ACCOUNT, ECR_REGISTRY, ECR_REPOSITORY, AWS_PROFILE as above; every \
-variable of the AWS SDK for credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, \
-AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN, AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, …), AWS_ENDPOINT_URL, \
-AWS_ENDPOINT_URL_ECR, AWS_CA_BUNDLE, HTTPS_PROXY, NO_PROXY; DOCKER_CONFIG and DOCKER_AUTH_CONFIG as the docker CLI reads \
-them; RUST_LOG (the SDK's log, without secrets).")]
-pub(crate) struct Arguments {
-    /// Print the password alone on stdout and store nothing; the user is AWS
-    #[arg(long)]
-    password_stdout: bool,
-    /// Say where the token would go, ask nobody for one
-    #[arg(long, conflicts_with = "password_stdout")]
-    dry_run: bool,
-    #[command(flatten)]
-    ecr: EcrFlags,
-}
-
-#[cfg(feature = "cloud")]
-pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: &Arguments, project: &workspace::project::Project) -> anyhow::Result<()> {
     use anyhow::{Context, ensure};
 
-    use crate::docker::login::{Place, Store};
-    use crate::ecr::Ecr;
-    use crate::ecr::http::Access;
-    use crate::settings::{ImageFlags, Settings};
-    use crate::ui;
+    use docker::login::{Place, Store};
+    use registry::Ecr;
+    use registry::http::Access;
+    use settings::{ImageFlags, Settings};
+    use workspace::ui;
 
     let (_, settings) = Settings::read_with_ecr(&ImageFlags::default(), &arguments.ecr, project)?;
     let store = Store::of_this_user();

@@ -1,28 +1,12 @@
 //! `cargo xtask ecr-logout`: what `ecr-login` has stored, taken out again.
 
-use crate::settings::ecr::EcrFlags;
+use xtask::cli::ecr_logout::Arguments;
 
-/// Take the ECR token out of where Docker looks for it
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  cargo xtask ecr-logout
-
-Environment: as `cargo xtask ecr-login --help` has it. Where account and region are set, AWS is not asked.")]
-pub(crate) struct Arguments {
-    /// Say what would be taken out, take nothing out
-    #[arg(long)]
-    dry_run: bool,
-    #[command(flatten)]
-    ecr: EcrFlags,
-}
-
-#[cfg(feature = "cloud")]
-pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project) -> anyhow::Result<()> {
-    use crate::docker::login::Store;
-    use crate::ecr::Ecr;
-    use crate::settings::{ImageFlags, Settings};
-    use crate::ui;
+pub(crate) async fn run(arguments: &Arguments, project: &workspace::project::Project) -> anyhow::Result<()> {
+    use docker::login::Store;
+    use registry::Ecr;
+    use settings::{ImageFlags, Settings};
+    use workspace::ui;
 
     let (_, settings) = Settings::read_with_ecr(&ImageFlags::default(), &arguments.ecr, project)?;
     let store = Store::of_this_user()?;

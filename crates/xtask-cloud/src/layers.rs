@@ -5,10 +5,10 @@ use std::io::IsTerminal;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::docker::push::Event;
-use crate::image::archive::Layer;
-use crate::image::name::Digest;
-use crate::ui;
+use docker::push::Event;
+use image::archive::Layer;
+use image::name::Digest;
+use workspace::ui;
 
 /// What is known of the layers so far.
 pub(crate) struct Layers {

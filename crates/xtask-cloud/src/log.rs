@@ -8,7 +8,7 @@ use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::ui;
+use workspace::ui;
 
 /// Nothing unless `RUST_LOG` says so.
 pub(crate) fn start() {

@@ -1,73 +1,24 @@
 //! `cargo xtask push-image`: the image, in ECR, proved to be there; built once, promoted ever after.
 
-#[cfg(feature = "cloud")]
 mod attempt;
-#[cfg(feature = "cloud")]
 mod expected;
-#[cfg(feature = "cloud")]
 mod outcome;
-#[cfg(feature = "cloud")]
 mod release;
-#[cfg(feature = "cloud")]
 pub(super) mod source;
 
-#[cfg(feature = "cloud")]
-use crate::image::name::Tag;
-use crate::settings::ImageFlags;
-use crate::settings::ecr::EcrFlags;
+use image::name::Tag;
+use xtask::cli::push_image::Arguments;
 
-/// Build the image, push it to ECR, and prove that ECR holds it
-///
-/// Prints `repository@sha256:…` alone on stdout. An image that was built from the same inputs before is promoted: it
-/// gets the tag, nothing is built or uploaded, so what was tested is what is released, bit for bit. Needs no earlier
-/// login.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  cargo xtask push-image                                 as latest
-  cargo xtask push-image --tag v1.2.3 --tag latest       a release
-  cargo xtask push-image --create-repository             the first one
-  cargo xtask push-image --tag v1.2.3 --expect \"$DIGEST\"  this very image, or none
-  docker pull \"$(cargo xtask push-image --tag v1.2.3)\"
-
-Environment: as `cargo xtask build-image --help` and `cargo xtask ecr-login --help` have it.
-
-Settings of the repository stand under `ecr` in xtask/release.yaml.")]
-pub(crate) struct Arguments {
-    /// Tag in ECR; may be given more than once
-    #[arg(long = "tag", value_name = "TAG", default_value = "latest")]
-    tags: Vec<String>,
-    /// Create the repository if it is missing
-    #[arg(long)]
-    create_repository: bool,
-    /// Push although not everything is committed; such an image is never promoted
-    #[arg(long)]
-    allow_dirty: bool,
-    /// The digest that must get the tags, so that nothing is built
-    #[arg(long, value_name = "DIGEST", conflicts_with = "allow_dirty")]
-    expect: Option<String>,
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
-    /// Say what would be pushed, ask nobody, change nothing
-    #[arg(long)]
-    dry_run: bool,
-    #[command(flatten)]
-    image: ImageFlags,
-    #[command(flatten)]
-    ecr: EcrFlags,
-}
-
-#[cfg(feature = "cloud")]
-pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: &Arguments, project: &workspace::project::Project) -> anyhow::Result<()> {
     use anyhow::Context;
 
-    use crate::ecr::Ecr;
-    use crate::image::name::Digest;
-    use crate::settings::{Mistakes, Settings};
-    use crate::ui;
+    use image::name::Digest;
+    use registry::Ecr;
     use release::Release;
+    use settings::Settings;
     use source::Source;
+    use workspace::given::Mistakes;
+    use workspace::ui;
 
     let mut mistakes = Mistakes::default();
     let tags = tags(&arguments.tags, &mut mistakes);
@@ -106,8 +57,7 @@ pub(crate) async fn run(arguments: &Arguments, project: &crate::project::Project
 }
 
 /// Each once. One that always may be moved comes last: if another is refused, it still names what it named.
-#[cfg(feature = "cloud")]
-fn tags(texts: &[String], mistakes: &mut crate::settings::Mistakes) -> Vec<Tag> {
+fn tags(texts: &[String], mistakes: &mut workspace::given::Mistakes) -> Vec<Tag> {
     let mut tags = Vec::new();
     for text in texts {
         match mistakes.found("--tag", tag(text)) {
@@ -119,16 +69,15 @@ fn tags(texts: &[String], mistakes: &mut crate::settings::Mistakes) -> Vec<Tag> 
     tags
 }
 
-#[cfg(feature = "cloud")]
 fn tag(text: &str) -> anyhow::Result<Tag> {
     anyhow::ensure!(
-        !crate::image::identity::Identity::is_one(text),
+        !image::identity::Identity::is_one(text),
         "tag {text:?} is the identity of an image, which is given by what it is made from"
     );
     Tag::parse(text)
 }
 
-#[cfg(all(test, feature = "cloud"))]
+#[cfg(test)]
 mod tests {
     #[test]
     fn tags_come_once_and_latest_last() {
@@ -140,7 +89,7 @@ mod tests {
             (vec!["v1", &*identity, "a/b"], Err("2 settings are wrong\n  --tag: tag \"inputs-abab")),
         ] {
             let texts: Vec<_> = texts.into_iter().map(str::to_owned).collect();
-            let mut mistakes = crate::settings::Mistakes::default();
+            let mut mistakes = workspace::given::Mistakes::default();
             let tags = super::tags(&texts, &mut mistakes);
             match (mistakes.or(Some(tags)), expected) {
                 (Ok(tags), Ok(expected)) => {

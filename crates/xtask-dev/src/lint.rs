@@ -11,35 +11,18 @@ mod requirements;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use xtask::cli::lint::Arguments;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, bail};
 use foreign_text::{one_line, styled};
 use sha2::{Digest, Sha256};
 
-use crate::github::{self, Annotation};
-use crate::project::Project;
-use crate::{cargo, process, python, ui};
 use checks::{Check, Mode, Program, Work};
 use finding::Finding;
-
-/// Format and lint everything: Rust, SQL, TOML, shell, workflows, Dockerfile, manifests, documentation
-///
-/// Linters that do not come with Rust are installed from PyPI into target/python, in the versions and with the hashes
-/// of xtask/tools/requirements.txt. Every check runs; one that has nothing to look at says so.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  cargo xtask lint          check, change nothing
-  cargo xtask lint --fix    repair what can be repaired, report the rest
-
-Environment: GITHUB_ACTIONS=true also prints findings as annotations, and writes the job's page; NO_COLOR and CLICOLOR_FORCE; CARGO_TARGET_DIR
-and PIP_* as cargo and pip read them.")]
-pub(crate) struct Arguments {
-    /// Repair what the tools can repair
-    #[arg(long)]
-    fix: bool,
-}
+use workspace::github::{self, Annotation};
+use workspace::project::Project;
+use workspace::{cargo, process, python, ui};
 
 pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
     let mode = if arguments.fix { Mode::Fix } else { Mode::Check };

@@ -9,67 +9,19 @@ pub(crate) mod server;
 mod suite;
 
 use std::process::ExitCode;
+use xtask::cli::test::{Arguments, KubernetesFlags};
 
 use anyhow::{Context, bail};
 
 use crate::faults::{self, Campaign};
-use crate::process::Signals;
-use crate::project::Project;
-use crate::{cargo, github, ui};
 use emulator::Emulator;
-use kubernetes::{KubernetesFlags, Stage};
+use kubernetes::Stage;
 use needs::{Needs, Scope};
 use server::TestServer;
 use suite::{End, Tally};
-
-/// Run the tests
-///
-/// Starts a PostgreSQL for them, from this machine or from PyPI, and removes it at the end. Needs no root and changes
-/// nothing outside of target/. What is left out is named at the end; `--all` runs that too.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  cargo xtask test                    what needs no Docker
-  cargo xtask test revision           the tests with `revision` in their name
-  cargo xtask test --all --install    everything, on a machine that may lack some of it (Debian, Ubuntu)
-  cargo xtask test --faults           the fault campaign: some minutes, a table at the end
-  cargo xtask test --faults --long --only kill:run    kill it at every message of one kind of run
-  cargo xtask test --kubernetes       end to end, in the cluster of the kubeconfig
-  cargo xtask test --kubernetes --image registry.example/run-migrations@sha256:… eviction
-
-Environment: CARGO_TARGET_DIR, RUST_BACKTRACE and RUST_TEST_THREADS as cargo and the tests read them; with --all
-DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_TLS_VERIFY and XDG_RUNTIME_DIR as the docker CLI does; with \
---kubernetes KUBECONFIG as kubectl does, and the PostgreSQL that pods and this machine reach: POSTGRES_HOST, POSTGRES_PORT \
-(5432), POSTGRES_DB (postgres), POSTGRES_USER (a role with CREATEDB), POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE. Without \
-POSTGRES_HOST one is started for kind, and for --host-network.
-
-The tests get TEST_POSTGRES_HOST, _PORT, _USER, _PASSWORD, _SOCKET_DIR, _CA, _BIN and _DB, TEST_CLUSTER_ID, _IMAGE, \
-_HOST_NETWORK, _POSTGRES_HOST and _POSTGRES_PORT, TEST_ECR, TEST_ECR_PYTHON, TEST_AWS_BIN and TEST_ACT_BIN from here.")]
-pub(crate) struct Arguments {
-    /// Also run the tests that need a Docker daemon
-    #[arg(long)]
-    all: bool,
-    /// First install what is missing with apt-get (and sudo)
-    #[arg(long)]
-    install: bool,
-    /// Run the fault campaign instead: the job is killed, cut off and crowded out at every moment there is
-    #[arg(long, conflicts_with_all = ["all", "filters"])]
-    faults: bool,
-    /// --faults: which of the moments are tried
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "faults")]
-    seed: u64,
-    /// --faults: some thousand of the moments; with --only KIND all there are
-    #[arg(long, requires = "faults")]
-    long: bool,
-    /// --faults: only a part, as KIND[:SCENARIO[:MOMENT[:SERVER]]]
-    #[arg(long, value_name = "PART", default_value = "", hide_default_value = true, requires = "faults")]
-    only: faults::Only,
-    #[command(flatten)]
-    kubernetes: KubernetesFlags,
-    /// Only tests with one of these words in their name
-    #[arg(value_name = "FILTER")]
-    filters: Vec<String>,
-}
+use workspace::process::Signals;
+use workspace::project::Project;
+use workspace::{cargo, github, ui};
 
 pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Result<ExitCode> {
     let scope = match &arguments.kubernetes {
@@ -80,6 +32,10 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     meet(Needs::find(scope).await, arguments.install, scope).await?;
     if arguments.faults {
         let Arguments { seed, long, only, .. } = arguments;
+        let only = match only.parse() {
+            Ok(only) => only,
+            Err(error) => return Ok(refuse_only(&only, &error)),
+        };
         return faults::run(Campaign { seed, long, only }, project).await;
     }
     if arguments.kubernetes.kubernetes {
@@ -140,12 +96,18 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     conclude(&tally, worst)
 }
 
+/// As clap tells it of every other value.
+fn refuse_only(only: &str, error: &anyhow::Error) -> ExitCode {
+    let told = format!("invalid value '{only}' for '--only <PART>': {error}");
+    ui::usage(&clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{told}\n")))
+}
+
 /// The end-to-end suite, in a namespace and a database for each test.
 async fn in_cluster(arguments: &Arguments, project: &Project) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let stage = Stage::set(&arguments.kubernetes, project).await?;
     let mut command = cargo::command(project);
-    command.args(["test", "--workspace", "--locked", "--features", "xtask/cloud", "--test", "cluster"]);
+    command.args(["test", "--workspace", "--locked", "--test", "cluster"]);
     command.envs(stage.environment()).arg("--").args(&arguments.filters);
     // They wait for the cluster, not for the processor.
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
@@ -173,8 +135,8 @@ fn conclude(tally: &Tally, end: End) -> anyhow::Result<ExitCode> {
 /// The runs of `cargo test`. All of them have the same features, so that nothing is compiled twice.
 fn suites(scope: Scope, with_ecr: bool) -> Vec<Vec<&'static str>> {
     let mut usual = vec!["test", "--workspace", "--locked", "--no-fail-fast"];
-    if with_ecr {
-        usual.extend(["--features", "xtask/cloud"]);
+    if !with_ecr {
+        usual.extend(["--exclude", "xtask-cloud"]);
     }
     match scope {
         Scope::Usual | Scope::Kubernetes { .. } => vec![usual],

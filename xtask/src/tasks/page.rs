@@ -11,16 +11,16 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use super::plan::since_last_release;
-use crate::changelog::{self, Version};
-use crate::github::cli::get;
-use crate::github::repository::Repository;
-use crate::github::tag::commit_of;
-use crate::image::reference::PinnedReference;
-use crate::project::Project;
-use crate::verdict::{End, Record};
-use crate::{github, process, ui};
+use image::reference::PinnedReference;
 use markdown::{Deployment, Facts, Gate, Image};
 use publish::Earlier;
+use verdict::{End, Record};
+use workspace::changelog::{self, Version};
+use workspace::github::cli::get;
+use workspace::github::repository::Repository;
+use workspace::github::tag::commit_of;
+use workspace::project::Project;
+use workspace::{github, process, ui};
 
 /// Write the page of a release: status, image, gates, plan, the job's verdict, what changed
 ///
@@ -34,7 +34,7 @@ Examples:
 
 Environment: GITHUB_REPOSITORY, GITHUB_SERVER_URL and GITHUB_RUN_ID as GitHub sets them; GH_TOKEN as gh reads \
 it, to learn who approved.")]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// The release's tag, or the branch that is rehearsed
     #[arg(long, value_name = "TAG")]
     tag: String,

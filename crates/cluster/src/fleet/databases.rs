@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 
 use anyhow::bail;
 
-use crate::yaml::{self, Content, Node, Section};
+use workspace::yaml::{self, Content, Node, Section};
 
 /// One database, and the Secret with the role and password for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Database {
-    pub(crate) name: String,
-    pub(crate) host: String,
-    pub(crate) database: String,
-    pub(crate) secret: String,
+pub struct Database {
+    pub name: String,
+    pub host: String,
+    pub database: String,
+    pub secret: String,
     /// That of the manifests, where it has none.
-    pub(crate) port: Option<u16>,
+    pub port: Option<u16>,
 }
 
 const REQUIRED: [&str; 4] = ["name", "host", "database", "secretRef"];
@@ -25,7 +25,7 @@ const KEYS: [&str; 5] = ["name", "host", "database", "secretRef", "port"];
 const MOST: usize = 20;
 
 /// All of the file's databases, or all of its mistakes.
-pub(crate) fn parse(yaml: &str, file: &str) -> anyhow::Result<Vec<Database>> {
+pub fn parse(yaml: &str, file: &str) -> anyhow::Result<Vec<Database>> {
     let mut mistakes = Mistakes::default();
     let databases = match yaml::parse(yaml) {
         Ok(root) => databases(root, &mut mistakes),

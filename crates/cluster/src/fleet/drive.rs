@@ -16,35 +16,35 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::databases::Database;
 use super::schedule::Schedule;
 use super::status::Status;
-use crate::kubernetes::cluster::{Cluster, Start};
-use crate::kubernetes::diagnosis::{Trouble, diagnose};
-use crate::kubernetes::manifest::Template;
-use crate::kubernetes::outcome::{self, Outcome};
-use crate::kubernetes::reach::Reach;
-use crate::kubernetes::sight::{Change, Ending, Seen, Sight, controller, digest_reported, reported_digest};
-use crate::kubernetes::watches;
-use crate::process::Signals;
-use crate::ui::{self, Waiting};
+use crate::cluster::{Cluster, Start};
+use crate::diagnosis::{Trouble, diagnose};
+use crate::manifest::Template;
+use crate::outcome::{self, Outcome};
+use crate::reach::Reach;
+use crate::sight::{Change, Ending, Seen, Sight, controller, digest_reported, reported_digest};
+use crate::watches;
+use workspace::process::Signals;
+use workspace::ui::{self, Waiting};
 
 /// What a fleet is run with.
-pub(crate) struct Fleet<'a> {
-    pub(crate) cluster: &'a Cluster,
-    pub(crate) template: &'a Template<'a>,
-    pub(crate) databases: &'a [Database],
+pub struct Fleet<'a> {
+    pub cluster: &'a Cluster,
+    pub template: &'a Template<'a>,
+    pub databases: &'a [Database],
     /// Of the Jobs, in the order of the databases.
-    pub(crate) jobs: &'a [String],
-    pub(crate) patience: Duration,
+    pub jobs: &'a [String],
+    pub patience: Duration,
 }
 
 /// How it stood when it was over, or left.
-pub(crate) struct End {
-    pub(crate) all: Vec<Status>,
-    pub(crate) schedule: Schedule,
-    pub(crate) left: Option<Left>,
+pub struct End {
+    pub all: Vec<Status>,
+    pub schedule: Schedule,
+    pub left: Option<Left>,
 }
 
 /// Why what runs was not followed to its end.
-pub(crate) enum Left {
+pub enum Left {
     Asked(Signal),
     /// The API server was lost, or forbids it.
     Lost(anyhow::Error),
@@ -78,11 +78,7 @@ struct Driver<'a> {
     reach: Reach,
 }
 
-pub(crate) async fn drive(
-    fleet: Fleet<'_>,
-    schedule: Schedule,
-    signals: &mut Signals,
-) -> anyhow::Result<End> {
+pub async fn drive(fleet: Fleet<'_>, schedule: Schedule, signals: &mut Signals) -> anyhow::Result<End> {
     let mut changes = Box::pin(watches::of_fleet(fleet.cluster, &fleet.template.selector()));
     let mut driver = Driver {
         all: vec![Status::Waiting; fleet.databases.len()],

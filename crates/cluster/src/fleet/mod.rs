@@ -3,7 +3,7 @@
 //! `databases` reads who they are, `schedule` decides which is next and when to stop, `status` is how they stand; these
 //! are pure. `drive` starts and watches the Jobs.
 
-pub(crate) mod databases;
-pub(crate) mod drive;
-pub(crate) mod schedule;
-pub(crate) mod status;
+pub mod databases;
+pub mod drive;
+pub mod schedule;
+pub mod status;

@@ -3,32 +3,32 @@
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rules {
+pub struct Rules {
     /// The first so many go ahead; the rest follow when all of them have succeeded.
-    pub(crate) canary: usize,
+    pub canary: usize,
     /// How many run at once.
-    pub(crate) parallel: usize,
+    pub parallel: usize,
     /// No new Jobs are started after this many failures.
-    pub(crate) max_failed: usize,
+    pub max_failed: usize,
 }
 
 /// How one ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Result {
+pub enum Result {
     Succeeded,
     Failed,
 }
 
 /// Why the rest was not started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stopped {
+pub enum Stopped {
     Canary,
     Failures(usize),
 }
 
 /// How far a fleet is. They are started in the order of the file, so a number is all that is known of who waits.
 #[derive(Debug, Clone)]
-pub(crate) struct Schedule {
+pub struct Schedule {
     total: usize,
     rules: Rules,
     started: usize,
@@ -37,12 +37,12 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    pub(crate) fn new(total: usize, rules: Rules) -> Self {
+    pub fn new(total: usize, rules: Rules) -> Self {
         Self { total, rules, started: 0, running: 0, failed: 0 }
     }
 
     /// The next one to start now. Whoever asks starts it.
-    pub(crate) fn next(&mut self) -> Option<usize> {
+    pub fn next(&mut self) -> Option<usize> {
         let canaries = self.rules.canary.min(self.total);
         let behind_canaries = self.started >= canaries;
         let ended = self.started - self.running;
@@ -58,13 +58,13 @@ impl Schedule {
         })
     }
 
-    pub(crate) fn ended(&mut self, result: Result) {
+    pub fn ended(&mut self, result: Result) {
         self.running -= 1;
         self.failed += usize::from(result == Result::Failed);
     }
 
     /// Nothing while all may still be started.
-    pub(crate) fn stopped(&self) -> Option<Stopped> {
+    pub fn stopped(&self) -> Option<Stopped> {
         let is_left = self.started < self.total;
         match self.failed {
             0 => None,
@@ -76,12 +76,12 @@ impl Schedule {
         }
     }
 
-    pub(crate) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.running == 0 && (self.started == self.total || self.stopped().is_some())
     }
 
     /// For people: how many are done, run, wait.
-    pub(crate) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         let ended = self.started - self.running;
         let failed = if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
         format!("{ended} of {} done{failed}, {} running", self.total, self.running)

@@ -7,12 +7,12 @@ use foreign_text::one_line;
 use serde_json::{Value, json};
 
 use super::schedule::{self, Stopped};
-use crate::kubernetes::outcome::Outcome;
-use crate::verdict::Verdict;
+use crate::outcome::Outcome;
+use verdict::Verdict;
 
 /// One database.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Status {
+pub enum Status {
     Waiting,
     Running,
     /// Where it is now, where the job said so.
@@ -65,7 +65,7 @@ const GRAVEST: [u8; 11] = [6, 70, 5, 7, 8, 2, 9, OTHERS, 1, 4, 3];
 const OTHERS: u8 = 0;
 
 /// That of the gravest failure.
-pub(crate) fn exit_code(all: &[Status]) -> u8 {
+pub fn exit_code(all: &[Status]) -> u8 {
     let place = |code: u8| GRAVEST.iter().position(|known| *known == code);
     let rank = |code: &u8| place(*code).or_else(|| place(OTHERS));
     let codes = all.iter().filter_map(|status| match status {
@@ -76,7 +76,7 @@ pub(crate) fn exit_code(all: &[Status]) -> u8 {
 }
 
 /// Why there are some that wait for ever.
-pub(crate) fn explain(stopped: Stopped) -> String {
+pub fn explain(stopped: Stopped) -> String {
     match stopped {
         Stopped::Canary => "a canary failed, so the rest was not started".to_owned(),
         Stopped::Failures(1) => "one failed, so no more were started (--max-failed)".to_owned(),
@@ -85,7 +85,7 @@ pub(crate) fn explain(stopped: Stopped) -> String {
 }
 
 /// A line for each.
-pub(crate) fn table(rows: &[(&str, &Status)]) -> String {
+pub fn table(rows: &[(&str, &Status)]) -> String {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let mut text = String::new();
     for (name, status) in rows {
@@ -100,7 +100,7 @@ pub(crate) fn table(rows: &[(&str, &Status)]) -> String {
 }
 
 /// The same for programs.
-pub(crate) fn report(rows: &[(&str, &Status, &str)]) -> Value {
+pub fn report(rows: &[(&str, &Status, &str)]) -> Value {
     let databases: Vec<_> = rows
         .iter()
         .map(|(name, status, job)| match status {

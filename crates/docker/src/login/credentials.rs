@@ -4,19 +4,19 @@ use anyhow::{Context, bail};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
-use crate::image::name::Registry;
-use crate::secret::Secret;
+use image::name::Registry;
+use workspace::secret::Secret;
 
 /// A user and what proves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Credentials {
-    pub(crate) user: String,
-    pub(crate) password: Secret,
+pub struct Credentials {
+    pub user: String,
+    pub password: Secret,
 }
 
 impl Credentials {
     /// Base64 of `user:password`, as config.json and ECR write it. Of what is wrong nothing is quoted.
-    pub(crate) fn decode(text: &str) -> anyhow::Result<Self> {
+    pub fn decode(text: &str) -> anyhow::Result<Self> {
         let bytes = STANDARD.decode(text.trim()).ok().context("it is not base64")?;
         // docker itself pads with NUL bytes.
         let text = String::from_utf8(bytes).ok().context("it is not UTF-8")?;
@@ -28,12 +28,12 @@ impl Credentials {
         }
     }
 
-    pub(crate) fn encode(&self) -> Secret {
+    pub fn encode(&self) -> Secret {
         Secret::new(STANDARD.encode(format!("{}:{}", self.user, self.password.expose())))
     }
 
     /// The daemon's `X-Registry-Auth`. It wants the URL-safe alphabet.
-    pub(crate) fn header(&self, registry: &Registry) -> Secret {
+    pub fn header(&self, registry: &Registry) -> Secret {
         let json = serde_json::json!({
             "username": self.user,
             "password": self.password.expose(),
@@ -43,7 +43,7 @@ impl Credentials {
     }
 
     /// The registry's own `Authorization`.
-    pub(crate) fn basic(&self) -> Secret {
+    pub fn basic(&self) -> Secret {
         Secret::new(format!("Basic {}", self.encode().expose()))
     }
 }

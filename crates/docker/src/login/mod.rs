@@ -1,6 +1,6 @@
 //! What `docker login` keeps: credentials by registry, where docker itself would look for them.
 
-pub(crate) mod credentials;
+pub mod credentials;
 mod document;
 mod file;
 mod helper;
@@ -9,14 +9,14 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use crate::image::name::Registry;
 use credentials::Credentials;
 use document::{Document, Keeper};
 use helper::Helper;
+use image::name::Registry;
 
 /// The store of one user.
 #[derive(Debug, Clone)]
-pub(crate) struct Store {
+pub struct Store {
     path: PathBuf,
     /// The content of `DOCKER_AUTH_CONFIG`, which docker prefers to the file.
     overriding: Option<String>,
@@ -24,7 +24,7 @@ pub(crate) struct Store {
 
 /// Where credentials went, or came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub enum Place {
     Helper {
         program: String,
     },
@@ -39,7 +39,7 @@ pub(crate) enum Place {
 }
 
 impl Store {
-    pub(crate) fn of_this_user() -> anyhow::Result<Self> {
+    pub fn of_this_user() -> anyhow::Result<Self> {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let directory = set("DOCKER_CONFIG")
             .map(PathBuf::from)
@@ -49,12 +49,12 @@ impl Store {
     }
 
     /// The file that decides where credentials go.
-    pub(crate) fn path(&self) -> &std::path::Path {
+    pub fn path(&self) -> &std::path::Path {
         &self.path
     }
 
     /// Puts credentials where docker would put them.
-    pub(crate) fn put(&self, registry: &Registry, credentials: &Credentials) -> anyhow::Result<Place> {
+    pub fn put(&self, registry: &Registry, credentials: &Credentials) -> anyhow::Result<Place> {
         let mut document = file::read(&self.path)?;
         match document.keeper(registry) {
             Keeper::Helper(name) if Helper(&name).is_awss_own() => {
@@ -77,7 +77,7 @@ impl Store {
     }
 
     /// What docker would send to the registry.
-    pub(crate) fn find(&self, registry: &Registry) -> anyhow::Result<Option<Credentials>> {
+    pub fn find(&self, registry: &Registry) -> anyhow::Result<Option<Credentials>> {
         if let Some(found) = self.overridden(registry)? {
             return Ok(Some(found));
         }
@@ -89,7 +89,7 @@ impl Store {
     }
 
     /// Whether the environment has something that docker prefers to what is stored.
-    pub(crate) fn overridden(&self, registry: &Registry) -> anyhow::Result<Option<Credentials>> {
+    pub fn overridden(&self, registry: &Registry) -> anyhow::Result<Option<Credentials>> {
         let Some(text) = &self.overriding else { return Ok(None) };
         Document::parse(text)
             .and_then(|document| document.find(registry))
@@ -97,7 +97,7 @@ impl Store {
     }
 
     /// Takes credentials out; the places where there were some.
-    pub(crate) fn take(&self, registry: &Registry) -> anyhow::Result<Vec<Place>> {
+    pub fn take(&self, registry: &Registry) -> anyhow::Result<Vec<Place>> {
         let mut document = file::read(&self.path)?;
         let mut places = Vec::new();
         if let Keeper::Helper(name) = document.keeper(registry)

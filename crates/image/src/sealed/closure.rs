@@ -6,14 +6,13 @@ use anyhow::{Context, bail};
 
 use super::Sealed;
 use super::lock::Locked;
-use crate::image::binary::JOB;
-use crate::process;
+use crate::binary::JOB;
+use workspace::process;
 
 /// Which ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which {
+pub enum Which {
     /// Everything that has a hand in the build: build scripts and macros too.
-    #[cfg(feature = "cloud")]
     Built,
     /// What the binary is made of.
     Linked,
@@ -21,27 +20,26 @@ pub(crate) enum Which {
 
 /// A crate in the tree.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Crate {
-    pub(crate) name: String,
-    pub(crate) version: String,
+pub struct Crate {
+    pub name: String,
+    pub version: String,
     /// An SPDX expression.
-    pub(crate) licence: Option<String>,
-    pub(crate) features: String,
+    pub licence: Option<String>,
+    pub features: String,
 }
 
 /// Crates, and which of them needs which.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Closure {
-    pub(crate) crates: BTreeSet<Crate>,
+pub struct Closure {
+    pub crates: BTreeSet<Crate>,
     /// By name and version.
-    pub(crate) needs: BTreeSet<[(String, String); 2]>,
+    pub needs: BTreeSet<[(String, String); 2]>,
 }
 
 impl Sealed {
     /// What cargo builds the job from for these targets.
-    pub(crate) fn closure(&self, which: Which, targets: &[String]) -> anyhow::Result<Closure> {
+    pub fn closure(&self, which: Which, targets: &[String]) -> anyhow::Result<Closure> {
         let edges = match which {
-            #[cfg(feature = "cloud")]
             Which::Built => "normal,build",
             Which::Linked => "normal,no-proc-macro",
         };
@@ -57,7 +55,7 @@ impl Sealed {
     }
 
     /// What is locked of a crate.
-    pub(crate) fn locked(&self, name: &str, version: &str) -> anyhow::Result<&Locked> {
+    pub fn locked(&self, name: &str, version: &str) -> anyhow::Result<&Locked> {
         self.tree
             .lock
             .find(name, version)
@@ -102,8 +100,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::cargo;
-    use crate::project::Project;
+    use workspace::cargo;
+    use workspace::project::Project;
 
     /// What cargo compiles of the real workspace is the oracle: libraries for the target, as it says itself.
     #[test]

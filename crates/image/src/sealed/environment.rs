@@ -42,7 +42,7 @@ const FAMILIES: [&str; 6] =
     ["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "CARGO_REGISTRY_", "CARGO_TERM_", "RUSTUP_AUTO_"];
 
 /// Leaves a program nothing of this environment that could shape what it builds.
-pub(crate) fn scrub(command: &mut Command) -> &mut Command {
+pub fn scrub(command: &mut Command) -> &mut Command {
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_harmless)))
 }
 

@@ -8,13 +8,13 @@ use serde::Deserialize;
 
 /// What cargo locks for one crate.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-pub(crate) struct Locked {
-    pub(crate) name: String,
-    pub(crate) version: String,
+pub struct Locked {
+    pub name: String,
+    pub version: String,
     /// None of a package of this workspace.
-    pub(crate) source: Option<String>,
+    pub source: Option<String>,
     /// SHA-256 of the file that is downloaded.
-    pub(crate) checksum: Option<String>,
+    pub checksum: Option<String>,
     #[serde(default)]
     dependencies: Vec<String>,
 }
@@ -35,23 +35,23 @@ struct File {
 
 /// The file.
 #[derive(Debug)]
-pub(crate) struct Lock {
+pub struct Lock {
     packages: Vec<Locked>,
 }
 
 impl Lock {
-    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
         let File { package } = toml::from_str(text).context("Cargo.lock is not understood")?;
         Ok(Self { packages: package })
     }
 
     /// The crate of a name and a version.
-    pub(crate) fn find(&self, name: &str, version: &str) -> Option<&Locked> {
+    pub fn find(&self, name: &str, version: &str) -> Option<&Locked> {
         self.packages.iter().find(|package| package.name == name && package.version == version)
     }
 
     /// Everything that the packages of this workspace with these names reach, themselves included.
-    pub(crate) fn reached<'a>(&'a self, names: &[&str]) -> BTreeSet<&'a Locked> {
+    pub fn reached<'a>(&'a self, names: &[&str]) -> BTreeSet<&'a Locked> {
         let mut by_name: BTreeMap<&str, Vec<&Locked>> = BTreeMap::new();
         for package in &self.packages {
             by_name.entry(&package.name).or_default().push(package);

@@ -3,12 +3,12 @@
 //!
 //! So what can't be seen in there can't shape the binary, and an image's identity has to look at nothing else.
 
-pub(crate) mod closure;
-pub(crate) mod environment;
-pub(crate) mod home;
-pub(crate) mod lock;
-pub(crate) mod manifest;
-pub(crate) mod tree;
+pub mod closure;
+pub mod environment;
+pub mod home;
+pub mod lock;
+pub mod manifest;
+pub mod tree;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,27 +16,27 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use crate::process;
-use crate::project::Project;
 use lock::Lock;
 use tree::{Origin, Tree};
+use workspace::process;
+use workspace::project::Project;
 
 /// What the path below a registry is called everywhere: a mirror's crates stand in a directory of another name.
 const CRATES_IO: &str = "index.crates.io-1949cf8c6b5b557f";
 
 /// The sealed workspace.
 #[derive(Debug)]
-pub(crate) struct Sealed {
+pub struct Sealed {
     directory: PathBuf,
     toolchain: Toolchain,
-    pub(crate) tree: Tree,
+    pub tree: Tree,
     /// What cargo has made of the tree's lock file: the same crates, but for those that only others use.
     lock: Lock,
 }
 
 /// rustc and cargo of one toolchain, and the home the latter works with.
 #[derive(Debug, Clone)]
-pub(crate) struct Toolchain {
+pub struct Toolchain {
     rustc: PathBuf,
     cargo: PathBuf,
     home: PathBuf,
@@ -45,7 +45,7 @@ pub(crate) struct Toolchain {
 
 impl Toolchain {
     /// The one that the checkout asks for.
-    pub(crate) fn find(project: &Project) -> anyhow::Result<Self> {
+    pub fn find(project: &Project) -> anyhow::Result<Self> {
         let mut rustc = Command::new("rustc");
         environment::scrub(&mut rustc).current_dir(project.root()).args(["--print", "sysroot"]);
         let sysroot = process::output(&mut rustc).context("cannot find the Rust toolchain")?;
@@ -62,14 +62,14 @@ impl Toolchain {
     }
 
     /// rustc, at the root of the file system, where no configuration reaches it.
-    pub(crate) fn rustc(&self) -> Command {
+    pub fn rustc(&self) -> Command {
         let mut command = Command::new(&self.rustc);
         environment::scrub(&mut command).current_dir("/");
         command
     }
 
     /// cargo, likewise, with the configuration's part about downloads.
-    pub(crate) fn cargo(&self) -> anyhow::Result<Command> {
+    pub fn cargo(&self) -> anyhow::Result<Command> {
         let user = home::of_user()?;
         home::check_root(Path::new("/"))?;
         home::seal(&user, &self.home)?;
@@ -83,7 +83,7 @@ impl Toolchain {
 
     /// What rustc is told on top of the profile, as CARGO_ENCODED_RUSTFLAGS takes it: a static program, and no path of
     /// this machine in it.
-    pub(crate) fn flags(&self) -> anyhow::Result<String> {
+    pub fn flags(&self) -> anyhow::Result<String> {
         let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
         // Of several that fit the last one counts.
         let mut remap =
@@ -99,21 +99,20 @@ impl Toolchain {
         Ok(flags.join("\u{1f}"))
     }
 
-    pub(crate) fn target_directory(&self) -> &Path {
+    pub fn target_directory(&self) -> &Path {
         &self.target_directory
     }
 }
 
 impl Sealed {
     /// Of the checkout.
-    pub(crate) fn of(project: &Project) -> anyhow::Result<Self> {
+    pub fn of(project: &Project) -> anyhow::Result<Self> {
         let directory = project.target().join("xtask/sealed");
         Self::make(project, &Origin::Checkout(project.root().to_owned()), directory)
     }
 
     /// Of a commit, for as long as it is looked at.
-    #[cfg(feature = "cloud")]
-    pub(crate) fn elsewhere<T>(
+    pub fn elsewhere<T>(
         project: &Project,
         origin: &Origin,
         look: impl FnOnce(&Self) -> anyhow::Result<T>,
@@ -148,18 +147,18 @@ impl Sealed {
     }
 
     /// cargo, for this workspace.
-    pub(crate) fn cargo(&self, subcommand: &str) -> anyhow::Result<Command> {
+    pub fn cargo(&self, subcommand: &str) -> anyhow::Result<Command> {
         let mut command = self.toolchain.cargo()?;
         command.arg(subcommand).arg("--manifest-path").arg(self.directory.join("Cargo.toml")).arg("--locked");
         Ok(command)
     }
 
     /// Makes sure that cargo builds from what Cargo.lock holds, to be asked before anything is compiled.
-    pub(crate) fn check(&self) -> anyhow::Result<()> {
+    pub fn check(&self) -> anyhow::Result<()> {
         self.lock.check_within(&self.tree.lock)
     }
 
-    pub(crate) fn toolchain(&self) -> &Toolchain {
+    pub fn toolchain(&self) -> &Toolchain {
         &self.toolchain
     }
 }

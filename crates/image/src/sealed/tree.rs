@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-#[cfg(feature = "cloud")]
 use std::process::Command;
 
 use anyhow::{Context, bail};
@@ -10,29 +9,26 @@ use toml::Table;
 
 use super::lock::Lock;
 use super::manifest;
-#[cfg(feature = "cloud")]
-use crate::process;
+use workspace::process;
 
 /// Where files are read from.
 #[derive(Debug, Clone)]
-pub(crate) enum Origin {
+pub enum Origin {
     Checkout(PathBuf),
     /// A commit, in the repository at the path.
-    #[cfg(feature = "cloud")]
     Commit(PathBuf, String),
 }
 
 /// The packages that the job is built from.
 #[derive(Debug)]
-pub(crate) struct Tree {
+pub struct Tree {
     /// By path below the root, manifests as they are built from.
-    pub(crate) files: BTreeMap<String, Vec<u8>>,
-    pub(crate) lock: Lock,
+    pub files: BTreeMap<String, Vec<u8>>,
+    pub lock: Lock,
     /// Of the lock file, what the packages may reach, as cargo is to resolve it.
     pub(super) unresolved: String,
     /// The same, checksums included: more than what they are built from, but not less.
-    #[cfg(feature = "cloud")]
-    pub(crate) reached: Vec<super::lock::Locked>,
+    pub reached: Vec<super::lock::Locked>,
 }
 
 /// Of a package below `crates`, what builds nothing.
@@ -40,13 +36,12 @@ const ASIDE: [&str; 5] = ["benches", "examples", "target", "tests", "Cargo.toml"
 
 impl Origin {
     /// The content of a file.
-    pub(crate) fn read(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+    pub fn read(&self, path: &str) -> anyhow::Result<Vec<u8>> {
         match self {
             Self::Checkout(root) => {
                 refuse_links(root, path)?;
                 std::fs::read(root.join(path)).with_context(|| format!("cannot read {path}"))
             }
-            #[cfg(feature = "cloud")]
             Self::Commit(root, commit) => {
                 let mut git = Command::new("git");
                 git.arg("-C").arg(root).args(["cat-file", "blob", &format!("{commit}:{path}")]);
@@ -66,7 +61,7 @@ impl Origin {
     }
 
     /// The files below a path, or the file at it; empty where there is none.
-    pub(crate) fn list(&self, path: &str) -> anyhow::Result<Vec<String>> {
+    pub fn list(&self, path: &str) -> anyhow::Result<Vec<String>> {
         match self {
             Self::Checkout(root) => {
                 refuse_links(root, path)?;
@@ -74,7 +69,6 @@ impl Origin {
                 walk(root, path, &mut found)?;
                 Ok(found)
             }
-            #[cfg(feature = "cloud")]
             Self::Commit(root, commit) => {
                 let mut git = Command::new("git");
                 git.arg("-C").arg(root).args(["ls-tree", "-r", "-z", "--full-tree", commit, "--", path]);
@@ -85,7 +79,6 @@ impl Origin {
 }
 
 /// A line `100644 blob 1b2c… \tpath` of `git ls-tree`.
-#[cfg(feature = "cloud")]
 fn regular(line: &str) -> anyhow::Result<String> {
     let (about, path) = line.split_once('\t').with_context(|| format!("git lists {line:?}"))?;
     if !about.starts_with("100") {
@@ -129,7 +122,7 @@ fn walk(root: &Path, path: &str, found: &mut Vec<String>) -> anyhow::Result<()> 
 
 impl Tree {
     /// Follows the manifests from the job's.
-    pub(crate) fn read(origin: &Origin) -> anyhow::Result<Self> {
+    pub fn read(origin: &Origin) -> anyhow::Result<Self> {
         let root = origin.table("Cargo.toml")?;
         let mut packages = BTreeMap::from([(String::new(), root.clone())]);
         let mut next = vec![String::new()];
@@ -162,7 +155,6 @@ impl Tree {
         Ok(Self {
             files,
             unresolved: lock.only(&reached),
-            #[cfg(feature = "cloud")]
             reached: reached.into_iter().cloned().collect(),
             lock,
         })
@@ -206,7 +198,6 @@ mod tests {
         std::fs::remove_dir_all(root).unwrap();
     }
 
-    #[cfg(feature = "cloud")]
     #[test]
     fn only_files_of_a_commit_are_taken() {
         assert_eq!(regular("100644 blob 1b2c\tsrc/a b.rs").unwrap(), "src/a b.rs");

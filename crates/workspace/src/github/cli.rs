@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::process;
 
 /// Runs `gh`; what it printed on stdout.
-pub(crate) fn gh(arguments: &[&str]) -> anyhow::Result<String> {
+pub fn gh(arguments: &[&str]) -> anyhow::Result<String> {
     if process::find("gh").is_none() {
         bail!(
             "the GitHub CLI is not on PATH; install gh (Debian, Ubuntu: apt-get install gh) and sign in with `gh auth login`"
@@ -20,8 +20,7 @@ pub(crate) fn gh(arguments: &[&str]) -> anyhow::Result<String> {
 
 /// All that the API lists, over as many pages as there are: the elements of its answers, or of a member of them. None
 /// where there is no such thing.
-#[cfg(feature = "cloud")]
-pub(crate) fn list(path: &str, member: Option<&str>) -> anyhow::Result<Option<Vec<Value>>> {
+pub fn list(path: &str, member: Option<&str>) -> anyhow::Result<Option<Vec<Value>>> {
     match gh(&["api", "--paginate", path]) {
         Ok(text) => {
             joined(&text, member).with_context(|| format!("{path} is answered with no list")).map(Some)
@@ -32,7 +31,6 @@ pub(crate) fn list(path: &str, member: Option<&str>) -> anyhow::Result<Option<Ve
 }
 
 /// gh prints one document for each page, or joins those that are arrays.
-#[cfg(feature = "cloud")]
 fn joined(text: &str, member: Option<&str>) -> anyhow::Result<Vec<Value>> {
     let mut all = Vec::new();
     for page in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
@@ -50,7 +48,7 @@ fn joined(text: &str, member: Option<&str>) -> anyhow::Result<Vec<Value>> {
 }
 
 /// What the API answers to a GET; None where there is no such thing.
-pub(crate) fn get(path: &str) -> anyhow::Result<Option<Value>> {
+pub fn get(path: &str) -> anyhow::Result<Option<Value>> {
     match gh(&["api", path]) {
         Ok(text) => {
             Ok(Some(serde_json::from_str(&text).with_context(|| format!("{path} is answered with no JSON"))?))
@@ -60,7 +58,7 @@ pub(crate) fn get(path: &str) -> anyhow::Result<Option<Value>> {
     }
 }
 
-#[cfg(all(test, feature = "cloud"))]
+#[cfg(test)]
 mod tests {
     use serde_json::json;
 

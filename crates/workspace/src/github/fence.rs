@@ -14,7 +14,7 @@ use crate::ui;
 /// It stands on stderr, and the runner reads stdout from another pipe, in whatever order. So what others print goes to
 /// stderr too, after the fence's beginning and before its end: with [`Fence::pass`] where it came on a pipe. On stdout is
 /// what we or the job have escaped, which holds no command wherever it is read.
-pub(crate) struct Fence<W: Write = std::io::Stderr> {
+pub struct Fence<W: Write = std::io::Stderr> {
     out: W,
     /// Nobody who is fenced in knows it. None where no runner reads.
     token: Option<String>,
@@ -22,7 +22,7 @@ pub(crate) struct Fence<W: Write = std::io::Stderr> {
 
 impl Fence {
     /// Where a workflow runs this. On stderr: stdout is the result.
-    pub(crate) fn begin() -> anyhow::Result<Self> {
+    pub fn begin() -> anyhow::Result<Self> {
         Self::around(std::io::stderr(), is_running())
     }
 }
@@ -37,7 +37,7 @@ impl<W: Write> Fence<W> {
     }
 
     /// A line of another program, as it came: within the fence, or on stdout where no runner reads.
-    pub(crate) fn pass(&mut self, line: &str) {
+    pub fn pass(&mut self, line: &str) {
         match &self.token {
             // A reader that has gone away is not an error.
             Some(_) => drop(writeln!(self.out, "{line}")),

@@ -9,12 +9,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 
 #[derive(Debug)]
-pub(crate) struct Files {
+pub struct Files {
     directory: PathBuf,
 }
 
 impl Files {
-    pub(crate) fn below(parent: &Path) -> anyhow::Result<Self> {
+    pub fn below(parent: &Path) -> anyhow::Result<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let directory = parent.join(format!("gh-{}-{now}", std::process::id()));
         let unwritable = || format!("cannot make {}", directory.display());
@@ -25,7 +25,7 @@ impl Files {
     }
 
     /// The path of a new file with this text.
-    pub(crate) fn write(&self, name: &str, text: &str) -> anyhow::Result<String> {
+    pub fn write(&self, name: &str, text: &str) -> anyhow::Result<String> {
         let path = self.directory.join(name);
         let mut options = std::fs::OpenOptions::new();
         let file = options.write(true).create_new(true).mode(0o600).open(&path);

@@ -10,11 +10,11 @@ use crate::project::Project;
 
 /// `owner/name`
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Repository(String);
+pub struct Repository(String);
 
 impl Repository {
     /// The one a workflow runs for, else that of the remote `origin`.
-    pub(crate) fn find(project: &Project) -> anyhow::Result<Self> {
+    pub fn find(project: &Project) -> anyhow::Result<Self> {
         if let Some(name) = std::env::var("GITHUB_REPOSITORY").ok().filter(|name| !name.is_empty()) {
             return Self::parse(&name).with_context(|| format!("GITHUB_REPOSITORY is {name:?}"));
         }
@@ -30,7 +30,7 @@ impl Repository {
             .context("the remote `origin` is not one of GitHub; set GITHUB_REPOSITORY=owner/name")
     }
 
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let (owner, name) = text.split_once('/')?;
         let is_part = |part: &str| {
             !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))

@@ -7,7 +7,7 @@ use super::cli::get;
 use super::repository::Repository;
 
 /// The commit, through as many tag objects as there are; None where there is no such tag.
-pub(crate) fn commit_of(repository: &Repository, tag: &str) -> anyhow::Result<Option<String>> {
+pub fn commit_of(repository: &Repository, tag: &str) -> anyhow::Result<Option<String>> {
     let mut answer = get(&format!("repos/{repository}/git/ref/tags/{tag}"))?;
     for _ in 0..DEPTH {
         let Some(there) = answer else { return Ok(None) };

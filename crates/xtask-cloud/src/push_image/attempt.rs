@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use crate::docker::Docker;
-use crate::docker::push::Kind;
-use crate::ecr::Ecr;
-use crate::ecr::images::Found;
-use crate::ecr::session::Session;
-use crate::image::archive::Layer;
-use crate::image::name::{Digest, Tag};
-use crate::image::reference::TaggedReference;
-use crate::ui;
-use crate::ui::layers::Layers;
+use crate::layers::Layers;
+use docker::Docker;
+use docker::push::Kind;
+use image::archive::Layer;
+use image::name::{Digest, Tag};
+use image::reference::TaggedReference;
+use registry::Ecr;
+use registry::images::Found;
+use registry::session::Session;
+use workspace::ui;
 
 /// How an upload ended; of the layers, which went up and how many were there.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use anyhow::bail;
 
-use crate::ecr::Ecr;
-use crate::ecr::images::Found;
-use crate::image::name::Digest;
+use image::name::Digest;
+use registry::Ecr;
+use registry::images::Found;
 
 /// The image must still be there. What takes its place was verified by nobody.
 pub(super) async fn still_there(ecr: &Ecr, digest: &Digest) -> anyhow::Result<()> {

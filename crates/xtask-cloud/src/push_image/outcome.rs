@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::ecr::images::Tagged;
-use crate::ecr::verify::PinnedImage;
-use crate::image::name::Tag;
-use crate::image::reference::PinnedReference;
-use crate::{github, ui};
+use image::name::Tag;
+use image::reference::PinnedReference;
+use registry::images::Tagged;
+use registry::verify::PinnedImage;
+use workspace::{github, ui};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -149,8 +149,8 @@ fn took(milliseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::name::Digest;
-    use crate::image::reference::Name;
+    use image::name::Digest;
+    use image::reference::Name;
 
     #[test]
     fn the_json_is_what_scripts_rely_on() {

@@ -9,17 +9,17 @@ use super::attempt::{self, Upload};
 use super::expected;
 use super::outcome::{Action, Outcome, Status, TagOutcome};
 use super::source::Source;
-use crate::docker::Docker;
-use crate::ecr::Ecr;
-use crate::ecr::images::{Found, Tagged};
-use crate::ecr::session::Session;
-use crate::ecr::verify::PinnedImage;
-use crate::image::name::{Digest, Tag};
-use crate::project::Project;
-use crate::settings::Settings;
-use crate::settings::ecr::EcrSettings;
-use crate::tasks::build_image::{self, BuiltImage};
-use crate::ui;
+use docker::Docker;
+use image::name::{Digest, Tag};
+use registry::Ecr;
+use registry::images::{Found, Tagged};
+use registry::session::Session;
+use registry::verify::PinnedImage;
+use settings::Settings;
+use settings::ecr::EcrSettings;
+use workspace::project::Project;
+use workspace::ui;
+use xtask::tasks::build_image::{self, BuiltImage};
 
 /// What a release is made of.
 #[derive(Debug)]

@@ -5,16 +5,16 @@ use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
 
-use crate::docker::Docker;
-use crate::image::binary::Compiler;
-use crate::image::identity::Identity;
-use crate::image::inputs;
-use crate::process;
-use crate::project::Project;
-use crate::settings::Settings;
+use docker::Docker;
+use image::binary::Compiler;
+use image::identity::Identity;
+use image::inputs;
+use settings::Settings;
+use workspace::process;
+use workspace::project::Project;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::tasks) enum Source {
+pub(crate) enum Source {
     /// Everything is committed, so what is built can be told by its inputs.
     Committed(Identity),
     /// Something is not, for the reason given.
@@ -22,7 +22,7 @@ pub(in crate::tasks) enum Source {
 }
 
 impl Source {
-    pub(in crate::tasks) async fn read(
+    pub(crate) async fn read(
         project: &Project,
         settings: &Settings,
         allow_loose: bool,

@@ -5,15 +5,15 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use crate::changelog::{self, Version};
-use crate::github::cli::get;
-use crate::github::repository::Repository;
-use crate::process;
-use crate::project::Project;
+use workspace::changelog::{self, Version};
+use workspace::github::cli::get;
+use workspace::github::repository::Repository;
+use workspace::process;
+use workspace::project::Project;
 
 /// git, in the checkout.
 #[derive(Debug)]
-pub(in crate::tasks) struct Git<'a>(pub(in crate::tasks) &'a Project);
+pub(crate) struct Git<'a>(pub(crate) &'a Project);
 
 impl Git<'_> {
     /// What git says, without the line's end.

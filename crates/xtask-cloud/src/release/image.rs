@@ -7,13 +7,13 @@ use anyhow::bail;
 
 use super::checks::Git;
 use super::inputs;
-use crate::ecr::Ecr;
-use crate::ecr::images::Found;
-use crate::ecr::session::Session;
-use crate::project::Project;
-use crate::settings::Settings;
-use crate::settings::ecr::EcrSettings;
-use crate::tasks::push_image::source::Source;
+use crate::push_image::source::Source;
+use registry::Ecr;
+use registry::images::Found;
+use registry::session::Session;
+use settings::Settings;
+use settings::ecr::EcrSettings;
+use workspace::project::Project;
 
 /// How many of the newest images are looked into.
 const LOOKED_INTO: usize = 30;

@@ -3,13 +3,13 @@
 use anyhow::{Context, bail, ensure};
 
 use super::checks::Git;
-use crate::image::inputs;
+use image::inputs;
 
 /// Main at the origin, by its full name: a tag may be called `origin/main`.
-pub(in crate::tasks) const MAIN: &str = "refs/remotes/origin/main";
+pub(crate) const MAIN: &str = "refs/remotes/origin/main";
 
 /// Whether nothing that goes into an image differs between the commit and HEAD.
-pub(in crate::tasks) fn are_those_of(git: &Git<'_>, commit: &str) -> anyhow::Result<bool> {
+pub(crate) fn are_those_of(git: &Git<'_>, commit: &str) -> anyhow::Result<bool> {
     // A registry says it, and git must not read it as an option or as a name.
     let is_hash = [40, 64].contains(&commit.len()) && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
     ensure!(is_hash, "{commit:?} is no commit");
@@ -29,7 +29,7 @@ pub(in crate::tasks) fn are_those_of(git: &Git<'_>, commit: &str) -> anyhow::Res
 
 /// Whether main, by the name that git has for it, has itself been at the commit. The commits of a merged branch are
 /// ancestors of main too, and nobody has reviewed or tested any of them but the last.
-pub(in crate::tasks) fn is_of_main(git: &Git<'_>, main: &str, commit: &str) -> anyhow::Result<bool> {
+pub(crate) fn is_of_main(git: &Git<'_>, main: &str, commit: &str) -> anyhow::Result<bool> {
     let all = git.say(&["rev-list", "--first-parent", main, "--"]).with_context(|| {
         format!("this clone lacks {main}; `git fetch origin +refs/heads/main:{MAIN}` brings main")
     })?;

@@ -8,25 +8,22 @@ use anyhow::{Context, bail};
 use foreign_text::one_line;
 use rustix::process::Signal;
 
-use super::{Arguments, DryRun, words};
-use crate::kubectl;
-use crate::kubernetes::cluster::{Cluster, Start, Validity};
-use crate::kubernetes::follow::{self, End, Log};
-use crate::kubernetes::manifest::{self, Manifest, Wanted};
-use crate::kubernetes::outcome::Outcome;
-use crate::kubernetes::reference::Reference;
-use crate::kubernetes::table::table;
-use crate::process::Signals;
-use crate::project::Project;
-use crate::settings::{Mistakes, Settings};
-use crate::ui;
-use crate::verdict::{End as Ended, Record, Verdict};
+use cluster::cluster::{Cluster, Start, Validity};
+use cluster::follow::{self, End, Log};
+use cluster::manifest::{self, Manifest, Wanted};
+use cluster::outcome::Outcome;
+use cluster::reference::Reference;
+use cluster::table::table;
+use settings::Settings;
+use verdict::{End as Ended, Record, Verdict};
+use workspace::kubectl;
+use workspace::process::Signals;
+use workspace::project::Project;
+use workspace::ui;
+use xtask::tasks::run_migrations::{Arguments, DryRun, words};
 
-pub(super) async fn run(
-    arguments: Arguments,
-    project: &Project,
-    mut mistakes: Mistakes,
-) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<ExitCode> {
+    let mut mistakes = arguments.misplaced();
     let words = words::complete(arguments.job.clone());
     let settings = Settings::gather_kubernetes(&arguments.kubernetes, project, &mut mistakes)?;
     let image = mistakes.found("--image", image(arguments.image.typed()));
@@ -40,7 +37,7 @@ pub(super) async fn run(
     let namespace =
         settings.namespace.as_deref().or_else(|| manifest::namespace(&template)).map(str::to_owned);
     if let Some(databases) = databases.flatten() {
-        return super::fleet::run(&arguments, &databases, &template, settings, wanted, namespace).await;
+        return super::fleet::run(arguments, &databases, &template, settings, wanted, namespace).await;
     }
     if arguments.dry_run == Some(DryRun::Client) {
         let namespace = match namespace {

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::facts::Facts;
 use super::roles::Role;
 use super::script;
-use crate::github::cli::{gh, list};
-use crate::process::{self, quoted};
+use workspace::github::cli::{gh, list};
+use workspace::process::{self, quoted};
 
 pub(super) fn differences(
     facts: &Facts,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::facts::Facts;
-use crate::process::quoted;
+use workspace::process::quoted;
 
 /// That alone may use it, and with it the deployer's role: kind and pattern.
 const ALLOWED: [(&str, &str); 1] = [("branch", "main")];

@@ -6,12 +6,12 @@ use serde_json::Value;
 use super::Github;
 use super::environment::{self, Environment};
 use super::rulesets::Rulesets;
-use crate::ecr::Ecr;
-use crate::github::cli::{get, list};
-use crate::github::repository::Repository;
-use crate::project::Project;
-use crate::settings::ecr::Tags;
-use crate::settings::{ImageFlags, Settings};
+use registry::Ecr;
+use settings::ecr::Tags;
+use settings::{ImageFlags, Settings};
+use workspace::github::cli::{get, list};
+use workspace::github::repository::Repository;
+use workspace::project::Project;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Facts {

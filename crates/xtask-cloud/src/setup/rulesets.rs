@@ -4,9 +4,9 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::facts::Facts;
-use crate::github::cli::{get, list};
-use crate::github::repository::Repository;
-use crate::process::quoted;
+use workspace::github::cli::{get, list};
+use workspace::github::repository::Repository;
+use workspace::process::quoted;
 
 /// Those of the repository and of its organization.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::facts::{Facts, ISSUER};
 use super::roles::Role;
-use crate::process::quoted;
+use workspace::process::quoted;
 
 /// The group that k8s/release binds its Role to.
 pub(super) const GROUP: &str = "run-migrations-release";

@@ -33,7 +33,7 @@ fn a_wrong_password_is_tried_once() {
 fn a_placeholder_is_no_password() {
     let site = Site::new("placeholder");
     site.kubectl(&["delete", "secret", "run-migrations"]);
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../k8s/secret.example.yaml");
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../k8s/secret.example.yaml");
     site.kubectl(&["apply", "-f", example]);
     site.run("").exited(2);
 }

@@ -16,7 +16,7 @@ fn the_role_of_the_release_alone_runs_the_job() {
     };
     run("").exited(1).said(&["not allowed to get jobs", "kubectl apply -k k8s/release"]);
 
-    let release = concat!(env!("CARGO_MANIFEST_DIR"), "/../k8s/release");
+    let release = concat!(env!("CARGO_MANIFEST_DIR"), "/../../k8s/release");
     site.kubectl(&["apply", "-k", release]);
     let account = format!("--serviceaccount={}:release", site.namespace);
     site.kubectl(&["create", "rolebinding", "test", "--role=run-migrations-release", &account]);

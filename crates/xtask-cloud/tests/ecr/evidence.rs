@@ -87,7 +87,7 @@ fn an_identity_is_that_of_what_the_job_is_built_from() {
         ("a crate's manifest", &|| append("crates/more/Cargo.toml", "[features]\nmore = []\n")),
         ("a build script", &|| append("build.rs", "fn main() {}\n")),
         ("the toolchain's file", &|| append("rust-toolchain.toml", "# more\n")),
-        ("what packs", &|| append("xtask/src/image/context.rs", "// more\n")),
+        ("what packs", &|| append("crates/image/src/context.rs", "// more\n")),
     ];
     for (what, change) in other {
         change();

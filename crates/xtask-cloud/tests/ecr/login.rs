@@ -103,7 +103,7 @@ fn a_read_only_directory_keeps_its_file() {
     if is_root {
         // Root writes anywhere; the same program as somebody else does not.
         use std::os::unix::process::CommandExt;
-        fs::copy(env!("CARGO_BIN_EXE_xtask"), scratch.path().join("xtask")).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_xtask-cloud"), scratch.path().join("xtask")).unwrap();
         let mut other = Command::new(scratch.path().join("xtask"));
         other.arg("ecr-login").uid(65534).gid(65534);
         for (name, value) in command.get_envs() {
@@ -114,10 +114,11 @@ fn a_read_only_directory_keeps_its_file() {
         }
         command = other;
         // the checkout may be closed to others, and is not asked for anything here
-        let root = scratch.path().join("checkout/xtask");
-        fs::create_dir_all(&root).unwrap();
-        fs::write(root.join("Cargo.toml"), "").unwrap();
-        command.env("CARGO_MANIFEST_DIR", root);
+        let root = scratch.path().join("checkout");
+        fs::create_dir_all(root.join("xtask")).unwrap();
+        fs::write(root.join("Cargo.toml"), "[workspace]\n").unwrap();
+        fs::write(root.join("xtask/Cargo.toml"), "").unwrap();
+        command.current_dir(root);
     }
     let out = run(&mut command);
     fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();

@@ -143,7 +143,7 @@ fn what_changes_while_it_is_built_is_not_pushed() {
     push.scratch.write("config.json", r#"{"credsStore": "test"}"#);
     let mut command = push.command("", &address());
     command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
-    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     run(&mut command).failed(&["nothing is pushed: the checkout was changed while the image was built"]);
     assert_eq!(push.repository.tags(), [] as [String; 0]);
 }
@@ -169,7 +169,7 @@ fn action(line: &str) -> Option<String> {
 
 #[test]
 fn the_policy_in_the_readme_is_what_a_release_needs_and_no_more() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
     let policy = readme.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
     let policy: Value = serde_json::from_str(policy).unwrap();
     let statements = policy["Statement"].as_array().unwrap();

@@ -150,7 +150,7 @@ fn what_became_of_a_run_is_kept_for_others() {
 }
 
 fn page(verdict: &Path, report: &Path, result: &str) -> Run {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask-cloud"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("GITHUB_") {
             command.env_remove(&name);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 macro_rules! manifest {
     ($path:literal) => {
-        read(include_str!(concat!("../../../k8s/", $path)))
+        read(include_str!(concat!("../../../../k8s/", $path)))
     };
 }
 
@@ -129,7 +129,7 @@ fn the_role_enters_no_pod_and_changes_no_run() {
     assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
     assert_eq!(binding["subjects"].as_array().unwrap().len(), 1);
     assert_eq!(binding["subjects"][0]["kind"], "Group");
-    let text = include_str!("../../../k8s/release/kustomization.yaml");
+    let text = include_str!("../../../../k8s/release/kustomization.yaml");
     assert!(
         text.contains("every Secret") && text.contains("namespace of its own"),
         "it says what the rights are worth"

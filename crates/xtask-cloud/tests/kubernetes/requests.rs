@@ -83,7 +83,7 @@ fn all_mistakes_are_told_in_one_go() {
 #[test]
 fn what_is_of_a_cluster_alone_is_refused_elsewhere_if_it_was_typed() {
     let here = |words: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask-cloud"));
         command.arg("run-migrations").args(words.split_whitespace()).env("KUBERNETES_NAMESPACE", "site");
         wait(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     };
@@ -105,7 +105,7 @@ fn what_is_of_a_cluster_alone_is_refused_elsewhere_if_it_was_typed() {
 /// The verbs of the requests, as RBAC counts them, are those of the Role and no more.
 #[test]
 fn the_role_of_the_workflow_is_enough() {
-    let role = include_str!("../../../k8s/release/role.yaml");
+    let role = include_str!("../../../../k8s/release/role.yaml");
     let role: serde_json::Value = serde_yaml::from_str(role).unwrap();
     let words = |value: &serde_json::Value| -> Vec<String> {
         value.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()

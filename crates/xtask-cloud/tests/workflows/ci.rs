@@ -5,7 +5,7 @@ use crate::support::Run;
 
 #[test]
 fn the_gate_waits_for_every_other_job() {
-    let text = include_str!("../../../.github/workflows/ci.yml");
+    let text = include_str!("../../../../.github/workflows/ci.yml");
     let workflow: serde_yaml::Value = serde_yaml::from_str(text).unwrap();
     let jobs = workflow["jobs"].as_mapping().unwrap();
     let mut others: Vec<_> =

@@ -3,11 +3,11 @@
 use serde_yaml::Value;
 
 const WORKFLOWS: [(&str, &str); 5] = [
-    ("ci", include_str!("../../../.github/workflows/ci.yml")),
-    ("gate", include_str!("../../../.github/workflows/gate.yml")),
-    ("release", include_str!("../../../.github/workflows/release.yml")),
-    ("rollback", include_str!("../../../.github/workflows/rollback.yml")),
-    ("tag", include_str!("../../../.github/workflows/tag.yml")),
+    ("ci", include_str!("../../../../.github/workflows/ci.yml")),
+    ("gate", include_str!("../../../../.github/workflows/gate.yml")),
+    ("release", include_str!("../../../../.github/workflows/release.yml")),
+    ("rollback", include_str!("../../../../.github/workflows/rollback.yml")),
+    ("tag", include_str!("../../../../.github/workflows/tag.yml")),
 ];
 
 fn workflow(name: &str) -> Value {
@@ -157,7 +157,7 @@ fn what_is_attested_was_compared_and_is_kept_in_the_registry_too() {
         let attested = &step["with"]["subject-digest"];
         attested.is_null() || attested == digest
     }));
-    let release = include_str!("../../../.github/workflows/release.yml");
+    let release = include_str!("../../../../.github/workflows/release.yml");
     assert!(release.contains("push-image --tag \"$TAG\" --expect \"$DIGEST\""));
 }
 
@@ -178,7 +178,7 @@ fn no_job_waits_for_ever() {
 
 #[test]
 fn the_job_in_the_cluster_ends_before_the_workflow_that_follows_it() {
-    let manifest = include_str!("../../../k8s/base/job.yaml");
+    let manifest = include_str!("../../../../k8s/base/job.yaml");
     let manifest: Value = serde_yaml::from_str(manifest).unwrap();
     let deadline = manifest["spec"]["activeDeadlineSeconds"].as_u64().unwrap() / 60;
     for (name, job) in [("release", "deploy"), ("rollback", "downgrade")] {

@@ -37,6 +37,12 @@ fn target() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap()
 }
 
+/// A program of the workspace, which cargo puts beside the one it builds for these tests. `cargo test --workspace` builds
+/// the job too; what needs `xtask-dev` builds it.
+pub(crate) fn program(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_xtask-cloud")).with_file_name(name)
+}
+
 fn here() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workflows")
 }
@@ -57,8 +63,10 @@ impl Stage {
         let shim = format!(
             "shift\necho \"$GITHUB_JOB: $*\" >> \"$GH_STATE/tasks\"\n\
              if test -x \"$GH_STATE/../bin/instead-of-$1\"; then exec \"$GH_STATE/../bin/instead-of-$1\" \"$@\"; fi\n\
-             CARGO_MANIFEST_DIR=\"$PWD/xtask\" exec {} \"$@\"",
-            env!("CARGO_BIN_EXE_xtask")
+             case $1 in lint|test|bench) exec {} \"$@\" ;; esac\n\
+             exec {} \"$@\"",
+            program("xtask-dev").display(),
+            program("xtask-cloud").display()
         );
         tree.scratch.program("cargo-built-xtask", &shim);
         tree.commit("Prepare for act");
@@ -138,7 +146,7 @@ impl Stage {
 
     /// What xtask does, as a line of a script that stands in for a task.
     pub(crate) fn real(&self) -> String {
-        format!("CARGO_MANIFEST_DIR=\"$PWD/xtask\" {} \"$@\"", env!("CARGO_BIN_EXE_xtask"))
+        format!("{} \"$@\"", program("xtask-cloud").display())
     }
 
     /// Lets ci.yml push without waiting for its other jobs.
@@ -252,10 +260,9 @@ impl Drop for Stage {
 }
 
 fn start(tree: &Tree, database: &str) -> (Child, String) {
-    let target = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap();
     let mut cluster = Command::new(variable("TEST_ECR_PYTHON"))
         .arg(here().join("cluster.py"))
-        .env("JOB", target.join("run-migrations"))
+        .env("JOB", program("run-migrations"))
         .env("MIGRATIONS_DIR", tree.root().join("migrations"))
         .env("STARTED", tree.github().join("jobs"))
         .env("POSTGRES_DB", database)

@@ -6,11 +6,11 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 
 use super::report::{Bound, Figure};
-use crate::image::archive::Layers;
-use crate::process;
-use crate::project::Project;
-use crate::sealed::Toolchain;
-use crate::settings::Platform;
+use image::archive::Layers;
+use image::platform::Platform;
+use image::sealed::Toolchain;
+use workspace::process;
+use workspace::project::Project;
 
 /// Sizes of the binary and of the image's two layers as a registry gets them.
 pub(super) fn sizes(project: &Project, binary: &[u8]) -> anyhow::Result<Vec<Figure>> {

@@ -8,8 +8,8 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 
 use super::report::{Bound, Figure};
-use crate::project::Project;
-use crate::{process, ui};
+use workspace::project::Project;
+use workspace::{process, ui};
 
 const IMAGE: &str = "run-migrations-bench";
 

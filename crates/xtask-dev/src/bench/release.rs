@@ -9,9 +9,9 @@ use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
 use super::report::{Bound, Figure, median};
-use crate::project::Project;
-use crate::tasks::test::emulator::Emulator;
-use crate::{cargo, process, ui};
+use crate::test::emulator::Emulator;
+use workspace::project::Project;
+use workspace::{cargo, process, ui};
 
 const IMAGE: &str = "run-migrations-bench-push";
 
@@ -100,7 +100,7 @@ impl Releases {
         let mut command = Command::new(&self.xtask);
         command
             .args(words)
-            .env("CARGO_MANIFEST_DIR", self.clone.join("xtask"))
+            .current_dir(&self.clone)
             .env("CARGO_TARGET_DIR", &self.target)
             .env("IMAGE", IMAGE)
             .env("NO_COLOR", "1");
@@ -186,23 +186,16 @@ fn figures(samples: &Samples) -> anyhow::Result<Vec<Figure>> {
     ])
 }
 
-/// The build of this program that has the feature.
+/// The program that has the tasks of ECR.
 fn with_cloud(project: &Project) -> anyhow::Result<PathBuf> {
     let output = cargo::command(project)
-        .args([
-            "build",
-            "--package",
-            "xtask",
-            "--features",
-            "cloud",
-            "--message-format=json-render-diagnostics",
-        ])
+        .args(["build", "--package", "xtask-cloud", "--message-format=json-render-diagnostics"])
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .context("cannot run cargo")?;
     if !output.status.success() {
-        bail!("xtask does not compile with the feature `cloud`; cargo says why above");
+        bail!("xtask-cloud does not compile; cargo says why above");
     }
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut executables = text.lines().filter_map(|line| {

@@ -10,9 +10,9 @@ use super::generated::Generated;
 use super::measure;
 use super::report::{Bound, Figure, Report, RoundTrips, Time, median};
 use super::tools::{Operation, Programs, Target, Tool};
-use crate::postgres::Address;
-use crate::process;
 use crate::proxy::Proxy;
+use local_postgres::Address;
+use workspace::process;
 
 /// What all measurements share.
 pub(super) struct Bench<'a> {

@@ -4,15 +4,15 @@
 use anyhow::Context;
 
 use super::report::{Bound, Figure, median};
-use crate::project::Project;
-use crate::tasks::test::emulator::Emulator;
-use crate::tasks::test::server::TestServer;
-use crate::{cargo, process, ui};
+use crate::test::emulator::Emulator;
+use crate::test::server::TestServer;
+use workspace::project::Project;
+use workspace::{cargo, process, ui};
 
 pub(super) fn measure(project: &Project, server: &TestServer, releases: usize) -> anyhow::Result<Figure> {
     let emulator = Emulator::start(project)?;
     let _waiting = ui::waiting("Timing", "release.yml, from a tag to the start of the job");
-    let same = ["--workspace", "--locked", "--features", "xtask/cloud"];
+    let same = ["--workspace", "--locked"];
     // The job that the cluster runs.
     process::output(cargo::command(project).arg("build").args(same))?;
     // As `cargo xtask` compiles, on a runner too.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::generated::Generated;
-use crate::postgres::Address;
-use crate::process;
+use local_postgres::Address;
+use workspace::process;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tool {

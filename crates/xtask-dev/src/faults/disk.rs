@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use crate::{process, ui};
+use workspace::{process, ui};
 
 /// Unmounted when dropped.
 #[derive(Debug)]

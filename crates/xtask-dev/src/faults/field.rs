@@ -18,11 +18,11 @@ use super::only::Only;
 use super::scenario::Scenario;
 use super::server::{Ground, Server};
 use super::table::Table;
-use crate::postgres::account::Account;
-use crate::postgres::binaries::Binaries;
-use crate::postgres::wheel;
-use crate::project::Project;
-use crate::ui;
+use local_postgres::account::Account;
+use local_postgres::binaries::Binaries;
+use local_postgres::wheel;
+use workspace::project::Project;
+use workspace::ui;
 
 /// Injections at a time on the servers that are shared: each waits most of the time, for its server or for a limit.
 const AT_ONCE: usize = 6;

@@ -30,16 +30,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 
-use crate::image::binary;
-use crate::process::Signals;
-use crate::project::Project;
-use crate::ui;
 use field::Field;
+use image::binary;
 use job::{Binaries, Program};
 use kind::{Extent, Kind};
 pub(crate) use only::Only;
 use scenario::Scenario;
 use table::Table;
+use workspace::process::Signals;
+use workspace::project::Project;
+use workspace::ui;
 
 /// What is wanted.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, bail};
 
-use crate::{process, ui};
+use workspace::{process, ui};
 
 /// Gone when dropped, with the cable.
 #[derive(Debug)]

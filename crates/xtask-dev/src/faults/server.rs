@@ -9,12 +9,12 @@ use anyhow::Context;
 
 use super::disk::Disk;
 use super::network::Network;
-use crate::postgres::account::Account;
-use crate::postgres::binaries::{Binaries, Version};
-use crate::postgres::cluster::Throwaway;
-use crate::process;
-use crate::project::Project;
-use crate::tasks::test::server::{Scratch, clients};
+use crate::test::server::{Scratch, clients};
+use local_postgres::account::Account;
+use local_postgres::binaries::{Binaries, Version};
+use local_postgres::cluster::Throwaway;
+use workspace::process;
+use workspace::project::Project;
 
 /// A running server; stopped and removed when dropped, in the order of the fields.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use super::moment::{Moment, scattered};
 use super::proxy::{Proxy, Way};
 use super::server::Server;
 use super::session::Session;
-use crate::postgres::cluster::Stop;
+use local_postgres::cluster::Stop;
 
 /// A fault that is to come to a run.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use super::finding::Finding;
 use super::{Tree, commands, leaks, requirements};
-use crate::process;
+use workspace::process;
 
 /// Whether files may be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,26 +69,9 @@ pub(super) fn all(tree: &Tree, mode: Mode) -> Vec<Check> {
         cargo("rustfmt", "Rust code", if fix { &["fmt", "--all"] } else { &["fmt", "--all", "--check"] }),
         cargo("clippy", "Rust code, Cargo.lock up to date", &clippy(&["--all-targets"], mode)),
         cargo(
-            "clippy (cloud)",
-            "xtask with AWS and Kubernetes",
-            &clippy(&["--features", "xtask/cloud", "--all-targets"], mode),
-        ),
-        cargo(
             "clippy (outside)",
             "the tests that need Docker or a cluster",
-            &clippy(
-                &[
-                    "--features",
-                    "xtask/cloud",
-                    "--test",
-                    "docker",
-                    "--test",
-                    "ecr_docker",
-                    "--test",
-                    "cluster",
-                ],
-                mode,
-            ),
+            &clippy(&["--test", "docker", "--test", "ecr_docker", "--test", "cluster"], mode),
         ),
         tool("squawk", &[], "SQL scripts", tree.matching(is_script), false),
         dependencies(),
@@ -228,7 +211,7 @@ mod tests {
             ("tests/fixtures/a.sql", "", ""),
             (".github/workflows/ci.yaml", "", "workflow"),
             ("examples/a/.github/workflows/ci.yml", "", "workflow"),
-            ("xtask/tests/workflows/actions/attest/action.yml", "", "action"),
+            ("crates/xtask-cloud/tests/workflows/actions/attest/action.yml", "", "action"),
             ("Dockerfile", "", "dockerfile"),
             ("tests/Dockerfile.test", "", "dockerfile"),
             ("kubernetes/job.yaml", "apiVersion: batch/v1\nkind: Job\n", "manifest"),

@@ -4,7 +4,7 @@ use clap::CommandFactory;
 
 use super::Tree;
 use super::finding::Finding;
-use crate::cli::Xtask;
+use xtask::cli::Xtask;
 
 pub(super) fn look(tree: &Tree) -> Vec<Finding> {
     let documents = tree.matching(|path| {

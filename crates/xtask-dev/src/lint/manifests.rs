@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::kubectl;
-use crate::project::Project;
+use workspace::kubectl;
+use workspace::project::Project;
 
 /// Minors of Kubernetes; `podReplacementPolicy` and all of `podFailurePolicy` are there since the oldest.
 pub(super) const VERSIONS: [&str; 2] = ["1.33", "1.37"];

@@ -7,7 +7,7 @@ use foreign_text::markdown;
 
 use super::Outcome;
 use super::checks::Check;
-use crate::github::cell;
+use workspace::github::cell;
 
 pub(super) fn page(results: &[(&Check, Outcome, Duration)]) -> String {
     let failed = results.iter().filter(|(_, outcome, _)| matches!(outcome, Outcome::Failed { .. })).count();

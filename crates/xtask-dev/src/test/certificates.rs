@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use crate::process;
+use workspace::process;
 
 const CONFIG: &str = "\
 [req]

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::project::Project;
-use crate::{python, ui};
+use workspace::project::Project;
+use workspace::{python, ui};
 
 const REQUIREMENTS: [&str; 2] = ["hypercorn==0.18.0", "ministack==1.5.33"];
 
@@ -46,7 +46,7 @@ impl Emulator {
         // A worker of its own would go on when it is killed.
         let process = Command::new(&python)
             .args(["-m", "hypercorn", "--workers", "0", "--bind", &address, "front:app"])
-            .current_dir(project.root().join("xtask/tests/ecr/support"))
+            .current_dir(project.root().join("crates/xtask-cloud/tests/ecr/support"))
             .envs([
                 ("BIND_HOST", "127.0.0.1"),
                 ("GATEWAY_PORT", &port.to_string()),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use foreign_text::markdown;
 
-use crate::github::{Annotation, annotate};
+use workspace::github::{Annotation, annotate};
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Failures {

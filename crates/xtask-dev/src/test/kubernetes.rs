@@ -8,31 +8,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, bail, ensure};
 
 use super::server::{self, TestServer};
-use crate::docker::Docker;
-use crate::image::name::Tag;
-use crate::project::Project;
-use crate::settings::{ImageFlags, PostgresFlags, Settings};
-use crate::tasks::build_image;
-use crate::{kubectl, process, ui};
-
-/// Where the suite runs.
-#[derive(Debug, clap::Args)]
-pub(super) struct KubernetesFlags {
-    /// Run the end-to-end suite instead, in the cluster of the kubeconfig: its own namespaces and databases, gone at the
-    /// end. It takes the rights of an administrator
-    #[arg(long, conflicts_with_all = ["all", "faults"])]
-    pub(super) kubernetes: bool,
-    /// --kubernetes: what the pods run, where the nodes don't see the image that is built here (into kind it is loaded):
-    /// registry/repository@sha256:…, or the name of one that was loaded
-    #[arg(long, value_name = "IMAGE", requires = "kubernetes")]
-    pub(super) image: Option<String>,
-    /// --kubernetes: the pods share the network of their node
-    #[arg(long, requires = "kubernetes")]
-    host_network: bool,
-    /// --kubernetes: where pods find the PostgreSQL, if they don't at POSTGRES_HOST and POSTGRES_PORT
-    #[arg(long, value_name = "HOST:PORT", requires = "kubernetes")]
-    postgres: Option<String>,
-}
+use docker::Docker;
+use image::name::Tag;
+use settings::{ImageFlags, PostgresFlags, Settings};
+use workspace::project::Project;
+use workspace::{kubectl, process, ui};
+use xtask::cli::test::KubernetesFlags;
+use xtask::tasks::build_image;
 
 /// What is there for the suite; removed when dropped.
 pub(super) struct Stage {

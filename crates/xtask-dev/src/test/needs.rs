@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::docker::Docker;
-use crate::github::fence::Fence;
-use crate::postgres::account::Account;
-use crate::postgres::binaries::Binaries;
-use crate::{kubectl, process, ui};
+use docker::Docker;
+use local_postgres::account::Account;
+use local_postgres::binaries::Binaries;
+use workspace::github::fence::Fence;
+use workspace::{kubectl, process, ui};
 
 /// Which tests are to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::certificates::{self, Certificates};
-use crate::postgres::account::Account;
-use crate::postgres::binaries::Binaries;
-use crate::postgres::cluster::{Cluster, Stop, Throwaway};
-use crate::postgres::{Address, wheel};
-use crate::project::Project;
-use crate::{process, ui};
+use local_postgres::account::Account;
+use local_postgres::binaries::Binaries;
+use local_postgres::cluster::{Cluster, Stop, Throwaway};
+use local_postgres::{Address, wheel};
+use workspace::project::Project;
+use workspace::{process, ui};
 
 /// Few lock slots, so that tests can use them up; and prepared transactions, which are off by default.
 pub(crate) const FOR_TESTS: &[(&str, &str)] =

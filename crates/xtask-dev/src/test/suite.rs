@@ -9,9 +9,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::failures::Failures;
-use crate::github::fence::Fence;
-use crate::process::Signals;
-use crate::ui;
+use workspace::github::fence::Fence;
+use workspace::process::Signals;
+use workspace::ui;
 
 /// How many tests did what.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use super::run;
-use crate::github::cell;
-use crate::image::reference::PinnedReference;
 use crate::plan::Plan;
-use crate::verdict::Record;
+use image::reference::PinnedReference;
+use verdict::Record;
+use workspace::github::cell;
 
 /// All that is known of a release.
 #[derive(Debug)]
@@ -201,9 +201,9 @@ impl Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::name::Digest;
-    use crate::image::reference::Name;
     use crate::plan::{History, since};
+    use image::name::Digest;
+    use image::reference::Name;
 
     fn facts(deployment: Deployment, record: &str) -> Facts {
         Facts {

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use foreign_text::markdown;
 
-use crate::github::cell;
-use crate::verdict::{End, Record, Row, Status, Verdict, migrations};
+use verdict::{End, Record, Row, Status, Verdict, migrations};
+use workspace::github::cell;
 
 /// Of a log no more is shown than what an end needs: the artifact has the whole.
 const LINES: usize = 40;

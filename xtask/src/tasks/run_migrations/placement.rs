@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use crate::docker::{Daemon, Place};
-use crate::postgres::local::Runs;
+use docker::{Daemon, Place};
+use local_postgres::local::Runs;
 
 /// What the user asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +103,7 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::docker::Store;
+    use docker::Store;
 
     #[test]
     fn the_job_runs_where_it_reaches_the_database() {

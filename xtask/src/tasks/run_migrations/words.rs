@@ -1,9 +1,8 @@
 //! What is typed after `run-migrations`, made complete. Everything in it is the job's business but two questions:
 //! were a command and a revision given, and does the job need a database for it?
 
-use crate::settings::Mistakes;
+use workspace::given::Mistakes;
 
-#[cfg(feature = "cloud")]
 const COMMANDS: [&str; 6] = ["upgrade", "downgrade", "current", "history", "stamp", "resolve"];
 
 /// Options of the job whose value is the next word.
@@ -26,7 +25,7 @@ fn is_offline(words: &[String]) -> bool {
 }
 
 /// `upgrade` where no command was given, `head` behind it where there is no revision.
-pub(super) fn complete(mut words: Vec<String>) -> Vec<String> {
+pub fn complete(mut words: Vec<String>) -> Vec<String> {
     let (command, revision) = {
         let mut given = plain(&words);
         (given.next(), given.next())
@@ -82,16 +81,14 @@ pub(super) fn refuse_ours(words: &[String], mistakes: &mut Mistakes) {
 }
 
 /// What is asked of the job, as far as a cluster has to know.
-#[cfg(feature = "cloud")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Asked<'a> {
-    pub(super) command: &'a str,
-    pub(super) revision: Option<&'a str>,
+pub struct Asked<'a> {
+    pub command: &'a str,
+    pub revision: Option<&'a str>,
 }
 
 /// Finds command and revision. A pod may run twice, so a revision that depends on where the database is is refused.
-#[cfg(feature = "cloud")]
-pub(super) fn asked(words: &[String]) -> anyhow::Result<Asked<'_>> {
+pub fn asked(words: &[String]) -> anyhow::Result<Asked<'_>> {
     use anyhow::{Context, ensure};
 
     let mut given = plain(words).map(|index| words[index].as_str());
@@ -117,7 +114,6 @@ pub(super) fn asked(words: &[String]) -> anyhow::Result<Asked<'_>> {
 mod tests {
     use super::*;
 
-    #[cfg(feature = "cloud")]
     #[test]
     fn in_a_cluster_only_absolute_revisions_are_taken() {
         for (typed, expected) in [

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::runtime::Part;
-use crate::image::name::Digest;
-use crate::image::reference::PinnedReference;
-use crate::sealed::closure::{Closure, Crate};
+use image::name::Digest;
+use image::reference::PinnedReference;
+use image::sealed::closure::{Closure, Crate};
 
 const IMAGE: &str = "SPDXRef-image";
 const BINARY: &str = "SPDXRef-binary";
@@ -38,7 +38,7 @@ pub(super) struct Bill<'a> {
 }
 
 /// The name of the job's own package.
-pub(super) const ROOT: &str = crate::image::binary::JOB;
+pub(super) const ROOT: &str = image::binary::JOB;
 
 pub(super) fn write(bill: &Bill<'_>) -> Value {
     let (mut packages, mut relationships) = (vec![image(bill)], Vec::new());

@@ -5,11 +5,11 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use crate::docker::Docker;
-use crate::image::name::Digest;
-use crate::process;
-use crate::sealed::{Toolchain, environment};
-use crate::settings::Platform;
+use docker::Docker;
+use image::name::Digest;
+use image::platform::Platform;
+use image::sealed::{Toolchain, environment};
+use workspace::process;
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,7 +16,7 @@ pub(crate) const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4
 
 const NAMES: &str = "run-migrations-release";
 
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 #[derive(Debug)]
 pub(crate) struct Admission {
@@ -77,7 +77,7 @@ impl Admission {
     }
 
     pub(crate) fn job_with(&self, words: &str) -> Value {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask-cloud"));
         command
             .args(["run-migrations", "--on", "kubernetes", "--dry-run", "--yes"])
             .args(["--namespace", &self.namespace, "--image", &format!("{IMAGE}@{DIGEST}"), "--manifests"])

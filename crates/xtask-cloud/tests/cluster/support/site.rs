@@ -53,7 +53,7 @@ impl Site {
     fn write_overlay(&self, patch: &[Value]) {
         let base = self.directory.join("base");
         std::fs::create_dir_all(&base).unwrap();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../k8s/base");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../k8s/base");
         for file in std::fs::read_dir(source).unwrap() {
             let file = file.unwrap();
             std::fs::copy(file.path(), base.join(file.file_name())).unwrap();
@@ -100,7 +100,7 @@ impl Site {
 
     /// `cargo xtask run-migrations --on kubernetes` with these words behind it; a later `--image` wins.
     pub(crate) fn command(&self, words: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask-cloud"));
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if ["POSTGRES_", "KUBERNETES_", "IMAGE"].iter().any(|start| text.starts_with(start)) {
@@ -206,7 +206,7 @@ impl Drop for Site {
 
 /// How many migrations there are.
 pub(crate) fn migrations() -> usize {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
     let files = std::fs::read_dir(directory).unwrap();
     files.filter(|file| file.as_ref().unwrap().file_name().to_string_lossy().ends_with(".up.sql")).count()
 }

@@ -69,10 +69,15 @@ impl Drop for Scratch {
     }
 }
 
+/// The checkout.
+pub(crate) fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
 /// The real program, with the registry at an address, docker's config in the scratch directory, and no other
 /// credentials than those of the emulator.
 pub(crate) fn xtask(words: &str, registry: &str, scratch: &Scratch) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask-cloud"));
     command.args(words.split_whitespace()).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();

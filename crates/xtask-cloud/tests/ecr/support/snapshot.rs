@@ -3,14 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{Scratch, run, xtask};
+use super::{Scratch, root, run, xtask};
 
 #[derive(Debug)]
 pub(crate) struct Snapshot(Scratch);
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
 
 impl Snapshot {
     pub(crate) fn take() -> Self {

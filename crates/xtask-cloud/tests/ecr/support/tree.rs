@@ -1,9 +1,9 @@
 //! A copy of the checkout that a test may change: committed to main, with a bare repository as its origin.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use super::{Scratch, run, xtask};
+use super::{Scratch, root, run, xtask};
 
 #[derive(Debug)]
 pub(crate) struct Tree {
@@ -13,7 +13,7 @@ pub(crate) struct Tree {
 impl Tree {
     pub(crate) fn copy() -> Self {
         let tree = Self { scratch: Scratch::new() };
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let root = root();
         let mut list = Command::new("git");
         list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(root);
         for path in run(&mut list).succeeded().stdout.split_terminator('\0') {
@@ -94,7 +94,7 @@ impl Tree {
         std::fs::create_dir_all(self.github()).unwrap();
         let mut command = xtask(words, registry, &self.scratch);
         command
-            .env("CARGO_MANIFEST_DIR", self.root().join("xtask"))
+            .current_dir(self.root())
             .env("PATH", format!("{}:{}", gh.display(), std::env::var("PATH").unwrap()))
             .env("GH_STATE", self.github())
             .env("GITHUB_REPOSITORY", "site/run-migrations")

@@ -13,7 +13,7 @@ pub(crate) const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4
 
 /// `cargo xtask run-migrations --on kubernetes` with these words behind it.
 pub(crate) fn command(api: &Api, words: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask-cloud"));
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy().to_uppercase();
         if ["KUBE", "POSTGRES_", "IMAGE", "DOCKER_", "RUST_LOG", "HTTP", "NO_PROXY"]
@@ -24,7 +24,7 @@ pub(crate) fn command(api: &Api, words: &str) -> Command {
         }
     }
     let image = format!("host.example/job@{DIGEST}");
-    let base = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../k8s/base/job.yaml");
+    let base = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../k8s/base/job.yaml");
     command
         .args(["run-migrations", "--on", "kubernetes", "--image", &image, "--manifests"])
         .arg(base)
