@@ -10,7 +10,7 @@ pub mod cluster;
 #[cfg(test)]
 mod conversation_tests;
 mod cursor;
-pub mod diagnosis;
+pub(crate) mod diagnosis;
 #[cfg(test)]
 mod fixtures;
 pub mod fleet;

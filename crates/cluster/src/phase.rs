@@ -8,7 +8,7 @@ use super::sight::{Sight, condition, container, has_ended, is_finished, uid};
 
 /// The stages of a run, as far as Kubernetes knows them; what the job does in the container, its log tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     Suspended,
     /// The Job is there, its pod is not.
     NoPod,

@@ -15,12 +15,12 @@ use workspace::process;
 
 /// The socket; gone when dropped.
 #[derive(Debug)]
-pub struct Bridge {
+pub(crate) struct Bridge {
     directory: PathBuf,
 }
 
 impl Bridge {
-    pub fn open(host: &str) -> anyhow::Result<Self> {
+    pub(crate) fn open(host: &str) -> anyhow::Result<Self> {
         let docker = process::find("docker").with_context(|| {
             format!("{host} needs TLS or ssh, which is left to the docker CLI, and no docker is on PATH; install it or use a local daemon")
         })?;
@@ -46,7 +46,7 @@ impl Bridge {
         Ok(bridge)
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.directory.join("docker.sock")
     }
 }

@@ -3,14 +3,14 @@
 
 /// What one message says that is worth a line.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     Started { step: String },
     Output { text: String },
     Failed { step: String, error: String },
 }
 
 /// Reads one message. A message that is not understood yields what was read of it.
-pub fn events(message: &[u8]) -> Vec<Event> {
+pub(crate) fn events(message: &[u8]) -> Vec<Event> {
     let mut events = Vec::new();
     for (number, content) in Fields(message) {
         match (number, content) {

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 /// How a daemon is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Endpoint {
+pub(crate) enum Endpoint {
     Unix(PathBuf),
     Tcp(String),
     /// TLS and ssh: left to the docker CLI, which knows all of their settings. Holds the host, for messages.
@@ -17,12 +17,12 @@ pub enum Endpoint {
 
 /// What the decision is made from.
 #[derive(Debug, Default, Clone)]
-pub struct Surroundings {
+pub(crate) struct Surroundings {
     pub host: Option<String>,
     pub context: Option<String>,
     pub tls: bool,
-    pub config_directory: PathBuf,
-    pub runtime_directory: Option<PathBuf>,
+    pub(crate) config_directory: PathBuf,
+    pub(crate) runtime_directory: Option<PathBuf>,
 }
 
 #[derive(Default, Deserialize)]
@@ -51,7 +51,7 @@ struct ContextHost {
 
 impl Surroundings {
     /// Reads the environment; an empty variable counts as unset, as it does for docker.
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let home = || set("HOME").map(|home| Path::new(&home).join(".docker"));
         Self {
@@ -64,7 +64,7 @@ impl Surroundings {
     }
 
     /// `DOCKER_HOST`, `DOCKER_CONTEXT`, `currentContext` of config.json, the default socket, a rootless one.
-    pub fn endpoint(&self) -> anyhow::Result<Endpoint> {
+    pub(crate) fn endpoint(&self) -> anyhow::Result<Endpoint> {
         if let Some(host) = &self.host {
             return endpoint(host, self.tls).context("DOCKER_HOST is not usable");
         }

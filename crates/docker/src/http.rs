@@ -21,31 +21,31 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 /// For how long a daemon may say nothing, and what it is to do meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub(crate) struct Patience {
     pub with: &'static str,
     pub limit: Duration,
 }
 
 /// A daemon that has said nothing for too long.
 #[derive(Debug)]
-pub struct Silence(Patience);
+pub(crate) struct Silence(Patience);
 
 /// A status that is no success, and the daemon's own words for why.
 #[derive(Debug)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     status: StatusCode,
     pub said: String,
 }
 
 /// A response, once its headers are there.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     pub response: Response<Incoming>,
     patience: Patience,
 }
 
 /// Sends one request over a connection of its own.
-pub async fn send(
+pub(crate) async fn send(
     endpoint: &Endpoint,
     request: Request<Full<Bytes>>,
     patience: Patience,
@@ -93,7 +93,7 @@ impl Patience {
 
 impl Answer {
     /// The answer, or a [`Refusal`].
-    pub async fn accepted(self) -> anyhow::Result<Self> {
+    pub(crate) async fn accepted(self) -> anyhow::Result<Self> {
         let status = self.response.status();
         if status.is_success() {
             return Ok(self);
@@ -104,7 +104,7 @@ impl Answer {
     }
 
     /// The body as lines, each handed over as soon as it is complete.
-    pub async fn lines(self, mut each: impl FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    pub(crate) async fn lines(self, mut each: impl FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let mut body = self.response.into_body();
         let mut rest = Vec::new();
         while let Some(frame) = self.patience.wait(body.frame()).await? {
@@ -151,7 +151,7 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 /// A query string; everything that is not plainly harmless is escaped.
-pub fn query(pairs: &[(&str, &str)]) -> String {
+pub(crate) fn query(pairs: &[(&str, &str)]) -> String {
     let escape = |text: &str| {
         text.bytes().fold(String::new(), |mut escaped, byte| {
             match byte {
@@ -173,10 +173,11 @@ pub(super) mod tests {
 
     use super::*;
 
-    pub const SHORT: Patience = Patience { with: "take the image in", limit: Duration::from_millis(100) };
+    pub(crate) const SHORT: Patience =
+        Patience { with: "take the image in", limit: Duration::from_millis(100) };
 
     /// A daemon that takes a request, says this much, and falls silent.
-    pub async fn falling_silent(said: &'static str) -> Endpoint {
+    pub(crate) async fn falling_silent(said: &'static str) -> Endpoint {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         tokio::spawn(async move {
@@ -188,7 +189,7 @@ pub(super) mod tests {
         Endpoint::Tcp(address)
     }
 
-    pub fn request() -> Request<Full<Bytes>> {
+    pub(crate) fn request() -> Request<Full<Bytes>> {
         Request::post("/").header("host", "docker").body(Full::new(Bytes::new())).unwrap()
     }
 

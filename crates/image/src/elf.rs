@@ -7,7 +7,7 @@ use crate::platform::Platform;
 const LOADER_WANTED: u32 = 3; // PT_INTERP
 
 /// Accepts a static 64-bit executable of the platform.
-pub fn check_static(bytes: &[u8], platform: Platform) -> anyhow::Result<()> {
+pub(crate) fn check_static(bytes: &[u8], platform: Platform) -> anyhow::Result<()> {
     let number = |at: usize, length: usize| -> Option<usize> {
         let field = bytes.get(at..at.checked_add(length)?)?;
         Some(field.iter().rev().fold(0, |value, byte| value << 8 | usize::from(*byte)))

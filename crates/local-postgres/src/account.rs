@@ -69,7 +69,7 @@ impl Account {
 }
 
 /// Whether a directory belongs to us and nobody else can write to it.
-pub fn is_private(directory: &Path) -> bool {
+pub(crate) fn is_private(directory: &Path) -> bool {
     directory.symlink_metadata().is_ok_and(|metadata| {
         metadata.is_dir()
             && metadata.uid() == rustix::process::geteuid().as_raw()

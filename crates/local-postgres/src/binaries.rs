@@ -17,7 +17,7 @@ pub struct Binaries {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
     pub major: u16,
-    pub minor: u16,
+    pub(crate) minor: u16,
 }
 
 impl std::fmt::Display for Version {
@@ -28,7 +28,7 @@ impl std::fmt::Display for Version {
 
 impl Binaries {
     /// The programs in a directory, if it has them all and the account can run them.
-    pub fn in_directory(directory: &Path, account: Account) -> Option<Self> {
+    pub(crate) fn in_directory(directory: &Path, account: Account) -> Option<Self> {
         let complete =
             ["initdb", "pg_ctl", "postgres"].iter().all(|program| directory.join(program).is_file());
         if !complete || !account.reaches(directory) {

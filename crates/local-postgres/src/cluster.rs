@@ -183,7 +183,7 @@ fn pid_and_port(text: &str) -> Option<(rustix::process::Pid, u16)> {
 }
 
 /// A port nobody listens on right now: the wanted one when it is free, else any.
-pub fn free_port(wanted: Option<u16>) -> anyhow::Result<u16> {
+pub(crate) fn free_port(wanted: Option<u16>) -> anyhow::Result<u16> {
     let bound = wanted.and_then(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
     let listener = match bound {
         Some(listener) => listener,
@@ -200,7 +200,7 @@ fn quiet_port() -> u16 {
 }
 
 /// Writes a file that only its owner can read, even for the moment of its making.
-pub fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     use std::io::Write;
     let temporary = path.with_extension("new");
     let write = || {

@@ -22,7 +22,7 @@ const FIRST_SIGN: Duration = Duration::from_secs(10);
 const NEXT_SIGN: Duration = Duration::from_secs(30);
 
 /// The image unless another one is named, by digest: what a tag names may change.
-pub fn default_image() -> &'static str {
+pub(crate) fn default_image() -> &'static str {
     let file = include_str!("../Dockerfile");
     file.lines().find_map(|line| line.strip_prefix("FROM ")).map_or("postgres:17", str::trim)
 }

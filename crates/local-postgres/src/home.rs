@@ -18,7 +18,7 @@ const STATE: &str = "state.json";
 
 /// The directory, locked against a second xtask for as long as this value lives.
 #[derive(Debug)]
-pub struct Home {
+pub(crate) struct Home {
     directory: PathBuf,
     _lock: fs::File,
 }
@@ -26,14 +26,14 @@ pub struct Home {
 /// What runs the server, chosen once and kept until `database reset`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Provider {
+pub(crate) enum Provider {
     Container { image: String },
     Machine,
     Wheel,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
+pub(crate) struct State {
     pub provider: Provider,
     pub port: u16,
     pub password: Password,
@@ -41,7 +41,7 @@ pub struct State {
 
 impl State {
     /// What was remembered of a checkout, found without its lock, and without making anything.
-    pub fn of(project: &Project) -> anyhow::Result<Option<Self>> {
+    pub(crate) fn of(project: &Project) -> anyhow::Result<Option<Self>> {
         Self::read(&directory(project).join(STATE))
     }
 
@@ -56,14 +56,14 @@ impl State {
         })
     }
 
-    pub fn address(&self) -> Address {
+    pub(crate) fn address(&self) -> Address {
         Address::loopback(self.port, self.password.clone())
     }
 }
 
 impl Home {
     /// A directory that is not at its usual place gets a link there.
-    pub fn open(project: &Project) -> anyhow::Result<Self> {
+    pub(crate) fn open(project: &Project) -> anyhow::Result<Self> {
         fs::create_dir_all(project.target()).context("cannot make target/")?;
         let (usual, directory) = (usual(project), directory(project));
         if directory != usual && fs::symlink_metadata(&usual).is_err() {
@@ -88,12 +88,12 @@ impl Home {
         Ok(Self { directory, _lock: lock })
     }
 
-    pub fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// For psql and everything else built on libpq, so that the password is in no command line.
-    pub fn pgpass(&self) -> PathBuf {
+    pub(crate) fn pgpass(&self) -> PathBuf {
         self.directory.join("pgpass")
     }
 
@@ -101,11 +101,11 @@ impl Home {
         self.directory.join(STATE)
     }
 
-    pub fn state(&self) -> anyhow::Result<Option<State>> {
+    pub(crate) fn state(&self) -> anyhow::Result<Option<State>> {
         State::read(&self.state_file())
     }
 
-    pub fn remember(&self, state: &State) -> anyhow::Result<()> {
+    pub(crate) fn remember(&self, state: &State) -> anyhow::Result<()> {
         write_private(
             &self.pgpass(),
             &format!("127.0.0.1:{}:*:postgres:{}\n", state.port, state.password.expose()),
@@ -115,7 +115,7 @@ impl Home {
     }
 
     /// Removes everything but the lock.
-    pub fn clear(&self) -> anyhow::Result<()> {
+    pub(crate) fn clear(&self) -> anyhow::Result<()> {
         // The state goes first: without it, the next start begins anew whatever else is left.
         for name in [STATE, "pgpass", "programs", "data"] {
             let path = self.directory.join(name);

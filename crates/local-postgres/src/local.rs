@@ -20,7 +20,7 @@ use workspace::ui;
 pub struct Local {
     pub address: Address,
     pub runs: Runs,
-    pub pgpass: PathBuf,
+    pub(crate) pgpass: PathBuf,
     /// psql, where PATH has none but the server came with one.
     own_psql: Option<PathBuf>,
 }

@@ -70,7 +70,7 @@ pub fn warning(what: impl std::fmt::Display) {
 }
 
 /// Output of another program, as it comes.
-pub fn passed_on(text: &str) {
+pub(crate) fn passed_on(text: &str) {
     for text in text.lines() {
         anstream::eprintln!("{:>12} {}", "", lines(text));
     }

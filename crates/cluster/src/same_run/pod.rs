@@ -14,7 +14,7 @@ const OTHERWISE_OF_POD: [&str; 5] =
 
 /// In what a pod of this Job does not run what the Job says. Rules of the cluster may put containers, variables of the
 /// cloud's identity and volumes of their own beside it.
-pub fn difference_of_pod(job: &Job, pod: &Pod) -> Option<Difference> {
+pub(crate) fn difference_of_pod(job: &Job, pod: &Pod) -> Option<Difference> {
     // Both are made of text and numbers alone, so that this does not fail; what it would give is not ours.
     let asked = serde_json::to_value(job.spec.as_ref().map(|spec| &spec.template)).unwrap_or_default();
     let found = serde_json::to_value(pod).unwrap_or_default();

@@ -9,11 +9,11 @@ use image::name::Registry;
 
 /// A config.json, or an empty one where there is none.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Document(Map<String, Value>);
+pub(crate) struct Document(Map<String, Value>);
 
 /// Where the credentials of a registry are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Keeper {
+pub(crate) enum Keeper {
     /// `docker-credential-NAME`
     Helper(String),
     /// The file itself, under `auths`.
@@ -21,7 +21,7 @@ pub enum Keeper {
 }
 
 impl Document {
-    pub fn parse(text: &str) -> anyhow::Result<Self> {
+    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         if text.trim().is_empty() {
             return Ok(Self(Map::new()));
         }
@@ -37,7 +37,7 @@ impl Document {
     }
 
     /// Indented by tabs, as docker writes it.
-    pub fn text(&self) -> anyhow::Result<String> {
+    pub(crate) fn text(&self) -> anyhow::Result<String> {
         let mut bytes = Vec::new();
         let indent = serde_json::ser::PrettyFormatter::with_indent(b"\t");
         let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, indent);
@@ -47,7 +47,7 @@ impl Document {
     }
 
     /// As docker decides it: a helper of the registry's own is named by the plain host, and an empty one means the file.
-    pub fn keeper(&self, registry: &Registry) -> Keeper {
+    pub(crate) fn keeper(&self, registry: &Registry) -> Keeper {
         let helpers = self.0.get("credHelpers").and_then(Value::as_object);
         let own = helpers.and_then(|helpers| helpers.get(registry.as_str()));
         let name = own.or_else(|| self.0.get("credsStore")).and_then(Value::as_str).unwrap_or_default();
@@ -55,7 +55,7 @@ impl Document {
     }
 
     /// What stands in the file itself; the plain host wins over older ways to write it.
-    pub fn find(&self, registry: &Registry) -> anyhow::Result<Option<Credentials>> {
+    pub(crate) fn find(&self, registry: &Registry) -> anyhow::Result<Option<Credentials>> {
         let Some(auths) = self.0.get("auths").and_then(Value::as_object) else { return Ok(None) };
         let exact = auths.get(registry.as_str());
         let other = || auths.iter().find(|(key, _)| host(key) == registry.as_str()).map(|(_, entry)| entry);
@@ -69,14 +69,14 @@ impl Document {
     }
 
     /// Puts credentials into the file.
-    pub fn put(&mut self, registry: &Registry, credentials: &Credentials) {
+    pub(crate) fn put(&mut self, registry: &Registry, credentials: &Credentials) {
         let auth = credentials.encode().expose().to_owned();
         self.replace(registry, serde_json::json!({ "auth": auth }));
     }
 
     /// Leaves the name alone, as docker does beside a credential helper: `docker logout` looks for it here. Says
     /// whether that changed anything.
-    pub fn mark(&mut self, registry: &Registry) -> bool {
+    pub(crate) fn mark(&mut self, registry: &Registry) -> bool {
         let before = self.0.clone();
         self.replace(registry, serde_json::json!({}));
         self.0 != before
@@ -95,7 +95,7 @@ impl Document {
     }
 
     /// Takes out every entry of the registry; says whether there was one.
-    pub fn take(&mut self, registry: &Registry) -> bool {
+    pub(crate) fn take(&mut self, registry: &Registry) -> bool {
         let Some(auths) = self.0.get_mut("auths").and_then(Value::as_object_mut) else { return false };
         let before = auths.len();
         auths.retain(|key, _| host(key) != registry.as_str());

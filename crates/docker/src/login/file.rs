@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 use super::document::Document;
 
 /// Reads it; one that does not exist is empty, one that is broken is an error and stays as it is.
-pub fn read(path: &Path) -> anyhow::Result<Document> {
+pub(crate) fn read(path: &Path) -> anyhow::Result<Document> {
     match fs::read_to_string(path) {
         Ok(text) => Document::parse(&text).with_context(|| {
             format!("{} is not usable and was left as it is; mend it or move it away", path.display())
@@ -28,7 +28,7 @@ const STALE: Duration = Duration::from_secs(60);
 
 /// Writes beside the file, then puts the new one in the place of the old one. A symlink stays one, and who owned the
 /// file owns it.
-pub fn write(path: &Path, document: &Document) -> anyhow::Result<()> {
+pub(crate) fn write(path: &Path, document: &Document) -> anyhow::Result<()> {
     let path = behind_links(path)?;
     let unwritable = || format!("cannot write {}", path.display());
     let directory = path.parent().with_context(unwritable)?;

@@ -15,7 +15,7 @@ use workspace::ui;
 
 /// One helper, by the name config.json has for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Helper<'a>(pub &'a str);
+pub(crate) struct Helper<'a>(pub &'a str);
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -44,11 +44,11 @@ const NOT_FOUND: &str = "credentials not found";
 
 impl Helper<'_> {
     /// AWS's own helper asks ECR for a token whenever docker needs one, and stores none.
-    pub fn is_awss_own(&self) -> bool {
+    pub(crate) fn is_awss_own(&self) -> bool {
         self.0 == "ecr-login"
     }
 
-    pub fn store(&self, registry: &Registry, credentials: &Credentials) -> anyhow::Result<()> {
+    pub(crate) fn store(&self, registry: &Registry, credentials: &Credentials) -> anyhow::Result<()> {
         let stored = Stored {
             server: registry.as_str(),
             username: &credentials.user,
@@ -60,7 +60,7 @@ impl Helper<'_> {
             .map_err(|said| anyhow::anyhow!("{} did not store the credentials: {said}", self.program()))
     }
 
-    pub fn find(&self, registry: &Registry) -> anyhow::Result<Option<Credentials>> {
+    pub(crate) fn find(&self, registry: &Registry) -> anyhow::Result<Option<Credentials>> {
         let said = match self.ask("get", registry.as_str())? {
             Ok(said) => said,
             Err(said) if said.contains(NOT_FOUND) => return Ok(None),
@@ -75,7 +75,7 @@ impl Helper<'_> {
     }
 
     /// Whether there was something to take out.
-    pub fn erase(&self, registry: &Registry) -> anyhow::Result<bool> {
+    pub(crate) fn erase(&self, registry: &Registry) -> anyhow::Result<bool> {
         match self.ask("erase", registry.as_str())? {
             Ok(_) => Ok(true),
             Err(said) if said.contains(NOT_FOUND) => Ok(false),

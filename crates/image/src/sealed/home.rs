@@ -17,7 +17,7 @@ const SHARED: [&str; 6] =
 const KEPT: [&str; 7] = ["credential-alias", "http", "net", "registries", "registry", "source", "term"];
 
 /// The user's own.
-pub fn of_user() -> anyhow::Result<PathBuf> {
+pub(crate) fn of_user() -> anyhow::Result<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let home = set("CARGO_HOME").or_else(|| set("HOME").map(|home| home.join(".cargo")));
     let home = home.context("neither CARGO_HOME nor HOME is set")?;
@@ -25,7 +25,7 @@ pub fn of_user() -> anyhow::Result<PathBuf> {
 }
 
 /// Makes the sealed one, or brings it up to date.
-pub fn seal(user: &Path, sealed: &Path) -> anyhow::Result<()> {
+pub(crate) fn seal(user: &Path, sealed: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(sealed).with_context(|| format!("cannot make {}", sealed.display()))?;
     for name in SHARED {
         let (from, to) = (user.join(name), sealed.join(name));

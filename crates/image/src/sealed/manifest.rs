@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use toml::{Table, Value};
 
 /// The profile of the image's binary.
-pub const PROFILE: &str = "job";
+pub(crate) const PROFILE: &str = "job";
 
 /// Of a package, what is of no consequence to a program that is built from it.
 const FOR_PEOPLE: [&str; 6] = ["badges", "bench", "dev-dependencies", "example", "lints", "test"];
