@@ -97,9 +97,9 @@ pub async fn compile(project: &Project, target: &str) -> anyhow::Result<Vec<u8>>
     std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Compiles for this machine, as `cargo test` does, so that both share what they build.
+/// Compiles for this machine. Beside `xtask`, which is built already: what both are made of has the features of both.
 pub async fn compile_native(project: &Project) -> anyhow::Result<PathBuf> {
-    cargo_build(project, JOB, &["--package", JOB, "--bin", JOB]).await
+    cargo_build(project, JOB, &["--package", JOB, "--package", "xtask", "--bin", JOB]).await
 }
 
 /// Compiles a binary or an example of the job for the campaign of faults, with the features of the tests' own run: what

@@ -42,7 +42,7 @@ impl Schedule {
     }
 
     /// The next one to start now. Whoever asks starts it.
-    pub fn next(&mut self) -> Option<usize> {
+    pub(crate) fn next(&mut self) -> Option<usize> {
         let canaries = self.rules.canary.min(self.total);
         let behind_canaries = self.started >= canaries;
         let ended = self.started - self.running;
