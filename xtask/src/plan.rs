@@ -27,13 +27,13 @@ pub(crate) type History = BTreeMap<i64, Scripts>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) heading: String,
-    steps: Vec<Step>,
+    steps: Vec<PlannedScript>,
     /// What a reader must not overlook.
     warnings: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Step {
+struct PlannedScript {
     version: i64,
     description: String,
     notes: Vec<&'static str>,
@@ -113,7 +113,7 @@ pub(crate) fn since(last: Option<(&str, &History)>, now: &History) -> Plan {
         .iter()
         .filter(|(version, _)| !before.contains_key(version))
         .map(|(version, scripts)| {
-            let mut step = Step::up(*version, scripts);
+            let mut step = PlannedScript::up(*version, scripts);
             if newest.is_some_and(|newest| version < newest) {
                 step.notes.push("older than what was released: out of order");
             }
@@ -145,7 +145,7 @@ pub(crate) fn down_to(revision: &str, now: &History) -> anyhow::Result<Plan> {
     }
     Ok(Plan {
         heading: format!("{} to take back, as far as they are applied", counted(steps.len())),
-        steps: steps.into_iter().map(|(version, scripts)| Step::of(*version, scripts)).collect(),
+        steps: steps.into_iter().map(|(version, scripts)| PlannedScript::of(*version, scripts)).collect(),
         warnings: Vec::new(),
     })
 }
@@ -154,7 +154,7 @@ fn counted(number: usize) -> String {
     format!("{number} migration{}", if number == 1 { "" } else { "s" })
 }
 
-impl Step {
+impl PlannedScript {
     fn of(version: i64, scripts: &Scripts) -> Self {
         Self { version, description: scripts.description.clone(), notes: Vec::new() }
     }
@@ -180,7 +180,7 @@ impl Plan {
         if !self.steps.is_empty() {
             text.push_str("| version | migration | note |\n|---|---|---|\n");
         }
-        for Step { version, description, notes } in &self.steps {
+        for PlannedScript { version, description, notes } in &self.steps {
             let _ = writeln!(text, "| `{version}` | {} | {} |", cell(description), notes.join(", "));
         }
         text

@@ -12,10 +12,10 @@ use kube::{Client, Config, Error, Resource, ResourceExt};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::api_error::{explain, may_pass};
+use super::job_state::{container, is_finished};
 use super::manifest::Manifest;
-use super::refusal::{explain, may_pass};
 use super::same_run::{Difference, MANAGER, difference, other_creator};
-use super::sight::{container, is_finished};
 
 /// How long a finished Job may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(120);

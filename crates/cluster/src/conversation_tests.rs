@@ -14,7 +14,7 @@ use tower_test::mock::{self, Handle};
 
 use super::cluster::{Cluster, Start};
 use super::fixtures::{JOB_NAME, JOB_UID, Story, terminated, waiting};
-use super::follow::{End, follow};
+use super::follow::{FollowEnd, follow};
 use super::manifest::Manifest;
 use workspace::process::Signals;
 
@@ -147,12 +147,12 @@ async fn told(story: Story) -> String {
     let end = follow(&cluster, job, Duration::from_secs(300), &mut signals).await.unwrap();
     server.abort();
     match end {
-        End::Finished { outcome, log } => {
+        FollowEnd::Finished { outcome, log } => {
             format!("{} {log:?} {}", outcome.exit_code, outcome.failure.unwrap_or_default())
         }
-        End::Stuck(trouble) => trouble.to_string(),
-        End::Deleted(last) => format!("deleted: {last}"),
-        End::Left(signal) => format!("left: {signal:?}"),
+        FollowEnd::Stuck(trouble) => trouble.to_string(),
+        FollowEnd::Deleted(last) => format!("deleted: {last}"),
+        FollowEnd::Left(signal) => format!("left: {signal:?}"),
     }
 }
 

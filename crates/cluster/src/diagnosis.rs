@@ -6,8 +6,8 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{ContainerState, Pod};
 use k8s_openapi::jiff::Timestamp;
 
-use super::foreign::Stage;
-use super::sight::{Sight, container, has_ended, uid};
+use super::foreign::PodStage;
+use super::job_state::{JobState, container, has_ended, uid};
 
 const OTHER_MACHINE: &str = "the image is built for another kind of machine than the node: build it with --platform, or \
                              steer the pod with a nodeSelector on kubernetes.io/arch";
@@ -34,24 +34,24 @@ fn trouble(what: impl Into<String>, next: impl Into<String>) -> Trouble {
 /// What stands in the way now. `patience` is for what may pass: a node that is still to come, a registry that is down.
 /// Nothing does while a pod works: what is given up is deleted, and whoever may create pods can put a twin of ours beside
 /// it that never gets a node, or is killed for want of memory.
-pub(super) fn diagnose(sight: &mut Sight, now: Timestamp, patience: Duration) -> Option<Trouble> {
-    let without_pod = sight.without_pod_since(now);
-    if sight.is_at_work() {
+pub(super) fn diagnose(job_state: &mut JobState, now: Timestamp, patience: Duration) -> Option<Trouble> {
+    let without_pod = job_state.without_pod_since(now);
+    if job_state.is_at_work() {
         return None;
     }
-    let pods = sight.pods();
+    let pods = job_state.pods();
     if let Some(killed) = pods.last().and_then(|pod| out_of_memory(pod)) {
         return Some(killed);
     }
     match pods.iter().rfind(|pod| !has_ended(pod)) {
-        Some(pod) => of_pod(sight, pod, now, patience),
-        None => not_made(sight, without_pod?, now, patience),
+        Some(pod) => of_pod(job_state, pod, now, patience),
+        None => not_made(job_state, without_pod?, now, patience),
     }
 }
 
 /// A pod that could not be made is no pod: only events tell, where they may be read.
-fn not_made(sight: &Sight, since: Timestamp, now: Timestamp, patience: Duration) -> Option<Trouble> {
-    let job = sight.job()?;
+fn not_made(job_state: &JobState, since: Timestamp, now: Timestamp, patience: Duration) -> Option<Trouble> {
+    let job = job_state.job()?;
     let waited = is_over(since, now, patience);
     let within = humantime::format_duration(patience);
     if job.spec.as_ref().and_then(|spec| spec.suspend) == Some(true) {
@@ -60,16 +60,16 @@ fn not_made(sight: &Sight, since: Timestamp, now: Timestamp, patience: Duration)
         return waited
             .then(|| trouble(format!("the Job is suspended, and was not resumed within {within}"), next));
     }
-    if !sight.pods().is_empty() || sight.foreign().any(|foreign| foreign.stage == Stage::Ended) {
+    if !job_state.pods().is_empty() || job_state.foreign().any(|foreign| foreign.stage == PodStage::Ended) {
         // The next attempt comes when Kubernetes has paused for long enough.
         return None;
     }
-    if let Some(foreign) = sight.foreign().find(|foreign| foreign.stage == Stage::Waiting) {
+    if let Some(foreign) = job_state.foreign().find(|foreign| foreign.stage == PodStage::Waiting) {
         let what = format!("no pod that runs what was asked for was made within {within}: {foreign}");
         return waited
             .then(|| trouble(what, "delete that pod, find out who made or changed it, and run this again"));
     }
-    let events = sight.events_of(sight.uid());
+    let events = job_state.events_of(job_state.uid());
     let Some(said) = events.iter().rfind(|event| event.reason.as_deref() == Some("FailedCreate")) else {
         let metadata = &job.metadata;
         let name = metadata.name.as_deref().unwrap_or_default();
@@ -99,7 +99,7 @@ fn not_made(sight: &Sight, since: Timestamp, now: Timestamp, patience: Duration)
     Some(trouble(what, next))
 }
 
-fn of_pod(sight: &Sight, pod: &Pod, now: Timestamp, patience: Duration) -> Option<Trouble> {
+fn of_pod(job_state: &JobState, pod: &Pod, now: Timestamp, patience: Duration) -> Option<Trouble> {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     let scheduled = conditions.and_then(|all| all.iter().find(|condition| condition.type_ == "PodScheduled"));
     let since = scheduled.and_then(|condition| condition.last_transition_time.as_ref());
@@ -121,7 +121,7 @@ fn of_pod(sight: &Sight, pod: &Pod, now: Timestamp, patience: Duration) -> Optio
         ("PodInitializing", _) => waiting(Some(to_come_first(pod)?)),
         known => known,
     };
-    let events = sight.events_of(&uid(pod));
+    let events = job_state.events_of(&uid(pod));
     let last = |reason: &str, start: &str| {
         let wanted = |message: &&str| message.starts_with(start);
         let of_reason = events.iter().rev().filter(|event| event.reason.as_deref() == Some(reason));

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::fixtures::{START, Story, terminated, waiting};
-use crate::sight::{Change, Seen};
+use crate::job_state::{Change, Update};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -248,9 +248,9 @@ fn each_trouble_has_its_reason_and_its_next_step() {
         ),
     ] {
         for (seconds, (what, next)) in [(10, at_once), (301, later)] {
-            let mut sight = story.sight();
-            diagnose(&mut sight, after(0), PATIENCE);
-            match diagnose(&mut sight, after(seconds), PATIENCE) {
+            let mut job_state = story.job_state();
+            diagnose(&mut job_state, after(0), PATIENCE);
+            match diagnose(&mut job_state, after(seconds), PATIENCE) {
                 None => assert_eq!((what, next), NEVER, "after {seconds} s: {story:?}"),
                 Some(trouble) => {
                     assert!(
@@ -269,12 +269,12 @@ fn each_trouble_has_its_reason_and_its_next_step() {
 #[test]
 fn patience_begins_anew_when_a_pod_is_gone() {
     let running = Story::new().pod("a").running();
-    let mut sight = running.sight();
-    assert_eq!(diagnose(&mut sight, after(3600), PATIENCE), None);
-    let pod = sight.pods()[0].clone();
-    sight.take(Change::Pod(Seen::Gone(Box::new(pod))));
+    let mut job_state = running.job_state();
+    assert_eq!(diagnose(&mut job_state, after(3600), PATIENCE), None);
+    let pod = job_state.pods()[0].clone();
+    job_state.take(Change::Pod(Update::Gone(Box::new(pod))));
     for (seconds, is_trouble) in [(3601, false), (3900, false), (3901, true)] {
-        assert_eq!(diagnose(&mut sight, after(seconds), PATIENCE).is_some(), is_trouble, "{seconds}");
+        assert_eq!(diagnose(&mut job_state, after(seconds), PATIENCE).is_some(), is_trouble, "{seconds}");
     }
 }
 
@@ -296,18 +296,18 @@ fn nothing_that_is_put_beside_a_working_pod_is_trouble() {
         // Kubernetes pauses before it makes the next one.
         Story::new().pod("a").runs("busybox").ended(terminated(4, "Error", "")),
     ] {
-        let mut sight = story.sight();
+        let mut job_state = story.job_state();
         for seconds in [0, 10, 301, 3600] {
-            assert_eq!(diagnose(&mut sight, after(seconds), PATIENCE), None, "{seconds}: {story:?}");
+            assert_eq!(diagnose(&mut job_state, after(seconds), PATIENCE), None, "{seconds}: {story:?}");
         }
     }
 }
 
 #[test]
 fn a_foreign_pod_in_the_place_of_ours_that_never_starts_is_trouble_in_the_end() {
-    let mut sight = Story::new().pod("a").runs("busybox").unscheduled("no").sight();
-    assert_eq!(diagnose(&mut sight, after(0), PATIENCE), None);
-    let trouble = diagnose(&mut sight, after(301), PATIENCE).unwrap();
+    let mut job_state = Story::new().pod("a").runs("busybox").unscheduled("no").job_state();
+    assert_eq!(diagnose(&mut job_state, after(0), PATIENCE), None);
+    let trouble = diagnose(&mut job_state, after(301), PATIENCE).unwrap();
     assert!(
         trouble.what.contains("was made within 5m: the pod migrate-upgrade-0123456789-a claims"),
         "{trouble}"

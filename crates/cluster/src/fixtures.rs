@@ -4,7 +4,7 @@
 use k8s_openapi::api::core::v1::Event;
 use serde_json::{Value, json};
 
-use super::sight::{Change, Seen, Sight};
+use super::job_state::{Change, JobState, Update};
 
 pub(super) const JOB_UID: &str = "5f3c6b0e-6a51-4f5e-8f0a-0d6a1e3f7c11";
 pub(super) const JOB_NAME: &str = "migrate-upgrade-0123456789";
@@ -208,18 +208,18 @@ impl Story {
         }
     }
 
-    pub(super) fn sight(&self) -> Sight {
+    pub(super) fn job_state(&self) -> JobState {
         let job: k8s_openapi::api::batch::v1::Job = serde_json::from_value(self.job.clone()).unwrap();
-        let mut sight = Sight::of(job.clone());
+        let mut job_state = JobState::of(job.clone());
         let pods = self.pods.iter().map(|pod| serde_json::from_value(pod.clone()).unwrap()).collect();
-        sight.take(Change::Pod(Seen::All(pods)));
+        job_state.take(Change::Pod(Update::All(pods)));
         for event in &self.events {
             let event: Event = serde_json::from_value(event.clone()).unwrap();
-            sight.take(Change::Event(Seen::One(Box::new(event))));
+            job_state.take(Change::Event(Update::One(Box::new(event))));
         }
         if self.deleted {
-            sight.take(Change::Job(Seen::Gone(Box::new(job))));
+            job_state.take(Change::Job(Update::Gone(Box::new(job))));
         }
-        sight
+        job_state
     }
 }

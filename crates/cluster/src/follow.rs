@@ -15,14 +15,15 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::cluster::Cluster;
 use super::diagnosis::{Trouble, diagnose};
-use super::line::{Line, Progress};
+use super::job_state::{
+    Change, Ending, JobState, Update, container, digest_reported, disruption, has_started, reported_digest,
+    uid,
+};
+use super::log_line::{LogLine, Progress};
 use super::logs::{self, Said};
+use super::outage::Outages;
 use super::outcome::{self, Outcome};
 use super::phase::{Phase, phase};
-use super::reach::Reach;
-use super::sight::{
-    Change, Ending, Seen, Sight, container, digest_reported, disruption, has_started, reported_digest, uid,
-};
 use super::watches;
 use workspace::github::fence::Fence;
 use workspace::process::Signals;
@@ -33,7 +34,7 @@ const LAST_LINES: Duration = Duration::from_secs(20);
 
 /// Why following ended.
 #[derive(Debug)]
-pub enum End {
+pub enum FollowEnd {
     Finished {
         outcome: Box<Outcome>,
         log: Log,
@@ -58,10 +59,10 @@ pub async fn follow(
     job: Job,
     patience: Duration,
     signals: &mut Signals,
-) -> anyhow::Result<End> {
+) -> anyhow::Result<FollowEnd> {
     let name = job.metadata.name.clone().context("the Job has no name")?;
     let mut follower = Follower::new(cluster, job, &name, Fence::begin()?);
-    let mut changes = Box::pin(watches::of_job(cluster, &name, follower.sight.uid()));
+    let mut changes = Box::pin(watches::of_job(cluster, &name, follower.job_state.uid()));
     // What only time tells: patience that runs out.
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -70,37 +71,37 @@ pub async fn follow(
             change = changes.next() => match change {
                 Some(Ok(change)) => follower.take(change),
                 Some(Err(cut)) => {
-                    if let Some(said) = follower.reach.cut(cluster, cut)? {
+                    if let Some(said) = follower.outages.cut(cluster, cut)? {
                         follower.status.aside(|| ui::warning(said));
                     }
                 }
                 None => bail!("the watches of {name} ended"),
             },
             Some(said) = follower.said.recv() => follower.say(said),
-            signal = signals.next() => return Ok(End::Left(signal)),
+            signal = signals.next() => return Ok(FollowEnd::Left(signal)),
             _ = seconds.tick() => {}
         }
         follower.look();
-        let Some(job) = follower.sight.job().cloned() else {
+        let Some(job) = follower.job_state.job().cloned() else {
             let last = follower.last_phase();
             follower.drain(signals).await;
-            return Ok(End::Deleted(last));
+            return Ok(FollowEnd::Deleted(last));
         };
-        match follower.sight.ending(std::time::Instant::now()) {
+        match follower.job_state.ending(std::time::Instant::now()) {
             Ending::Over => return follower.finish(job, signals).await,
             Ending::Settling => continue,
             Ending::NotYet => {}
         }
-        if let Some(trouble) = diagnose(&mut follower.sight, Timestamp::now(), patience) {
+        if let Some(trouble) = diagnose(&mut follower.job_state, Timestamp::now(), patience) {
             follower.drain(signals).await;
-            return Ok(End::Stuck(trouble));
+            return Ok(FollowEnd::Stuck(trouble));
         }
     }
 }
 
 struct Follower<'a> {
     cluster: &'a Cluster,
-    sight: Sight,
+    job_state: JobState,
     progress: Progress,
     phase: Option<Phase>,
     status: Waiting,
@@ -116,7 +117,7 @@ struct Follower<'a> {
     last_line: Option<String>,
     /// What was told already: pods that ended, warnings.
     told: BTreeSet<String>,
-    reach: Reach,
+    outages: Outages,
     /// Whether the run is, for the readers.
     over: watch::Sender<bool>,
     /// As long as the log is followed.
@@ -128,7 +129,7 @@ impl<'a> Follower<'a> {
         let (sender, said) = mpsc::channel(256);
         Self {
             cluster,
-            sight: Sight::of(job),
+            job_state: JobState::of(job),
             progress: Progress::default(),
             phase: None,
             status: ui::waiting("Following", name),
@@ -140,23 +141,23 @@ impl<'a> Follower<'a> {
             torn: BTreeSet::new(),
             last_line: None,
             told: BTreeSet::new(),
-            reach: Reach::default(),
+            outages: Outages::default(),
             over: watch::Sender::new(false),
             _fence: fence,
         }
     }
 
     fn take(&mut self, change: Change) {
-        self.reach.restored(change.told_by());
-        self.sight.take(change);
+        self.outages.restored(change.told_by());
+        self.job_state.take(change);
     }
 
     /// Starts reading what can be read, and tells what is new.
     fn look(&mut self) {
-        for said in self.sight.untold() {
+        for said in self.job_state.untold() {
             self.status.aside(|| ui::warning(said));
         }
-        for pod in self.sight.pods() {
+        for pod in self.job_state.pods() {
             let name = pod.metadata.name.clone().unwrap_or_default();
             if has_started(pod) && self.read.insert(uid(pod)) {
                 self.open += 1;
@@ -180,7 +181,7 @@ impl<'a> Follower<'a> {
                 self.status.aside(|| ui::note("Attempt", text));
             }
         }
-        for event in self.sight.warnings() {
+        for event in self.job_state.warnings() {
             let said = one_line(event.message.as_deref().unwrap_or_default());
             let reason = event.reason.as_deref().unwrap_or_default();
             // The same comes again and again under other names.
@@ -188,7 +189,7 @@ impl<'a> Follower<'a> {
                 self.status.aside(|| ui::warning(format!("{reason}: {said}")));
             }
         }
-        let phase = phase(&self.sight);
+        let phase = phase(&self.job_state);
         if self.phase.as_ref() != Some(&phase) && phase != Phase::Finished && phase != Phase::Deleted {
             self.status.step(&phase.to_string());
             self.phase = Some(phase);
@@ -197,12 +198,12 @@ impl<'a> Follower<'a> {
 
     fn say(&mut self, said: Said) {
         match said {
-            Said::Line(text) => {
-                let line = Line::parse(&text);
+            Said::LogLine(text) => {
+                let line = LogLine::parse(&text);
                 self.progress.take(&line);
                 self.status.aside(|| match &line {
-                    Line::Report(text) => ui::result(text),
-                    Line::Log { level, text } => ui::logged(level, text),
+                    LogLine::Report(text) => ui::result(text),
+                    LogLine::Log { level, text } => ui::logged(level, text),
                 });
                 self.last_line = Some(text);
                 if let Some(status) = self.progress.describe() {
@@ -239,7 +240,7 @@ impl<'a> Follower<'a> {
             }
         }
         // Of the pod that had the last word; what became of earlier ones is told.
-        let pods = self.sight.pods();
+        let pods = self.job_state.pods();
         let last = pods.last().and_then(|pod| Some((uid(pod), pod.metadata.name.as_deref()?)));
         match last {
             Some((uid, name)) if self.read.contains(&uid) && !self.torn.contains(name) => Log::Whole,
@@ -248,9 +249,9 @@ impl<'a> Follower<'a> {
     }
 
     /// The Job says that it is finished; its pods may not have been seen to be.
-    async fn finish(&mut self, job: Job, signals: &mut Signals) -> anyhow::Result<End> {
-        match self.cluster.pods_of(self.sight.uid()).await {
-            Ok(pods) => self.sight.take(Change::Pod(Seen::All(pods))),
+    async fn finish(&mut self, job: Job, signals: &mut Signals) -> anyhow::Result<FollowEnd> {
+        match self.cluster.pods_of(self.job_state.uid()).await {
+            Ok(pods) => self.job_state.take(Change::Pod(Update::All(pods))),
             Err(error) => {
                 let error = self.cluster.explain(error, "list pods");
                 self.status.aside(|| ui::warning(format!("{error:#}")));
@@ -258,8 +259,8 @@ impl<'a> Follower<'a> {
         }
         self.look();
         let log = self.drain(signals).await;
-        let outcome = outcome::outcome(&job, &self.sight, self.last_line.as_deref());
+        let outcome = outcome::outcome(&job, &self.job_state, self.last_line.as_deref());
         let outcome = outcome.context("the Job finished without reporting a result")?;
-        Ok(End::Finished { outcome: Box::new(outcome), log })
+        Ok(FollowEnd::Finished { outcome: Box::new(outcome), log })
     }
 }

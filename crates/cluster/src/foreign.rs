@@ -6,15 +6,15 @@ use std::fmt;
 
 use k8s_openapi::api::core::v1::Pod;
 
+use super::job_state::{has_ended, has_started};
 use super::same_run::Difference;
-use super::sight::{has_ended, has_started};
 
 /// The manager under which the Job controller writes pods.
 const CONTROLLER: &str = "kube-controller-manager";
 
 /// How far such a pod is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum PodStage {
     Waiting,
     AtWork,
     Ended,
@@ -22,7 +22,7 @@ pub(super) enum Stage {
     Gone,
 }
 
-impl Stage {
+impl PodStage {
     pub(super) fn of(pod: &Pod) -> Self {
         match (has_ended(pod), has_started(pod)) {
             (true, _) => Self::Ended,
@@ -47,7 +47,7 @@ pub(super) struct Foreign {
     namespace: String,
     maker: Maker,
     pub(super) difference: Difference,
-    pub(super) stage: Stage,
+    pub(super) stage: PodStage,
     pub(super) is_told: bool,
 }
 
@@ -59,7 +59,7 @@ impl Foreign {
             namespace: text(&pod.metadata.namespace),
             maker: maker(pod),
             difference,
-            stage: Stage::of(pod),
+            stage: PodStage::of(pod),
             is_told: false,
         }
     }

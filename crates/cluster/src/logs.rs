@@ -10,15 +10,15 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use super::api_error::is_final;
 use super::cluster::Cluster;
 use super::cursor::Cursor;
-use super::refusal::is_final;
-use super::sight::{container, has_ended};
+use super::job_state::{container, has_ended};
 
 /// What a log says.
 #[derive(Debug)]
 pub(super) enum Said {
-    Line(String),
+    LogLine(String),
     /// Nothing more will come, and nothing is missing.
     End,
     /// Nothing more will come of this pod, and something may be missing.
@@ -98,7 +98,7 @@ impl Reader {
             let Some(line) = line else { return Ok(()) };
             if let Some(text) = self.cursor.take(&line) {
                 // A receiver that is gone is noticed by the caller.
-                let _ = self.said.send(Said::Line(text.to_owned())).await;
+                let _ = self.said.send(Said::LogLine(text.to_owned())).await;
             }
         }
     }

@@ -4,7 +4,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 
 use super::diagnosis::not_started;
-use super::sight::{Sight, condition, container};
+use super::job_state::{JobState, condition, container};
 use verdict::Verdict;
 
 /// The end of a run.
@@ -22,11 +22,11 @@ pub struct Outcome {
 ///
 /// The Job counts pods that somebody else made, and those that an admission rule has changed: where there is one, its
 /// conditions say that it is finished, and only a pod that ran what was asked for says how.
-pub(super) fn outcome(job: &Job, sight: &Sight, last_line: Option<&str>) -> Option<Outcome> {
+pub(super) fn outcome(job: &Job, job_state: &JobState, last_line: Option<&str>) -> Option<Outcome> {
     let (complete, failed) = (condition(job, "Complete"), condition(job, "Failed"));
-    let pods = sight.pods();
+    let pods = job_state.pods();
     let done = pods.iter().rev().filter_map(|pod| ended(pod)).find(|ended| ended.exit_code == 0);
-    let foreign = sight.foreign().next();
+    let foreign = job_state.foreign().next();
     let is_done = if foreign.is_some() { done.is_some() } else { complete.is_some() };
     if is_done && (complete.is_some() || failed.is_some()) {
         return Some(Outcome { exit_code: 0, verdict: done.and_then(said), failure: None });
@@ -221,8 +221,8 @@ mod tests {
                 Some((128, false, "the container can't start: exec: \"/run-migrations\": no such file")),
             ),
         ] {
-            let sight = story.sight();
-            let found = outcome(sight.job().unwrap(), &sight, line);
+            let job_state = story.job_state();
+            let found = outcome(job_state.job().unwrap(), &job_state, line);
             let Some((code, has_verdict, failure)) = expected else {
                 assert_eq!(found, None, "{story:?}");
                 continue;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::sight::{Sight, condition, container, has_ended, is_finished, uid};
+use super::job_state::{JobState, condition, container, has_ended, is_finished, uid};
 
 /// The stages of a run, as far as Kubernetes knows them; what the job does in the container, its log tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,21 +48,21 @@ impl fmt::Display for Phase {
     }
 }
 
-pub(super) fn phase(sight: &Sight) -> Phase {
-    let Some(job) = sight.job() else { return Phase::Deleted };
+pub(super) fn phase(job_state: &JobState) -> Phase {
+    let Some(job) = job_state.job() else { return Phase::Deleted };
     if is_finished(job) {
         return Phase::Finished;
     }
-    let pods = sight.pods();
+    let pods = job_state.pods();
     match pods.iter().rfind(|pod| !has_ended(pod)) {
-        Some(pod) => of_pod(sight, pod),
+        Some(pod) => of_pod(job_state, pod),
         None if condition(job, "Suspended").is_some() => Phase::Suspended,
         None if pods.is_empty() => Phase::NoPod,
         None => Phase::BetweenPods { attempt: pods.len() },
     }
 }
 
-fn of_pod(sight: &Sight, pod: &Pod) -> Phase {
+fn of_pod(job_state: &JobState, pod: &Pod) -> Phase {
     let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()) else {
         return Phase::Unscheduled;
     };
@@ -70,7 +70,7 @@ fn of_pod(sight: &Sight, pod: &Pod) -> Phase {
     if state.is_some_and(|state| state.running.is_some()) {
         return Phase::Running;
     }
-    let events = sight.events_of(&uid(pod));
+    let events = job_state.events_of(&uid(pod));
     let last = events.iter().rev().find_map(|event| event.reason.as_deref());
     match last {
         Some("Pulling") => Phase::Pulling { node },
@@ -105,7 +105,7 @@ mod tests {
             (started().ended(terminated(0, "Completed", "")).complete(), "finished"),
             (started().running().deleted(), "deleted"),
         ] {
-            assert_eq!(phase(&story.sight()).to_string(), expected);
+            assert_eq!(phase(&story.job_state()).to_string(), expected);
         }
     }
 }

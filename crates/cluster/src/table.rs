@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use foreign_text::{lines, one_line};
 
-use verdict::{Row, Status, Verdict, migrations};
+use verdict::{MigrationStatus, Row, Verdict, migrations};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
@@ -28,11 +28,11 @@ pub fn table(verdict: &Verdict) -> String {
     for Row { version, description, status, milliseconds } in &verdict.migrations {
         let description = one_line(description);
         let (style, word) = match status {
-            Status::Done => (GOOD, verdict.verb()),
-            Status::RolledBack => (BAD, "rolled back"),
-            Status::Failed => (BAD, "failed"),
-            Status::Uncommitted => (BAD, "uncommitted"),
-            Status::Planned => (BAD, "planned"),
+            MigrationStatus::Done => (GOOD, verdict.verb()),
+            MigrationStatus::RolledBack => (BAD, "rolled back"),
+            MigrationStatus::Failed => (BAD, "failed"),
+            MigrationStatus::Uncommitted => (BAD, "uncommitted"),
+            MigrationStatus::Planned => (BAD, "planned"),
         };
         let _ = match milliseconds {
             Some(time) => writeln!(

@@ -6,7 +6,7 @@ use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::{Api, Error};
 
 use super::cluster::{Cluster, selector};
-use super::sight::{Change, Seen};
+use super::job_state::{Change, Update};
 
 /// A watch that could not be kept, and what it was of.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ fn watch(cluster: &Cluster, jobs: Config, pods: Config) -> impl Stream<Item = Re
 fn changes<K>(
     events: impl Stream<Item = watcher::Result<Event<K>>>,
     what: &'static str,
-    change: fn(Seen<K>) -> Change,
+    change: fn(Update<K>) -> Change,
 ) -> impl Stream<Item = Result<Change, Cut>> {
     let mut listed = Vec::new();
     events.filter_map(move |event| {
@@ -69,9 +69,9 @@ fn changes<K>(
                 listed.push(object);
                 None
             }
-            Ok(Event::InitDone) => Some(Ok(Seen::All(std::mem::take(&mut listed)))),
-            Ok(Event::Apply(object)) => Some(Ok(Seen::One(Box::new(object)))),
-            Ok(Event::Delete(object)) => Some(Ok(Seen::Gone(Box::new(object)))),
+            Ok(Event::InitDone) => Some(Ok(Update::All(std::mem::take(&mut listed)))),
+            Ok(Event::Apply(object)) => Some(Ok(Update::One(Box::new(object)))),
+            Ok(Event::Delete(object)) => Some(Ok(Update::Gone(Box::new(object)))),
             Err(error) => cause(error).map(|error| Err(Cut { what, error })),
         };
         std::future::ready(seen.map(|seen| seen.map(change)))

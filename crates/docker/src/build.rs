@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use serde_json::Value;
 
-use super::buildkit::{Event, events};
+use super::buildkit::{BuildEvent, events};
 use super::http::Patience;
 use super::{Builder, Docker, http};
 use workspace::ui;
@@ -35,7 +35,7 @@ enum Frame {
     Progress(String),
     Image(String),
     Error(String),
-    Events(Vec<Event>),
+    Events(Vec<BuildEvent>),
     Nothing,
 }
 
@@ -89,10 +89,12 @@ impl Docker {
                 Frame::Events(events) => {
                     for event in events {
                         match event {
-                            Event::Started { step } if step.starts_with("[internal]") => {}
-                            Event::Started { step } => waiting.step(&step),
-                            Event::Output { text } => waiting.print(&text),
-                            Event::Failed { step, error } => failed_step = Some(format!("{step}: {error}")),
+                            BuildEvent::Started { step } if step.starts_with("[internal]") => {}
+                            BuildEvent::Started { step } => waiting.step(&step),
+                            BuildEvent::Output { text } => waiting.print(&text),
+                            BuildEvent::Failed { step, error } => {
+                                failed_step = Some(format!("{step}: {error}"))
+                            }
                         }
                     }
                 }

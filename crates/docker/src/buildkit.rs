@@ -3,14 +3,14 @@
 
 /// What one message says that is worth a line.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Event {
+pub(crate) enum BuildEvent {
     Started { step: String },
     Output { text: String },
     Failed { step: String, error: String },
 }
 
 /// Reads one message. A message that is not understood yields what was read of it.
-pub(crate) fn events(message: &[u8]) -> Vec<Event> {
+pub(crate) fn events(message: &[u8]) -> Vec<BuildEvent> {
     let mut events = Vec::new();
     for (number, content) in Fields(message) {
         match (number, content) {
@@ -18,7 +18,7 @@ pub(crate) fn events(message: &[u8]) -> Vec<Event> {
             (3, Content::Bytes(log)) => {
                 for (number, content) in Fields(log) {
                     if let (4, Content::Bytes(text)) = (number, content) {
-                        events.push(Event::Output { text: String::from_utf8_lossy(text).into_owned() });
+                        events.push(BuildEvent::Output { text: String::from_utf8_lossy(text).into_owned() });
                     }
                 }
             }
@@ -29,7 +29,7 @@ pub(crate) fn events(message: &[u8]) -> Vec<Event> {
 }
 
 /// `Vertex`: name = 3, cached = 4, started = 5, completed = 6, error = 7.
-fn vertex_event(vertex: &[u8]) -> Option<Event> {
+fn vertex_event(vertex: &[u8]) -> Option<BuildEvent> {
     let (mut step, mut error, mut started, mut completed) = (String::new(), String::new(), false, false);
     for (number, content) in Fields(vertex) {
         match (number, content) {
@@ -41,9 +41,9 @@ fn vertex_event(vertex: &[u8]) -> Option<Event> {
         }
     }
     if !error.is_empty() {
-        return Some(Event::Failed { step, error });
+        return Some(BuildEvent::Failed { step, error });
     }
-    (started && !completed).then_some(Event::Started { step })
+    (started && !completed).then_some(BuildEvent::Started { step })
 }
 
 enum Content<'a> {
@@ -110,7 +110,7 @@ mod tests {
             // started
             (
                 "CrABCkdzaGEyNTY6MmI3YWE2YzNiNDI5ZGNmOWI4MWQxMmM5ODQ4ZTkxNDY1ZWZmNDY3ODIwZmE2ZDExNmYzYmVhYzM2ZTE4MzA4YhJHc2hhMjU2OmFiODZlMWQyOTllODFhNmUxNmMzZjU0MTY1MTViM2M3MjY4M2Y4YjNkYzk5MDZlYzIxZWNlMmY1ODEyMjYxMDQaD1sxLzFdIENPUFkgYSAvYSoLCNKtkdgGEJnt+iM=",
-                vec![Event::Started { step: "[1/1] COPY a /a".to_owned() }],
+                vec![BuildEvent::Started { step: "[1/1] COPY a /a".to_owned() }],
             ),
             // completed
             (
@@ -126,9 +126,9 @@ mod tests {
     #[test]
     fn output_and_errors_are_read_and_nonsense_is_survived() {
         let log = [&[0x1a, 6, 0x22, 4], b"hi\n!".as_slice()].concat();
-        assert_eq!(events(&log), [Event::Output { text: "hi\n!".to_owned() }]);
+        assert_eq!(events(&log), [BuildEvent::Output { text: "hi\n!".to_owned() }]);
         let failed = [&[0x0a, 7, 0x1a, 1], b"s".as_slice(), &[0x3a, 2], b"no"].concat();
-        assert_eq!(events(&failed), [Event::Failed { step: "s".to_owned(), error: "no".to_owned() }]);
+        assert_eq!(events(&failed), [BuildEvent::Failed { step: "s".to_owned(), error: "no".to_owned() }]);
         for nonsense in [&[0x0a, 0xff][..], &[0xff; 20], &[0x0b], b"plain text"] {
             assert_eq!(events(nonsense), []);
         }

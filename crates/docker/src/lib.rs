@@ -41,7 +41,7 @@ enum Builder {
 /// What the daemon says about itself and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Daemon {
-    pub place: Place,
+    pub place: DaemonPlace,
     pub version: String,
     pub store: Store,
 }
@@ -58,7 +58,7 @@ pub enum Store {
 
 /// Where containers run, seen from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum DaemonPlace {
     /// On this machine, whose network a container can share.
     Here,
     /// On this machine, in a network namespace or a virtual machine of the daemon's own.
@@ -95,7 +95,7 @@ impl Docker {
         .with_context(|| format!("cannot connect to {endpoint}"))?;
         let info = api.info().await.context("the daemon does not describe itself")?;
         let daemon = Daemon {
-            place: if remote { Place::Elsewhere } else { place(&info, &host_name()) },
+            place: if remote { DaemonPlace::Elsewhere } else { place(&info, &host_name()) },
             store: store(&info),
             version: info.server_version.unwrap_or_default(),
         };
@@ -125,15 +125,15 @@ async fn ping(endpoint: &Endpoint, limit: Duration) -> anyhow::Result<Builder> {
     })
 }
 
-fn place(info: &bollard::models::SystemInfo, host_name: &str) -> Place {
+fn place(info: &bollard::models::SystemInfo, host_name: &str) -> DaemonPlace {
     let rootless = info.security_options.iter().flatten().any(|option| option.contains("name=rootless"));
     let desktop = info.operating_system.as_deref().is_some_and(|system| system.contains("Docker Desktop"));
     match info.name.as_deref() {
-        _ if desktop => Place::Aside,
+        _ if desktop => DaemonPlace::Aside,
         // A daemon of another name behind a local socket: the socket was handed into a container we run in.
-        Some(name) if name != host_name => Place::Elsewhere,
-        _ if rootless || !cfg!(target_os = "linux") => Place::Aside,
-        _ => Place::Here,
+        Some(name) if name != host_name => DaemonPlace::Elsewhere,
+        _ if rootless || !cfg!(target_os = "linux") => DaemonPlace::Aside,
+        _ => DaemonPlace::Here,
     }
 }
 
@@ -163,10 +163,10 @@ mod tests {
             ..Default::default()
         };
         for (info, expected) in [
-            (info("box", "Debian GNU/Linux 12", &["name=seccomp,profile=default"]), Place::Here),
-            (info("box", "Debian GNU/Linux 12", &["name=rootless"]), Place::Aside),
-            (info("docker-desktop", "Docker Desktop", &[]), Place::Aside),
-            (info("other", "Debian GNU/Linux 12", &[]), Place::Elsewhere),
+            (info("box", "Debian GNU/Linux 12", &["name=seccomp,profile=default"]), DaemonPlace::Here),
+            (info("box", "Debian GNU/Linux 12", &["name=rootless"]), DaemonPlace::Aside),
+            (info("docker-desktop", "Docker Desktop", &[]), DaemonPlace::Aside),
+            (info("other", "Debian GNU/Linux 12", &[]), DaemonPlace::Elsewhere),
         ] {
             assert_eq!(place(&info, "box"), expected, "{info:?}");
         }

@@ -21,7 +21,7 @@ const PATIENCE: Patience = Patience { with: "push the image", limit: Duration::f
 
 /// What one frame of the stream means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub enum PushEvent {
     /// So many bytes of a layer have gone up; of how many is not always known.
     Pushing {
         layer: String,
@@ -47,12 +47,12 @@ pub enum Event {
 /// Why a push did not succeed, as far as it matters for what comes next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    pub kind: Kind,
+    pub kind: PushFailure,
     pub said: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum PushFailure {
     /// The token is missing, wrong or expired: another one may do.
     Authentication,
     /// The repository is not there.
@@ -97,7 +97,7 @@ impl Docker {
         &self,
         TaggedReference { name, tag }: &TaggedReference,
         authorization: &Secret,
-        event: impl FnMut(&Event),
+        event: impl FnMut(&PushEvent),
     ) -> anyhow::Result<Result<Digest, Failure>> {
         // Without a tag the daemon would push all of them.
         let query = http::query(&[("tag", tag.as_str())]);
@@ -118,7 +118,7 @@ async fn upload(
     endpoint: &Endpoint,
     request: Request<Full<Bytes>>,
     patience: Patience,
-    mut event: impl FnMut(&Event),
+    mut event: impl FnMut(&PushEvent),
 ) -> anyhow::Result<Result<Digest, Failure>> {
     let answer = async { http::send(endpoint, request, patience).await?.accepted().await };
     let answer = match answer.await {
@@ -132,8 +132,8 @@ async fn upload(
             let found = parse(line);
             event(&found);
             match found {
-                Event::Digest(found) => digest = Some(found),
-                Event::Error(said) => error = Some(said),
+                PushEvent::Digest(found) => digest = Some(found),
+                PushEvent::Error(said) => error = Some(said),
                 _ => {}
             }
             Ok(())
@@ -143,7 +143,7 @@ async fn upload(
         (Some(said), _) => Err(Failure { kind: classify(&said), said }),
         (None, Some(digest)) => Ok(digest),
         (None, None) => Err(Failure {
-            kind: Kind::Passing,
+            kind: PushFailure::Passing,
             said: read.err().map_or_else(
                 || "the daemon ended the push without naming a digest".to_owned(),
                 |error| format!("{error:#}"),
@@ -158,44 +158,46 @@ impl Failure {
         let said = error.to_string();
         match error.downcast_ref::<Refusal>() {
             Some(refusal) => Ok(Self { kind: classify(&refusal.said), said }),
-            None if error.is::<Silence>() => Ok(Self { kind: Kind::Passing, said }),
+            None if error.is::<Silence>() => Ok(Self { kind: PushFailure::Passing, said }),
             None => Err(error),
         }
     }
 }
 
-fn parse(line: &[u8]) -> Event {
-    let Ok(value) = serde_json::from_slice::<Value>(line) else { return Event::Nothing };
+fn parse(line: &[u8]) -> PushEvent {
+    let Ok(value) = serde_json::from_slice::<Value>(line) else { return PushEvent::Nothing };
     // An error may come with a message, or with nothing but `error`.
     if let Some(error) = value["errorDetail"]["message"].as_str().or(value["error"].as_str()) {
-        return Event::Error(error.trim().to_owned());
+        return PushEvent::Error(error.trim().to_owned());
     }
     if let Some(digest) = value["aux"]["Digest"].as_str().and_then(|digest| Digest::parse(digest).ok()) {
-        return Event::Digest(digest);
+        return PushEvent::Digest(digest);
     }
     let status = value["status"].as_str().unwrap_or_default();
     let Some(layer) = value["id"].as_str().map(str::to_owned) else {
         // `TAG: digest: sha256:… size: 735`
         let digest = status.split_once("digest: ").and_then(|(_, rest)| rest.split(' ').next());
-        return digest.and_then(|digest| Digest::parse(digest).ok()).map_or(Event::Nothing, Event::Digest);
+        return digest
+            .and_then(|digest| Digest::parse(digest).ok())
+            .map_or(PushEvent::Nothing, PushEvent::Digest);
     };
     match status {
-        "Pushing" => Event::Pushing {
+        "Pushing" => PushEvent::Pushing {
             layer,
             done: value["progressDetail"]["current"].as_u64().unwrap_or_default(),
             total: value["progressDetail"]["total"].as_u64().unwrap_or_default(),
         },
-        "Pushed" => Event::Pushed { layer },
-        "Layer already exists" => Event::Exists { layer },
-        status if status.starts_with("Mounted from") => Event::Exists { layer },
-        status if status.starts_with("Retrying") => Event::Retrying { layer },
-        _ => Event::Nothing,
+        "Pushed" => PushEvent::Pushed { layer },
+        "Layer already exists" => PushEvent::Exists { layer },
+        status if status.starts_with("Mounted from") => PushEvent::Exists { layer },
+        status if status.starts_with("Retrying") => PushEvent::Retrying { layer },
+        _ => PushEvent::Nothing,
     }
 }
 
 /// What an error is, by its words: the daemon has no code for it. The words of the registry come first: a name that is
 /// repeated in them may hold any of the others.
-fn classify(said: &str) -> Kind {
+fn classify(said: &str) -> PushFailure {
     let said = said.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     if has(&[
@@ -208,31 +210,31 @@ fn classify(said: &str) -> Kind {
         // All that containerd's store tells of a refusal without the registry's own words: a new token decides.
         "403 forbidden",
     ]) {
-        Kind::Authentication
+        PushFailure::Authentication
     } else if has(&[
         "name unknown",
         "repository name not known",
         "does not exist in the registry",
         "404 not found",
     ]) {
-        Kind::NoRepository
+        PushFailure::NoRepository
     } else if has(&["tag invalid", "tag is immutable", "imagetagalreadyexists"]) {
-        Kind::Immutable
+        PushFailure::Immutable
     } else if has(&["toomanyrequests", "too many requests", "rate exceeded", "parsing http 429"]) {
-        Kind::Passing
+        PushFailure::Passing
     } else if has(&["denied:", "access to the resource is denied", "not authorized to perform", "forbidden"])
     {
-        Kind::Denied
+        PushFailure::Denied
     } else if has(&["http status: 5", "internal server error", "bad gateway", "service unavailable"])
         || has(&["gateway time", "connection reset", "broken pipe", "connection refused", "throttl"])
         || has(&["timeout", "timed out", "unexpected eof", "use of closed network connection"])
         || has(&["tls handshake", "no such host", "temporary"])
     {
-        Kind::Passing
+        PushFailure::Passing
     } else if said == "eof" || said.ends_with(": eof") {
-        Kind::Ended
+        PushFailure::Ended
     } else {
-        Kind::Lasting
+        PushFailure::Lasting
     }
 }
 
@@ -249,39 +251,39 @@ mod tests {
     #[test]
     fn frames_are_told_apart() {
         let hex = "ab".repeat(32);
-        let digest = || Event::Digest(Digest::parse(&format!("sha256:{hex}")).unwrap());
+        let digest = || PushEvent::Digest(Digest::parse(&format!("sha256:{hex}")).unwrap());
         let layer = || "5f70bf18a086".to_owned();
         for (line, expected) in [
-            (r#"{"status":"The push refers to repository [127.0.0.1:1/a]"}"#.to_owned(), Event::Nothing),
-            (r#"{"status":"Preparing","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), Event::Nothing),
+            (r#"{"status":"The push refers to repository [127.0.0.1:1/a]"}"#.to_owned(), PushEvent::Nothing),
+            (r#"{"status":"Preparing","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), PushEvent::Nothing),
             (
                 r#"{"status":"Pushing","progressDetail":{"current":512,"total":1024},"progress":"[=>]","id":"5f70bf18a086"}"#.to_owned(),
-                Event::Pushing { layer: layer(), done: 512, total: 1024 },
+                PushEvent::Pushing { layer: layer(), done: 512, total: 1024 },
             ),
-            (r#"{"status":"Pushed","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), Event::Pushed { layer: layer() }),
-            (r#"{"status":"Layer already exists","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), Event::Exists { layer: layer() }),
-            (r#"{"status":"Mounted from a/b","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), Event::Exists { layer: layer() }),
-            (r#"{"status":"Retrying in 5 seconds","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), Event::Retrying { layer: layer() }),
+            (r#"{"status":"Pushed","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), PushEvent::Pushed { layer: layer() }),
+            (r#"{"status":"Layer already exists","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), PushEvent::Exists { layer: layer() }),
+            (r#"{"status":"Mounted from a/b","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), PushEvent::Exists { layer: layer() }),
+            (r#"{"status":"Retrying in 5 seconds","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), PushEvent::Retrying { layer: layer() }),
             (format!(r#"{{"status":"v1: digest: sha256:{hex} size: 735"}}"#), digest()),
             (format!(r#"{{"progressDetail":{{}},"aux":{{"Tag":"v1","Digest":"sha256:{hex}","Size":735}}}}"#), digest()),
             // containerd's store
-            (r#"{"status":"Waiting","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), Event::Nothing),
-            (r#"{"status":"Unavailable","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), Event::Nothing),
+            (r#"{"status":"Waiting","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), PushEvent::Nothing),
+            (r#"{"status":"Unavailable","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), PushEvent::Nothing),
             // of what is no layer
-            (r#"{"status":"Already exists","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), Event::Nothing),
+            (r#"{"status":"Already exists","progressDetail":{},"id":"5f70bf18a086"}"#.to_owned(), PushEvent::Nothing),
             (
                 format!(r#"{{"progressDetail":{{}},"aux":{{"manifestPushedInsteadOfIndex":true,"originalIndex":{{"digest":"sha256:{hex}"}},"selectedManifest":{{"digest":"sha256:{hex}"}}}}}}"#),
-                Event::Nothing,
+                PushEvent::Nothing,
             ),
             (
                 r#"{"progressDetail":{},"aux":{"contentMissing":true,"desc":{"digest":"sha256:ab"}}}"#.to_owned(),
-                Event::Nothing,
+                PushEvent::Nothing,
             ),
             // an error alone, without errorDetail, is what bollard would take for a success
-            (r#"{"error":"EOF"}"#.to_owned(), Event::Error("EOF".to_owned())),
-            (r#"{"errorDetail":{"message":"denied: no"},"error":"denied: no"}"#.to_owned(), Event::Error("denied: no".to_owned())),
-            ("".to_owned(), Event::Nothing),
-            ("not json".to_owned(), Event::Nothing),
+            (r#"{"error":"EOF"}"#.to_owned(), PushEvent::Error("EOF".to_owned())),
+            (r#"{"errorDetail":{"message":"denied: no"},"error":"denied: no"}"#.to_owned(), PushEvent::Error("denied: no".to_owned())),
+            ("".to_owned(), PushEvent::Nothing),
+            ("not json".to_owned(), PushEvent::Nothing),
         ] {
             assert_eq!(parse(line.as_bytes()), expected, "{line}");
         }
@@ -291,7 +293,9 @@ mod tests {
     async fn silence_may_pass_unless_more_is_known() {
         let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         let error = format!("{head}17\r\n{{\"error\":\"denied: no\"}}\n\r\n");
-        for (said, kind) in [("", Kind::Passing), (head, Kind::Passing), (error.leak(), Kind::Denied)] {
+        for (said, kind) in
+            [("", PushFailure::Passing), (head, PushFailure::Passing), (error.leak(), PushFailure::Denied)]
+        {
             let endpoint = http::tests::falling_silent(said).await;
             let pushed = upload(&endpoint, http::tests::request(), http::tests::SHORT, |_| {});
             let failure = pushed.await.unwrap().unwrap_err();
@@ -304,79 +308,79 @@ mod tests {
         for (said, kind) in [
             (
                 "denied: Your authorization token has expired. Reauthenticate and try again.",
-                Kind::Authentication,
+                PushFailure::Authentication,
             ),
-            ("no basic auth credentials", Kind::Authentication),
-            ("unauthorized: authentication required", Kind::Authentication),
+            ("no basic auth credentials", PushFailure::Authentication),
+            ("unauthorized: authentication required", PushFailure::Authentication),
             (
                 "name unknown: The repository with name 'a' does not exist in the registry with id '1'",
-                Kind::NoRepository,
+                PushFailure::NoRepository,
             ),
-            ("name unknown: repository name not known to registry: a", Kind::NoRepository),
-            ("EOF", Kind::Ended),
-            ("Put \"https://h/v2/a/manifests/v1\": EOF", Kind::Ended),
+            ("name unknown: repository name not known to registry: a", PushFailure::NoRepository),
+            ("EOF", PushFailure::Ended),
+            ("Put \"https://h/v2/a/manifests/v1\": EOF", PushFailure::Ended),
             (
                 "tag invalid: The image tag 'v1' already exists in the 'a' repository and cannot be overwritten because the tag is immutable.",
-                Kind::Immutable,
+                PushFailure::Immutable,
             ),
-            ("toomanyrequests: Rate exceeded", Kind::Passing),
-            ("error parsing HTTP 429 response body: invalid character '<'", Kind::Passing),
+            ("toomanyrequests: Rate exceeded", PushFailure::Passing),
+            ("error parsing HTTP 429 response body: invalid character '<'", PushFailure::Passing),
             (
                 "unexpected status from POST request to https://h/v2/a/blobs/uploads/: 403 Forbidden",
-                Kind::Authentication,
+                PushFailure::Authentication,
             ),
             (
                 "unexpected status from PUT request to https://h/v2/a/manifests/v1: 500 Internal Server Error",
-                Kind::Passing,
+                PushFailure::Passing,
             ),
-            ("received unexpected HTTP status: 500 Internal Server Error", Kind::Passing),
-            ("received unexpected HTTP status: 503 Service Unavailable", Kind::Passing),
-            ("write tcp 1->2: write: connection reset by peer", Kind::Passing),
-            ("Patch \"http://h/v2\": unexpected EOF", Kind::Passing),
-            ("net/http: TLS handshake timeout", Kind::Passing),
+            ("received unexpected HTTP status: 500 Internal Server Error", PushFailure::Passing),
+            ("received unexpected HTTP status: 503 Service Unavailable", PushFailure::Passing),
+            ("write tcp 1->2: write: connection reset by peer", PushFailure::Passing),
+            ("Patch \"http://h/v2\": unexpected EOF", PushFailure::Passing),
+            ("net/http: TLS handshake timeout", PushFailure::Passing),
             (
                 "denied: User: arn:aws:iam::1:user/a is not authorized to perform: ecr:InitiateLayerUpload",
-                Kind::Denied,
+                PushFailure::Denied,
             ),
-            ("manifest invalid: layers missing", Kind::Lasting),
-            ("denied: requested access to the resource is denied", Kind::Denied),
+            ("manifest invalid: layers missing", PushFailure::Lasting),
+            ("denied: requested access to the resource is denied", PushFailure::Denied),
             // containerd's store passes the registry's message on, without its code
             (
                 "error from registry: Your authorization token has expired. Reauthenticate and try again.",
-                Kind::Authentication,
+                PushFailure::Authentication,
             ),
             (
                 "error from registry: User: arn:aws:iam::1:user/a is not authorized to perform: ecr:PutImage",
-                Kind::Denied,
+                PushFailure::Denied,
             ),
-            ("error from registry: requested access to the resource is denied", Kind::Denied),
+            ("error from registry: requested access to the resource is denied", PushFailure::Denied),
             (
                 "error from registry: The repository with name 'a' does not exist in the registry with id '1'",
-                Kind::NoRepository,
+                PushFailure::NoRepository,
             ),
             (
                 "error from registry: The image tag 'v1' already exists in the 'a' repository and cannot be \
                  overwritten because the tag is immutable.",
-                Kind::Immutable,
+                PushFailure::Immutable,
             ),
-            ("error from registry: Rate exceeded", Kind::Passing),
+            ("error from registry: Rate exceeded", PushFailure::Passing),
             (
                 "unknown: unexpected status from HEAD request to https://h/v2/a/manifests/v1: 401 Unauthorized",
-                Kind::Authentication,
+                PushFailure::Authentication,
             ),
-            ("failed to do request: Put \"https://h/v2/a/blobs/uploads/1\": EOF", Kind::Ended),
+            ("failed to do request: Put \"https://h/v2/a/blobs/uploads/1\": EOF", PushFailure::Ended),
             // names that sound like something else
             (
                 "denied: User: a is not authorized to perform: ecr:PutImage on resource: repository/timeout",
-                Kind::Denied,
+                PushFailure::Denied,
             ),
             (
                 "name unknown: The repository with name 'immutable' does not exist in the registry with id '1'",
-                Kind::NoRepository,
+                PushFailure::NoRepository,
             ),
             (
                 "tls: failed to verify certificate: x509: certificate signed by unknown authority",
-                Kind::Lasting,
+                PushFailure::Lasting,
             ),
         ] {
             assert_eq!(classify(said), kind, "{said}");

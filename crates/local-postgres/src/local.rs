@@ -10,7 +10,7 @@ use super::binaries::Binaries;
 use super::cluster::{Cluster, Stop, free_port, running};
 use super::home::{Home, Provider, State};
 use super::{Address, Password, container, wheel};
-use docker::{Docker, Place};
+use docker::{DaemonPlace, Docker};
 use workspace::process::{self, quoted};
 use workspace::project::Project;
 use workspace::ui;
@@ -131,7 +131,7 @@ pub fn expected(project: &Project, docker: &anyhow::Result<Docker>) -> anyhow::R
     Ok(match (State::of(project)?.map(|state| state.provider), docker) {
         (Some(Provider::Container { .. }), docker) => needed(docker).map(|_| in_container())?,
         // What the first start tries first.
-        (None, Ok(docker)) if docker.daemon.place != Place::Elsewhere => in_container(),
+        (None, Ok(docker)) if docker.daemon.place != DaemonPlace::Elsewhere => in_container(),
         (Some(Provider::Machine | Provider::Wheel) | None, _) => Runs::OnMachine,
     })
 }
@@ -175,7 +175,7 @@ async fn first_start(
     let password = Password::random().context("no random numbers")?;
     // A server on another machine, or next to the container we are in, is not at 127.0.0.1.
     if let Ok(docker) = docker
-        && docker.daemon.place != Place::Elsewhere
+        && docker.daemon.place != DaemonPlace::Elsewhere
     {
         match first_start_in_docker(&home, project, image, docker, &password).await {
             Ok(local) => return Ok(local),

@@ -98,7 +98,7 @@ impl fmt::Display for Position {
 pub struct Row {
     pub version: i64,
     pub description: String,
-    pub status: Status,
+    pub status: MigrationStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub milliseconds: Option<u64>,
 }
@@ -106,7 +106,7 @@ pub struct Row {
 /// What became of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum MigrationStatus {
     Planned,
     Uncommitted,
     Done,
@@ -160,7 +160,7 @@ pub fn migrations(count: usize) -> String {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     #[serde(default)]
-    pub end: End,
+    pub end: RunEnd,
     /// What is known of the reason, beside the verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
@@ -171,7 +171,7 @@ pub struct Record {
 /// How far the run was followed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum End {
+pub enum RunEnd {
     /// No Job was made.
     NotStarted,
     /// There is a Job, and nobody saw its end.
@@ -184,7 +184,7 @@ pub enum End {
 
 impl Record {
     /// A run without a verdict.
-    pub fn of(end: End) -> Self {
+    pub fn of(end: RunEnd) -> Self {
         Self { end, ..Self::default() }
     }
 
@@ -272,14 +272,14 @@ mod tests {
             "head": 2, "steps": 2, "done": 1, "omitted": 1, "message": "a ##[b]\u202e",
             "migrations": [{"version": 2, "description": "b", "status": "failed"}]}"#;
         let record = Record {
-            end: End::Finished,
+            end: RunEnd::Finished,
             failure: Some("code 5".to_owned()),
             verdict: Verdict::parse(verdict).unwrap(),
         };
         assert_eq!(Record::parse(&record.json().unwrap()).unwrap(), record);
         // The job's own words are a record too.
         assert_eq!(Record::parse(verdict).unwrap(), Record { failure: None, ..record });
-        for end in [End::NotStarted, End::Left, End::Stopped] {
+        for end in [RunEnd::NotStarted, RunEnd::Left, RunEnd::Stopped] {
             let record = Record::of(end);
             assert_eq!(Record::parse(&record.json().unwrap()).unwrap(), record);
         }

@@ -5,7 +5,7 @@ use xtask::cli::ecr_login::Arguments;
 pub(crate) async fn run(arguments: &Arguments, project: &workspace::project::Project) -> anyhow::Result<()> {
     use anyhow::{Context, ensure};
 
-    use docker::login::{Place, Store};
+    use docker::login::{Store, StoredIn};
     use registry::Ecr;
     use registry::http::Access;
     use settings::{ImageFlags, Settings};
@@ -39,13 +39,13 @@ pub(crate) async fn run(arguments: &Arguments, project: &workspace::project::Pro
         |time| format!("until {}", humantime::format_rfc3339_seconds(time)),
     );
     match &place {
-        Place::NotNeeded { program } => {
+        StoredIn::NotNeeded { program } => {
             ui::done("Nothing", format!("to store: docker has {program} ask ECR for a token each time"));
         }
-        Place::Helper { program } => {
+        StoredIn::Helper { program } => {
             ui::done("Logged in", format!("to {registry} {until}, stored by {program}"));
         }
-        Place::File { path } => {
+        StoredIn::File { path } => {
             ui::done("Logged in", format!("to {registry} {until}, stored in {}", path.display()));
             ui::warning(
                 "the token stands there unencrypted; a credential helper (credsStore) would keep it safe",

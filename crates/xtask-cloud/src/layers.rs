@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use docker::push::Event;
+use docker::push::PushEvent;
 use image::archive::Layer;
 use image::name::Digest;
 use workspace::ui;
@@ -46,27 +46,27 @@ impl Layers {
         Some((layer.name, layer.size))
     }
 
-    pub(crate) fn show(&mut self, event: &Event) {
+    pub(crate) fn show(&mut self, event: &PushEvent) {
         match event {
-            Event::Pushing { layer, done, total } => {
+            PushEvent::Pushing { layer, done, total } => {
                 self.waiting.remove(layer);
                 self.advance(layer, *done, *total);
             }
-            Event::Pushed { layer } => {
+            PushEvent::Pushed { layer } => {
                 self.pushed.push(layer.clone());
                 self.end("Pushed", layer);
             }
-            Event::Exists { layer } => {
+            PushEvent::Exists { layer } => {
                 self.existing += 1;
                 self.end("In registry", layer);
             }
             // It comes once a second while the daemon waits.
-            Event::Retrying { layer } => {
+            PushEvent::Retrying { layer } => {
                 if self.waiting.insert(layer.clone()) {
                     self.end("Again", layer);
                 }
             }
-            Event::Digest(_) | Event::Error(_) | Event::Nothing => {}
+            PushEvent::Digest(_) | PushEvent::Error(_) | PushEvent::Nothing => {}
         }
     }
 
@@ -133,8 +133,8 @@ mod tests {
             (vec![String::new()], vec![], (vec![], 0)),
         ] {
             let mut shown = Layers::new(&layers);
-            pushed.into_iter().for_each(|layer| shown.show(&Event::Pushed { layer }));
-            existing.into_iter().for_each(|layer| shown.show(&Event::Exists { layer }));
+            pushed.into_iter().for_each(|layer| shown.show(&PushEvent::Pushed { layer }));
+            existing.into_iter().for_each(|layer| shown.show(&PushEvent::Exists { layer }));
             assert_eq!(shown.result(), expected);
         }
     }

@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()
     }
     github::summarize(&page::page(&results))?;
     let is_failed =
-        |(_, outcome, _): &&(&Check, Outcome, Duration)| matches!(outcome, Outcome::Failed { .. });
+        |(_, outcome, _): &&(&Check, CheckResult, Duration)| matches!(outcome, CheckResult::Failed { .. });
     let failed: Vec<&Check> = results.iter().filter(is_failed).map(|(check, ..)| *check).collect();
     if failed.is_empty() {
         return Ok(());
@@ -91,7 +91,7 @@ impl Tree {
     }
 }
 
-enum Outcome {
+enum CheckResult {
     Passed,
     Nothing,
     NotInstalled(&'static str),
@@ -112,15 +112,15 @@ fn perform(
     project: &Project,
     tree: &Tree,
     tools: Option<&anyhow::Result<PathBuf>>,
-) -> Outcome {
+) -> CheckResult {
     match &check.work {
-        Work::Nothing => Outcome::Nothing,
-        Work::NotInstalled(how) => Outcome::NotInstalled(how),
+        Work::Nothing => CheckResult::Nothing,
+        Work::NotInstalled(how) => CheckResult::NotInstalled(how),
         Work::Look(look) => match look(tree) {
-            findings if findings.is_empty() => Outcome::Passed,
+            findings if findings.is_empty() => CheckResult::Passed,
             findings => {
                 let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
-                Outcome::Failed { output: lines.join("\n"), findings }
+                CheckResult::Failed { output: lines.join("\n"), findings }
             }
         },
         Work::Validate { manifests, kustomizations } => {
@@ -141,7 +141,7 @@ fn perform(
                 execute(&mut command).map_or_else(|error| Some(format!("{error:#}")), Result::err)
             });
             match said.collect::<Vec<_>>() {
-                said if said.is_empty() => Outcome::Passed,
+                said if said.is_empty() => CheckResult::Passed,
                 said => failure(said.join("\n")),
             }
         }
@@ -154,10 +154,10 @@ fn perform(
             };
             let _waiting = ui::quietly_waiting(check.name);
             match execute(command.args(arguments).current_dir(project.root())) {
-                Ok(Ok(())) => Outcome::Passed,
+                Ok(Ok(())) => CheckResult::Passed,
                 Ok(Err(output)) => {
                     let findings = finding::parse(&without_colours(&output), project.root());
-                    Outcome::Failed { output, findings }
+                    CheckResult::Failed { output, findings }
                 }
                 Err(error) => failure(format!("{error:#}")),
             }
@@ -177,8 +177,8 @@ fn tool(directory: &Path, name: &str) -> Command {
     command
 }
 
-fn failure(output: String) -> Outcome {
-    Outcome::Failed { output, findings: Vec::new() }
+fn failure(output: String) -> CheckResult {
+    CheckResult::Failed { output, findings: Vec::new() }
 }
 
 /// Runs a tool to its end; what it printed counts only where it failed.
@@ -204,21 +204,21 @@ fn without_colours(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
 
-fn report(check: &Check, outcome: &Outcome, took: Duration) {
+fn report(check: &Check, outcome: &CheckResult, took: Duration) {
     let (mark, colour) = match outcome {
-        Outcome::Passed => ("✓", AnsiColor::Green),
-        Outcome::Nothing | Outcome::NotInstalled(_) => ("–", AnsiColor::Yellow),
-        Outcome::Failed { .. } => ("✗", AnsiColor::Red),
+        CheckResult::Passed => ("✓", AnsiColor::Green),
+        CheckResult::Nothing | CheckResult::NotInstalled(_) => ("–", AnsiColor::Yellow),
+        CheckResult::Failed { .. } => ("✗", AnsiColor::Red),
     };
     let style = Style::new().fg_color(Some(colour.into())).bold();
     let what = match outcome {
-        Outcome::Nothing => format!("nothing to check: no {}", check.what),
-        Outcome::NotInstalled(how) => format!("left out: not installed ({how})"),
+        CheckResult::Nothing => format!("nothing to check: no {}", check.what),
+        CheckResult::NotInstalled(how) => format!("left out: not installed ({how})"),
         _ => check.what.clone(),
     };
     let seconds = format!("{:.1} s", took.as_secs_f64());
     anstream::eprintln!("{style}{mark}{style:#} {:<19} {seconds:>8}  {}", check.name, one_line(&what));
-    if let Outcome::Failed { output, findings } = outcome {
+    if let CheckResult::Failed { output, findings } = outcome {
         for line in output.lines() {
             anstream::eprintln!("    {}", styled(line));
         }

@@ -13,12 +13,12 @@ use xtask::cli::test::{Arguments, KubernetesFlags};
 
 use anyhow::{Context, bail};
 
-use crate::faults::{self, Campaign};
+use crate::faults::{self, Options};
 use emulator::Emulator;
 use kubernetes::Stage;
 use needs::{Needs, Scope};
 use server::TestServer;
-use suite::{End, Tally};
+use suite::{SuiteEnd, Tally};
 use workspace::process::Signals;
 use workspace::project::Project;
 use workspace::{cargo, github, ui};
@@ -36,7 +36,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
             Ok(only) => only,
             Err(error) => return Ok(refuse_only(&only, &error)),
         };
-        return faults::run(Campaign { seed, long, only }, project).await;
+        return faults::run(Options { seed, long, only }, project).await;
     }
     if arguments.kubernetes.kubernetes {
         return in_cluster(&arguments, project).await;
@@ -54,7 +54,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     let is_root = rustix::process::geteuid().is_root();
     let suites = suites(scope, emulator.is_ok());
     let mut tally = Tally::default();
-    let mut worst = End::Passed;
+    let mut worst = SuiteEnd::Passed;
     for words in suites {
         let mut command = cargo::command(project);
         command.args(&words).envs(server.environment());
@@ -68,9 +68,9 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
             command.args(["--skip", "host_name"]);
         }
         match suite::run(command, &mut signals, &mut tally).await? {
-            End::Passed => {}
-            End::Failed => worst = End::Failed,
-            End::Interrupted(code) => {
+            SuiteEnd::Passed => {}
+            SuiteEnd::Failed => worst = SuiteEnd::Failed,
+            SuiteEnd::Interrupted(code) => {
                 drop((server, emulator));
                 ui::result(&format!("interrupted; {tally} until then"));
                 return Ok(ExitCode::from(code));
@@ -116,20 +116,20 @@ async fn in_cluster(arguments: &Arguments, project: &Project) -> anyhow::Result<
     let mut tally = Tally::default();
     let end = suite::run(command, &mut signals, &mut tally).await?;
     drop(stage);
-    if let End::Interrupted(code) = end {
+    if let SuiteEnd::Interrupted(code) = end {
         ui::result(&format!("interrupted; {tally} until then"));
         return Ok(ExitCode::from(code));
     }
     conclude(&tally, end)
 }
 
-fn conclude(tally: &Tally, end: End) -> anyhow::Result<ExitCode> {
-    if end != End::Passed && tally.failed == 0 {
+fn conclude(tally: &Tally, end: SuiteEnd) -> anyhow::Result<ExitCode> {
+    if end != SuiteEnd::Passed && tally.failed == 0 {
         ui::warning("cargo failed before every test had run; it says why above");
     }
     github::summarize(&tally.page(end))?;
     ui::result(&tally.to_string());
-    Ok(if end == End::Passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if end == SuiteEnd::Passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The runs of `cargo test`. All of them have the same features, so that nothing is compiled twice.

@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use super::plan::since_last_release;
 use image::reference::PinnedReference;
-use markdown::{Deployment, Facts, Gate, Image};
+use markdown::{Deployment, Gate, Image, ReleasePage};
 use publish::Earlier;
-use verdict::{End, Record};
+use verdict::{Record, RunEnd};
 use workspace::changelog::{self, Version};
 use workspace::github::cli::get;
 use workspace::github::repository::Repository;
@@ -110,7 +110,7 @@ fn still_names_this(tag: &str, project: &Project) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn facts(arguments: &Arguments, project: &Project) -> anyhow::Result<Facts> {
+fn facts(arguments: &Arguments, project: &Project) -> anyhow::Result<ReleasePage> {
     let is_rehearsal = arguments.rehearse == "true";
     let log = read(arguments.report.as_deref())?;
     let record = read(arguments.verdict.as_deref())?;
@@ -140,7 +140,7 @@ fn facts(arguments: &Arguments, project: &Project) -> anyhow::Result<Facts> {
     }
     let approval = approval(&arguments.approval, &arguments.deploy, approvals.as_ref());
     let (record, log) = if is_rehearsal { (None, None) } else { (record, log) };
-    Ok(Facts {
+    Ok(ReleasePage {
         title: arguments.tag.clone(),
         is_rehearsal,
         image: image(&arguments.image, &arguments.action)?,
@@ -181,7 +181,7 @@ fn deployment(deploy: &str, result: &str, record: Option<&Record>) -> Deployment
     match (deploy, result) {
         ("kubernetes", "success") if record.is_some_and(has_failed) => Deployment::Failed,
         ("kubernetes", "success") => Deployment::Done,
-        ("kubernetes", "failure") if record.is_some_and(|record| record.end == End::Left) => {
+        ("kubernetes", "failure") if record.is_some_and(|record| record.end == RunEnd::Left) => {
             Deployment::BrokenOff
         }
         ("kubernetes", "failure") => Deployment::Failed,

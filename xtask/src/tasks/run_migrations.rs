@@ -19,8 +19,8 @@ use workspace::project::Project;
 use workspace::{process, ui};
 
 pub mod fleet;
+pub mod job_arguments;
 mod placement;
-pub mod words;
 
 use placement::{Database, Placement, Wish};
 
@@ -119,7 +119,7 @@ impl Arguments {
     /// What was typed where it does nothing.
     pub fn misplaced(&self) -> Mistakes {
         let mut mistakes = Mistakes::default();
-        words::refuse_ours(&self.job, &mut mistakes);
+        job_arguments::refuse_ours(&self.job, &mut mistakes);
         if self.is_in_cluster() {
             self.image.refuse_platform(&mut mistakes);
             self.postgres.refuse(&mut mistakes);
@@ -137,7 +137,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     let mut mistakes = arguments.misplaced();
     let settings = Settings::gather(&arguments.image, &arguments.postgres, project, &mut mistakes)?;
     let settings = mistakes.or(settings)?;
-    let words = words::complete(arguments.job);
+    let words = job_arguments::complete(arguments.job);
     let wish = match (arguments.native, arguments.in_container) {
         (true, _) => Wish::Native,
         (_, true) => Wish::Container,
@@ -149,7 +149,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     let tie = tie();
     let mut database = match std::env::var("POSTGRES_HOST").ok().filter(|host| !host.is_empty()) {
         Some(host) => Database::Configured { host },
-        None if words::needs_database(&words) => Database::Local(local::expected(project, &docker)?),
+        None if job_arguments::needs_database(&words) => Database::Local(local::expected(project, &docker)?),
         None => Database::NotNeeded,
     };
     let mut placement = decide(wish, &daemon, &database, tie)?;

@@ -15,13 +15,13 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::databases::Database;
 use super::schedule::Schedule;
-use super::status::Status;
+use super::status::DatabaseStatus;
 use crate::cluster::{Cluster, Start};
 use crate::diagnosis::{Trouble, diagnose};
+use crate::job_state::{Change, Ending, JobState, Update, controller, digest_reported, reported_digest};
 use crate::manifest::Template;
+use crate::outage::Outages;
 use crate::outcome::{self, Outcome};
-use crate::reach::Reach;
-use crate::sight::{Change, Ending, Seen, Sight, controller, digest_reported, reported_digest};
 use crate::watches;
 use workspace::process::Signals;
 use workspace::ui::{self, Waiting};
@@ -37,8 +37,8 @@ pub struct Fleet<'a> {
 }
 
 /// How it stood when it was over, or left.
-pub struct End {
-    pub all: Vec<Status>,
+pub struct FleetEnd {
+    pub all: Vec<DatabaseStatus>,
     pub schedule: Schedule,
     pub left: Option<Left>,
 }
@@ -51,18 +51,18 @@ pub enum Left {
 }
 
 /// What a request that was made beside the watch came to.
-enum Step {
+enum FleetStep {
     Started(anyhow::Result<(Job, Start, Vec<Pod>)>),
     /// A Job that a list left out, which may be older than the Job.
     Found(anyhow::Result<Option<Job>>),
-    Ended(Status),
+    Ended(DatabaseStatus),
 }
 
 /// A database that runs now.
 struct Run {
     /// What the watch said before the answer to our request came.
     early: Vec<Change>,
-    sight: Option<Sight>,
+    job_state: Option<JobState>,
     is_ours: bool,
     is_ending: bool,
 }
@@ -70,25 +70,25 @@ struct Run {
 struct Driver<'a> {
     fleet: Fleet<'a>,
     schedule: Schedule,
-    all: Vec<Status>,
+    all: Vec<DatabaseStatus>,
     by_job: BTreeMap<&'a str, usize>,
     running: BTreeMap<usize, Run>,
-    steps: JoinSet<(usize, Step)>,
+    steps: JoinSet<(usize, FleetStep)>,
     status: Waiting,
-    reach: Reach,
+    outages: Outages,
 }
 
-pub async fn drive(fleet: Fleet<'_>, schedule: Schedule, signals: &mut Signals) -> anyhow::Result<End> {
+pub async fn drive(fleet: Fleet<'_>, schedule: Schedule, signals: &mut Signals) -> anyhow::Result<FleetEnd> {
     let mut changes = Box::pin(watches::of_fleet(fleet.cluster, &fleet.template.selector()));
     let mut driver = Driver {
-        all: vec![Status::Waiting; fleet.databases.len()],
+        all: vec![DatabaseStatus::Waiting; fleet.databases.len()],
         by_job: fleet.jobs.iter().map(String::as_str).zip(0..).collect(),
         status: ui::waiting("Running", format!("{} databases", fleet.databases.len())),
         fleet,
         schedule,
         running: BTreeMap::new(),
         steps: JoinSet::new(),
-        reach: Reach::default(),
+        outages: Outages::default(),
     };
     let (mut sees_jobs, mut sees_pods) = (false, false);
     // What only time tells: patience that runs out.
@@ -102,7 +102,7 @@ pub async fn drive(fleet: Fleet<'_>, schedule: Schedule, signals: &mut Signals) 
                     sees_pods |= matches!(change, Change::Pod(_));
                     driver.take(change);
                 }
-                Some(Err(cut)) => match driver.reach.cut(driver.fleet.cluster, cut) {
+                Some(Err(cut)) => match driver.outages.cut(driver.fleet.cluster, cut) {
                     Ok(said) => said.into_iter().for_each(|said| driver.status.aside(|| ui::warning(said))),
                     Err(error) => break Some(Left::Lost(error)),
                 },
@@ -127,15 +127,15 @@ pub async fn drive(fleet: Fleet<'_>, schedule: Schedule, signals: &mut Signals) 
             break None;
         }
     };
-    Ok(End { all: driver.all, schedule: driver.schedule, left })
+    Ok(FleetEnd { all: driver.all, schedule: driver.schedule, left })
 }
 
 impl Driver<'_> {
     fn start(&mut self) {
         while let Some(index) = self.schedule.next() {
-            let run = Run { early: Vec::new(), sight: None, is_ours: false, is_ending: false };
+            let run = Run { early: Vec::new(), job_state: None, is_ours: false, is_ending: false };
             self.running.insert(index, run);
-            self.all[index] = Status::Running;
+            self.all[index] = DatabaseStatus::Running;
             let cluster = self.fleet.cluster.clone();
             let manifest = self.fleet.template.manifest(&self.fleet.databases[index]);
             self.steps.spawn(async move {
@@ -148,7 +148,7 @@ impl Driver<'_> {
                     };
                     Ok((job, start, pods))
                 };
-                (index, Step::Started(started.await))
+                (index, FleetStep::Started(started.await))
             });
         }
         self.status.say(&self.schedule.describe());
@@ -156,24 +156,24 @@ impl Driver<'_> {
 
     /// Hands each part of a change to the run it is about.
     fn take(&mut self, change: Change) {
-        self.reach.restored(change.told_by());
+        self.outages.restored(change.told_by());
         match change {
-            Change::Job(Seen::All(jobs)) => {
+            Change::Job(Update::All(jobs)) => {
                 let listed: Vec<_> = jobs.iter().filter_map(|job| job.metadata.uid.as_deref()).collect();
                 for (index, run) in &self.running {
-                    if run.sight.as_ref().is_some_and(|sight| !listed.contains(&sight.uid())) {
+                    if run.job_state.as_ref().is_some_and(|job_state| !listed.contains(&job_state.uid())) {
                         let (index, cluster) = (*index, self.fleet.cluster.clone());
                         let name = self.fleet.jobs[index].clone();
-                        self.steps.spawn(async move { (index, Step::Found(cluster.find(&name).await)) });
+                        self.steps.spawn(async move { (index, FleetStep::Found(cluster.find(&name).await)) });
                     }
                 }
-                jobs.into_iter().for_each(|job| self.take(Change::Job(Seen::One(Box::new(job)))));
+                jobs.into_iter().for_each(|job| self.take(Change::Job(Update::One(Box::new(job)))));
             }
-            Change::Job(Seen::One(ref job) | Seen::Gone(ref job)) => {
+            Change::Job(Update::One(ref job) | Update::Gone(ref job)) => {
                 let name = job.metadata.name.clone().unwrap_or_default();
                 self.deliver(&name, change);
             }
-            Change::Pod(Seen::All(pods)) => {
+            Change::Pod(Update::All(pods)) => {
                 let mut by_job: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
                 for pod in pods {
                     by_job.entry(owner(&pod)).or_default().push(pod);
@@ -181,96 +181,96 @@ impl Driver<'_> {
                 for index in self.running.keys().copied().collect::<Vec<_>>() {
                     let name = self.fleet.jobs[index].clone();
                     let pods = by_job.remove(&name).unwrap_or_default();
-                    self.deliver(&name, Change::Pod(Seen::All(pods)));
+                    self.deliver(&name, Change::Pod(Update::All(pods)));
                 }
             }
-            Change::Pod(Seen::One(ref pod) | Seen::Gone(ref pod)) => self.deliver(&owner(pod), change),
-            Change::Event(Seen::All(events)) => {
-                events.into_iter().for_each(|event| self.take(Change::Event(Seen::One(Box::new(event)))));
+            Change::Pod(Update::One(ref pod) | Update::Gone(ref pod)) => self.deliver(&owner(pod), change),
+            Change::Event(Update::All(events)) => {
+                events.into_iter().for_each(|event| self.take(Change::Event(Update::One(Box::new(event)))));
             }
-            Change::Event(Seen::One(ref event)) => {
+            Change::Event(Update::One(ref event)) => {
                 let about = event.involved_object.name.clone().unwrap_or_default();
                 let of_pod = event.involved_object.kind.as_deref() == Some("Pod");
                 let name = about.rsplit_once('-').filter(|_| of_pod).map_or(about.as_str(), |(job, _)| job);
                 self.deliver(name, change);
             }
-            Change::Event(Seen::Gone(_)) => {}
+            Change::Event(Update::Gone(_)) => {}
         }
     }
 
     fn deliver(&mut self, job: &str, change: Change) {
         let Some(index) = self.by_job.get(job).copied() else { return };
         let Some(run) = self.running.get_mut(&index) else { return };
-        match &mut run.sight {
-            Some(sight) => sight.take(change),
+        match &mut run.job_state {
+            Some(job_state) => job_state.take(change),
             None => run.early.push(change),
         }
         self.look(index);
     }
 
-    fn step(&mut self, index: usize, step: Step) {
+    fn step(&mut self, index: usize, step: FleetStep) {
         match (step, self.running.get_mut(&index)) {
-            (Step::Started(Ok((job, start, pods))), Some(run)) => {
-                let mut sight = Sight::of(job);
-                sight.take(Change::Pod(Seen::All(pods)));
-                std::mem::take(&mut run.early).into_iter().for_each(|change| sight.take(change));
-                run.sight = Some(sight);
+            (FleetStep::Started(Ok((job, start, pods))), Some(run)) => {
+                let mut job_state = JobState::of(job);
+                job_state.take(Change::Pod(Update::All(pods)));
+                std::mem::take(&mut run.early).into_iter().for_each(|change| job_state.take(change));
+                run.job_state = Some(job_state);
                 run.is_ours = start != Start::Attached;
                 self.look(index);
             }
-            (Step::Started(Err(error)), _) => {
-                self.end(index, Status::Failed { code: 1, why: format!("{error:#}") });
+            (FleetStep::Started(Err(error)), _) => {
+                self.end(index, DatabaseStatus::Failed { code: 1, why: format!("{error:#}") });
             }
-            (Step::Found(Err(error)), Some(_)) => {
-                self.end(index, Status::Failed { code: 1, why: format!("{error:#}") });
+            (FleetStep::Found(Err(error)), Some(_)) => {
+                self.end(index, DatabaseStatus::Failed { code: 1, why: format!("{error:#}") });
             }
-            (Step::Found(Ok(found)), Some(run)) => {
-                if let Some(sight) = &mut run.sight {
-                    sight.take(Change::Job(Seen::All(found.into_iter().collect())));
+            (FleetStep::Found(Ok(found)), Some(run)) => {
+                if let Some(job_state) = &mut run.job_state {
+                    job_state.take(Change::Job(Update::All(found.into_iter().collect())));
                 }
                 self.look(index);
             }
-            (Step::Ended(status), _) => self.end(index, status),
-            (Step::Found(_), None) | (Step::Started(Ok(_)), None) => {}
+            (FleetStep::Ended(status), _) => self.end(index, status),
+            (FleetStep::Found(_), None) | (FleetStep::Started(Ok(_)), None) => {}
         }
     }
 
     /// Whether a run is over, or will not get further by itself.
     fn look(&mut self, index: usize) {
         let Some(run) = self.running.get_mut(&index).filter(|run| !run.is_ending) else { return };
-        let Some(sight) = &mut run.sight else { return };
+        let Some(job_state) = &mut run.job_state else { return };
         let cluster = self.fleet.cluster.clone();
-        let Some(job) = sight.job().cloned() else {
+        let Some(job) = job_state.job().cloned() else {
             let why = "the Job was deleted by somebody else while it ran".to_owned();
-            return self.end(index, Status::Failed { code: 1, why });
+            return self.end(index, DatabaseStatus::Failed { code: 1, why });
         };
-        for said in sight.untold() {
+        for said in job_state.untold() {
             let name = &self.fleet.databases[index].name;
             self.status.aside(|| ui::warning(format!("{name}: {said}")));
         }
-        let ending = sight.ending(Instant::now());
+        let ending = job_state.ending(Instant::now());
         if ending == Ending::Over {
             run.is_ending = true;
-            let mut sight = sight.clone();
+            let mut job_state = job_state.clone();
             for (pod, reported) in
-                sight.pods().into_iter().filter_map(|pod| Some((pod, reported_digest(pod)?)))
+                job_state.pods().into_iter().filter_map(|pod| Some((pod, reported_digest(pod)?)))
             {
                 self.status.aside(|| ui::warning(digest_reported(pod, reported)));
             }
             self.steps.spawn(async move {
                 // Its pods may not have been seen to be finished.
-                if let Ok(pods) = cluster.pods_of(sight.uid()).await {
-                    sight.take(Change::Pod(Seen::All(pods)));
+                if let Ok(pods) = cluster.pods_of(job_state.uid()).await {
+                    job_state.take(Change::Pod(Update::All(pods)));
                 }
-                let outcome = outcome_of(&cluster, &job, &sight).await;
-                let unknown = || Status::Failed {
+                let outcome = outcome_of(&cluster, &job, &job_state).await;
+                let unknown = || DatabaseStatus::Failed {
                     code: 1,
                     why: "the Job finished without reporting a result".to_owned(),
                 };
-                (index, Step::Ended(outcome.as_ref().map_or_else(unknown, Status::of)))
+                (index, FleetStep::Ended(outcome.as_ref().map_or_else(unknown, DatabaseStatus::of)))
             });
         } else if ending == Ending::NotYet
-            && let Some(trouble) = diagnose(sight, Timestamp::now(), self.fleet.patience)
+            && let Some(trouble) = diagnose(job_state, Timestamp::now(), self.fleet.patience)
         {
             run.is_ending = true;
             let is_ours = run.is_ours;
@@ -285,18 +285,18 @@ impl Driver<'_> {
             if is_ours && let Err(error) = cluster.delete(&job).await {
                 why = format!("{why} ({error:#})");
             }
-            (index, Step::Ended(Status::Failed { code: 1, why }))
+            (index, FleetStep::Ended(DatabaseStatus::Failed { code: 1, why }))
         });
     }
 
-    fn end(&mut self, index: usize, status: Status) {
+    fn end(&mut self, index: usize, status: DatabaseStatus) {
         if self.running.remove(&index).is_none() {
             return;
         }
         self.schedule.ended(status.result());
         let name = &self.fleet.databases[index].name;
         self.status.aside(|| match &status {
-            Status::Failed { .. } => ui::warning(format!("{name} {status}")),
+            DatabaseStatus::Failed { .. } => ui::warning(format!("{name} {status}")),
             _ => ui::done("Done", format!("{name} {status}")),
         });
         self.all[index] = status;
@@ -304,12 +304,12 @@ impl Driver<'_> {
 }
 
 /// A program that can't be executed leaves no verdict, only a line.
-async fn outcome_of(cluster: &Cluster, job: &Job, sight: &Sight) -> Option<Outcome> {
-    let pods = sight.pods();
-    let outcome = outcome::outcome(job, sight, None)?;
+async fn outcome_of(cluster: &Cluster, job: &Job, job_state: &JobState) -> Option<Outcome> {
+    let pods = job_state.pods();
+    let outcome = outcome::outcome(job, job_state, None)?;
     match pods.last() {
         Some(pod) if outcome.failure.is_some() && outcome.verdict.is_none() => {
-            outcome::outcome(job, sight, cluster.last_line(pod).await.as_deref())
+            outcome::outcome(job, job_state, cluster.last_line(pod).await.as_deref())
         }
         _ => Some(outcome),
     }

@@ -12,7 +12,7 @@ use verdict::Verdict;
 
 /// One database.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Status {
+pub enum DatabaseStatus {
     Waiting,
     Running,
     /// Where it is now, where the job said so.
@@ -23,7 +23,7 @@ pub enum Status {
     },
 }
 
-impl Status {
+impl DatabaseStatus {
     pub(super) fn of(outcome: &Outcome) -> Self {
         let verdict = outcome.verdict.as_ref();
         match &outcome.failure {
@@ -46,7 +46,7 @@ impl Status {
     }
 }
 
-impl fmt::Display for Status {
+impl fmt::Display for DatabaseStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Waiting => write!(f, "waiting"),
@@ -65,11 +65,11 @@ const GRAVEST: [u8; 11] = [6, 70, 5, 7, 8, 2, 9, OTHERS, 1, 4, 3];
 const OTHERS: u8 = 0;
 
 /// That of the gravest failure.
-pub fn exit_code(all: &[Status]) -> u8 {
+pub fn exit_code(all: &[DatabaseStatus]) -> u8 {
     let place = |code: u8| GRAVEST.iter().position(|known| *known == code);
     let rank = |code: &u8| place(*code).or_else(|| place(OTHERS));
     let codes = all.iter().filter_map(|status| match status {
-        Status::Failed { code, .. } => Some(*code),
+        DatabaseStatus::Failed { code, .. } => Some(*code),
         _ => None,
     });
     codes.min_by_key(rank).unwrap_or(0)
@@ -85,14 +85,14 @@ pub fn explain(stopped: Stopped) -> String {
 }
 
 /// A line for each.
-pub fn table(rows: &[(&str, &Status)]) -> String {
+pub fn table(rows: &[(&str, &DatabaseStatus)]) -> String {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let mut text = String::new();
     for (name, status) in rows {
         let style = match status {
-            Status::Waiting | Status::Running => Style::new().dimmed(),
-            Status::Done(_) => AnsiColor::Green.on_default(),
-            Status::Failed { .. } => AnsiColor::Red.on_default(),
+            DatabaseStatus::Waiting | DatabaseStatus::Running => Style::new().dimmed(),
+            DatabaseStatus::Done(_) => AnsiColor::Green.on_default(),
+            DatabaseStatus::Failed { .. } => AnsiColor::Red.on_default(),
         };
         let _ = writeln!(text, "{name:width$}  {style}{status}{style:#}");
     }
@@ -100,14 +100,16 @@ pub fn table(rows: &[(&str, &Status)]) -> String {
 }
 
 /// The same for programs.
-pub fn report(rows: &[(&str, &Status, &str)]) -> Value {
+pub fn report(rows: &[(&str, &DatabaseStatus, &str)]) -> Value {
     let databases: Vec<_> = rows
         .iter()
         .map(|(name, status, job)| match status {
-            Status::Waiting => json!({"name": name, "job": job, "status": "waiting"}),
-            Status::Running => json!({"name": name, "job": job, "status": "running"}),
-            Status::Done(place) => json!({"name": name, "job": job, "status": "done", "place": place}),
-            Status::Failed { code, why } => {
+            DatabaseStatus::Waiting => json!({"name": name, "job": job, "status": "waiting"}),
+            DatabaseStatus::Running => json!({"name": name, "job": job, "status": "running"}),
+            DatabaseStatus::Done(place) => {
+                json!({"name": name, "job": job, "status": "done", "place": place})
+            }
+            DatabaseStatus::Failed { code, why } => {
                 json!({"name": name, "job": job, "status": "failed", "exit_code": code, "message": why})
             }
         })
@@ -120,8 +122,8 @@ pub fn report(rows: &[(&str, &Status, &str)]) -> Value {
 mod tests {
     use super::*;
 
-    fn failed(code: u8) -> Status {
-        Status::Failed { code, why: "no".to_owned() }
+    fn failed(code: u8) -> DatabaseStatus {
+        DatabaseStatus::Failed { code, why: "no".to_owned() }
     }
 
     #[test]
@@ -138,7 +140,7 @@ mod tests {
             (&[1, 143], 143),
         ] {
             let mut all: Vec<_> = codes.iter().copied().map(failed).collect();
-            all.extend([Status::Waiting, Status::Done(None)]);
+            all.extend([DatabaseStatus::Waiting, DatabaseStatus::Done(None)]);
             assert_eq!(exit_code(&all), expected, "{codes:?}");
         }
     }
@@ -148,7 +150,7 @@ mod tests {
         let said = |verdict: &str, failure: Option<&str>| {
             let verdict = Verdict::parse(verdict);
             let exit_code = verdict.as_ref().and_then(|verdict| verdict.exit_code).unwrap_or(1);
-            Status::of(&Outcome { exit_code, verdict, failure: failure.map(str::to_owned) })
+            DatabaseStatus::of(&Outcome { exit_code, verdict, failure: failure.map(str::to_owned) })
         };
         let all = [
             ("a", said(r#"{"exit_code": 0, "current": 2, "head": 2}"#, None)),
@@ -158,8 +160,8 @@ mod tests {
             ),
             ("c", said("", Some("killed"))),
             ("d", said("", None)),
-            ("e", Status::Running),
-            ("f", Status::Waiting),
+            ("e", DatabaseStatus::Running),
+            ("f", DatabaseStatus::Waiting),
         ];
         // What can't be parsed as a verdict has none, and counts as 0 where the Job is complete.
         let rows: Vec<_> = all.iter().map(|(name, status)| (*name, status)).collect();

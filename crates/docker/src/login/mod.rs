@@ -24,7 +24,7 @@ pub struct Store {
 
 /// Where credentials went, or came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum StoredIn {
     Helper {
         program: String,
     },
@@ -54,11 +54,11 @@ impl Store {
     }
 
     /// Puts credentials where docker would put them.
-    pub fn put(&self, registry: &Registry, credentials: &Credentials) -> anyhow::Result<Place> {
+    pub fn put(&self, registry: &Registry, credentials: &Credentials) -> anyhow::Result<StoredIn> {
         let mut document = file::read(&self.path)?;
         match document.keeper(registry) {
             Keeper::Helper(name) if Helper(&name).is_awss_own() => {
-                Ok(Place::NotNeeded { program: program(&name) })
+                Ok(StoredIn::NotNeeded { program: program(&name) })
             }
             Keeper::Helper(name) => {
                 Helper(&name).store(registry, credentials)?;
@@ -66,12 +66,12 @@ impl Store {
                 if document.mark(registry) {
                     file::write(&self.path, &document)?;
                 }
-                Ok(Place::Helper { program: program(&name) })
+                Ok(StoredIn::Helper { program: program(&name) })
             }
             Keeper::File => {
                 document.put(registry, credentials);
                 file::write(&self.path, &document)?;
-                Ok(Place::File { path: self.path.clone() })
+                Ok(StoredIn::File { path: self.path.clone() })
             }
         }
     }
@@ -97,19 +97,19 @@ impl Store {
     }
 
     /// Takes credentials out; the places where there were some.
-    pub fn take(&self, registry: &Registry) -> anyhow::Result<Vec<Place>> {
+    pub fn take(&self, registry: &Registry) -> anyhow::Result<Vec<StoredIn>> {
         let mut document = file::read(&self.path)?;
         let mut places = Vec::new();
         if let Keeper::Helper(name) = document.keeper(registry)
             && !Helper(&name).is_awss_own()
             && Helper(&name).erase(registry)?
         {
-            places.push(Place::Helper { program: program(&name) });
+            places.push(StoredIn::Helper { program: program(&name) });
         }
         if document.take(registry) {
             file::write(&self.path, &document)?;
             if places.is_empty() {
-                places.push(Place::File { path: self.path.clone() });
+                places.push(StoredIn::File { path: self.path.clone() });
             }
         }
         Ok(places)
@@ -120,7 +120,7 @@ fn program(name: &str) -> String {
     format!("docker-credential-{name}")
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for StoredIn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Helper { program } | Self::NotNeeded { program } => f.write_str(program),

@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use crate::layers::Layers;
 use docker::Docker;
-use docker::push::Kind;
+use docker::push::PushFailure;
 use image::archive::Layer;
 use image::name::{Digest, Tag};
 use image::reference::TaggedReference;
@@ -94,26 +94,27 @@ pub(super) async fn push(
     }
 }
 
-fn after(kind: Kind, token: Token, pauses: usize) -> String {
+fn after(kind: PushFailure, token: Token, pauses: usize) -> String {
     match (kind, token) {
-        (Kind::Passing | Kind::Ended, _) => format!(", in {} attempts", pauses + 1),
-        (Kind::Authentication | Kind::Denied, Token::New) => ", not with a new token either".to_owned(),
+        (PushFailure::Passing | PushFailure::Ended, _) => format!(", in {} attempts", pauses + 1),
+        (PushFailure::Authentication | PushFailure::Denied, Token::New) => {
+            ", not with a new token either".to_owned()
+        }
         _ => String::new(),
     }
 }
 
-fn next(kind: Kind, token: Token, pauses: usize) -> Next {
+fn next(kind: PushFailure, token: Token, pauses: usize) -> Next {
     let pause = PAUSES.get(pauses).copied().map(Duration::from_secs);
     match (kind, pause) {
-        (Kind::Authentication, _) if token != Token::New => Next::NewToken,
-        (Kind::Denied, _) if token == Token::Dockers => Next::NewToken,
-        (Kind::Passing, Some(pause)) => Next::Pause(pause),
-        (Kind::Ended, Some(pause)) => Next::AskForRepository(pause),
-        (Kind::NoRepository, _) => Next::NoRepository,
-        (Kind::Immutable, _) => Next::Taken,
-        (Kind::Authentication | Kind::Denied | Kind::Lasting, _) | (Kind::Passing | Kind::Ended, None) => {
-            Next::GiveUp
-        }
+        (PushFailure::Authentication, _) if token != Token::New => Next::NewToken,
+        (PushFailure::Denied, _) if token == Token::Dockers => Next::NewToken,
+        (PushFailure::Passing, Some(pause)) => Next::Pause(pause),
+        (PushFailure::Ended, Some(pause)) => Next::AskForRepository(pause),
+        (PushFailure::NoRepository, _) => Next::NoRepository,
+        (PushFailure::Immutable, _) => Next::Taken,
+        (PushFailure::Authentication | PushFailure::Denied | PushFailure::Lasting, _)
+        | (PushFailure::Passing | PushFailure::Ended, None) => Next::GiveUp,
     }
 }
 
@@ -133,20 +134,20 @@ mod tests {
     fn what_may_pass_is_tried_again_and_nothing_else() {
         let pause = |seconds| Duration::from_secs(seconds);
         for (kind, token, pauses, expected) in [
-            (Kind::Authentication, Token::Dockers, 0, Next::NewToken),
-            (Kind::Authentication, Token::Ecrs, 0, Next::NewToken),
-            (Kind::Authentication, Token::New, 0, Next::GiveUp),
-            (Kind::Denied, Token::Dockers, 0, Next::NewToken),
-            (Kind::Denied, Token::Ecrs, 0, Next::GiveUp),
-            (Kind::Denied, Token::New, 0, Next::GiveUp),
-            (Kind::Passing, Token::Ecrs, 0, Next::Pause(pause(1))),
-            (Kind::Passing, Token::New, 3, Next::Pause(pause(20))),
-            (Kind::Passing, Token::Dockers, 4, Next::GiveUp),
-            (Kind::Ended, Token::Ecrs, 1, Next::AskForRepository(pause(3))),
-            (Kind::Ended, Token::Ecrs, 4, Next::GiveUp),
-            (Kind::NoRepository, Token::Dockers, 0, Next::NoRepository),
-            (Kind::Immutable, Token::Ecrs, 0, Next::Taken),
-            (Kind::Lasting, Token::Dockers, 0, Next::GiveUp),
+            (PushFailure::Authentication, Token::Dockers, 0, Next::NewToken),
+            (PushFailure::Authentication, Token::Ecrs, 0, Next::NewToken),
+            (PushFailure::Authentication, Token::New, 0, Next::GiveUp),
+            (PushFailure::Denied, Token::Dockers, 0, Next::NewToken),
+            (PushFailure::Denied, Token::Ecrs, 0, Next::GiveUp),
+            (PushFailure::Denied, Token::New, 0, Next::GiveUp),
+            (PushFailure::Passing, Token::Ecrs, 0, Next::Pause(pause(1))),
+            (PushFailure::Passing, Token::New, 3, Next::Pause(pause(20))),
+            (PushFailure::Passing, Token::Dockers, 4, Next::GiveUp),
+            (PushFailure::Ended, Token::Ecrs, 1, Next::AskForRepository(pause(3))),
+            (PushFailure::Ended, Token::Ecrs, 4, Next::GiveUp),
+            (PushFailure::NoRepository, Token::Dockers, 0, Next::NoRepository),
+            (PushFailure::Immutable, Token::Ecrs, 0, Next::Taken),
+            (PushFailure::Lasting, Token::Dockers, 0, Next::GiveUp),
         ] {
             assert_eq!(next(kind, token, pauses), expected, "{kind:?} {token:?} {pauses}");
         }

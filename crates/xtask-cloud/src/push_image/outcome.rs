@@ -12,7 +12,7 @@ use workspace::{github, ui};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Outcome {
+pub(super) struct Pushed {
     pub(super) reference: PinnedReference,
     pub(super) digest: String,
     pub(super) media_type: String,
@@ -47,18 +47,18 @@ pub(super) enum Action {
 #[serde(rename_all = "camelCase")]
 pub(super) struct TagOutcome {
     pub(super) tag: String,
-    pub(super) status: Status,
+    pub(super) status: TagStatus,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
-pub(super) enum Status {
+pub(super) enum TagStatus {
     Added,
     AlreadyThere,
     Moved { from: String },
 }
 
-impl Outcome {
+impl Pushed {
     pub(super) fn new(
         image: &PinnedImage,
         identity: Option<&Tag>,
@@ -90,16 +90,16 @@ impl Outcome {
                 ui::done("Pushed", format!("{layers}, {sizes} in {took}"));
             }
             Action::Promoted => {
-                let is_new = self.tags.iter().any(|tag| tag.status != Status::AlreadyThere);
+                let is_new = self.tags.iter().any(|tag| tag.status != TagStatus::AlreadyThere);
                 let verb = if is_new { "Promoted" } else { "Found" };
                 ui::done(verb, format!("the image built from these inputs before, in {took}"));
             }
         }
         for TagOutcome { tag, status } in &self.tags {
             match status {
-                Status::Added => ui::note("tag", tag),
-                Status::AlreadyThere => ui::note("tag", format!("{tag}, already there")),
-                Status::Moved { from } => ui::note("tag", format!("{tag}, which named {from} before")),
+                TagStatus::Added => ui::note("tag", tag),
+                TagStatus::AlreadyThere => ui::note("tag", format!("{tag}, already there")),
+                TagStatus::Moved { from } => ui::note("tag", format!("{tag}, which named {from} before")),
             }
         }
         if let Some(commit) = &self.commit {
@@ -112,7 +112,7 @@ impl Outcome {
     }
 }
 
-impl Outcome {
+impl Pushed {
     /// What the next steps of a workflow's job need.
     pub(super) fn set_outputs(&self) -> anyhow::Result<()> {
         let (reference, name) = (self.reference.to_string(), self.reference.name.to_string());
@@ -126,7 +126,7 @@ impl Outcome {
     }
 }
 
-impl Status {
+impl TagStatus {
     /// None where the tag names another image for good.
     pub(super) fn of(tagged: Tagged) -> Option<Self> {
         match tagged {
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_json_is_what_scripts_rely_on() {
-        let outcome = Outcome {
+        let outcome = Pushed {
             reference: Name::parse("r").unwrap().pinned(Digest::of(b"")),
             digest: "sha256:a".to_owned(),
             media_type: "m".to_owned(),
@@ -164,10 +164,10 @@ mod tests {
             identity: Some("inputs-1".to_owned()),
             action: Action::Pushed { pushed: 2, existing: 0, uploaded: 9 },
             tags: vec![
-                TagOutcome { tag: "v1".to_owned(), status: Status::Added },
+                TagOutcome { tag: "v1".to_owned(), status: TagStatus::Added },
                 TagOutcome {
                     tag: "latest".to_owned(),
-                    status: Status::Moved { from: "sha256:b".to_owned() },
+                    status: TagStatus::Moved { from: "sha256:b".to_owned() },
                 },
             ],
             milliseconds: 7,

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 use super::attempt::{self, Upload};
 use super::expected;
-use super::outcome::{Action, Outcome, Status, TagOutcome};
+use super::outcome::{Action, Pushed, TagOutcome, TagStatus};
 use super::source::Source;
 use docker::Docker;
 use image::name::{Digest, Tag};
@@ -42,7 +42,7 @@ struct Held {
 }
 
 impl Release<'_> {
-    pub(super) async fn run(&self, tags: &[Tag]) -> anyhow::Result<Outcome> {
+    pub(super) async fn run(&self, tags: &[Tag]) -> anyhow::Result<Pushed> {
         let start = Instant::now();
         let identity = match self.source {
             Source::Committed(identity) => Some(identity.tag()?),
@@ -73,7 +73,7 @@ impl Release<'_> {
             outcomes.push(outcome);
         }
         let took = upload.unwrap_or_else(|| start.elapsed());
-        Ok(Outcome::new(&image, identity.as_ref(), action, outcomes, took))
+        Ok(Pushed::new(&image, identity.as_ref(), action, outcomes, took))
     }
 
     /// The image under a tag. Where the repository is missing it is created, or the release ends here.
@@ -161,7 +161,7 @@ impl Release<'_> {
             );
         }
         self.ecr.verify_tag(tag, &image.manifest().digest).await?;
-        let status = Status::of(tagged).context("a tag that is taken")?;
+        let status = TagStatus::of(tagged).context("a tag that is taken")?;
         Ok(TagOutcome { tag: tag.as_str().to_owned(), status })
     }
 }

@@ -11,7 +11,7 @@ use cluster::cluster::{Cluster, Validity};
 use cluster::fleet::databases::{self, Database};
 use cluster::fleet::drive::{self, Fleet, Left};
 use cluster::fleet::schedule::{Rules, Schedule};
-use cluster::fleet::status::{self, Status};
+use cluster::fleet::status::{self, DatabaseStatus};
 use cluster::manifest::{Template, Wanted};
 use settings::kubernetes::KubernetesSettings;
 use workspace::process::Signals;
@@ -81,7 +81,7 @@ pub(crate) async fn run(
         ui::warning(format!("{}; mended, the same command goes on", status::explain(stopped)));
     }
     let Some(why) = end.left else { return Ok(ExitCode::from(status::exit_code(&end.all))) };
-    let is_running = |(_, status): &(_, &Status)| **status == Status::Running;
+    let is_running = |(_, status): &(_, &DatabaseStatus)| **status == DatabaseStatus::Running;
     let running: Vec<_> = jobs.iter().zip(&end.all).filter(is_running).map(|(job, _)| job.as_str()).collect();
     ui::note("Detached", "what runs goes on without us, what waits is not started");
     ui::note("to go on", "the same command again");

@@ -9,25 +9,25 @@ use foreign_text::one_line;
 use rustix::process::Signal;
 
 use cluster::cluster::{Cluster, Start, Validity};
-use cluster::follow::{self, End, Log};
+use cluster::follow::{self, FollowEnd, Log};
 use cluster::manifest::{self, Manifest, Wanted};
 use cluster::outcome::Outcome;
 use cluster::reference::Reference;
 use cluster::table::table;
 use settings::Settings;
-use verdict::{End as Ended, Record, Verdict};
+use verdict::{Record, RunEnd, Verdict};
 use workspace::kubectl;
 use workspace::process::Signals;
 use workspace::project::Project;
 use workspace::ui;
-use xtask::tasks::run_migrations::{Arguments, DryRun, words};
+use xtask::tasks::run_migrations::{Arguments, DryRun, job_arguments};
 
 pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<ExitCode> {
     let mut mistakes = arguments.misplaced();
-    let words = words::complete(arguments.job.clone());
+    let words = job_arguments::complete(arguments.job.clone());
     let settings = Settings::gather_kubernetes(&arguments.kubernetes, project, &mut mistakes)?;
     let image = mistakes.found("--image", image(arguments.image.typed()));
-    let asked = mistakes.found("COMMAND", words::asked(&words));
+    let asked = mistakes.found("COMMAND", job_arguments::asked(&words));
     let databases =
         arguments.fleet.fleet.as_ref().map(|file| mistakes.found("--fleet", super::fleet::read(file)));
     let (settings, (image, asked)) = mistakes.or(settings.zip(image.zip(asked)))?;
@@ -61,7 +61,7 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
         confirm(&format!("run {} in namespace {} of {}", words.join(" "), cluster.namespace, cluster.name))?;
     }
     let keep = |record: &Record| keep(arguments.verdict.as_deref(), record);
-    keep(&Record::of(Ended::NotStarted))?;
+    keep(&Record::of(RunEnd::NotStarted))?;
     let mut signals = Signals::listen()?;
     let starting = ui::waiting("Starting", &manifest.name);
     let started = tokio::select! {
@@ -74,12 +74,12 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
         Err(signal) => {
             ui::warning("interrupted while the Job was asked for: it may have been made");
             left(&manifest, &cluster);
-            keep(&Record::of(Ended::Left))?;
+            keep(&Record::of(RunEnd::Left))?;
             return Ok(exit_code(signal));
         }
     };
     // Whatever ends this program before the Job.
-    keep(&Record::of(Ended::Left))?;
+    keep(&Record::of(RunEnd::Left))?;
     let place = format!("{} in namespace {} of {}", manifest.name, cluster.namespace, cluster.name);
     match start {
         Start::Created => ui::done("Started", &place),
@@ -96,33 +96,33 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
         left(&manifest, &cluster);
     }
     match end.with_context(|| format!("cannot follow {}", manifest.name))? {
-        End::Finished { outcome, log } => {
+        FollowEnd::Finished { outcome, log } => {
             let code = report(&outcome, log);
             keep(&record(&outcome))?;
             Ok(code)
         }
-        End::Stuck(trouble) => {
+        FollowEnd::Stuck(trouble) => {
             let then = if start == Start::Attached {
                 format!("the Job {} is left as it is, for others started it", manifest.name)
             } else {
                 // Else it would start by itself whenever somebody mends the cause.
                 cluster.delete(&job).await.context(trouble.to_string())?;
-                keep(&Record { failure: Some(trouble.to_string()), ..Record::of(Ended::Stopped) })?;
+                keep(&Record { failure: Some(trouble.to_string()), ..Record::of(RunEnd::Stopped) })?;
                 format!("the Job {} was deleted, so that it does not start by itself later", manifest.name)
             };
             bail!("{trouble} ({then})")
         }
-        End::Deleted(last) => {
+        FollowEnd::Deleted(last) => {
             let deleted = format!(
                 "the Job {} was deleted by somebody else while it was followed (last seen: {}); the job rolls back what is \
                  not committed, and `current` says where the database is",
                 manifest.name,
                 one_line(&last)
             );
-            keep(&Record { failure: Some(deleted.clone()), ..Record::of(Ended::Stopped) })?;
+            keep(&Record { failure: Some(deleted.clone()), ..Record::of(RunEnd::Stopped) })?;
             bail!(deleted)
         }
-        End::Left(signal) => {
+        FollowEnd::Left(signal) => {
             left(&manifest, &cluster);
             Ok(exit_code(signal))
         }
@@ -139,7 +139,7 @@ fn keep(file: Option<&Path>, record: &Record) -> anyhow::Result<()> {
 fn record(outcome: &Outcome) -> Record {
     let is_of_this_end = |verdict: &&Verdict| verdict.exit_code == Some(outcome.exit_code);
     Record {
-        end: Ended::Finished,
+        end: RunEnd::Finished,
         failure: outcome.failure.clone(),
         verdict: outcome.verdict.as_ref().filter(is_of_this_end).cloned().unwrap_or_default(),
     }

@@ -176,23 +176,23 @@ impl Kind {
     }
 
     /// How many of them are tried of each scenario on each server.
-    pub(super) fn quota(self, extent: Extent) -> usize {
-        match (self, extent) {
-            (Self::Kill | Self::Cut, Extent::Bounded) => 4,
-            (Self::Terminate | Self::Term, Extent::Bounded) => 3,
-            (Self::Reset, Extent::Bounded) => 2,
-            (Self::LostNode, Extent::Bounded) => 1,
-            (kind, Extent::Bounded) if kind.ground().is_some() => 2,
-            (_, Extent::Bounded) => 1,
-            (Self::Building | Self::Together | Self::WithSqlx, Extent::Long) => usize::MAX,
-            (Self::Reader | Self::Dump | Self::Writer, Extent::Long) => usize::MAX,
-            (_, Extent::All) => usize::MAX,
-            (Self::Kill | Self::Cut | Self::Terminate | Self::Term, Extent::Long) => 40,
-            (Self::Reset, Extent::Long) => 30,
-            (Self::Stop | Self::StopAndKill, Extent::Long) => 6,
-            (Self::Silent, Extent::Long) => 4,
-            (kind, Extent::Long) if kind.ground().is_some() => 10,
-            (_, Extent::Long) => usize::MAX,
+    pub(super) fn quota(self, coverage: Coverage) -> usize {
+        match (self, coverage) {
+            (Self::Kill | Self::Cut, Coverage::Bounded) => 4,
+            (Self::Terminate | Self::Term, Coverage::Bounded) => 3,
+            (Self::Reset, Coverage::Bounded) => 2,
+            (Self::LostNode, Coverage::Bounded) => 1,
+            (kind, Coverage::Bounded) if kind.ground().is_some() => 2,
+            (_, Coverage::Bounded) => 1,
+            (Self::Building | Self::Together | Self::WithSqlx, Coverage::Long) => usize::MAX,
+            (Self::Reader | Self::Dump | Self::Writer, Coverage::Long) => usize::MAX,
+            (_, Coverage::All) => usize::MAX,
+            (Self::Kill | Self::Cut | Self::Terminate | Self::Term, Coverage::Long) => 40,
+            (Self::Reset, Coverage::Long) => 30,
+            (Self::Stop | Self::StopAndKill, Coverage::Long) => 6,
+            (Self::Silent, Coverage::Long) => 4,
+            (kind, Coverage::Long) if kind.ground().is_some() => 10,
+            (_, Coverage::Long) => usize::MAX,
         }
     }
 
@@ -224,7 +224,7 @@ impl Kind {
 
 /// How much is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extent {
+pub(super) enum Coverage {
     /// Some hundred faults.
     Bounded,
     /// Some thousand.

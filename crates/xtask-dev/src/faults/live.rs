@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use super::disturb::{Finding, PATIENCE, Stage};
 use super::job::Running;
 use super::kind::Kind;
-use super::moment::scattered;
+use super::moment::pseudo_random;
+use super::probe;
 use super::session::Session;
-use super::visit;
+use super::trial::{Baseline, Finding, PATIENCE};
 
 /// What every visitor of the site asks.
 const VISIT: &str = "SELECT balance FROM account WHERE name = 'name 1'";
@@ -26,24 +26,24 @@ enum Bystander {
 }
 
 pub(super) fn run(
-    stage: &Stage<'_>,
+    baseline: &Baseline<'_>,
     database: &str,
     kind: Kind,
     seed: u64,
     finding: &mut Finding,
 ) -> anyhow::Result<()> {
-    let limit = stage.scenario.visitors_wait.context("nobody says how long visitors may wait")?.limit();
-    let bystander = Bystander::enter(stage, database, kind)?;
+    let limit = baseline.scenario.visitors_wait.context("nobody says how long visitors may wait")?.limit();
+    let bystander = Bystander::enter(baseline, database, kind)?;
     finding.reached = true;
-    let mut visitor = Session::open(&stage.server, database)?;
-    let mut beside = Session::open(&stage.server, database)?;
-    let command = stage.command(database, stage.server.socket().port(), stage.scenario.words);
+    let mut visitor = Session::open(&baseline.server, database)?;
+    let mut beside = Session::open(&baseline.server, database)?;
+    let command = baseline.command(database, baseline.server.socket().port(), baseline.scenario.words);
     let over = AtomicBool::new(false);
     // So long that the first attempt fails; every other time, longer than all attempts take.
-    let stays = Duration::from_secs(if scattered(seed).is_multiple_of(2) { 4 } else { 12 });
+    let stays = Duration::from_secs(if pseudo_random(seed).is_multiple_of(2) { 4 } else { 12 });
     let (ended, visits, beside) = std::thread::scope(|scope| {
-        let visits = scope.spawn(|| visit::again_and_again(&mut visitor, VISIT, &over));
-        let beside = scope.spawn(|| visit::again_and_again(&mut beside, visit::BYSTANDER, &over));
+        let visits = scope.spawn(|| probe::repeat(&mut visitor, VISIT, &over));
+        let beside = scope.spawn(|| probe::repeat(&mut beside, probe::BYSTANDER, &over));
         let leaves = scope.spawn(|| bystander.leave_after(stays, &over));
         let ended = Running::start(command).and_then(|job| job.end(PATIENCE));
         over.store(true, Ordering::Relaxed);
@@ -55,7 +55,7 @@ pub(super) fn run(
         finding.violations.push(format!("the run did not end within {} s", PATIENCE.as_secs()));
         return Ok(());
     };
-    let longest = visit::longest(&visits, &beside);
+    let longest = probe::longest(&visits, &beside);
     finding.longest_wait = longest;
     if longest > limit {
         finding.violations.push(format!(
@@ -79,27 +79,27 @@ pub(super) fn run(
 
 impl Bystander {
     /// Returns when it has its lock.
-    fn enter(stage: &Stage<'_>, database: &str, kind: Kind) -> anyhow::Result<Self> {
+    fn enter(baseline: &Baseline<'_>, database: &str, kind: Kind) -> anyhow::Result<Self> {
         let does = match kind {
             Kind::Reader => "SELECT count(*) FROM account",
             Kind::Writer => "UPDATE account SET balance = balance WHERE name = 'name 2'",
-            _ => return Self::dump(stage, database),
+            _ => return Self::dump(baseline, database),
         };
-        let mut session = Session::open(&stage.server, database)?;
+        let mut session = Session::open(&baseline.server, database)?;
         session.ask("BEGIN")?;
         session.ask(does)?;
         Ok(Self::Session(session))
     }
 
-    fn dump(stage: &Stage<'_>, database: &str) -> anyhow::Result<Self> {
-        let mut pg_dump = stage.server.client("pg_dump", database);
+    fn dump(baseline: &Baseline<'_>, database: &str) -> anyhow::Result<Self> {
+        let mut pg_dump = baseline.server.client("pg_dump", database);
         let child =
             pg_dump.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().context("cannot run pg_dump")?;
         let dump = Self::Dump(child);
         let start = Instant::now();
         let locks = "SELECT count(*) FROM pg_locks WHERE relation = 'account'::regclass AND granted";
         // Planning takes a lock of its own on the table only where it is in the query.
-        while stage.server.sql(database, locks)? == "0" {
+        while baseline.server.sql(database, locks)? == "0" {
             if start.elapsed() > PATIENCE {
                 bail!("pg_dump takes no lock");
             }

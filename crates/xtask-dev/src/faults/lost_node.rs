@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use rustix::process::Signal;
 
-use super::disturb::{Finding, PATIENCE, Stage};
 use super::job::Running;
 use super::kind::Kind;
-use super::moment::scattered;
+use super::moment::pseudo_random;
+use super::probe;
 use super::session::Session;
-use super::visit;
+use super::trial::{Baseline, Finding, PATIENCE};
 
 /// What is promised.
 const NOTICED: Duration = Duration::from_secs(15);
@@ -23,17 +23,22 @@ WHERE datname = current_database() AND application_name LIKE 'run-migrations %'"
 const LOCKS: &str = "SELECT count(*) FROM pg_locks
 WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
-pub(super) fn run(stage: &Stage<'_>, database: &str, seed: u64, finding: &mut Finding) -> anyhow::Result<()> {
-    let network = stage.server.network().context("the server has no network")?;
-    let luck = scattered(seed);
-    let command = stage.command(database, stage.server.socket().port(), stage.scenario.words);
+pub(super) fn run(
+    baseline: &Baseline<'_>,
+    database: &str,
+    seed: u64,
+    finding: &mut Finding,
+) -> anyhow::Result<()> {
+    let network = baseline.server.network().context("the server has no network")?;
+    let luck = pseudo_random(seed);
+    let command = baseline.command(database, baseline.server.socket().port(), baseline.scenario.words);
     let mut job = Running::start(network.on_node(&command)?)?;
     // Until then it holds nothing, and nobody watches it.
-    while stage.server.sql(database, LOCKS)? == "0" && !job.is_over()? {
+    while baseline.server.sql(database, LOCKS)? == "0" && !job.is_over()? {
         std::thread::sleep(Duration::from_millis(5));
     }
     std::thread::sleep(Duration::from_millis(
-        luck / 2 % if stage.scenario.meant_for.is_some() { 3000 } else { 300 },
+        luck / 2 % if baseline.scenario.meant_for.is_some() { 3000 } else { 300 },
     ));
     network.lose()?;
     let lost = Instant::now();
@@ -42,16 +47,16 @@ pub(super) fn run(stage: &Stage<'_>, database: &str, seed: u64, finding: &mut Fi
     if luck.is_multiple_of(2) {
         job.signal(Signal::KILL);
     }
-    let mut beside = Session::open(&stage.server, database)?;
+    let mut beside = Session::open(&baseline.server, database)?;
     let over = AtomicBool::new(false);
     let (looked, beside) = std::thread::scope(|scope| {
-        let beside = scope.spawn(|| visit::again_and_again(&mut beside, visit::BYSTANDER, &over));
+        let beside = scope.spawn(|| probe::repeat(&mut beside, probe::BYSTANDER, &over));
         // When the last look began that saw the session.
         let look = || {
             let mut last = Duration::ZERO;
             while finding.reached && last < 2 * NOTICED {
                 let now = lost.elapsed();
-                if stage.server.sql(database, SESSIONS)? == "0" {
+                if baseline.server.sql(database, SESSIONS)? == "0" {
                     break;
                 }
                 last = now;
@@ -66,7 +71,7 @@ pub(super) fn run(stage: &Stage<'_>, database: &str, seed: u64, finding: &mut Fi
     network.find_again()?;
     let beside = beside.map_err(|_| anyhow::anyhow!("a thread of the campaign broke off"))??;
     let noticed = looked?;
-    finding.longest_wait = noticed.saturating_sub(visit::stalled(&beside, lost, noticed));
+    finding.longest_wait = noticed.saturating_sub(probe::stalled(&beside, lost, noticed));
     if finding.longest_wait > NOTICED {
         finding.violations.push(format!(
             "the server noticed the loss after {:.1} s, not {} s",
@@ -78,7 +83,7 @@ pub(super) fn run(stage: &Stage<'_>, database: &str, seed: u64, finding: &mut Fi
         finding.violations.push(format!("the run did not end within {} s", PATIENCE.as_secs()));
         return Ok(());
     };
-    if !Kind::LostNode.allows(stage.scenario, ended.code(), true) {
+    if !Kind::LostNode.allows(baseline.scenario, ended.code(), true) {
         finding.violations.push(format!("the run ended with exit code {}: {}", ended.code(), ended.words()));
     }
     Ok(())

@@ -1,12 +1,12 @@
 //! The fault campaign: the job is disturbed at every moment there is, and has to come to the same end.
 //!
-//! `scenario` has the migrations, `kind` the faults, `moment` when they come; `disturb` is one injection from its
-//! database to the independent check in `check`, `field` the servers and who works on them.
+//! `scenario` has the migrations, `kind` the faults, `moment` when they come; `trial` is one injection from its
+//! database to the independent check in `check`, `campaign` the servers and who works on them.
 
+mod campaign;
 mod check;
 mod disk;
-mod disturb;
-mod field;
+mod inject;
 mod job;
 mod kind;
 mod live;
@@ -14,14 +14,14 @@ mod lost_node;
 mod moment;
 mod network;
 mod only;
+mod probe;
 mod proxy;
 mod scenario;
 mod server;
 mod session;
-mod strike;
 mod table;
 mod together;
-mod visit;
+mod trial;
 mod wire;
 
 use std::process::ExitCode;
@@ -30,10 +30,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 
-use field::Field;
+use campaign::Campaign;
 use image::binary;
 use job::{Binaries, Program};
-use kind::{Extent, Kind};
+use kind::{Coverage, Kind};
 pub(crate) use only::Only;
 use scenario::Scenario;
 use table::Table;
@@ -43,21 +43,21 @@ use workspace::ui;
 
 /// What is wanted.
 #[derive(Debug)]
-pub(crate) struct Campaign {
+pub(crate) struct Options {
     pub(crate) seed: u64,
     pub(crate) long: bool,
     pub(crate) only: Only,
 }
 
 /// Runs it; prints the table.
-pub(crate) async fn run(campaign: Campaign, project: &Project) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(options: Options, project: &Project) -> anyhow::Result<ExitCode> {
     let job = binary::compile_beside_tests(project, "--bin", binary::JOB).await?;
     let application = binary::compile_beside_tests(project, "--example", "application").await?;
     let binaries = Binaries { job, application };
     let mut signals = Signals::listen()?;
     let stop = Arc::new(AtomicBool::new(false));
     let (own, stopped) = (project.clone(), Arc::clone(&stop));
-    let mut work = tokio::task::spawn_blocking(move || campaign.run(&own, &binaries, &stopped));
+    let mut work = tokio::task::spawn_blocking(move || options.run(&own, &binaries, &stopped));
     let table = tokio::select! {
         table = &mut work => table,
         _ = signals.next() => {
@@ -75,27 +75,27 @@ pub(crate) async fn run(campaign: Campaign, project: &Project) -> anyhow::Result
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-impl Campaign {
+impl Options {
     fn run(&self, project: &Project, binaries: &Binaries, stop: &AtomicBool) -> anyhow::Result<Table> {
         let home = server::scratch(project)?;
         let scenarios: Vec<&Scenario> =
             scenario::all().filter(|scenario| self.only.wants_scenario(scenario.name)).collect();
         let program = Program::new(binaries, home.path(), &scenarios)?;
-        let extent = match (self.long, self.only.names_a_kind()) {
-            (false, _) => Extent::Bounded,
-            (true, false) => Extent::Long,
-            (true, true) => Extent::All,
+        let coverage = match (self.long, self.only.names_a_kind()) {
+            (false, _) => Coverage::Bounded,
+            (true, false) => Coverage::Long,
+            (true, true) => Coverage::All,
         };
-        let all = field::binaries(project, home.path(), &self.only)?;
-        let field = Field::new(project, &program, self.seed, extent, &self.only, stop);
+        let all = campaign::binaries(project, home.path(), &self.only)?;
+        let campaign = Campaign::new(project, &program, self.seed, coverage, &self.only, stop);
         let kinds = Kind::ALL.into_iter().filter(|kind| self.only.wants_kind(*kind));
         let (sharing, alone): (Vec<Kind>, Vec<Kind>) = kinds.partition(|kind| kind.ground().is_none());
         std::thread::scope(|scope| {
-            let own = scope.spawn(|| field.alone(&all, &scenarios, &alone));
-            let shared = if sharing.is_empty() { Ok(()) } else { field.share(&all, &scenarios, &sharing) };
+            let own = scope.spawn(|| campaign.alone(&all, &scenarios, &alone));
+            let shared = if sharing.is_empty() { Ok(()) } else { campaign.share(&all, &scenarios, &sharing) };
             own.join().map_err(|_| anyhow::anyhow!("a thread of the campaign broke off"))?;
             shared
         })?;
-        Ok(field.table())
+        Ok(campaign.table())
     }
 }

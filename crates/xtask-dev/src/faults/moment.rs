@@ -111,7 +111,7 @@ pub(super) fn spread(moments: &[Moment], most: usize, seed: u64) -> Vec<Moment> 
     if moments.len() <= most {
         return moments.to_vec();
     }
-    let offset = scattered(seed) % moments.len() as u64;
+    let offset = pseudo_random(seed) % moments.len() as u64;
     let place = |index: usize| (index * moments.len() / most + offset as usize) % moments.len();
     let mut chosen: Vec<_> = (0..most).filter_map(|index| moments.get(place(index)).copied()).collect();
     chosen.sort();
@@ -119,7 +119,7 @@ pub(super) fn spread(moments: &[Moment], most: usize, seed: u64) -> Vec<Moment> 
 }
 
 /// A number that looks random, from one that does not: <https://prng.di.unimi.it/splitmix64.c>.
-pub(super) fn scattered(seed: u64) -> u64 {
+pub(super) fn pseudo_random(seed: u64) -> u64 {
     let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::moment::{Moment, Seen};
-use super::wire::{self, Place, Speaker};
+use super::wire::{self, Position, Speaker};
 
 /// How the relay goes on after it was held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,9 +200,9 @@ fn copy(state: &Mutex<State>, link: &Link, speaker: Speaker) -> io::Result<()> {
         Speaker::Server => (&link.server, &link.client),
     };
     let mut from = BufReader::new(from);
-    let mut place = Place::Opening;
+    let mut place = Position::Opening;
     while let Some(message) = wire::read(&mut from, speaker, place)? {
-        place = Place::Later;
+        place = Position::Later;
         travel(state, link, speaker);
         let mut state = lock(state);
         if *lock(&link.end) != Way::On {

@@ -4,23 +4,23 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::disturb::{Finding, PATIENCE, Stage};
 use super::job::{DIRTY, Running};
 use super::kind::Kind;
-use super::moment::scattered;
+use super::moment::pseudo_random;
+use super::trial::{Baseline, Finding, PATIENCE};
 
 /// Two to eight; in every other round one of them is killed on the way.
 pub(super) fn run(
-    stage: &Stage<'_>,
+    baseline: &Baseline<'_>,
     database: &str,
     kind: Kind,
     seed: u64,
     finding: &mut Finding,
 ) -> anyhow::Result<()> {
-    let luck = scattered(seed);
+    let luck = pseudo_random(seed);
     let jobs = 2 + luck as usize % 7;
     // The last of them. Two that build an index are each other's victims, without any of us.
-    let applications = match (kind, stage.scenario.is_statementwise()) {
+    let applications = match (kind, baseline.scenario.is_statementwise()) {
         (Kind::WithSqlx, true) => 1,
         (Kind::WithSqlx, false) => 1 + (luck / 3) as usize % (jobs - 1),
         _ => 0,
@@ -29,9 +29,9 @@ pub(super) fn run(
     let mut running = Vec::new();
     for index in 0..jobs {
         let command = if index < jobs - applications {
-            stage.command(database, stage.server.socket().port(), stage.scenario.words)
+            baseline.command(database, baseline.server.socket().port(), baseline.scenario.words)
         } else {
-            stage.program.application(stage.scenario, &stage.server, database)
+            baseline.program.application(baseline.scenario, &baseline.server, database)
         };
         running.push(Running::start(command)?);
     }
@@ -51,10 +51,10 @@ pub(super) fn run(
         };
         let was_killed = index == 0 && killed.is_some() && ended.code() == 137;
         // Whoever comes after one that was killed may find a script that takes a person.
-        let may_halt = killed.is_some() && ended.code() == 6 && stage.scenario.may_halt();
+        let may_halt = killed.is_some() && ended.code() == 6 && baseline.scenario.may_halt();
         // It finds a script of ours under way, or one that was killed.
         let refused =
-            index >= jobs - applications && ended.code() == DIRTY && stage.scenario.is_statementwise();
+            index >= jobs - applications && ended.code() == DIRTY && baseline.scenario.is_statementwise();
         if ended.code() != 0 && !was_killed && !may_halt && !refused {
             finding.violations.push(format!(
                 "job {} of {jobs} ({applications} by sqlx) ended with exit code {} after {:.1} s: {}",

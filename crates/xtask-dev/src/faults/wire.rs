@@ -21,7 +21,7 @@ pub(super) struct Message {
 
 /// Whether a message is the first one of its speaker on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Position {
     Opening,
     Later,
 }
@@ -30,8 +30,8 @@ pub(super) enum Place {
 const LONGEST: usize = 64 << 20;
 
 /// The next message; `None` at the end of the stream, also when that is in the middle of a message.
-pub(super) fn read(from: &mut impl Read, speaker: Speaker, place: Place) -> io::Result<Option<Message>> {
-    let untagged = speaker == Speaker::Client && place == Place::Opening;
+pub(super) fn read(from: &mut impl Read, speaker: Speaker, place: Position) -> io::Result<Option<Message>> {
+    let untagged = speaker == Speaker::Client && place == Position::Opening;
     let head = if untagged { 4 } else { 5 };
     let mut bytes = vec![0; head];
     if !filled(from, &mut bytes)? {
@@ -85,18 +85,18 @@ mod tests {
         let sync = b"S\0\0\0\x04";
         let mut stream = &[&startup[..], query, reads, sync, b"Q\0\0"].concat()[..];
         let mut next = |place| read(&mut stream, Speaker::Client, place).unwrap();
-        assert_eq!(next(Place::Opening), Some(Message { tag: None, bytes: startup.to_vec() }));
-        let message = next(Place::Later).unwrap();
+        assert_eq!(next(Position::Opening), Some(Message { tag: None, bytes: startup.to_vec() }));
+        let message = next(Position::Later).unwrap();
         assert_eq!((message.tag, &message.bytes[..], message.commits()), (Some(b'Q'), &query[..], true));
-        assert!(!next(Place::Later).unwrap().commits());
-        assert_eq!(next(Place::Later), Some(Message { tag: Some(b'S'), bytes: sync.to_vec() }));
-        assert_eq!(next(Place::Later), None, "a message that is cut off");
+        assert!(!next(Position::Later).unwrap().commits());
+        assert_eq!(next(Position::Later), Some(Message { tag: Some(b'S'), bytes: sync.to_vec() }));
+        assert_eq!(next(Position::Later), None, "a message that is cut off");
     }
 
     #[test]
     fn nonsense_is_refused() {
         for bytes in [&b"HTTP/1.1 400"[..], b"Q\0\0\0\0"] {
-            assert!(read(&mut &bytes[..], Speaker::Server, Place::Later).is_err());
+            assert!(read(&mut &bytes[..], Speaker::Server, Position::Later).is_err());
         }
     }
 }

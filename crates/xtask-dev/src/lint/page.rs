@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use foreign_text::markdown;
 
-use super::Outcome;
+use super::CheckResult;
 use super::checks::Check;
 use workspace::github::cell;
 
-pub(super) fn page(results: &[(&Check, Outcome, Duration)]) -> String {
-    let failed = results.iter().filter(|(_, outcome, _)| matches!(outcome, Outcome::Failed { .. })).count();
+pub(super) fn page(results: &[(&Check, CheckResult, Duration)]) -> String {
+    let failed =
+        results.iter().filter(|(_, outcome, _)| matches!(outcome, CheckResult::Failed { .. })).count();
     let mut text = match failed {
         0 => format!("## ✅ Lint: all {} checks passed\n\n", results.len()),
         _ => format!("## ❌ Lint: {failed} of {} checks failed\n\n", results.len()),
@@ -18,18 +19,18 @@ pub(super) fn page(results: &[(&Check, Outcome, Duration)]) -> String {
     text.push_str("| | check | looks at | took |\n|---|---|---|--:|\n");
     for (check, outcome, took) in results {
         let mark = match outcome {
-            Outcome::Passed => "✅",
-            Outcome::Nothing | Outcome::NotInstalled(_) => "–",
-            Outcome::Failed { .. } => "❌",
+            CheckResult::Passed => "✅",
+            CheckResult::Nothing | CheckResult::NotInstalled(_) => "–",
+            CheckResult::Failed { .. } => "❌",
         };
         let (name, mut what) = (cell(check.name), cell(&check.what));
-        if let Outcome::NotInstalled(_) = outcome {
+        if let CheckResult::NotInstalled(_) = outcome {
             what.push_str(" (not installed)");
         }
         let _ = writeln!(text, "| {mark} | {name} | {what} | {:.1} s |", took.as_secs_f64());
     }
     for (check, outcome, _) in results {
-        if let Outcome::Failed { output, .. } = outcome {
+        if let CheckResult::Failed { output, .. } = outcome {
             let output = super::without_colours(output);
             let _ = write!(text, "\n### {}\n\n{}", check.name, markdown::block(&output));
         }
@@ -46,10 +47,13 @@ mod tests {
     fn what_failed_is_told_in_full() {
         let check = |name| Check { name, what: "all".to_owned(), fixable: false, work: Work::Nothing };
         let (a, b, c) = (check("a"), check("b"), check("c"));
-        let failed =
-            Outcome::Failed { output: "x.sql:1: \u{1b}[1mno\u{1b}[0m\n".to_owned(), findings: Vec::new() };
+        let failed = CheckResult::Failed {
+            output: "x.sql:1: \u{1b}[1mno\u{1b}[0m\n".to_owned(),
+            findings: Vec::new(),
+        };
         let second = Duration::from_secs(1);
-        let results = [(&a, Outcome::Passed, second), (&b, failed, second), (&c, Outcome::Nothing, second)];
+        let results =
+            [(&a, CheckResult::Passed, second), (&b, failed, second), (&c, CheckResult::Nothing, second)];
         assert_eq!(
             page(&results),
             "## ❌ Lint: 1 of 3 checks failed\n\n| | check | looks at | took |\n|---|---|---|--:|\n\

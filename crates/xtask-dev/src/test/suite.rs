@@ -30,9 +30,9 @@ impl fmt::Display for Tally {
 
 impl Tally {
     /// The page of a workflow's job. A suite may fail without a test that does: it does not compile, or crashes.
-    pub(super) fn page(&self, end: End) -> String {
+    pub(super) fn page(&self, end: SuiteEnd) -> String {
         let (mark, more) = match (end, self.failed) {
-            (End::Passed, _) => ("✅", ""),
+            (SuiteEnd::Passed, _) => ("✅", ""),
             (_, 0) => ("❌", "; cargo failed before every test had run, and its log says why"),
             _ => ("❌", ""),
         };
@@ -57,7 +57,7 @@ impl Tally {
 
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum SuiteEnd {
     Passed,
     Failed,
     /// By a signal to us; the exit code that says so.
@@ -69,7 +69,7 @@ pub(super) async fn run(
     mut command: Command,
     signals: &mut Signals,
     tally: &mut Tally,
-) -> anyhow::Result<End> {
+) -> anyhow::Result<SuiteEnd> {
     if std::io::stdout().is_terminal() && ui::colours() {
         command.args(["--color", "always"]);
     }
@@ -107,9 +107,9 @@ pub(super) async fn run(
     drop(fence);
     tally.failures.annotate();
     Ok(match interrupted {
-        Some(code) => End::Interrupted(u8::try_from(code).unwrap_or(1)),
-        None if status.success() => End::Passed,
-        None => End::Failed,
+        Some(code) => SuiteEnd::Interrupted(u8::try_from(code).unwrap_or(1)),
+        None if status.success() => SuiteEnd::Passed,
+        None => SuiteEnd::Failed,
     })
 }
 
@@ -134,9 +134,9 @@ mod tests {
     #[test]
     fn what_did_not_run_is_no_success() {
         for (failed, end, expected) in [
-            (0, End::Passed, "## ✅ Tests: 5 passed, 0 failed\n"),
-            (1, End::Failed, "## ❌ Tests: 5 passed, 1 failed\n"),
-            (0, End::Failed, "## ❌ Tests: 5 passed, 0 failed; cargo failed before every test had run"),
+            (0, SuiteEnd::Passed, "## ✅ Tests: 5 passed, 0 failed\n"),
+            (1, SuiteEnd::Failed, "## ❌ Tests: 5 passed, 1 failed\n"),
+            (0, SuiteEnd::Failed, "## ❌ Tests: 5 passed, 0 failed; cargo failed before every test had run"),
         ] {
             let page = Tally { passed: 5, failed, ..Tally::default() }.page(end);
             assert!(page.starts_with(expected), "{page}");

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use docker::{Daemon, Place};
+use docker::{Daemon, DaemonPlace};
 use local_postgres::local::Runs;
 
 /// What the user asked for.
@@ -59,12 +59,12 @@ pub(super) fn decide(
             native("the database is behind a Unix socket of this machine, which a container does not see")
         }
         // With the host's network a container sees what we see, names and loopback included.
-        (_, Place::Here) => on("host"),
+        (_, DaemonPlace::Here) => on("host"),
         (Database::Configured { host }, _) if !is_loopback(host) => on("bridge"),
-        (_, Place::Aside) => native(
+        (_, DaemonPlace::Aside) => native(
             "the database listens on this machine's loopback, which this Docker's containers do not share",
         ),
-        (_, Place::Elsewhere) => {
+        (_, DaemonPlace::Elsewhere) => {
             native("the database listens on this machine's loopback, and Docker runs elsewhere")
         }
     }
@@ -113,19 +113,19 @@ mod tests {
         let shared =
             || Database::Local(Runs::InContainer { container: "pg".to_owned(), network: "net".to_owned() });
         for (daemon, database, expected) in [
-            (at(Place::Here), machine(), "host"),
-            (at(Place::Aside), machine(), "native"),
-            (at(Place::Elsewhere), machine(), "native"),
+            (at(DaemonPlace::Here), machine(), "host"),
+            (at(DaemonPlace::Aside), machine(), "native"),
+            (at(DaemonPlace::Elsewhere), machine(), "native"),
             (Err("down".to_owned()), machine(), "native"),
-            (at(Place::Here), shared(), "net"),
-            (at(Place::Aside), shared(), "net"),
-            (at(Place::Here), configured("localhost"), "host"),
-            (at(Place::Aside), configured("::1"), "native"),
-            (at(Place::Aside), configured("127.9.9.9"), "native"),
-            (at(Place::Aside), configured("db.internal"), "bridge"),
-            (at(Place::Elsewhere), configured("10.0.0.1"), "bridge"),
-            (at(Place::Here), configured("/run/postgresql"), "native"),
-            (at(Place::Elsewhere), Database::NotNeeded, "none"),
+            (at(DaemonPlace::Here), shared(), "net"),
+            (at(DaemonPlace::Aside), shared(), "net"),
+            (at(DaemonPlace::Here), configured("localhost"), "host"),
+            (at(DaemonPlace::Aside), configured("::1"), "native"),
+            (at(DaemonPlace::Aside), configured("127.9.9.9"), "native"),
+            (at(DaemonPlace::Aside), configured("db.internal"), "bridge"),
+            (at(DaemonPlace::Elsewhere), configured("10.0.0.1"), "bridge"),
+            (at(DaemonPlace::Here), configured("/run/postgresql"), "native"),
+            (at(DaemonPlace::Elsewhere), Database::NotNeeded, "none"),
         ] {
             let network = |placement| match placement {
                 Placement::Container { network, .. } => network,

@@ -9,15 +9,15 @@ use std::time::Instant;
 use anyhow::bail;
 
 use super::disk::Disk;
-use super::disturb::{Finding, Stage};
 use super::job::Program;
-use super::kind::{Extent, Kind};
+use super::kind::{Coverage, Kind};
 use super::moment::{self, Moment};
 use super::network::Network;
 use super::only::Only;
 use super::scenario::Scenario;
 use super::server::{Ground, Server};
 use super::table::Table;
+use super::trial::{Baseline, Finding};
 use local_postgres::account::Account;
 use local_postgres::binaries::Binaries;
 use local_postgres::wheel;
@@ -32,11 +32,11 @@ const ALONE_AT_ONCE: usize = 4;
 
 /// The campaign under way.
 #[derive(Debug)]
-pub(super) struct Field<'a> {
+pub(super) struct Campaign<'a> {
     project: &'a Project,
     program: &'a Program,
     seed: u64,
-    extent: Extent,
+    coverage: Coverage,
     only: &'a Only,
     stop: &'a AtomicBool,
     start: Instant,
@@ -46,8 +46,8 @@ pub(super) struct Field<'a> {
 
 /// One fault that is to come.
 #[derive(Debug)]
-struct Injection<'a> {
-    stage: &'a Stage<'a>,
+struct Trial<'a> {
+    baseline: &'a Baseline<'a>,
     kind: Kind,
     moment: Moment,
 }
@@ -80,17 +80,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<'a> Field<'a> {
+impl<'a> Campaign<'a> {
     pub(super) fn new(
         project: &'a Project,
         program: &'a Program,
         seed: u64,
-        extent: Extent,
+        coverage: Coverage,
         only: &'a Only,
         stop: &'a AtomicBool,
     ) -> Self {
         let (start, tried, table) = (Instant::now(), AtomicUsize::new(0), Mutex::new(Table::default()));
-        Self { project, program, seed, extent, only, stop, start, tried, table }
+        Self { project, program, seed, coverage, only, stop, start, tried, table }
     }
 
     pub(super) fn table(self) -> Table {
@@ -104,35 +104,35 @@ impl<'a> Field<'a> {
         scenarios: &[&'a Scenario],
         kinds: &[Kind],
     ) -> anyhow::Result<()> {
-        let mut stages = Vec::new();
+        let mut baselines = Vec::new();
         for (binaries, first) in all.iter().zip(0..) {
             let _waiting = ui::waiting("Rehearsing", format!("on PostgreSQL {}", binaries.version()));
             let server = Arc::new(Server::start(self.project, binaries, Ground::Roomy)?);
             for (scenario, turn) in scenarios.iter().zip(first..) {
                 if kinds.iter().any(|kind| scenario.serves(*kind)) {
-                    stages.push((turn, Stage::set(&server, self.program, scenario)?));
+                    baselines.push((turn, Baseline::record(&server, self.program, scenario)?));
                 }
             }
         }
-        let mut injections = Vec::new();
+        let mut trials = Vec::new();
         for kind in kinds {
             // What takes long is tried of each scenario on one of two servers.
             let half = kind.is_slow() && self.is_sample();
-            for (_, stage) in stages.iter().filter(|(turn, _)| !half || turn % 2 == 0) {
-                injections.extend(self.injections(*kind, stage));
+            for (_, baseline) in baselines.iter().filter(|(turn, _)| !half || turn % 2 == 0) {
+                trials.extend(self.trials(*kind, baseline));
             }
         }
         // What takes long stands among what does not, and a campaign that is ended early has tried some of each.
-        let turn = |index: &usize| moment::scattered(self.seed.wrapping_add(*index as u64));
-        let mut all: Vec<_> = injections.into_iter().enumerate().collect();
+        let turn = |index: &usize| moment::pseudo_random(self.seed.wrapping_add(*index as u64));
+        let mut all: Vec<_> = trials.into_iter().enumerate().collect();
         all.sort_by_key(|(index, _)| turn(index));
-        let queue = Mutex::new(all.into_iter().map(|(_, injection)| injection).collect());
+        let queue = Mutex::new(all.into_iter().map(|(_, trial)| trial).collect());
         std::thread::scope(|scope| {
             for worker in 0..AT_ONCE {
                 let queue = &queue;
                 scope.spawn(move || {
-                    while let Some(injection) = self.next(queue) {
-                        self.inject(injection.stage, &injection, &format!("disturbed {worker}"));
+                    while let Some(trial) = self.next(queue) {
+                        self.try_one(trial.baseline, &trial, &format!("disturbed {worker}"));
                     }
                 });
             }
@@ -140,7 +140,7 @@ impl<'a> Field<'a> {
         Ok(())
     }
 
-    /// Each kind on servers of its own, one injection after the other; several kinds at a time.
+    /// Each kind on servers of its own, one trial after the other; several kinds at a time.
     pub(super) fn alone(&self, all: &[Binaries], scenarios: &[&'a Scenario], kinds: &[Kind]) {
         let mut pairs = VecDeque::new();
         // The slowest stand last, and begin.
@@ -187,24 +187,24 @@ impl<'a> Field<'a> {
     ) -> anyhow::Result<()> {
         let ground = kind.ground().unwrap_or(Ground::Roomy);
         let mut server = Arc::new(Server::start(self.project, binaries, ground)?);
-        let mut stages = Vec::new();
+        let mut baselines = Vec::new();
         for scenario in scenarios {
-            stages.push(Stage::set(&server, self.program, scenario)?);
+            baselines.push(Baseline::record(&server, self.program, scenario)?);
         }
         let mut standby = match kind.wants_standby() {
             true => Some(Arc::new(server.standby(self.project)?)),
             false => None,
         };
-        if let (Some(standby), Some(stage)) = (&standby, stages.first()) {
-            stage.look_at_standby(standby)?;
+        if let (Some(standby), Some(baseline)) = (&standby, baselines.first()) {
+            baseline.look_at_standby(standby)?;
         }
-        let injections: Vec<_> = stages.iter().flat_map(|stage| self.injections(kind, stage)).collect();
-        for injection in injections {
+        let trials: Vec<_> = baselines.iter().flat_map(|baseline| self.trials(kind, baseline)).collect();
+        for trial in trials {
             if self.stop.load(Ordering::Relaxed) {
                 break;
             }
-            let stage = injection.stage.moved(&server, standby.as_ref());
-            let promoted = self.inject(&stage, &injection, "disturbed") && kind == Kind::Promotion;
+            let baseline = trial.baseline.moved(&server, standby.as_ref());
+            let promoted = self.try_one(&baseline, &trial, "disturbed") && kind == Kind::Promotion;
             if let (true, Some(next)) = (promoted, &standby) {
                 server = Arc::clone(next);
                 standby = Some(Arc::new(server.standby(self.project)?));
@@ -215,33 +215,35 @@ impl<'a> Field<'a> {
 
     /// Whether neither all is wanted nor a part that was named.
     fn is_sample(&self) -> bool {
-        self.extent == Extent::Bounded && *self.only == Only::default()
+        self.coverage == Coverage::Bounded && *self.only == Only::default()
     }
 
     fn next<T>(&self, queue: &Mutex<VecDeque<T>>) -> Option<T> {
         if self.stop.load(Ordering::Relaxed) { None } else { lock(queue).pop_front() }
     }
 
-    fn injections<'s>(&self, kind: Kind, stage: &'s Stage<'a>) -> Vec<Injection<'s>> {
-        if !stage.scenario.serves(kind) {
+    fn trials<'s>(&self, kind: Kind, baseline: &'s Baseline<'a>) -> Vec<Trial<'s>> {
+        if !baseline.scenario.serves(kind) {
             return Vec::new();
         }
-        let moments = kind.moments(&stage.seen);
+        let moments = kind.moments(&baseline.seen);
         lock(&self.table).row(kind).moments += moments.len();
         let chosen = match self.only.moment() {
             Some(moment) => vec![moment],
-            None => moment::spread(&moments, kind.quota(self.extent), self.seed ^ stage.seen.len() as u64),
+            None => {
+                moment::spread(&moments, kind.quota(self.coverage), self.seed ^ baseline.seen.len() as u64)
+            }
         };
-        chosen.into_iter().map(|moment| Injection { stage, kind, moment }).collect()
+        chosen.into_iter().map(|moment| Trial { baseline, kind, moment }).collect()
     }
 
     /// Whether the fault came.
-    fn inject(&self, stage: &Stage<'_>, injection: &Injection<'_>, database: &str) -> bool {
-        let Injection { kind, moment, .. } = *injection;
-        let found = stage.disturb(database, kind, moment, self.seed ^ number(moment));
+    fn try_one(&self, baseline: &Baseline<'_>, trial: &Trial<'_>, database: &str) -> bool {
+        let Trial { kind, moment, .. } = *trial;
+        let found = baseline.disturb(database, kind, moment, self.seed ^ number(moment));
         let finding = found.unwrap_or_else(|error| {
             // What is left of it must not get into the way of the next.
-            let _ = stage.server.drop_database(database);
+            let _ = baseline.server.drop_database(database);
             let violations = vec![format!("the campaign itself failed: {error:#}")];
             Finding { violations, ..Finding::default() }
         });
@@ -253,9 +255,9 @@ impl<'a> Field<'a> {
         row.violations += usize::from(!finding.violations.is_empty());
         drop(table);
         if !finding.violations.is_empty() {
-            let only = Only::this(kind, stage.scenario.name, moment, stage.server.version().major);
+            let only = Only::this(kind, baseline.scenario.name, moment, baseline.server.version().major);
             let lines = [
-                format!("{} at message {moment} of {}:", kind.describe(), stage.scenario.name),
+                format!("{} at message {moment} of {}:", kind.describe(), baseline.scenario.name),
                 finding.violations.join("\n    "),
                 format!("once more: cargo xtask test --faults --seed {} --only {only}", self.seed),
             ];

@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use super::check::{self, Content};
+use super::inject::Injection;
 use super::job::{Ended, Program, Running};
 use super::kind::Kind;
 use super::moment::{self, Moment, Seen};
 use super::proxy::Proxy;
 use super::scenario::{Halts, Scenario};
 use super::server::Server;
-use super::strike::Strike;
 use super::{live, lost_node, together};
 
 /// A scenario on a server: where its runs begin, how they go and what they leave without faults.
 #[derive(Debug, Clone)]
-pub(super) struct Stage<'a> {
+pub(super) struct Baseline<'a> {
     pub(super) server: Arc<Server>,
     /// Which waits for it, where the fault wants one.
     pub(super) standby: Option<Arc<Server>>,
@@ -50,16 +50,16 @@ const HALFWAY: &str = "SELECT count(*) FROM _sqlx_migrations WHERE NOT success";
 
 const DELAY: Duration = Duration::from_millis(200);
 
-impl<'a> Stage<'a> {
+impl<'a> Baseline<'a> {
     /// Makes the database the runs begin with, and lets one run go without faults.
-    pub(super) fn set(
+    pub(super) fn record(
         server: &Arc<Server>,
         program: &'a Program,
         scenario: &'a Scenario,
     ) -> anyhow::Result<Self> {
         let template = format!("template {}", scenario.name);
         server.copy("template0", &template)?;
-        let mut stage = Self {
+        let mut baseline = Self {
             server: Arc::clone(server),
             standby: None,
             program,
@@ -69,26 +69,26 @@ impl<'a> Stage<'a> {
             reference: Content::of(server, "template1")?,
         };
         for words in scenario.before {
-            let ended = stage.undisturbed(&stage.template, words)?;
+            let ended = baseline.undisturbed(&baseline.template, words)?;
             if ended.code() != 0 {
                 bail!("{} can't even begin: {}", scenario.name, ended.words());
             }
         }
         let database = format!("reference {}", scenario.name);
-        server.copy(&stage.template, &database)?;
+        server.copy(&baseline.template, &database)?;
         let proxy = Proxy::start(server.socket(), None, Duration::ZERO)?;
-        let command = stage.command(&database, proxy.port(), scenario.words);
+        let command = baseline.command(&database, proxy.port(), scenario.words);
         let ended = Running::start(command)?.end(PATIENCE)?.context("a run without faults has no end")?;
         if ended.code() != 0 {
             bail!("{} fails without any fault: {}", scenario.name, ended.words());
         }
-        stage.seen = proxy.seen();
-        stage.reference = Content::of(server, &database)?;
-        let violations = check::violations(server, &database, scenario, &stage.reference)?;
+        baseline.seen = proxy.seen();
+        baseline.reference = Content::of(server, &database)?;
+        let violations = check::violations(server, &database, scenario, &baseline.reference)?;
         if !violations.is_empty() {
             bail!("{} without any fault: {}", scenario.name, violations.join("; "));
         }
-        Ok(stage)
+        Ok(baseline)
     }
 
     /// The same on other servers, which hold the same.
@@ -170,13 +170,13 @@ impl<'a> Stage<'a> {
         }
         let mut job = Running::start(command)?;
         finding.reached = kind == Kind::Delay;
-        let mut strike = Strike::new(self, database, kind, moment, seed);
+        let mut injection = Injection::new(self, database, kind, moment, seed);
         while !finding.reached && !job.is_over()? {
             let Some(answer) = proxy.held(Duration::from_millis(5)) else { continue };
             finding.reached = true;
-            let way = strike.fall(&job, &proxy)?;
+            let way = injection.inject(&job, &proxy)?;
             answer.send(way).context("the relay is gone")?;
-            strike.follow(&job, &proxy)?;
+            injection.follow_up(&job, &proxy)?;
         }
         let start = Instant::now();
         let Some(ended) = job.end(PATIENCE)? else {

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::jiff::Timestamp;
 
-use super::foreign::{Foreign, Stage};
+use super::foreign::{Foreign, PodStage};
 use super::manifest::CONTAINER;
 use super::same_run::{MAIN, difference_of_pod, other_digest};
 
@@ -18,7 +18,7 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 
 /// One step of a watch.
 #[derive(Debug, Clone)]
-pub(super) enum Seen<T> {
+pub(super) enum Update<T> {
     /// All there is, in place of what was known.
     All(Vec<T>),
     One(Box<T>),
@@ -28,9 +28,9 @@ pub(super) enum Seen<T> {
 /// One step of any of the watches.
 #[derive(Debug, Clone)]
 pub(super) enum Change {
-    Job(Seen<Job>),
-    Pod(Seen<Pod>),
-    Event(Seen<Event>),
+    Job(Update<Job>),
+    Pod(Update<Pod>),
+    Event(Update<Event>),
 }
 
 /// How far a Job's end has come.
@@ -44,7 +44,7 @@ pub(super) enum Ending {
 
 /// One Job.
 #[derive(Debug, Clone)]
-pub(super) struct Sight {
+pub(super) struct JobState {
     uid: String,
     job: Option<Job>,
     /// When the Job was first looked at and found finished.
@@ -59,7 +59,7 @@ pub(super) struct Sight {
     events: BTreeMap<String, Event>,
 }
 
-impl Sight {
+impl JobState {
     pub(super) fn of(job: Job) -> Self {
         Self {
             uid: job.metadata.uid.clone().unwrap_or_default(),
@@ -76,31 +76,31 @@ impl Sight {
     /// Takes in what concerns this Job. A Job of the same name with another UID is another one.
     pub(super) fn take(&mut self, change: Change) {
         match change {
-            Change::Job(Seen::All(jobs)) => {
+            Change::Job(Update::All(jobs)) => {
                 let found = jobs.into_iter().find(|job| self.is_ours(job));
                 self.job = found.or_else(|| self.job.take().filter(is_finished));
             }
-            Change::Job(Seen::One(job)) if self.is_ours(&job) => self.job = Some(*job),
+            Change::Job(Update::One(job)) if self.is_ours(&job) => self.job = Some(*job),
             // How it ended stays true.
-            Change::Job(Seen::Gone(job)) if self.is_ours(&job) => self.job = Some(*job).filter(is_finished),
+            Change::Job(Update::Gone(job)) if self.is_ours(&job) => self.job = Some(*job).filter(is_finished),
             Change::Job(_) => {}
-            Change::Pod(Seen::All(pods)) => {
+            Change::Pod(Update::All(pods)) => {
                 self.has_listed_pods = true;
                 self.pods.retain(|_, pod| has_ended(pod));
                 self.foreign.values_mut().for_each(leave);
                 pods.into_iter().for_each(|pod| self.take_pod(pod));
             }
-            Change::Pod(Seen::One(pod)) => self.take_pod(*pod),
+            Change::Pod(Update::One(pod)) => self.take_pod(*pod),
             // What its job left as verdict stays true. Past its deadline a Job deletes its pods before it is finished.
-            Change::Pod(Seen::Gone(pod)) if has_ended(&pod) => self.take_pod(*pod),
-            Change::Pod(Seen::Gone(pod)) => {
+            Change::Pod(Update::Gone(pod)) if has_ended(&pod) => self.take_pod(*pod),
+            Change::Pod(Update::Gone(pod)) => {
                 self.pods.remove(&uid(&pod));
                 self.foreign.get_mut(&uid(&pod)).into_iter().for_each(leave);
             }
-            Change::Event(Seen::All(events)) => events.into_iter().for_each(|event| self.take_event(event)),
-            Change::Event(Seen::One(event)) => self.take_event(*event),
+            Change::Event(Update::All(events)) => events.into_iter().for_each(|event| self.take_event(event)),
+            Change::Event(Update::One(event)) => self.take_event(*event),
             // Events expire; what they said stays true.
-            Change::Event(Seen::Gone(_)) => {}
+            Change::Event(Update::Gone(_)) => {}
         }
     }
 
@@ -116,7 +116,7 @@ impl Sight {
         }
         // What ran something else once is not believed again.
         if let Some(known) = self.foreign.get_mut(&uid(&pod)) {
-            known.stage = Stage::of(&pod);
+            known.stage = PodStage::of(&pod);
             return;
         }
         match self.job.as_ref().and_then(|job| difference_of_pod(job, &pod)) {
@@ -149,7 +149,7 @@ impl Sight {
     /// Whether a container runs in which migrations may be under way, be it in a pod that is not to be believed.
     pub(super) fn is_at_work(&self) -> bool {
         self.pods.values().any(|pod| has_started(pod) && !has_ended(pod))
-            || self.foreign().any(|foreign| foreign.stage == Stage::AtWork)
+            || self.foreign().any(|foreign| foreign.stage == PodStage::AtWork)
     }
 
     /// Events of the namespace come by unfiltered, and may come before what they are about.
@@ -224,8 +224,8 @@ impl Sight {
 }
 
 fn leave(foreign: &mut Foreign) {
-    if foreign.stage != Stage::Ended {
-        foreign.stage = Stage::Gone;
+    if foreign.stage != PodStage::Ended {
+        foreign.stage = PodStage::Gone;
     }
 }
 
@@ -318,20 +318,20 @@ mod tests {
         let ended = running.clone().ended(terminated(0, "Completed", ""));
         // The Job is ahead: as it stands with a pod that ended, and the pod as it stood before.
         let ahead = || {
-            let mut sight = running.sight();
+            let mut job_state = running.job_state();
             let job = serde_json::from_value(json!(ended.clone().complete().job())).unwrap();
-            sight.take(Change::Job(Seen::One(Box::new(job))));
-            sight
+            job_state.take(Change::Job(Update::One(Box::new(job))));
+            job_state
         };
         let start = Instant::now();
-        for (mut sight, looks) in [
-            (running.sight(), &[(0, Ending::NotYet), (60, Ending::NotYet)][..]),
-            (ended.clone().complete().sight(), &[(0, Ending::Over)]),
+        for (mut job_state, looks) in [
+            (running.job_state(), &[(0, Ending::NotYet), (60, Ending::NotYet)][..]),
+            (ended.clone().complete().job_state(), &[(0, Ending::Over)]),
             (ahead(), &[(0, Ending::Settling), (4, Ending::Settling), (5, Ending::Over)]),
-            (running.clone().deleted().sight(), &[(0, Ending::NotYet)]),
+            (running.clone().deleted().job_state(), &[(0, Ending::NotYet)]),
         ] {
             for (seconds, expected) in looks {
-                assert_eq!(sight.ending(start + Duration::from_secs(*seconds)), *expected, "{seconds}");
+                assert_eq!(job_state.ending(start + Duration::from_secs(*seconds)), *expected, "{seconds}");
             }
         }
     }

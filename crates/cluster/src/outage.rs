@@ -23,14 +23,14 @@ struct Lost {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Reach {
+pub(super) struct Outages {
     /// By watch: that others are kept says nothing about it.
     lost: BTreeMap<&'static str, Lost>,
     /// Watches that can be done without, and are.
     forbidden: BTreeSet<&'static str>,
 }
 
-impl Reach {
+impl Outages {
     /// This watch has said something.
     pub(super) fn restored(&mut self, what: &'static str) {
         self.lost.remove(what);
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn each_watch_is_lost_for_itself() {
         let start = Instant::now();
-        let mut reach = Reach::default();
+        let mut outages = Outages::default();
         for (seconds, what, expected) in [
             (0, "jobs", 0),
             (60, "jobs", 60),
@@ -93,9 +93,9 @@ mod tests {
             (710, "jobs", 0),
         ] {
             match what.split_once(", ") {
-                Some((what, _)) => reach.restored(what),
+                Some((what, _)) => outages.restored(what),
                 None => {
-                    let lost_for = reach.lost_for(what, start + Duration::from_secs(seconds));
+                    let lost_for = outages.lost_for(what, start + Duration::from_secs(seconds));
                     assert_eq!(lost_for.as_secs(), expected, "{what} after {seconds} s");
                 }
             }

@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::process::Signal;
 
-use super::disturb::{PATIENCE, Stage};
 use super::job::{LOCK_TIMEOUT, Running};
 use super::kind::Kind;
-use super::moment::{Moment, scattered};
+use super::moment::{Moment, pseudo_random};
 use super::proxy::{Proxy, Way};
 use super::server::Server;
 use super::session::Session;
+use super::trial::{Baseline, PATIENCE};
 use local_postgres::cluster::Stop;
 
 /// A fault that is to come to a run.
 #[derive(Debug)]
-pub(super) struct Strike<'s> {
-    pub(super) stage: &'s Stage<'s>,
+pub(super) struct Injection<'s> {
+    pub(super) baseline: &'s Baseline<'s>,
     pub(super) database: &'s str,
     pub(super) kind: Kind,
     pub(super) moment: Moment,
@@ -34,24 +34,24 @@ const TERMINATE: &str = "
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name <> 'campaign' AND backend_type = 'client backend'";
 
-impl<'s> Strike<'s> {
+impl<'s> Injection<'s> {
     pub(super) fn new(
-        stage: &'s Stage<'s>,
+        baseline: &'s Baseline<'s>,
         database: &'s str,
         kind: Kind,
         moment: Moment,
         seed: u64,
     ) -> Self {
-        Self { stage, database, kind, moment, seed, crowd: Vec::new(), bystander: None }
+        Self { baseline, database, kind, moment, seed, crowd: Vec::new(), bystander: None }
     }
 
     /// While everything is held. Says how the messages go on.
-    pub(super) fn fall(&mut self, job: &Running, proxy: &Proxy) -> anyhow::Result<Way> {
+    pub(super) fn inject(&mut self, job: &Running, proxy: &Proxy) -> anyhow::Result<Way> {
         if let Moment::After(_) = self.moment {
             // For so long the server works until the fault comes.
             std::thread::sleep(Duration::from_millis(self.one_of(&[0, 1, 5, 20, 60])));
         }
-        let server = self.stage.server.as_ref();
+        let server = self.baseline.server.as_ref();
         let lost = match self.moment {
             Moment::Before(_) => Way::Cut,
             Moment::After(_) => Way::On,
@@ -94,8 +94,8 @@ impl<'s> Strike<'s> {
     }
 
     /// When messages pass again.
-    pub(super) fn follow(&mut self, job: &Running, proxy: &Proxy) -> anyhow::Result<()> {
-        let server = self.stage.server.as_ref();
+    pub(super) fn follow_up(&mut self, job: &Running, proxy: &Proxy) -> anyhow::Result<()> {
+        let server = self.baseline.server.as_ref();
         match self.kind {
             Kind::Stop => {
                 std::thread::sleep(LOCK_TIMEOUT * 3);
@@ -131,7 +131,7 @@ impl<'s> Strike<'s> {
             }
             Kind::Building => {
                 std::thread::sleep(Duration::from_millis(self.one_of(&[100, 500, 2500])));
-                match scattered(self.seed ^ 1) % 4 {
+                match pseudo_random(self.seed ^ 1) % 4 {
                     0 => job.signal(Signal::KILL),
                     1 => job.signal(Signal::TERM),
                     2 => proxy.cut(),
@@ -144,18 +144,18 @@ impl<'s> Strike<'s> {
     }
 
     fn standby(&self) -> anyhow::Result<&Server> {
-        self.stage.standby.as_deref().context("the server has no standby")
+        self.baseline.standby.as_deref().context("the server has no standby")
     }
 
     fn one_of(&self, milliseconds: &[u64]) -> u64 {
-        let index = scattered(self.seed) as usize % milliseconds.len();
+        let index = pseudo_random(self.seed) as usize % milliseconds.len();
         milliseconds.get(index).copied().unwrap_or_default()
     }
 
     /// Takes every connection the server has left.
     fn crowd_in(&mut self) -> anyhow::Result<()> {
         let start = Instant::now();
-        let server = self.stage.server.as_ref();
+        let server = self.baseline.server.as_ref();
         loop {
             let mut refused = false;
             for child in &mut self.crowd {
@@ -185,7 +185,7 @@ impl<'s> Strike<'s> {
     }
 }
 
-impl Drop for Strike<'_> {
+impl Drop for Injection<'_> {
     fn drop(&mut self) {
         self.crowd_out();
     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// What a line is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum LogLine {
     /// The report: the job's stdout, ours too.
     Report(String),
     /// The log: the job's stderr, as people read it.
@@ -13,7 +13,7 @@ pub(super) enum Line {
 
 const LEVELS: [&str; 5] = ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"];
 
-impl Line {
+impl LogLine {
     pub(super) fn parse(text: &str) -> Self {
         if text.starts_with('{')
             && let Ok(Value::Object(fields)) = serde_json::from_str(text)
@@ -44,13 +44,13 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn take(&mut self, line: &Line) {
+    pub(super) fn take(&mut self, line: &LogLine) {
         match line {
-            Line::Log { text, .. } => {
+            LogLine::Log { text, .. } => {
                 let waits = text.starts_with("waiting for ") && !text.starts_with("waiting for pid");
                 self.waiting = waits.then(|| text.clone());
             }
-            Line::Report(text) => {
+            LogLine::Report(text) => {
                 let words: Vec<_> = text.split_whitespace().collect();
                 match words.as_slice() {
                     [
@@ -94,8 +94,8 @@ mod tests {
 
     #[test]
     fn report_and_log_part() {
-        let log = |level: &str, text: &str| Line::Log { level: level.to_owned(), text: text.to_owned() };
-        let report = |text: &str| Line::Report(text.to_owned());
+        let log = |level: &str, text: &str| LogLine::Log { level: level.to_owned(), text: text.to_owned() };
+        let report = |text: &str| LogLine::Report(text.to_owned());
         for (text, line) in [
             (
                 r#"{"timestamp":"2026-11-23T12:00:00Z","level":"INFO","message":"waiting for a","target":"x"}"#,
@@ -108,7 +108,7 @@ mod tests {
             ("  applied  1  a  3 ms", report("  applied  1  a  3 ms")),
             ("", report("")),
         ] {
-            assert_eq!(Line::parse(text), line);
+            assert_eq!(LogLine::parse(text), line);
         }
     }
 
@@ -130,7 +130,7 @@ mod tests {
             ("downgrade from 3 to 2: 1 migration", Some("taking back 1 of 1")),
             ("upgrade from 3 to 3: 0 migrations", None),
         ] {
-            progress.take(&Line::parse(line));
+            progress.take(&LogLine::parse(line));
             assert_eq!(progress.describe().as_deref(), status, "{line}");
         }
     }
