@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::api_error::{explain, may_pass};
-use super::job_state::{container, is_finished};
+use super::job_state::is_finished;
 use super::manifest::Manifest;
+use super::pod::container;
 use super::same_run::{Difference, MANAGER, difference, other_creator};
 
 /// How long a finished Job may take to be gone.

@@ -7,7 +7,8 @@ use k8s_openapi::api::core::v1::{ContainerState, Pod};
 use k8s_openapi::jiff::Timestamp;
 
 use super::foreign::PodStage;
-use super::job_state::{JobState, container, has_ended, uid};
+use super::job_state::JobState;
+use super::pod::{container, has_ended, uid};
 
 const OTHER_MACHINE: &str = "the image is built for another kind of machine than the node: build it with --platform, or \
                              steer the pod with a nodeSelector on kubernetes.io/arch";

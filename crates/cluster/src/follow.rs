@@ -15,15 +15,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::cluster::Cluster;
 use super::diagnosis::{Trouble, diagnose};
-use super::job_state::{
-    Change, Ending, JobState, Update, container, digest_reported, disruption, has_started, reported_digest,
-    uid,
-};
+use super::job_state::{Change, Ending, JobState, Update};
 use super::log_line::{LogLine, Progress};
 use super::logs::{self, Said};
 use super::outage::Outages;
 use super::outcome::{self, Outcome};
 use super::phase::{Phase, phase};
+use super::pod::{container, digest_reported, disruption, has_started, reported_digest, uid};
 use super::watches;
 use workspace::github::fence::Fence;
 use workspace::process::Signals;

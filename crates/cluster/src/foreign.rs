@@ -6,7 +6,7 @@ use std::fmt;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::job_state::{has_ended, has_started};
+use super::pod::{has_ended, has_started};
 use super::same_run::Difference;
 
 /// The manager under which the Job controller writes pods.

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::jiff::Timestamp;
 
 use super::foreign::{Foreign, PodStage};
-use super::manifest::CONTAINER;
-use super::same_run::{MAIN, difference_of_pod, other_digest};
+use super::pod::{controller, has_ended, has_started, uid};
+use super::same_pod::difference_of_pod;
 
 /// How long a pod may take to be seen to have ended after its Job was.
 const SETTLED_WITHIN: Duration = Duration::from_secs(5);
@@ -229,68 +228,10 @@ fn leave(foreign: &mut Foreign) {
     }
 }
 
-pub(super) fn uid(pod: &Pod) -> String {
-    pod.metadata.uid.clone().unwrap_or_default()
-}
-
 fn time_of(event: &Event) -> Option<Timestamp> {
     let last = event.last_timestamp.as_ref().map(|time| time.0);
     last.or_else(|| event.event_time.as_ref().map(|time| time.0))
         .or_else(|| event.metadata.creation_timestamp.as_ref().map(|time| time.0))
-}
-
-/// The Job, or whatever else, that controls a pod.
-pub(super) fn controller(pod: &Pod) -> Option<&OwnerReference> {
-    let mut owners = pod.metadata.owner_references.iter().flatten();
-    owners.find(|owner| owner.controller == Some(true) && owner.kind == "Job")
-}
-
-/// The status of the container the job runs in: the one that is marked or called so, or the only one. What rules of the
-/// cluster put beside it has no say.
-pub(super) fn container(pod: &Pod) -> Option<&ContainerStatus> {
-    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    let marked = pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(MAIN));
-    let name = marked.map_or(CONTAINER, String::as_str);
-    let only = || statuses.first().filter(|_| statuses.len() == 1);
-    statuses.iter().find(|status| status.name == name).or_else(only)
-}
-
-/// What the node runs instead, where it reports another digest than the pod's.
-pub(super) fn reported_digest(pod: &Pod) -> Option<&str> {
-    let status = container(pod)?;
-    let containers = &pod.spec.as_ref()?.containers;
-    let asked = containers.iter().find(|container| container.name == status.name)?.image.as_deref()?;
-    Some(status.image_id.as_str()).filter(|reported| other_digest(asked, reported))
-}
-
-/// The sentence for that. A runtime that knows the same image under two digests may name either.
-pub(super) fn digest_reported(pod: &Pod, reported: &str) -> String {
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
-    format!(
-        "the node of pod {name} reports the image {reported:?}, which is not the digest that was asked for; compare the \
-         two images in the registry"
-    )
-}
-
-/// Whether there is a log to be had: the container runs, or has run.
-pub(super) fn has_started(pod: &Pod) -> bool {
-    let state = container(pod).and_then(|status| status.state.as_ref());
-    state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
-}
-
-/// Whether its container will say nothing more.
-pub(super) fn has_ended(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    let state = container(pod).and_then(|status| status.state.as_ref());
-    matches!(phase, Some("Succeeded" | "Failed")) || state.is_some_and(|state| state.terminated.is_some())
-}
-
-/// By what a pod was evicted, preempted or drained, if it was.
-pub(super) fn disruption(pod: &Pod) -> Option<String> {
-    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
-    let found = conditions.iter().find(|it| it.type_ == "DisruptionTarget" && it.status == "True")?;
-    let reason = found.reason.as_deref().unwrap_or("DisruptionTarget");
-    Some(found.message.as_ref().map_or_else(|| reason.to_owned(), |message| format!("{reason}, {message}")))
 }
 
 /// One of the conditions that stand.

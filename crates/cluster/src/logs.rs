@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use super::api_error::is_final;
 use super::cluster::Cluster;
 use super::cursor::Cursor;
-use super::job_state::{container, has_ended};
+use super::pod::{container, has_ended};
 
 /// What a log says.
 #[derive(Debug)]

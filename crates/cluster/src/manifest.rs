@@ -7,12 +7,9 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::fleet::databases::Database;
+use super::pod::{CONTAINER, MAIN, container_name};
 use super::reference::Reference;
-use super::same_run::{MAIN, container_name};
 use image::name::hexadecimal;
-
-/// The container the job runs in, where there are others beside it.
-pub(super) const CONTAINER: &str = "migrate";
 
 /// What is to run.
 #[derive(Debug, Clone, Copy)]

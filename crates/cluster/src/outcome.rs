@@ -4,7 +4,8 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 
 use super::diagnosis::not_started;
-use super::job_state::{JobState, condition, container};
+use super::job_state::{JobState, condition};
+use super::pod::container;
 use verdict::Verdict;
 
 /// The end of a run.

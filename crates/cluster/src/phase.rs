@@ -4,7 +4,8 @@ use std::fmt;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::job_state::{JobState, condition, container, has_ended, is_finished, uid};
+use super::job_state::{JobState, condition, is_finished};
+use super::pod::{container, has_ended, uid};
 
 /// The stages of a run, as far as Kubernetes knows them; what the job does in the container, its log tells.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,29 +5,21 @@
 //! What was asked must be there as it was asked. What was not asked may be there where it does not change which program
 //! runs, with which words, rights, secrets and files, or against which server.
 
-mod pod;
-
 use std::fmt;
 
 use foreign_text::{one_line, shortened};
 use serde_json::{Value, json};
 
-pub(super) use self::pod::difference_of_pod;
-use super::manifest::CONTAINER;
-
 /// The name under which this program writes Jobs, in `metadata.managedFields`. Whoever may create Jobs could write under
 /// the same: it tells the Jobs of other tools, and the comparison tells the rest.
 pub(super) const MANAGER: &str = "run-migrations";
 
-/// Names the container that a person's `kubectl logs` means; it is the job's, whatever is put beside it.
-pub(super) const MAIN: &str = "kubectl.kubernetes.io/default-container";
-
 /// One field that is not as it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Difference {
-    field: String,
-    asked: Value,
-    found: Value,
+    pub(super) field: String,
+    pub(super) asked: Value,
+    pub(super) found: Value,
 }
 
 impl fmt::Display for Difference {
@@ -50,14 +42,14 @@ fn shown(value: &Value) -> String {
 
 /// Whether fields that were not asked for count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Extras {
+pub(super) enum Extras {
     /// Unless they are what the server fills in.
     Count,
     Pass,
 }
 
 /// Of a pod, what decides over rights, network, files and processes.
-const DECISIVE_OF_POD: [&str; 18] = [
+pub(super) const DECISIVE_OF_POD: [&str; 18] = [
     "automountServiceAccountToken",
     "dnsConfig",
     "dnsPolicy",
@@ -79,7 +71,7 @@ const DECISIVE_OF_POD: [&str; 18] = [
 ];
 
 /// Of a container, what decides over what it does; what tells most comes first.
-const DECISIVE_OF_CONTAINER: [&str; 17] = [
+pub(super) const DECISIVE_OF_CONTAINER: [&str; 17] = [
     "image",
     "args",
     "command",
@@ -161,23 +153,6 @@ pub(super) fn other_creator(held: &Value) -> Option<Difference> {
     })
 }
 
-/// The image that a node reports to run, where its digest is not the one that was asked for. A runtime that knows the
-/// same image under two digests may name either, so this is worth a word and no more.
-pub(super) fn other_digest(asked: &str, reported: &str) -> bool {
-    let digest = |image: &str| image.rsplit_once("@sha256:").map(|(_, digest)| digest.to_owned());
-    matches!((digest(asked), digest(reported)), (Some(asked), Some(reported)) if asked != reported)
-}
-
-/// The container the job runs in, by the template of its pods: the one that is marked or called so, or the only one.
-pub(super) fn container_name(template: &Value) -> String {
-    let marked = template["metadata"]["annotations"][MAIN].as_str();
-    let containers = list(&template["spec"]["containers"]);
-    let only = || containers.first().filter(|_| containers.len() == 1).and_then(|it| it["name"].as_str());
-    let is_called_so = containers.iter().any(|container| container["name"] == CONTAINER);
-    let name = marked.or_else(|| is_called_so.then_some(CONTAINER)).or_else(only);
-    name.unwrap_or(CONTAINER).to_owned()
-}
-
 /// Labels or annotations that were put on the pods, by which other programs change them.
 fn marks(path: &str, sent: &Value, held: &Value) -> Option<Difference> {
     let held = held.as_object()?;
@@ -218,7 +193,7 @@ fn fields(
     })
 }
 
-fn compare(path: &str, sent: &Value, held: &Value, extras: Extras) -> Option<Difference> {
+pub(super) fn compare(path: &str, sent: &Value, held: &Value, extras: Extras) -> Option<Difference> {
     let key = path.rsplit('.').next().unwrap_or(path);
     if QUANTITIES.contains(&key) {
         return None;
@@ -293,7 +268,7 @@ fn at<'a>(value: &'a Value, pointer: &str) -> &'a Value {
     value.pointer(pointer).unwrap_or(&Value::Null)
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 

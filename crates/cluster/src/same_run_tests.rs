@@ -2,7 +2,9 @@ use k8s_openapi::api::batch::v1::Job;
 
 use super::*;
 use crate::manifest::{Wanted, only_job, prepare};
+use crate::pod::{MAIN, other_digest};
 use crate::reference::Reference;
+use crate::same_pod::difference_of_pod;
 
 const BASE: &str = include_str!("../../../k8s/base/job.yaml");
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use workspace::given::Environment;
-use workspace::given::{Given, Mistakes};
+use workspace::given::{Given, Mistakes, environment};
 use workspace::yaml::Node;
 
 /// What may be typed or set in the environment.
@@ -35,7 +35,7 @@ impl KubernetesFlags {
             (&self.start_timeout, "--start-timeout", "KUBERNETES_START_TIMEOUT"),
         ] {
             let why = "this goes with --on kubernetes, and does nothing here";
-            mistakes.refuse(value.as_ref(), flag, variable, &super::environment, why);
+            mistakes.refuse(value.as_ref(), flag, variable, &environment, why);
         }
     }
 }

@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use image::platform::Platform;
 use image::reference::Name;
-use workspace::given::{Environment, FILE, Given, Mistakes};
+use workspace::given::{Environment, FILE, Given, Mistakes, environment};
 use workspace::project::Project;
 use workspace::yaml;
 
@@ -98,10 +98,6 @@ impl File {
             kubernetes: kubernetes::KubernetesFile::read(section.take("kubernetes"), mistakes),
         })
     }
-}
-
-fn environment(variable: &str) -> Option<String> {
-    std::env::var(variable).ok()
 }
 
 impl Settings {

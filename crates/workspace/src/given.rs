@@ -19,6 +19,11 @@ pub struct Given<T = String> {
 /// Whether a variable is set, and to what.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// That of this process.
+pub fn environment(variable: &str) -> Option<String> {
+    std::env::var(variable).ok()
+}
+
 impl Given {
     /// What clap took from a flag or from the variable of the same meaning. Empty counts as missing.
     pub fn typed(

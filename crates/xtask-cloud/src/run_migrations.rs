@@ -2,5 +2,6 @@
 
 mod fleet;
 mod kubernetes;
+mod terminal;
 
 pub(crate) use kubernetes::run;

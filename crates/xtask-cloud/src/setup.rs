@@ -7,7 +7,7 @@ mod roles;
 mod rulesets;
 mod script;
 
-use xtask::cli::setup::{Arguments, Github, What};
+use xtask::cli::setup::{Arguments, What};
 
 pub(crate) async fn run(arguments: &Arguments, project: &workspace::project::Project) -> anyhow::Result<()> {
     use anyhow::{Context, bail};

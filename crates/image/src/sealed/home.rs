@@ -51,7 +51,7 @@ pub(crate) fn seal(user: &Path, sealed: &Path) -> anyhow::Result<()> {
             std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         kept = reduce(&text).with_context(|| format!("{} can't be used", path.display()))?;
     }
-    super::write(&sealed.join("config.toml"), kept.to_string().as_bytes())
+    write(&sealed.join("config.toml"), kept.to_string().as_bytes())
 }
 
 #[cfg(unix)]
@@ -95,6 +95,23 @@ pub(super) fn check_root(directory: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Writes a file where its content is another; whole, or not at all.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    if std::fs::read(path).is_ok_and(|known| known == bytes) {
+        return Ok(());
+    }
+    let written = || -> std::io::Result<()> {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{}", std::process::id()));
+        std::fs::write(&name, bytes)?;
+        std::fs::rename(&name, path)
+    };
+    written().with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

@@ -140,7 +140,7 @@ impl Sealed {
         let kept: BTreeSet<PathBuf> = tree.files.keys().map(|path| directory.join(path)).collect();
         remove_others(&directory, &kept, &directory.join("Cargo.lock"))?;
         for (path, bytes) in &tree.files {
-            write(&directory.join(path), bytes)?;
+            home::write(&directory.join(path), bytes)?;
         }
         let lock = resolve(&toolchain, &tree, &directory)?;
         Ok(Self { directory, toolchain, tree, lock })
@@ -172,7 +172,7 @@ fn resolve(toolchain: &Toolchain, tree: &Tree, directory: &Path) -> anyhow::Resu
     let asked = format!("{}\n{}\n{manifests}", toolchain.cargo.display(), tree.unresolved);
     let is_known = file.is_file() && std::fs::read_to_string(&stamp).is_ok_and(|known| known == asked);
     if !is_known {
-        write(&file, tree.unresolved.as_bytes())?;
+        home::write(&file, tree.unresolved.as_bytes())?;
         let mut cargo = toolchain.cargo()?;
         cargo.args(["tree", "--quiet", "--depth", "0", "--manifest-path"]).arg(directory.join("Cargo.toml"));
         process::output(&mut cargo).context("cargo does not resolve what the job is built from")?;
@@ -180,26 +180,9 @@ fn resolve(toolchain: &Toolchain, tree: &Tree, directory: &Path) -> anyhow::Resu
     let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let lock = Lock::parse(&text)?;
     if !is_known {
-        write(&stamp, asked.as_bytes())?;
+        home::write(&stamp, asked.as_bytes())?;
     }
     Ok(lock)
-}
-
-/// Writes a file where its content is another; whole, or not at all.
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    if std::fs::read(path).is_ok_and(|known| known == bytes) {
-        return Ok(());
-    }
-    let written = || -> std::io::Result<()> {
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)?;
-        }
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{}", std::process::id()));
-        std::fs::write(&name, bytes)?;
-        std::fs::rename(&name, path)
-    };
-    written().with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// What was part of the job once.

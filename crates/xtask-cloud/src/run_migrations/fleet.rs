@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use super::kubernetes::{confirm, exit_code, show};
+use super::terminal::{confirm, exit_code, show};
 use cluster::cluster::{Cluster, Validity};
 use cluster::fleet::databases::{self, Database};
 use cluster::fleet::drive::{self, Fleet, Left};

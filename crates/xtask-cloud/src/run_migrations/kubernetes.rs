@@ -1,13 +1,13 @@
 //! `cargo xtask run-migrations --on kubernetes`: a Job from exactly this image, followed to its end.
 
-use std::io::{BufRead, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use foreign_text::one_line;
-use rustix::process::Signal;
 
+use super::fleet;
+use super::terminal::{confirm, exit_code, show};
 use cluster::cluster::{Cluster, Start, Validity};
 use cluster::follow::{self, FollowEnd, Log};
 use cluster::manifest::{self, Manifest, Wanted};
@@ -28,8 +28,7 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
     let settings = Settings::gather_kubernetes(&arguments.kubernetes, project, &mut mistakes)?;
     let image = mistakes.found("--image", image(arguments.image.typed()));
     let asked = mistakes.found("COMMAND", job_arguments::asked(&words));
-    let databases =
-        arguments.fleet.fleet.as_ref().map(|file| mistakes.found("--fleet", super::fleet::read(file)));
+    let databases = arguments.fleet.fleet.as_ref().map(|file| mistakes.found("--fleet", fleet::read(file)));
     let (settings, (image, asked)) = mistakes.or(settings.zip(image.zip(asked)))?;
     let wanted = Wanted { image: &image, command: asked.command, revision: asked.revision, words: &words };
     let template = manifest::only_job(&rendered(&project.root().join(&settings.manifests))?)
@@ -37,7 +36,7 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
     let namespace =
         settings.namespace.as_deref().or_else(|| manifest::namespace(&template)).map(str::to_owned);
     if let Some(databases) = databases.flatten() {
-        return super::fleet::run(arguments, &databases, &template, settings, wanted, namespace).await;
+        return fleet::run(arguments, &databases, &template, settings, wanted, namespace).await;
     }
     if arguments.dry_run == Some(DryRun::Client) {
         let namespace = match namespace {
@@ -152,36 +151,12 @@ fn image(typed: Option<&str>) -> anyhow::Result<Reference> {
     )?)
 }
 
-/// As a shell would report it.
-pub(super) fn exit_code(signal: Signal) -> ExitCode {
-    ExitCode::from(u8::try_from(128 + signal.as_raw()).unwrap_or(1))
-}
-
 /// A kustomization's documents, or those of a file.
 fn rendered(path: &Path) -> anyhow::Result<String> {
     if path.is_file() {
         return std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
     }
     kubectl::kustomize(path)
-}
-
-pub(super) fn show(manifest: &Manifest) -> anyhow::Result<()> {
-    ui::exact(serde_yaml::to_string(&manifest.job).context("the Job can't be written")?.trim_end());
-    Ok(())
-}
-
-/// What is taken back may be data: a person says yes, here or in the command.
-pub(super) fn confirm(what: &str) -> anyhow::Result<()> {
-    if !std::io::stdin().is_terminal() {
-        bail!("nobody is there to ask whether to {what}; say --yes");
-    }
-    ui::note("Really", format!("{what}? yes or no"));
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
-    if answer.trim() != "yes" {
-        bail!("nothing was done; it takes a yes to {what}");
-    }
-    Ok(())
 }
 
 /// How to come back to a run that goes on, and how to end it.

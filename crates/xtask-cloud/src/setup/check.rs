@@ -58,8 +58,12 @@ pub(super) fn differences(
         found.extend(in_cluster(facts, cluster)?);
     }
     found.extend(movable_tags(facts)?);
-    found.extend(facts.environment.differences(facts).iter().map(|(what, commands)| mend(what, commands)));
-    found.extend(facts.rulesets.differences(facts).iter().map(|(what, commands)| mend(what, commands)));
+    found.extend(
+        facts.environment.differences(&facts.repository).iter().map(|(what, commands)| mend(what, commands)),
+    );
+    found.extend(
+        facts.rulesets.differences(&facts.repository).iter().map(|(what, commands)| mend(what, commands)),
+    );
     found.extend(own_runners(facts)?);
     let there = gh(&["variable", "list", "--repo", &facts.repository, "--json", "name,value"])?;
     let there: Value = serde_json::from_str(&there).context("gh variable list printed no JSON")?;

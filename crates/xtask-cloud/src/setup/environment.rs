@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::facts::Facts;
 use workspace::process::quoted;
 
 /// That alone may use it, and with it the deployer's role: kind and pattern.
@@ -60,9 +59,9 @@ impl Environment {
     }
 
     /// What is not as it should be, each with the commands that mend it.
-    pub(super) fn differences(&self, facts: &Facts) -> Vec<(String, String)> {
+    pub(super) fn differences(&self, repository: &str) -> Vec<(String, String)> {
         let name = &self.name;
-        let place = place(&facts.repository, name);
+        let place = place(repository, name);
         let allow = |kind: &str, pattern: &str| {
             format!(
                 "gh api --silent --method POST {place}/deployment-branch-policies -f name={} -f type={kind}",
@@ -159,11 +158,10 @@ fn is_self_reviewed(there: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::example;
     use super::*;
 
     fn differences(there: Option<&Value>, policies: &[Value]) -> Vec<(String, String)> {
-        Environment::read("production", there, policies).differences(&example())
+        Environment::read("production", there, policies).differences("site/job")
     }
 
     #[test]
@@ -230,7 +228,7 @@ mod tests {
             let place = place("site/job", name);
             assert_eq!(place, format!("repos/site/job/environments/{escaped}"));
             assert_eq!(quoted(&place), place);
-            let (_, commands) = Environment::read(name, None, &[]).differences(&example()).remove(0);
+            let (_, commands) = Environment::read(name, None, &[]).differences("site/job").remove(0);
             assert_eq!(commands.matches(&place).count(), 2, "{commands}");
         }
     }

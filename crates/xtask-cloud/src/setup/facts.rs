@@ -3,7 +3,6 @@
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use super::Github;
 use super::environment::{self, Environment};
 use super::rulesets::Rulesets;
 use registry::Ecr;
@@ -12,6 +11,7 @@ use settings::{ImageFlags, Settings};
 use workspace::github::cli::{get, list};
 use workspace::github::repository::Repository;
 use workspace::project::Project;
+use xtask::cli::setup::Github;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Facts {

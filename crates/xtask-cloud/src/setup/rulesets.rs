@@ -3,7 +3,6 @@
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use super::facts::Facts;
 use workspace::github::cli::{get, list};
 use workspace::github::repository::Repository;
 use workspace::process::quoted;
@@ -90,14 +89,14 @@ impl Rulesets {
     }
 
     /// What is not as it should be, each with the commands that mend it.
-    pub(super) fn differences(&self, facts: &Facts) -> Vec<(String, String)> {
+    pub(super) fn differences(&self, repository: &str) -> Vec<(String, String)> {
         let Self::There(there) = self else { return Vec::new() };
         let difference = |wanted: &Wanted| {
             if there.iter().any(|one| wanted.is_met_by(one)) {
                 return None;
             }
             let own = there.iter().find(|one| one["name"] == wanted.name);
-            Some((wanted.missing.to_owned(), wanted.command(&facts.repository, own)))
+            Some((wanted.missing.to_owned(), wanted.command(repository, own)))
         };
         WANTED.iter().filter_map(difference).collect()
     }
@@ -181,7 +180,6 @@ fn is_as_strict(rule: &Value, wanted: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::example;
     use super::*;
 
     fn right(wanted: &Wanted) -> Value {
@@ -199,7 +197,7 @@ mod tests {
     #[test]
     fn what_a_ruleset_lacks_is_missed() {
         let right = WANTED.map(|wanted| right(&wanted)).to_vec();
-        assert_eq!(Rulesets::There(right.clone()).differences(&example()), []);
+        assert_eq!(Rulesets::There(right.clone()).differences("site/job"), []);
         let everybody = json!({"actor_id": 4, "actor_type": "RepositoryRole", "bypass_mode": "always"});
         let team = json!({"actor_id": 4, "actor_type": "Team", "bypass_mode": "always"});
         let [tags, main] = [0, 1];
@@ -237,7 +235,7 @@ mod tests {
         ] {
             let mut there = right.clone();
             *there[which].pointer_mut(pointer).unwrap() = value.clone();
-            let found = Rulesets::There(there).differences(&example());
+            let found = Rulesets::There(there).differences("site/job");
             let expected: Vec<_> = is_missed.then_some(WANTED[which].missing).into_iter().collect();
             assert_eq!(
                 found.iter().map(|(what, _)| &**what).collect::<Vec<_>>(),
@@ -254,7 +252,7 @@ mod tests {
         let mut there = right(&WANTED[0]);
         there["name"] = json!(WANTED[0].name);
         there["bypass_actors"] = json!([everybody, team]);
-        let found = Rulesets::There(vec![there]).differences(&example());
+        let found = Rulesets::There(vec![there]).differences("site/job");
         let (_, command) = &found[0];
         assert!(command.contains("--method PUT repos/site/job/rulesets/7"), "{command}");
         let body: Value = serde_json::from_str(command.split('\'').nth(1).unwrap()).unwrap();
@@ -264,6 +262,6 @@ mod tests {
 
     #[test]
     fn a_plan_without_rulesets_is_not_asked_for_any() {
-        assert_eq!(Rulesets::Unavailable.differences(&example()), []);
+        assert_eq!(Rulesets::Unavailable.differences("site/job"), []);
     }
 }

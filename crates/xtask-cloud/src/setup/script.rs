@@ -37,7 +37,7 @@ pub(super) fn write(facts: &Facts, roles: &[Role], variables: &[(&'static str, S
             ],
         );
     }
-    let environment = facts.environment.differences(facts);
+    let environment = facts.environment.differences(&facts.repository);
     if !environment.is_empty() {
         let environment: Vec<_> = environment.into_iter().map(|(_, commands)| commands).collect();
         section(
@@ -45,7 +45,7 @@ pub(super) fn write(facts: &Facts, roles: &[Role], variables: &[(&'static str, S
             &environment,
         );
     }
-    let rulesets = facts.rulesets.differences(facts);
+    let rulesets = facts.rulesets.differences(&facts.repository);
     if !rulesets.is_empty() {
         let rulesets: Vec<_> = rulesets.into_iter().map(|(_, commands)| commands).collect();
         section(

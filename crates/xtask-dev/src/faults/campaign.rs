@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use anyhow::bail;
 
+use super::baseline::Baseline;
 use super::disk::Disk;
+use super::finding::Finding;
 use super::job::Program;
 use super::kind::{Coverage, Kind};
 use super::moment::{self, Moment};
@@ -17,7 +19,7 @@ use super::only::Only;
 use super::scenario::Scenario;
 use super::server::{Ground, Server};
 use super::table::Table;
-use super::trial::{Baseline, Finding};
+use super::trial;
 use local_postgres::account::Account;
 use local_postgres::binaries::Binaries;
 use local_postgres::wheel;
@@ -240,7 +242,7 @@ impl<'a> Campaign<'a> {
     /// Whether the fault came.
     fn try_one(&self, baseline: &Baseline<'_>, trial: &Trial<'_>, database: &str) -> bool {
         let Trial { kind, moment, .. } = *trial;
-        let found = baseline.disturb(database, kind, moment, self.seed ^ number(moment));
+        let found = trial::disturb(baseline, database, kind, moment, self.seed ^ number(moment));
         let finding = found.unwrap_or_else(|error| {
             // What is left of it must not get into the way of the next.
             let _ = baseline.server.drop_database(database);

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::process::Signal;
 
-use super::job::{LOCK_TIMEOUT, Running};
+use super::baseline::Baseline;
+use super::job::{PATIENCE, Running};
 use super::kind::Kind;
 use super::moment::{Moment, pseudo_random};
 use super::proxy::{Proxy, Way};
+use super::scenario::LOCK_TIMEOUT;
 use super::server::Server;
 use super::session::Session;
-use super::trial::{Baseline, PATIENCE};
 use local_postgres::cluster::Stop;
 
 /// A fault that is to come to a run.

@@ -10,14 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::scenario::{Promise, Scenario};
+use super::scenario::{LOCK_TIMEOUT, MAX_BLOCKING, Promise, Scenario};
 use super::server::Server;
 
-/// LOCK_TIMEOUT.
-pub(super) const LOCK_TIMEOUT: Duration = Duration::from_millis(1500);
-
-/// MAX_BLOCKING, where it is set.
-pub(super) const MAX_BLOCKING: Duration = Duration::from_millis(1500);
+/// Longer than any run takes, the timeouts among it, also where the machine has much else to do.
+pub(super) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What was compiled for the campaign.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! The kinds of fault: at which moments each is worth a try, and how the job may end at it.
 
 use super::moment::{self, Moment, Seen};
-use super::scenario::Scenario;
 use super::server::Ground;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,31 +192,6 @@ impl Kind {
             (Self::Silent, Coverage::Long) => 4,
             (kind, Coverage::Long) if kind.ground().is_some() => 10,
             (_, Coverage::Long) => usize::MAX,
-        }
-    }
-
-    /// The exit codes with which the job may end, 137 where the fault was its end; where something may have been
-    /// committed without its knowing, it is not to say otherwise.
-    pub(super) fn allows(self, scenario: &Scenario, code: i32, in_doubt: bool) -> bool {
-        let may_halt = scenario.may_halt();
-        match (self, code) {
-            (_, 0) => true,
-            (Self::Kill | Self::StopAndKill, code) => code == 137,
-            (Self::Term, code) => code == 143 || (may_halt && code == 6),
-            (Self::Building, code) => [3, 137, 143].contains(&code) || (may_halt && code == 6),
-            (Self::Silent, code) => code == if in_doubt { 3 } else { 143 },
-            (Self::Terminate | Self::Cut | Self::Reset | Self::Stop, code) => {
-                code == 3 || (may_halt && code == 6)
-            }
-            (Self::RestartFast | Self::RestartImmediate | Self::Promotion | Self::LateCommit, code) => {
-                code == 3 || (may_halt && code == 6)
-            }
-            (Self::LostNode, code) => [3, 137].contains(&code) || (may_halt && code == 6),
-            // Without room a migration fails, a server may fall, and a script stands where it is to go on.
-            (Self::DiskFull, code) => [3, 5, 6, 8].contains(&code),
-            // It waits, for longer than the others stay.
-            (Self::Delay | Self::NoConnections, _) => false,
-            (Self::Together | Self::WithSqlx | Self::Reader | Self::Dump | Self::Writer, _) => false,
         }
     }
 }

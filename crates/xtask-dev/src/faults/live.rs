@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use super::job::Running;
+use super::baseline::Baseline;
+use super::finding::Finding;
+use super::job::{PATIENCE, Running};
 use super::kind::Kind;
 use super::moment::pseudo_random;
 use super::probe;
 use super::session::Session;
-use super::trial::{Baseline, Finding, PATIENCE};
 
 /// What every visitor of the site asks.
 const VISIT: &str = "SELECT balance FROM account WHERE name = 'name 1'";

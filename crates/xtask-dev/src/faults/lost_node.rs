@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use rustix::process::Signal;
 
-use super::job::Running;
+use super::baseline::Baseline;
+use super::exit_code;
+use super::finding::Finding;
+use super::job::{PATIENCE, Running};
 use super::kind::Kind;
 use super::moment::pseudo_random;
 use super::probe;
 use super::session::Session;
-use super::trial::{Baseline, Finding, PATIENCE};
 
 /// What is promised.
 const NOTICED: Duration = Duration::from_secs(15);
@@ -83,7 +85,7 @@ pub(super) fn run(
         finding.violations.push(format!("the run did not end within {} s", PATIENCE.as_secs()));
         return Ok(());
     };
-    if !Kind::LostNode.allows(baseline.scenario, ended.code(), true) {
+    if !exit_code::allows(baseline.scenario, Kind::LostNode, ended.code(), true) {
         finding.violations.push(format!("the run ended with exit code {}: {}", ended.code(), ended.words()));
     }
     Ok(())

@@ -3,9 +3,12 @@
 //! `scenario` has the migrations, `kind` the faults, `moment` when they come; `trial` is one injection from its
 //! database to the independent check in `check`, `campaign` the servers and who works on them.
 
+mod baseline;
 mod campaign;
 mod check;
 mod disk;
+mod exit_code;
+mod finding;
 mod inject;
 mod job;
 mod kind;

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use super::job::{LOCK_TIMEOUT, MAX_BLOCKING};
 use super::kind::Kind;
+
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// Where it is set.
+pub(super) const MAX_BLOCKING: Duration = Duration::from_millis(1500);
 
 /// What a run does.
 #[derive(Debug)]

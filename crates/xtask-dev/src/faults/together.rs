@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::job::{DIRTY, Running};
+use super::baseline::Baseline;
+use super::finding::Finding;
+use super::job::{DIRTY, PATIENCE, Running};
 use super::kind::Kind;
 use super::moment::pseudo_random;
-use super::trial::{Baseline, Finding, PATIENCE};
 
 /// Two to eight; in every other round one of them is killed on the way.
 pub(super) fn run(

@@ -1,7 +1,8 @@
 //! What is checked, with what, and what there is of it in this tree. Decided before anything runs.
 
 use super::finding::Finding;
-use super::{Tree, commands, leaks, requirements};
+use super::tree::Tree;
+use super::{commands, leaks, requirements};
 use workspace::process;
 
 /// Whether files may be changed.

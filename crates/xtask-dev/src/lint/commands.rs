@@ -2,8 +2,8 @@
 
 use clap::CommandFactory;
 
-use super::Tree;
 use super::finding::Finding;
+use super::tree::Tree;
 use xtask::cli::Xtask;
 
 pub(super) fn look(tree: &Tree) -> Vec<Finding> {

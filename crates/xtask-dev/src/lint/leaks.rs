@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::Tree;
 use super::finding::Finding;
+use super::tree::Tree;
 
 pub(super) fn look(tree: &Tree) -> Vec<Finding> {
     let home = std::env::var("HOME").unwrap_or_default();

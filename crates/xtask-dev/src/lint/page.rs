@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use foreign_text::markdown;
 
-use super::CheckResult;
 use super::checks::Check;
+use super::perform::{CheckResult, without_colours};
 use workspace::github::cell;
 
 pub(super) fn page(results: &[(&Check, CheckResult, Duration)]) -> String {
@@ -31,7 +31,7 @@ pub(super) fn page(results: &[(&Check, CheckResult, Duration)]) -> String {
     }
     for (check, outcome, _) in results {
         if let CheckResult::Failed { output, .. } = outcome {
-            let output = super::without_colours(output);
+            let output = without_colours(output);
             let _ = write!(text, "\n### {}\n\n{}", check.name, markdown::block(&output));
         }
     }

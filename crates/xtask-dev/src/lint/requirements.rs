@@ -1,7 +1,7 @@
 //! `requirements.txt` is generated from `requirements.in`: everything asked for is pinned, and pinned with hashes.
 
-use super::Tree;
 use super::finding::Finding;
+use super::tree::Tree;
 
 const WANTED: &str = "xtask/tools/requirements.in";
 const PINNED: &str = "xtask/tools/requirements.txt";

@@ -4,9 +4,8 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
-use super::{
-    DECISIVE_OF_CONTAINER, DECISIVE_OF_POD, Difference, Extras, MAIN, compare, container_name, list,
-};
+use super::pod::{MAIN, container_name};
+use super::same_run::{DECISIVE_OF_CONTAINER, DECISIVE_OF_POD, Difference, Extras, compare, list};
 
 /// Of these, what the scheduler sets, and what is compared by rules of its own.
 const OTHERWISE_OF_POD: [&str; 5] =
