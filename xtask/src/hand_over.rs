@@ -39,7 +39,9 @@ pub(crate) fn to(program: Program, project: &Project) -> anyhow::Result<ExitCode
     let is_built = std::env::current_exe()
         .is_ok_and(|this| this.parent().is_some_and(|all| all.join(package).is_file()));
     let mut command = cargo::command(project);
-    command.args(["run", "--package", package]);
+    // Paths that were typed are relative to where they were typed.
+    command.current_dir(".").args(["run", "--package", package, "--manifest-path"]);
+    command.arg(project.root().join("Cargo.toml"));
     if is_built {
         command.arg("--quiet");
     } else {

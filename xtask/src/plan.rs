@@ -11,7 +11,6 @@ use workspace::github::cell;
 use workspace::process;
 use workspace::project::Project;
 
-/// The scripts of one migration.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Scripts {
     description: String,
@@ -23,7 +22,6 @@ pub(crate) struct Scripts {
 /// All of a tree, by version.
 pub(crate) type History = BTreeMap<i64, Scripts>;
 
-/// A plan, and how it came about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) heading: String,

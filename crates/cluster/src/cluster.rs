@@ -41,16 +41,13 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(8),
 ];
 
-/// A namespace of a cluster.
 #[derive(Clone)]
 pub struct Cluster {
     pub(super) client: Client,
     pub namespace: String,
-    /// For people: which cluster this is.
     pub name: String,
 }
 
-/// How a run came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     Created,
@@ -200,7 +197,6 @@ impl Cluster {
         )
     }
 
-    /// The Job of this name, if there is one.
     pub(super) async fn find(&self, name: &str) -> anyhow::Result<Option<Job>> {
         Ok(self.held(name).await?.map(|(job, _)| job))
     }

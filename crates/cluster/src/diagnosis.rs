@@ -18,7 +18,6 @@ const OTHER_MACHINE: &str = "the image is built for another kind of machine than
 pub struct Trouble {
     /// What is wrong, in Kubernetes' words where it has good ones.
     pub what: String,
-    /// What to do about it.
     pub next: String,
 }
 

@@ -30,7 +30,6 @@ use workspace::ui::{self, Waiting};
 /// How long the last lines may take after the run has ended.
 const LAST_LINES: Duration = Duration::from_secs(20);
 
-/// Why following ended.
 #[derive(Debug)]
 pub enum FollowEnd {
     Finished {
@@ -44,14 +43,12 @@ pub enum FollowEnd {
     Left(Signal),
 }
 
-/// What became of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Log {
     Whole,
     Torn,
 }
 
-/// Follows one Job.
 pub async fn follow(
     cluster: &Cluster,
     job: Job,

@@ -12,7 +12,6 @@ use super::same_run::Difference;
 /// The manager under which the Job controller writes pods.
 const CONTROLLER: &str = "kube-controller-manager";
 
-/// How far such a pod is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PodStage {
     Waiting,
@@ -40,7 +39,6 @@ enum Maker {
     Other,
 }
 
-/// One such pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Foreign {
     name: String,

@@ -15,7 +15,6 @@ use super::same_pod::difference_of_pod;
 /// How long a pod may take to be seen to have ended after its Job was.
 const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 
-/// One step of a watch.
 #[derive(Debug, Clone)]
 pub(super) enum Update<T> {
     /// All there is, in place of what was known.
@@ -24,7 +23,6 @@ pub(super) enum Update<T> {
     Gone(Box<T>),
 }
 
-/// One step of any of the watches.
 #[derive(Debug, Clone)]
 pub(super) enum Change {
     Job(Update<Job>),
@@ -41,7 +39,6 @@ pub(super) enum Ending {
     Over,
 }
 
-/// One Job.
 #[derive(Debug, Clone)]
 pub(super) struct JobState {
     uid: String,

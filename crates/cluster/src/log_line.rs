@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-/// What a line is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LogLine {
     /// The report: the job's stdout, ours too.

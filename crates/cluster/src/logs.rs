@@ -15,7 +15,6 @@ use super::cluster::Cluster;
 use super::cursor::Cursor;
 use super::pod::{container, has_ended};
 
-/// What a log says.
 #[derive(Debug)]
 pub(super) enum Said {
     LogLine(String),

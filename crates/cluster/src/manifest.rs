@@ -11,7 +11,6 @@ use super::pod::{CONTAINER, MAIN, container_name};
 use super::reference::Reference;
 use image::name::hexadecimal;
 
-/// What is to run.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
     pub image: &'a Reference,

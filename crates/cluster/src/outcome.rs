@@ -8,7 +8,6 @@ use super::job_state::{JobState, condition};
 use super::pod::container;
 use verdict::Verdict;
 
-/// The end of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// The job's own; 1 where it left none.

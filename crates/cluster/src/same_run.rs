@@ -34,7 +34,6 @@ impl fmt::Display for Difference {
     }
 }
 
-/// What others wrote.
 fn shown(value: &Value) -> String {
     const MOST: usize = 200;
     shortened(&value.to_string(), MOST)

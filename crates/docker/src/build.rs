@@ -16,7 +16,6 @@ use workspace::ui;
 /// A compiler may be quiet for long.
 const PATIENCE: Patience = Patience { with: "build the image", limit: Duration::from_mins(15) };
 
-/// One build.
 #[derive(Debug)]
 pub struct Build<'a> {
     pub target: &'a str,
@@ -24,7 +23,6 @@ pub struct Build<'a> {
     pub context: Vec<u8>,
 }
 
-/// What one line of the response means.
 #[derive(Debug, PartialEq, Eq)]
 enum Frame {
     Step(String),

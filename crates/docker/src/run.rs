@@ -22,7 +22,6 @@ use workspace::ui;
 /// How long a container may take to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// One container.
 #[derive(Debug)]
 pub struct Run<'a> {
     pub image: &'a str,

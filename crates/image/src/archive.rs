@@ -51,7 +51,6 @@ pub struct Archive {
     pub tar: Vec<u8>,
 }
 
-/// What is in it, wherever it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contents {
     /// JSON; every registry keeps it as it is.

@@ -12,7 +12,6 @@ use workspace::project::Project;
 /// 1980-01-01: the first moment every archive format can hold.
 const TIME: u64 = 315_532_800;
 
-/// A regular file to be packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
     pub path: String,

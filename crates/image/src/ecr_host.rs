@@ -22,7 +22,6 @@ impl Account {
     }
 }
 
-/// Which endpoint of a registry is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endpoint {
     Usual,
@@ -91,7 +90,6 @@ impl EcrHost {
         Some(Self { account: Account::parse(account).ok()?, region: region.to_owned(), endpoint })
     }
 
-    /// The host name.
     pub fn registry(&self) -> anyhow::Result<Registry> {
         let Self { account, region, endpoint } = self;
         let (usual, dual) = domains(region);

@@ -43,7 +43,6 @@ impl Inputs {
     }
 }
 
-/// The hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity(String);
 

@@ -125,7 +125,6 @@ impl Digest {
         self.0.split_once(':').map_or(&*self.0, |(_, encoded)| encoded)
     }
 
-    /// The digest of some bytes.
     pub fn of(bytes: &[u8]) -> Self {
         use sha2::Digest as _;
         Self(format!("sha256:{}", hexadecimal(&sha2::Sha256::digest(bytes))))

@@ -21,7 +21,6 @@ pub struct Cluster {
     data: PathBuf,
 }
 
-/// How a server is asked to go.
 #[derive(Debug, Clone, Copy)]
 pub enum Stop {
     /// Sessions are cut off, everything is written down.
@@ -150,7 +149,6 @@ impl Cluster {
             .context("the standby was not promoted")
     }
 
-    /// Whether no server runs on it.
     pub fn is_down(&self) -> bool {
         running(&self.data).is_none()
     }

@@ -27,7 +27,6 @@ pub(crate) fn default_image() -> &'static str {
     file.lines().find_map(|line| line.strip_prefix("FROM ")).map_or("postgres:17", str::trim)
 }
 
-/// What belongs to this checkout in Docker.
 #[derive(Debug, Clone)]
 pub struct Names {
     pub container: String,

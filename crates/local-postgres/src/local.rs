@@ -15,7 +15,6 @@ use workspace::process::{self, quoted};
 use workspace::project::Project;
 use workspace::ui;
 
-/// A local PostgreSQL that answers.
 #[derive(Debug)]
 pub struct Local {
     pub address: Address,
@@ -69,7 +68,6 @@ impl Local {
         }
     }
 
-    /// A line to paste.
     pub fn psql_line(&self) -> String {
         let Psql { environment, program, arguments } = self.psql(true);
         let environment =
@@ -85,7 +83,6 @@ impl Local {
     }
 }
 
-/// Starts it, or finds it running.
 pub async fn start(
     project: &Project,
     image: Option<&str>,

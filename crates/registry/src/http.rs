@@ -57,7 +57,6 @@ pub struct Http {
     connector: Connector,
 }
 
-/// What came of asking for a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Blob {
     Content(Vec<u8>),

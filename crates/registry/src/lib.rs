@@ -122,7 +122,6 @@ impl Ecr {
         })
     }
 
-    /// What its images are called.
     pub fn name(&self) -> Name {
         Name { registry: Some(self.registry.clone()), repository: self.repository.clone() }
     }

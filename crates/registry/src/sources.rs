@@ -54,7 +54,6 @@ impl Sources {
         .join("; ")
     }
 
-    /// What to do about it.
     pub(super) fn advice(&self) -> String {
         match (&self.profile, self.github_actions) {
             (_, true) => "give the job `permissions: id-token: write` and run \

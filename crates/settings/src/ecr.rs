@@ -82,7 +82,6 @@ pub struct EcrSettings {
     pub creation: Creation,
 }
 
-/// How a repository is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Creation {
     pub tags: Tags,

@@ -61,7 +61,6 @@ impl KubernetesFile {
     }
 }
 
-/// What the task runs on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KubernetesSettings {
     pub context: Option<String>,

@@ -41,7 +41,6 @@ struct File {
     kubernetes: kubernetes::KubernetesFile,
 }
 
-/// What the tasks run on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     pub image: Name,

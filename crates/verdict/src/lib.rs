@@ -93,7 +93,6 @@ impl fmt::Display for Position {
     }
 }
 
-/// One step that was reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     pub version: i64,
@@ -103,7 +102,6 @@ pub struct Row {
     pub milliseconds: Option<u64>,
 }
 
-/// What became of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MigrationStatus {

@@ -31,7 +31,6 @@ impl Annotation<'_> {
     }
 }
 
-/// Whether a workflow runs this.
 pub fn is_running() -> bool {
     std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true")
 }

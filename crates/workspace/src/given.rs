@@ -6,7 +6,6 @@ use anyhow::bail;
 
 use crate::yaml::{Content, Node, Section};
 
-/// The file of settings.
 pub const FILE: &str = "xtask/release.yaml";
 
 /// A value, and by whom: a flag, a variable, or a place in the file.
@@ -67,7 +66,6 @@ impl Mistakes {
         }
     }
 
-    /// In the file.
     fn add_at(&mut self, node: &Node<'_>, what: impl fmt::Display) {
         self.add(&place(node), what);
     }

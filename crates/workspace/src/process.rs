@@ -54,7 +54,6 @@ impl Signals {
         })
     }
 
-    /// The next signal.
     pub async fn next(&mut self) -> rustix::process::Signal {
         tokio::select! {
             _ = self.interrupt.recv() => rustix::process::Signal::INT,

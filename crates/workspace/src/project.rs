@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use sha2::{Digest, Sha256};
 
-/// A checkout.
 #[derive(Debug, Clone)]
 pub struct Project {
     root: PathBuf,

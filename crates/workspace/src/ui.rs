@@ -54,7 +54,6 @@ pub fn usage(error: &clap::Error) -> std::process::ExitCode {
     std::process::ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1))
 }
 
-/// Something was done.
 pub fn done(verb: &str, what: impl std::fmt::Display) {
     line(GOOD, verb, &what.to_string());
 }

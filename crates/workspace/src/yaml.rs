@@ -7,7 +7,6 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// A part of a document.
 #[derive(Debug, Clone)]
 pub struct Node<'a> {
     yaml: &'a str,

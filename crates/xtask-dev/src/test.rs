@@ -99,7 +99,10 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
 /// As clap tells it of every other value.
 fn refuse_only(only: &str, error: &anyhow::Error) -> ExitCode {
     let told = format!("invalid value '{only}' for '--only <PART>': {error}");
-    ui::usage(&clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{told}\n")))
+    ui::usage(&clap::Error::raw(
+        clap::error::ErrorKind::ValueValidation,
+        format!("{told}\n\nFor more information, try '--help'.\n"),
+    ))
 }
 
 /// The end-to-end suite, in a namespace and a database for each test.

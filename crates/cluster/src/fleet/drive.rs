@@ -27,7 +27,6 @@ use crate::watches;
 use workspace::process::Signals;
 use workspace::ui::{self, Waiting};
 
-/// What a fleet is run with.
 pub struct Fleet<'a> {
     pub cluster: &'a Cluster,
     pub template: &'a Template<'a>,

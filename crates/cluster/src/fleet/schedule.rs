@@ -1,7 +1,6 @@
 //! Which database is next, and when to stop: canaries first, never more than so many at once, and none any more after so
 //! many failures.
 
-/// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
     /// The first so many go ahead; the rest follow when all of them have succeeded.
@@ -12,7 +11,6 @@ pub struct Rules {
     pub max_failed: usize,
 }
 
-/// How one ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Result {
     Succeeded,

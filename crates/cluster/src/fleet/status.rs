@@ -10,7 +10,6 @@ use super::schedule::{self, Stopped};
 use crate::outcome::Outcome;
 use verdict::Verdict;
 
-/// One database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseStatus {
     Waiting,
@@ -84,7 +83,6 @@ pub fn explain(stopped: Stopped) -> String {
     }
 }
 
-/// A line for each.
 pub fn table(rows: &[(&str, &DatabaseStatus)]) -> String {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let mut text = String::new();

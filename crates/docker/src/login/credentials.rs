@@ -7,7 +7,6 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use image::name::Registry;
 use workspace::secret::Secret;
 
-/// A user and what proves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     pub user: String,

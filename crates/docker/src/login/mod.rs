@@ -14,7 +14,6 @@ use document::{Document, Keeper};
 use helper::Helper;
 use image::name::Registry;
 
-/// The store of one user.
 #[derive(Debug, Clone)]
 pub struct Store {
     path: PathBuf,

@@ -9,7 +9,6 @@ use super::lock::Locked;
 use crate::binary::JOB;
 use workspace::process;
 
-/// Which ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
     /// Everything that has a hand in the build: build scripts and macros too.
@@ -18,7 +17,6 @@ pub enum Which {
     Linked,
 }
 
-/// A crate in the tree.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Crate {
     pub name: String,
@@ -54,7 +52,6 @@ impl Sealed {
         parse(&printed)
     }
 
-    /// What is locked of a crate.
     pub fn locked(&self, name: &str, version: &str) -> anyhow::Result<&Locked> {
         self.tree
             .lock

@@ -5,7 +5,6 @@
 
 use std::process::Command;
 
-/// Names.
 const NAMES: [&str; 28] = [
     "ALL_PROXY",
     "CARGO_BUILD_JOBS",

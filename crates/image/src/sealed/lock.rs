@@ -6,7 +6,6 @@ use std::fmt;
 use anyhow::{Context, ensure};
 use serde::Deserialize;
 
-/// What cargo locks for one crate.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub struct Locked {
     pub name: String,
@@ -33,7 +32,6 @@ struct File {
     package: Vec<Locked>,
 }
 
-/// The file.
 #[derive(Debug)]
 pub struct Lock {
     packages: Vec<Locked>,
@@ -45,7 +43,6 @@ impl Lock {
         Ok(Self { packages: package })
     }
 
-    /// The crate of a name and a version.
     pub fn find(&self, name: &str, version: &str) -> Option<&Locked> {
         self.packages.iter().find(|package| package.name == name && package.version == version)
     }

@@ -49,7 +49,6 @@ fn join(base: &str, path: &str) -> Option<String> {
     (!path.starts_with('/')).then(|| parts.join("/"))
 }
 
-/// A member's manifest.
 pub(super) fn reduce(manifest: &Table) -> Table {
     let mut reduced = manifest.clone();
     reduced.retain(|name, _| !FOR_PEOPLE.contains(&name));

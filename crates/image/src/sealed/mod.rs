@@ -24,7 +24,6 @@ use workspace::project::Project;
 /// What the path below a registry is called everywhere: a mirror's crates stand in a directory of another name.
 const CRATES_IO: &str = "index.crates.io-1949cf8c6b5b557f";
 
-/// The sealed workspace.
 #[derive(Debug)]
 pub struct Sealed {
     directory: PathBuf,
@@ -105,7 +104,6 @@ impl Toolchain {
 }
 
 impl Sealed {
-    /// Of the checkout.
     pub fn of(project: &Project) -> anyhow::Result<Self> {
         let directory = project.target().join("xtask/sealed");
         Self::make(project, &Origin::Checkout(project.root().to_owned()), directory)
@@ -146,7 +144,6 @@ impl Sealed {
         Ok(Self { directory, toolchain, tree, lock })
     }
 
-    /// cargo, for this workspace.
     pub fn cargo(&self, subcommand: &str) -> anyhow::Result<Command> {
         let mut command = self.toolchain.cargo()?;
         command.arg(subcommand).arg("--manifest-path").arg(self.directory.join("Cargo.toml")).arg("--locked");

@@ -35,7 +35,6 @@ pub struct Tree {
 const ASIDE: [&str; 5] = ["benches", "examples", "target", "tests", "Cargo.toml"];
 
 impl Origin {
-    /// The content of a file.
     pub fn read(&self, path: &str) -> anyhow::Result<Vec<u8>> {
         match self {
             Self::Checkout(root) => {

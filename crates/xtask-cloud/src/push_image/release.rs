@@ -21,7 +21,6 @@ use workspace::project::Project;
 use workspace::ui;
 use xtask::tasks::build_image::{self, BuiltImage};
 
-/// What a release is made of.
 #[derive(Debug)]
 pub(super) struct Release<'a> {
     pub(super) project: &'a Project,

@@ -67,7 +67,6 @@ impl Source {
     }
 }
 
-/// The first few of them.
 fn listed(paths: &[String]) -> Option<String> {
     let more = paths.len().saturating_sub(3);
     let first = paths.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");

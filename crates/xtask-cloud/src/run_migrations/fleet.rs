@@ -18,7 +18,6 @@ use workspace::process::Signals;
 use workspace::ui;
 use xtask::tasks::run_migrations::{Arguments, DryRun};
 
-/// The databases of the file.
 pub(crate) fn read(file: &Path) -> anyhow::Result<Vec<Database>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     databases::parse(&text, &file.display().to_string())

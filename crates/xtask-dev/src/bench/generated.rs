@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-/// Migrations on disk.
 #[derive(Debug)]
 pub(super) struct Generated {
     pub(super) count: usize,

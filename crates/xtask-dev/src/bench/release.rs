@@ -23,13 +23,11 @@ pub(super) struct Releases {
     xtask: PathBuf,
 }
 
-/// What one push came to.
 struct Push {
     seconds: f64,
     result: Value,
 }
 
-/// What every repetition gave.
 #[derive(Default)]
 struct Samples {
     first: Vec<f64>,

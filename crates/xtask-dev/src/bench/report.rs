@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::tools::{Operation, Tool};
 
-/// All of it.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     pub(super) times: Vec<Time>,

@@ -14,7 +14,6 @@ use crate::proxy::Proxy;
 use local_postgres::Address;
 use workspace::process;
 
-/// What all measurements share.
 pub(super) struct Bench<'a> {
     pub(super) server: &'a Address,
     pub(super) programs: Programs,

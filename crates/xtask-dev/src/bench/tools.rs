@@ -27,7 +27,6 @@ impl Tool {
         }
     }
 
-    /// How one gets it.
     pub(super) fn how_to_get(self) -> &'static str {
         match self {
             Self::Job | Self::Psql => "it comes with the checkout or the server",
@@ -60,7 +59,6 @@ impl Operation {
     }
 }
 
-/// Where the programs are.
 #[derive(Debug)]
 pub(super) struct Programs {
     pub(super) job: PathBuf,

@@ -89,7 +89,6 @@ impl<'a> Baseline<'a> {
         Ok(())
     }
 
-    /// The job on a database of this scenario.
     pub(super) fn command(&self, database: &str, port: u16, words: &[&str]) -> Command {
         let mut command = self.program.command(self.scenario, &self.server, port, database);
         command.args(words);

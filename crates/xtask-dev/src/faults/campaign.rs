@@ -32,7 +32,6 @@ const AT_ONCE: usize = 6;
 /// Servers that serve one kind, at a time.
 const ALONE_AT_ONCE: usize = 4;
 
-/// The campaign under way.
 #[derive(Debug)]
 pub(super) struct Campaign<'a> {
     project: &'a Project,
@@ -46,7 +45,6 @@ pub(super) struct Campaign<'a> {
     table: Mutex<Table>,
 }
 
-/// One fault that is to come.
 #[derive(Debug)]
 struct Trial<'a> {
     baseline: &'a Baseline<'a>,
@@ -239,7 +237,6 @@ impl<'a> Campaign<'a> {
         chosen.into_iter().map(|moment| Trial { baseline, kind, moment }).collect()
     }
 
-    /// Whether the fault came.
     fn try_one(&self, baseline: &Baseline<'_>, trial: &Trial<'_>, database: &str) -> bool {
         let Trial { kind, moment, .. } = *trial;
         let found = trial::disturb(baseline, database, kind, moment, self.seed ^ number(moment));

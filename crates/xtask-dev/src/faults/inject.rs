@@ -16,7 +16,6 @@ use super::server::Server;
 use super::session::Session;
 use local_postgres::cluster::Stop;
 
-/// A fault that is to come to a run.
 #[derive(Debug)]
 pub(super) struct Injection<'s> {
     pub(super) baseline: &'s Baseline<'s>,

@@ -16,7 +16,6 @@ use super::server::Server;
 /// Longer than any run takes, the timeouts among it, also where the machine has much else to do.
 pub(super) const PATIENCE: Duration = Duration::from_secs(180);
 
-/// What was compiled for the campaign.
 #[derive(Debug)]
 pub(super) struct Binaries {
     pub(super) job: PathBuf,
@@ -119,7 +118,6 @@ pub(super) struct Running {
     streams: Option<[JoinHandle<String>; 2]>,
 }
 
-/// A run that is over.
 #[derive(Debug)]
 pub(super) struct Ended {
     status: ExitStatus,

@@ -196,7 +196,6 @@ impl Kind {
     }
 }
 
-/// How much is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coverage {
     /// Some hundred faults.

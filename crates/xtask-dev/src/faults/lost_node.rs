@@ -16,7 +16,6 @@ use super::moment::pseudo_random;
 use super::probe;
 use super::session::Session;
 
-/// What is promised.
 const NOTICED: Duration = Duration::from_secs(15);
 
 const SESSIONS: &str = "SELECT count(*) FROM pg_stat_activity

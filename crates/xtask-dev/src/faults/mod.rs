@@ -44,7 +44,6 @@ use workspace::process::Signals;
 use workspace::project::Project;
 use workspace::ui;
 
-/// What is wanted.
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) seed: u64,
@@ -52,7 +51,6 @@ pub(crate) struct Options {
     pub(crate) only: Only,
 }
 
-/// Runs it; prints the table.
 pub(crate) async fn run(options: Options, project: &Project) -> anyhow::Result<ExitCode> {
     let job = binary::compile_beside_tests(project, "--bin", binary::JOB).await?;
     let application = binary::compile_beside_tests(project, "--example", "application").await?;

@@ -36,7 +36,6 @@ impl FromStr for Moment {
     }
 }
 
-/// What is remembered of a message that passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seen {
     /// Its connection, counted from 0.

@@ -66,7 +66,6 @@ impl fmt::Display for Only {
 }
 
 impl Only {
-    /// This one injection.
     pub(super) fn this(kind: Kind, scenario: &str, moment: Moment, major: u16) -> Self {
         Self {
             kind: Some(kind),

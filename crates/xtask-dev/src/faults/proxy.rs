@@ -52,7 +52,6 @@ struct Link {
     number: usize,
     client: TcpStream,
     server: TcpStream,
-    /// How it ended, if it did.
     end: Mutex<Way>,
 }
 
@@ -98,7 +97,6 @@ impl Proxy {
         lock(&self.state).end_all(Way::Cut);
     }
 
-    /// The messages so far.
     pub(super) fn seen(&self) -> Vec<Seen> {
         lock(&self.state).seen.clone()
     }

@@ -6,14 +6,11 @@ use super::kind::Kind;
 
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// Where it is set.
 pub(super) const MAX_BLOCKING: Duration = Duration::from_millis(1500);
 
-/// What a run does.
 #[derive(Debug)]
 pub(super) struct Scenario {
     pub(super) name: &'static str,
-    /// TRANSACTION.
     pub(super) transaction: &'static str,
     pub(super) files: &'static [(&'static str, &'static str)],
     /// Undisturbed runs that bring the database to where the run begins.

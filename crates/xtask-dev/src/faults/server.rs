@@ -35,7 +35,6 @@ const QUIET: &[(&str, &str)] = &[("autovacuum", "off"), ("max_connections", "60"
 /// Little is written ahead.
 const SMALL: &[(&str, &str)] = &[("min_wal_size", "32MB"), ("max_wal_size", "48MB")];
 
-/// What a server stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ground {
     Roomy,

@@ -3,14 +3,12 @@
 
 use std::io::{self, Read};
 
-/// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Speaker {
     Client,
     Server,
 }
 
-/// One message, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Message {
     /// Its type; the first message of a client has none.

@@ -12,7 +12,6 @@ pub(super) enum Mode {
     Fix,
 }
 
-/// One line of the report.
 #[derive(Debug)]
 pub(super) struct Check {
     pub(super) name: &'static str,

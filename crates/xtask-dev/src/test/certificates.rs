@@ -25,7 +25,6 @@ extendedKeyUsage = serverAuth
 subjectAltName = DNS:localhost, IP:127.0.0.1
 ";
 
-/// Files in PEM.
 #[derive(Debug)]
 pub(super) struct Certificates {
     pub(super) authority: PathBuf,

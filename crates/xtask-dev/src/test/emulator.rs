@@ -104,7 +104,6 @@ impl Emulator {
         Ok(())
     }
 
-    /// What the tests read.
     pub(crate) fn environment(&self) -> [(&'static str, String); 5] {
         [
             ("TEST_ECR", self.address.clone()),

@@ -25,7 +25,6 @@ pub(super) struct Stage {
     for_pods: (String, u16),
 }
 
-/// The server the databases are made on.
 enum Postgres {
     /// Ours, for this run.
     Own(Box<TestServer>),
@@ -85,7 +84,6 @@ impl Stage {
         Ok(Self { id, image, host_network: flags.host_network, postgres, for_pods })
     }
 
-    /// What the tests read.
     pub(super) fn environment(&self) -> Vec<(&'static str, String)> {
         let (host, port) = &self.for_pods;
         let mut environment = vec![

@@ -12,7 +12,6 @@ use local_postgres::binaries::Binaries;
 use workspace::github::fence::Fence;
 use workspace::{kubectl, process, ui};
 
-/// Which tests are to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     Usual,
@@ -43,7 +42,6 @@ impl Scope {
     }
 }
 
-/// What is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Needs {
     missing: Vec<Missing>,
@@ -62,7 +60,6 @@ enum Missing {
 }
 
 impl Missing {
-    /// The package that has it, if there is one.
     fn package(&self) -> Option<&'static str> {
         match self {
             Self::Postgres => Some("postgresql"),

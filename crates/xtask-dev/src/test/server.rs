@@ -83,7 +83,6 @@ impl TestServer {
         self.programs.join(name)
     }
 
-    /// What the tests read.
     pub(crate) fn environment(&self) -> [(&'static str, String); 7] {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let Address { host, port, user, password, .. } = self.address();

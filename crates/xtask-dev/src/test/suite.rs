@@ -13,7 +13,6 @@ use workspace::github::fence::Fence;
 use workspace::process::Signals;
 use workspace::ui;
 
-/// How many tests did what.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) passed: u64,
@@ -55,7 +54,6 @@ impl Tally {
     }
 }
 
-/// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SuiteEnd {
     Passed,

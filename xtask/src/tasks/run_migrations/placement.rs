@@ -6,7 +6,6 @@ use std::fmt;
 use docker::{Daemon, DaemonPlace};
 use local_postgres::local::Runs;
 
-/// What the user asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wish {
     Either,
@@ -14,7 +13,6 @@ pub(super) enum Wish {
     Container,
 }
 
-/// The database of this run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Database {
     Configured { host: String },
@@ -22,7 +20,6 @@ pub(super) enum Database {
     NotNeeded,
 }
 
-/// The decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Placement {
     /// On this Docker network; `host` is what the database is called there, where that differs.

@@ -104,7 +104,6 @@ fn image(bill: &Bill<'_>) -> Value {
     described(IMAGE, &format!("image of {ROOT}"), "CONTAINER", more)
 }
 
-/// A crate.
 fn library(one: &Crate, id: &str, bill: &Bill<'_>) -> Value {
     let Crate { name, version, licence, .. } = one;
     // Before 2015 alternatives were written with a slash.

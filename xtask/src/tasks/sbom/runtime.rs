@@ -11,7 +11,6 @@ use image::platform::Platform;
 use image::sealed::{Toolchain, environment};
 use workspace::process;
 
-/// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) name: &'static str,
