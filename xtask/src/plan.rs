@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
+use verdict::migrations;
 use workspace::changelog::Version;
 use workspace::github::cell;
 use workspace::process;
@@ -120,9 +121,9 @@ pub(crate) fn since(last: Option<(&str, &History)>, now: &History) -> Plan {
         .collect();
     let count = steps.len();
     let heading = match (tag, count) {
-        ("", _) => format!("the first release: {}", counted(count)),
+        ("", _) => format!("the first release: {}", migrations(count)),
         (tag, 0) => format!("no migration since {tag}"),
-        (tag, _) => format!("{} since {tag}", counted(count)),
+        (tag, _) => format!("{} since {tag}", migrations(count)),
     };
     Plan { heading, steps, warnings }
 }
@@ -142,14 +143,10 @@ pub(crate) fn down_to(revision: &str, now: &History) -> anyhow::Result<Plan> {
         bail!("{version} ({}) has no script that takes it back", scripts.description);
     }
     Ok(Plan {
-        heading: format!("{} to take back, as far as they are applied", counted(steps.len())),
+        heading: format!("{} to take back, as far as they are applied", migrations(steps.len())),
         steps: steps.into_iter().map(|(version, scripts)| PlannedScript::of(*version, scripts)).collect(),
         warnings: Vec::new(),
     })
-}
-
-fn counted(number: usize) -> String {
-    format!("{number} migration{}", if number == 1 { "" } else { "s" })
 }
 
 impl PlannedScript {

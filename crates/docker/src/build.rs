@@ -91,7 +91,7 @@ impl Docker {
                             BuildEvent::Started { step } => waiting.step(&step),
                             BuildEvent::Output { text } => waiting.print(&text),
                             BuildEvent::Failed { step, error } => {
-                                failed_step = Some(format!("{step}: {error}"))
+                                failed_step = Some(format!("{step}: {error}"));
                             }
                         }
                     }

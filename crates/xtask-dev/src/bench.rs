@@ -6,6 +6,7 @@ mod generated;
 mod measure;
 mod release;
 mod report;
+mod round_trips;
 mod runs;
 mod tag;
 mod tools;

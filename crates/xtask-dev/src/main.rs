@@ -4,7 +4,7 @@
 mod bench;
 mod faults;
 mod lint;
-mod proxy;
+mod relay;
 mod test;
 
 use std::process::ExitCode;

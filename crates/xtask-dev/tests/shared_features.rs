@@ -12,8 +12,10 @@ fn features(selection: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
     let output = tree.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    for line in String::from_utf8(output.stdout).unwrap().lines() {
-        let (name, features) = line.split_once('|').unwrap();
+    // An empty line parts the trees of the packages.
+    for (name, features) in
+        String::from_utf8(output.stdout).unwrap().lines().filter_map(|line| line.split_once('|'))
+    {
         found.entry(name.to_owned()).or_default().insert(features.to_owned());
     }
     found

@@ -32,12 +32,12 @@ pub(super) fn all(git: &Git<'_>, project: &Project, version: &Version) -> anyhow
         ("committed", committed(git)),
         ("main", is_main(git, &head)),
         ("tag", is_free(git, &version.tag(), &head)),
-        ("changelog", changelog::read(project, version).map(|text| counted(&text))),
+        ("changelog", changelog::read(project, version).map(|text| described(&text))),
         ("CI", Repository::find(project).and_then(|repository| was_green(&repository, &head))),
     ])
 }
 
-fn counted(section: &str) -> String {
+fn described(section: &str) -> String {
     let entries = section.lines().filter(|line| line.starts_with("- ")).count();
     format!("CHANGELOG.md has the section; {entries} entries")
 }

@@ -9,8 +9,8 @@ use anyhow::Context;
 use super::generated::Generated;
 use super::measure;
 use super::report::{Bound, Figure, Report, RoundTrips, Time, median};
+use super::round_trips::RoundTripCounter;
 use super::tools::{Operation, Programs, Target, Tool};
-use crate::proxy::Proxy;
 use local_postgres::Address;
 use workspace::process;
 
@@ -58,7 +58,7 @@ impl Bench<'_> {
         many: &Generated,
         report: &mut Report,
     ) -> anyhow::Result<()> {
-        let proxy = Proxy::start(SocketAddr::from(([127, 0, 0, 1], self.server.port)))?;
+        let proxy = RoundTripCounter::start(SocketAddr::from(([127, 0, 0, 1], self.server.port)))?;
         let mut found = vec![BTreeMap::new(); 4];
         for &tool in &self.tools {
             let target = Target { port: proxy.port(), ..self.target(tool, "disable") };
@@ -77,9 +77,9 @@ impl Bench<'_> {
                     {
                         measure::time(&mut first)?;
                     }
-                    proxy.take_round_trips();
+                    proxy.take();
                     measure::time(&mut command)?;
-                    *count = proxy.take_round_trips();
+                    *count = proxy.take();
                 }
                 if both != [0, 0] {
                     counts.insert(tool.name(), (both[0], both[1]));

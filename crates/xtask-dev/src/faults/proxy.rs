@@ -2,15 +2,14 @@
 //! and then goes on as it is told: on, cut off, reset, silent.
 
 use std::io::{self, BufReader, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
-
 use super::moment::{Moment, Seen};
 use super::wire::{self, Position, Speaker};
+use crate::relay::{self, Relay};
 
 /// How the relay goes on after it was held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +27,7 @@ pub(super) enum Way {
 /// A running relay; every connection is closed when it is dropped.
 #[derive(Debug)]
 pub(super) struct Proxy {
-    address: SocketAddr,
+    relay: Relay,
     state: Arc<Mutex<State>>,
     /// The server. Beside the state, so that it can be changed while everything is held.
     server: Arc<Mutex<SocketAddr>>,
@@ -44,7 +43,6 @@ struct State {
     seen: Vec<Seen>,
     made: usize,
     links: Vec<Arc<Link>>,
-    closed: bool,
 }
 
 #[derive(Debug)]
@@ -58,28 +56,17 @@ struct Link {
 impl Proxy {
     /// Listens on a free port of the loopback; holds at the moment, if one is given.
     pub(super) fn start(server: SocketAddr, moment: Option<Moment>, delay: Duration) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free on 127.0.0.1")?;
-        let address = listener.local_addr().context("a free port has no number")?;
         let (report, held) = channel();
-        let (seen, links) = (Vec::new(), Vec::new());
-        let state = State { moment, report, delay, seen, made: 0, links, closed: false };
+        let state = State { moment, report, delay, seen: Vec::new(), made: 0, links: Vec::new() };
         let state = Arc::new(Mutex::new(state));
         let server = Arc::new(Mutex::new(server));
         let (shared, target) = (Arc::clone(&state), Arc::clone(&server));
-        std::thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                if lock(&shared).closed {
-                    break;
-                }
-                // A client that can't be served sees its connection closed.
-                let _ = serve(client, &target, &shared);
-            }
-        });
-        Ok(Self { address, state, server, held })
+        let relay = Relay::start(move |client| serve(client, &target, &shared))?;
+        Ok(Self { relay, state, server, held })
     }
 
     pub(super) fn port(&self) -> u16 {
-        self.address.port()
+        self.relay.port()
     }
 
     /// Where to say how to go on, when the moment has come; `None` while it has not.
@@ -108,12 +95,8 @@ impl Drop for Proxy {
         while let Ok(answer) = self.held.try_recv() {
             let _ = answer.send(Way::Cut);
         }
-        let mut state = lock(&self.state);
-        state.closed = true;
-        state.end_all(Way::Cut);
-        drop(state);
-        // Wakes the thread that accepts.
-        let _ = TcpStream::connect(self.address);
+        self.relay.close();
+        self.cut();
     }
 }
 
@@ -168,10 +151,7 @@ impl Link {
 
 fn serve(client: TcpStream, server: &Mutex<SocketAddr>, state: &Arc<Mutex<State>>) -> io::Result<()> {
     let address = *lock(server);
-    let server = TcpStream::connect(address)?;
-    // A relay must not add delays of its own.
-    client.set_nodelay(true)?;
-    server.set_nodelay(true)?;
+    let server = relay::connect(&client, address)?;
     let mut own = lock(state);
     let link = Arc::new(Link { number: own.made, client, server, end: Mutex::new(Way::On) });
     own.made += 1;
@@ -237,6 +217,7 @@ fn travel(state: &Mutex<State>, link: &Link, speaker: Speaker) {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::net::{Ipv4Addr, TcpListener};
 
     use super::*;
 
