@@ -2,10 +2,10 @@
 
 mod check;
 mod environment;
-mod facts;
 mod roles;
 mod rulesets;
 mod script;
+mod site;
 
 use xtask::cli::setup::{Arguments, What};
 
@@ -16,12 +16,12 @@ pub(crate) async fn run(arguments: &Arguments, project: &workspace::project::Pro
     use workspace::ui;
 
     let What::Github(arguments) = &arguments.what;
-    let facts = facts::find(arguments, project).await?;
-    let roles = roles::all(&facts);
-    let variables = facts.variables();
+    let site = site::find(arguments, project).await?;
+    let roles = roles::all(&site);
+    let variables = site.variables();
     if arguments.check {
-        let differences = check::differences(&facts, &roles, &variables)?;
-        if facts.rulesets == rulesets::Rulesets::Unavailable {
+        let differences = check::differences(&site, &roles, &variables)?;
+        if site.rulesets == rulesets::Rulesets::Unavailable {
             ui::warning(
                 "this account's plan has no rulesets: whoever may write to the repository may make tags, and so release",
             );
@@ -29,7 +29,7 @@ pub(crate) async fn run(arguments: &Arguments, project: &workspace::project::Pro
         if differences.is_empty() {
             ui::done(
                 "As it should be",
-                format!("identity provider, roles, rulesets and variables of {}", facts.repository),
+                format!("identity provider, roles, rulesets and variables of {}", site.repository),
             );
             return Ok(());
         }
@@ -39,10 +39,10 @@ pub(crate) async fn run(arguments: &Arguments, project: &workspace::project::Pro
         let variables: serde_json::Map<_, _> =
             variables.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
         let roles: Vec<_> = roles.iter().map(roles::Role::json).collect();
-        let all = json!({"provider": facts.provider(), "roles": roles, "variables": variables});
+        let all = json!({"provider": site.provider(), "roles": roles, "variables": variables});
         ui::document(&serde_json::to_string_pretty(&all).context("the result can't be written")?);
     } else {
-        ui::exact(&script::write(&facts, &roles, &variables));
+        ui::exact(&script::write(&site, &roles, &variables));
     }
     Ok(())
 }

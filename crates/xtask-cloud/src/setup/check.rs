@@ -5,27 +5,27 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
-use super::facts::Facts;
 use super::roles::Role;
 use super::script;
+use super::site::Site;
 use workspace::github::cli::{gh, list};
 use workspace::process::{self, quoted};
 
 pub(super) fn differences(
-    facts: &Facts,
+    site: &Site,
     roles: &[Role],
     variables: &[(&'static str, String)],
 ) -> anyhow::Result<Vec<String>> {
     let mut found = Vec::new();
     let provider =
-        aws(&["iam", "get-open-id-connect-provider", "--open-id-connect-provider-arn", &facts.provider()])?;
+        aws(&["iam", "get-open-id-connect-provider", "--open-id-connect-provider-arn", &site.provider()])?;
     match provider {
-        None => found.push(mend("AWS does not know GitHub as an identity provider", &script::provider(facts))),
+        None => found.push(mend("AWS does not know GitHub as an identity provider", &script::provider(site))),
         Some(provider) if !holds(&provider["ClientIDList"], "sts.amazonaws.com") => found.push(mend(
             "the identity provider lacks the audience sts.amazonaws.com",
             &format!(
                 "aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn {} --client-id sts.amazonaws.com",
-                facts.provider()
+                site.provider()
             ),
         )),
         Some(_) => {}
@@ -54,23 +54,23 @@ pub(super) fn differences(
         }
         found.extend(more_policies(role)?);
     }
-    if let Some(cluster) = &facts.cluster {
-        found.extend(in_cluster(facts, cluster)?);
+    if let Some(cluster) = &site.cluster {
+        found.extend(in_cluster(site, cluster)?);
     }
-    found.extend(movable_tags(facts)?);
+    found.extend(movable_tags(site)?);
     found.extend(
-        facts.environment.differences(&facts.repository).iter().map(|(what, commands)| mend(what, commands)),
+        site.environment.differences(&site.repository).iter().map(|(what, commands)| mend(what, commands)),
     );
     found.extend(
-        facts.rulesets.differences(&facts.repository).iter().map(|(what, commands)| mend(what, commands)),
+        site.rulesets.differences(&site.repository).iter().map(|(what, commands)| mend(what, commands)),
     );
-    found.extend(own_runners(facts)?);
-    let there = gh(&["variable", "list", "--repo", &facts.repository, "--json", "name,value"])?;
+    found.extend(own_runners(site)?);
+    let there = gh(&["variable", "list", "--repo", &site.repository, "--json", "name,value"])?;
     let there: Value = serde_json::from_str(&there).context("gh variable list printed no JSON")?;
-    if facts.is_public && is_set(&there, "DEPLOY_RUNNER") {
+    if site.is_public && is_set(&there, "DEPLOY_RUNNER") {
         found.push(mend(
             "DEPLOY_RUNNER is set in a public repository, whose releases the gate then refuses",
-            &format!("gh variable delete DEPLOY_RUNNER --repo {}", facts.repository),
+            &format!("gh variable delete DEPLOY_RUNNER --repo {}", site.repository),
         ));
     }
     for (name, value) in variables {
@@ -79,8 +79,7 @@ pub(super) fn differences(
             |there: &Value| *there == **value || (*name == "DEPLOY" && value == "none" && there == "gitops");
         let is_set = |one: &Value| one["name"] == *name && may_be(&one["value"]);
         if !there.as_array().is_some_and(|there| there.iter().any(is_set)) {
-            found
-                .push(mend(&format!("the variable {name} is not {value}"), &script::set(facts, name, value)));
+            found.push(mend(&format!("the variable {name} is not {value}"), &script::set(site, name, value)));
         }
     }
     Ok(found)
@@ -91,11 +90,11 @@ fn is_set(variables: &Value, name: &str) -> bool {
 }
 
 /// No policy of IAM tells the tags of one role from those of another; that none can be moved limits what either can do.
-fn movable_tags(facts: &Facts) -> anyhow::Result<Option<String>> {
-    let Facts { region, account, images, .. } = facts;
+fn movable_tags(site: &Site) -> anyhow::Result<Option<String>> {
+    let Site { region, account, images, .. } = site;
     let about = ["--region", region, "--registry-id", account, "--repository-names", images];
     let there = aws(&[&["ecr", "describe-repositories"][..], &about].concat())?;
-    Ok(there.filter(|there| facts.keeps_tags && are_movable(there)).map(|_| {
+    Ok(there.filter(|there| site.keeps_tags && are_movable(there)).map(|_| {
         mend(
             &format!("whoever may push to {images} may move the tags of releases"),
             &format!(
@@ -120,11 +119,11 @@ fn are_movable(repositories: &Value) -> bool {
 }
 
 /// A pull request of a fork may name any label, and then runs there.
-fn own_runners(facts: &Facts) -> anyhow::Result<Vec<String>> {
-    if !facts.is_public {
+fn own_runners(site: &Site) -> anyhow::Result<Vec<String>> {
+    if !site.is_public {
         return Ok(Vec::new());
     }
-    let place = format!("repos/{}/actions/runners", facts.repository);
+    let place = format!("repos/{}/actions/runners", site.repository);
     let runners = list(&format!("{place}?per_page=100"), Some("runners"))?.unwrap_or_default();
     Ok(runners
         .iter()
@@ -154,20 +153,20 @@ fn more_policies(role: &Role) -> anyhow::Result<Vec<String>> {
 }
 
 /// What the deployer may do in the cluster is what k8s/release says of its group, and nothing besides.
-fn in_cluster(facts: &Facts, cluster: &str) -> anyhow::Result<Vec<String>> {
-    let principal = facts.role_arn("deployer");
-    let about = ["--region", &facts.region, "--cluster-name", cluster, "--principal-arn", &principal];
+fn in_cluster(site: &Site, cluster: &str) -> anyhow::Result<Vec<String>> {
+    let principal = site.role_arn("deployer");
+    let about = ["--region", &site.region, "--cluster-name", cluster, "--principal-arn", &principal];
     let ask = |what: &str| aws(&[&["eks", what][..], &about].concat());
     let Some(entry) = ask("describe-access-entry")? else {
         let what = format!("the deployer is not in the group {} of the cluster {cluster}", script::GROUP);
-        return Ok(vec![mend(&what, &script::enter(facts, cluster))]);
+        return Ok(vec![mend(&what, &script::enter(site, cluster))]);
     };
     let mut found = Vec::new();
     if entry["accessEntry"]["kubernetesGroups"] != json!([script::GROUP]) {
         found.push(mend(
             &format!("the deployer is in other groups of the cluster {cluster} than {} alone", script::GROUP),
             &script::entry(
-                facts,
+                site,
                 cluster,
                 &format!("update-access-entry --kubernetes-groups {}", script::GROUP),
             ),
@@ -179,7 +178,7 @@ fn in_cluster(facts: &Facts, cluster: &str) -> anyhow::Result<Vec<String>> {
         mend(
             &format!("the deployer may do more in the cluster {cluster} than it should"),
             &script::entry(
-                facts,
+                site,
                 cluster,
                 &format!("disassociate-access-policy --policy-arn {}", quoted(arn)),
             ),

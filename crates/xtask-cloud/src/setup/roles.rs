@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::facts::{Facts, ISSUER};
+use super::site::{ISSUER, Site};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Role {
@@ -45,7 +45,7 @@ const MAIN: &str = "ref:refs/heads/main";
 /// At a tag both are copies that whoever made the tag may have written.
 const RELEASING: &[&str] = &["release.yml@refs/heads/main", "rollback.yml@refs/heads/main"];
 
-pub(super) fn all(facts: &Facts) -> Vec<Role> {
+pub(super) fn all(site: &Site) -> Vec<Role> {
     let trusted = |contexts: &[&str], workflows| Trusted {
         contexts: contexts.iter().map(|context| (*context).to_owned()).collect(),
         workflows,
@@ -54,43 +54,42 @@ pub(super) fn all(facts: &Facts) -> Vec<Role> {
     let promoter = trusted(&[MAIN], &["release.yml@refs/heads/main"]);
     let reader = trusted(&[MAIN], RELEASING);
     let mut roles = vec![
-        role(facts, "pusher", "ci.yml on main: builds and pushes", &pusher, images(facts, &[READ, WRITE])),
+        role(site, "pusher", "ci.yml on main: builds and pushes", &pusher, images(site, &[READ, WRITE])),
         role(
-            facts,
+            site,
             "promoter",
             "release.yml on main: gives the image its tag, and can upload nothing",
             &promoter,
-            images(facts, &[READ, &["ecr:PutImage"]]),
+            images(site, &[READ, &["ecr:PutImage"]]),
         ),
         role(
-            facts,
+            site,
             "reader",
             "rehearsals and the plan of a rollback: look, and can't write",
             &reader,
-            images(facts, &[READ]),
+            images(site, &[READ]),
         ),
     ];
-    if let Some(cluster) = &facts.cluster {
+    if let Some(cluster) = &site.cluster {
         // A job with an environment has it in its subject, and no branch or tag.
-        let environment = facts.environment.name.replace(':', "%3A");
+        let environment = site.environment.name.replace(':', "%3A");
         let deployer = trusted(&[&format!("environment:{environment}")], RELEASING);
-        let arn =
-            format!("arn:{}:eks:{}:{}:cluster/{cluster}", facts.partition(), facts.region, facts.account);
+        let arn = format!("arn:{}:eks:{}:{}:cluster/{cluster}", site.partition(), site.region, site.account);
         let policy = policy(&[json!({"Effect": "Allow", "Action": "eks:DescribeCluster", "Resource": arn})]);
         let purpose = format!(
             "jobs of the environment {}: reach the cluster, where k8s/release says what they may",
-            facts.environment.name
+            site.environment.name
         );
-        roles.push(Role { session: LONGEST, ..role(facts, "deployer", &purpose, &deployer, policy) });
+        roles.push(Role { session: LONGEST, ..role(site, "deployer", &purpose, &deployer, policy) });
     }
     roles
 }
 
-fn role(facts: &Facts, name: &str, purpose: &str, trusted: &Trusted, policy: Value) -> Role {
+fn role(site: &Site, name: &str, purpose: &str, trusted: &Trusted, policy: Value) -> Role {
     Role {
-        name: facts.role(name),
+        name: site.role(name),
         purpose: purpose.to_owned(),
-        trust: trust(facts, trusted),
+        trust: trust(site, trusted),
         policy,
         session: USUAL,
     }
@@ -98,13 +97,13 @@ fn role(facts: &Facts, name: &str, purpose: &str, trusted: &Trusted, policy: Val
 
 /// AWS evaluates `job_workflow_ref` and `repository_id` of GitHub's tokens beside the subject, so the subject stays
 /// GitHub's own: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html>
-fn trust(facts: &Facts, trusted: &Trusted) -> Value {
-    let subjects = trusted.contexts.iter().map(|context| format!("{}:{context}", facts.subject)).collect();
-    let workflow = |workflow: &&str| format!("{}/.github/workflows/{workflow}", facts.repository);
+fn trust(site: &Site, trusted: &Trusted) -> Value {
+    let subjects = trusted.contexts.iter().map(|context| format!("{}:{context}", site.subject)).collect();
+    let workflow = |workflow: &&str| format!("{}/.github/workflows/{workflow}", site.repository);
     let claims = [
         ("aud", vec!["sts.amazonaws.com".to_owned()]),
         // A name may one day be somebody else's; a number never is.
-        ("repository_id", vec![facts.id.clone()]),
+        ("repository_id", vec![site.id.clone()]),
         ("sub", subjects),
         ("job_workflow_ref", trusted.workflows.iter().map(workflow).collect()),
     ];
@@ -117,7 +116,7 @@ fn trust(facts: &Facts, trusted: &Trusted) -> Value {
     }
     policy(&[json!({
         "Effect": "Allow",
-        "Principal": {"Federated": facts.provider()},
+        "Principal": {"Federated": site.provider()},
         "Action": "sts:AssumeRoleWithWebIdentity",
         "Condition": condition,
     })])
@@ -134,14 +133,9 @@ const WRITE: &[&str] = &[
     "ecr:UploadLayerPart",
 ];
 
-fn images(facts: &Facts, actions: &[&[&str]]) -> Value {
-    let arn = format!(
-        "arn:{}:ecr:{}:{}:repository/{}",
-        facts.partition(),
-        facts.region,
-        facts.account,
-        facts.images
-    );
+fn images(site: &Site, actions: &[&[&str]]) -> Value {
+    let arn =
+        format!("arn:{}:ecr:{}:{}:repository/{}", site.partition(), site.region, site.account, site.images);
     let mut actions = actions.concat();
     actions.sort_unstable();
     policy(&[
@@ -157,12 +151,12 @@ fn policy(statements: &[Value]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::super::environment::Environment;
-    use super::super::facts::example;
+    use super::super::site::example;
     use super::*;
 
     /// The conditions of a role, and what it may do.
-    fn of(facts: &Facts, name: &str) -> (Value, Value) {
-        let role = all(facts).into_iter().find(|role| role.name == format!("site-job-{name}")).unwrap();
+    fn of(site: &Site, name: &str) -> (Value, Value) {
+        let role = all(site).into_iter().find(|role| role.name == format!("site-job-{name}")).unwrap();
         (role.trust["Statement"][0]["Condition"].clone(), role.policy)
     }
 
@@ -260,12 +254,12 @@ mod tests {
 
     #[test]
     fn a_subject_of_names_alone_is_tied_to_the_repositorys_number() {
-        let facts = Facts {
+        let site = Site {
             subject: "repo:site/job".to_owned(),
             environment: Environment::read("a:b", None, &[]),
             ..example()
         };
-        let (condition, _) = of(&facts, "deployer");
+        let (condition, _) = of(&site, "deployer");
         assert_eq!(condition["StringEquals"][format!("{ISSUER}:repository_id")], "2");
         assert_eq!(condition["StringEquals"][format!("{ISSUER}:sub")], "repo:site/job:environment:a%3Ab");
     }

@@ -4,31 +4,31 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::facts::{Facts, ISSUER};
 use super::roles::Role;
+use super::site::{ISSUER, Site};
 use workspace::process::quoted;
 
 /// The group that k8s/release binds its Role to.
 pub(super) const GROUP: &str = "run-migrations-release";
 
-pub(super) fn write(facts: &Facts, roles: &[Role], variables: &[(&'static str, String)]) -> String {
+pub(super) fn write(site: &Site, roles: &[Role], variables: &[(&'static str, String)]) -> String {
     let mut text =
-        format!("# Lets the workflows of {} release; --check compares later.\nset -eu\n", facts.repository);
+        format!("# Lets the workflows of {} release; --check compares later.\nset -eu\n", site.repository);
     let mut section = |comment: &str, commands: &[String]| {
         let _ = write!(text, "\n# {comment}\n{}\n", commands.join("\n"));
     };
     section(
         "GitHub as an identity provider; an account has it once, for all repositories.",
-        &[provider(facts)],
+        &[provider(site)],
     );
     for role in roles {
         section(&role.purpose, &[create(role), permit(role)]);
     }
-    if let Some(cluster) = &facts.cluster {
+    if let Some(cluster) = &site.cluster {
         section(
             "The deployer in the cluster, with the rights of k8s/release.",
             &[
-                enter(facts, cluster),
+                enter(site, cluster),
                 "kubectl apply -k k8s/release".to_owned(),
                 // With the names as they come it would refuse the release's own Jobs.
                 "# After you have made the names in it yours, which Jobs may be made there:\n\
@@ -37,7 +37,7 @@ pub(super) fn write(facts: &Facts, roles: &[Role], variables: &[(&'static str, S
             ],
         );
     }
-    let environment = facts.environment.differences(&facts.repository);
+    let environment = site.environment.differences(&site.repository);
     if !environment.is_empty() {
         let environment: Vec<_> = environment.into_iter().map(|(_, commands)| commands).collect();
         section(
@@ -45,7 +45,7 @@ pub(super) fn write(facts: &Facts, roles: &[Role], variables: &[(&'static str, S
             &environment,
         );
     }
-    let rulesets = facts.rulesets.differences(&facts.repository);
+    let rulesets = site.rulesets.differences(&site.repository);
     if !rulesets.is_empty() {
         let rulesets: Vec<_> = rulesets.into_iter().map(|(_, commands)| commands).collect();
         section(
@@ -53,31 +53,31 @@ pub(super) fn write(facts: &Facts, roles: &[Role], variables: &[(&'static str, S
             &rulesets,
         );
     }
-    let variables: Vec<_> = variables.iter().map(|(name, value)| set(facts, name, value)).collect();
+    let variables: Vec<_> = variables.iter().map(|(name, value)| set(site, name, value)).collect();
     section("What the workflows read.", &variables);
     text.trim_end().to_owned()
 }
 
-pub(super) fn provider(facts: &Facts) -> String {
+pub(super) fn provider(site: &Site) -> String {
     format!(
         "aws iam get-open-id-connect-provider --open-id-connect-provider-arn {} > /dev/null 2>&1 ||\n  \
          aws iam create-open-id-connect-provider --url https://{ISSUER} --client-id-list sts.amazonaws.com",
-        facts.provider()
+        site.provider()
     )
 }
 
 /// Maps the deployer to the group.
-pub(super) fn enter(facts: &Facts, cluster: &str) -> String {
-    entry(facts, cluster, &format!("create-access-entry --kubernetes-groups {GROUP}"))
+pub(super) fn enter(site: &Site, cluster: &str) -> String {
+    entry(site, cluster, &format!("create-access-entry --kubernetes-groups {GROUP}"))
 }
 
 /// What is done to the deployer's entry in the cluster.
-pub(super) fn entry(facts: &Facts, cluster: &str, what: &str) -> String {
+pub(super) fn entry(site: &Site, cluster: &str, what: &str) -> String {
     format!(
         "aws eks {what} --region {} --cluster-name {} --principal-arn {}",
-        facts.region,
+        site.region,
         quoted(cluster),
-        facts.role_arn("deployer")
+        site.role_arn("deployer")
     )
 }
 
@@ -109,8 +109,8 @@ pub(super) fn permit(role: &Role) -> String {
     )
 }
 
-pub(super) fn set(facts: &Facts, name: &str, value: &str) -> String {
-    format!("gh variable set {name} --repo {} --body {}", facts.repository, quoted(value))
+pub(super) fn set(site: &Site, name: &str, value: &str) -> String {
+    format!("gh variable set {name} --repo {} --body {}", site.repository, quoted(value))
 }
 
 fn document(policy: &Value) -> String {

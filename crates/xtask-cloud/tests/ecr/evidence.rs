@@ -51,11 +51,12 @@ fn an_identity_is_that_of_what_the_job_is_built_from() {
     tree.replace("Cargo.toml", "\n[dependencies]\n", "\n[dependencies]\nmore = { path = \"crates/more\" }\n");
     commit("Add a crate");
     let first = identity(&tree);
-    let same: [(&str, &dyn Fn()); 13] = [
+    let same: [(&str, &dyn Fn()); 14] = [
         ("a crate of xtask", &|| relock(&tree, "aws-sdk-ecr")),
         ("a crate of a driver that is not built", &|| relock(&tree, "libsqlite3-sys")),
         ("a crate of the tests", &|| relock(&tree, "tower-test")),
         ("xtask", &|| append("xtask/src/cli.rs", "// more\n")),
+        ("a crate of the pipeline", &|| append("crates/registry/src/lib.rs", "// more\n")),
         ("xtask's manifest", &|| append("xtask/Cargo.toml", "# more\n")),
         ("a test", &|| append("tests/job/more.rs", "// more\n")),
         ("a test of a crate", &|| append("crates/more/tests/more.rs", "// more\n")),

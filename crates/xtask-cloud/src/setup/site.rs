@@ -14,7 +14,7 @@ use workspace::project::Project;
 use xtask::cli::setup::Github;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(super) struct Site {
     /// As GitHub spells it, since its tokens do too.
     pub(super) repository: String,
     /// What every subject of this repository's tokens begins with, such as `repo:owner@1/name@2`.
@@ -33,7 +33,7 @@ pub(super) struct Facts {
     pub(super) cluster: Option<String>,
 }
 
-pub(super) async fn find(arguments: &Github, project: &Project) -> anyhow::Result<Facts> {
+pub(super) async fn find(arguments: &Github, project: &Project) -> anyhow::Result<Site> {
     let repository = Repository::find(project)?;
     let (_, registry) = Settings::read_with_ecr(&ImageFlags::default(), &arguments.ecr, project)?;
     let (account, region) = match (&registry.account, &registry.region) {
@@ -57,7 +57,7 @@ pub(super) async fn find(arguments: &Github, project: &Project) -> anyhow::Resul
         }
         None => Vec::new(),
     };
-    Ok(Facts {
+    Ok(Site {
         subject: subject(&about, &tokens)?,
         id: about["id"].to_string(),
         is_public: about["visibility"] == "public",
@@ -96,7 +96,7 @@ fn subject(about: &Value, tokens: &Value) -> anyhow::Result<String> {
     })
 }
 
-impl Facts {
+impl Site {
     /// China and GovCloud have ARNs of their own.
     pub(super) fn partition(&self) -> &'static str {
         match self.region.split('-').collect::<Vec<_>>()[..] {
@@ -143,8 +143,8 @@ impl Facts {
 pub(super) const ISSUER: &str = "token.actions.githubusercontent.com";
 
 #[cfg(test)]
-pub(super) fn example() -> Facts {
-    Facts {
+pub(super) fn example() -> Site {
+    Site {
         repository: "site/job".to_owned(),
         subject: "repo:site@1/job@2".to_owned(),
         id: "2".to_owned(),
@@ -192,7 +192,7 @@ mod tests {
         for (region, partition) in
             [("eu-west-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
         {
-            assert_eq!(Facts { region: region.to_owned(), ..example() }.partition(), partition);
+            assert_eq!(Site { region: region.to_owned(), ..example() }.partition(), partition);
         }
     }
 }
