@@ -39,8 +39,15 @@ pub struct Arguments {
     /// --faults: some thousand of the moments; with --only KIND all there are
     #[arg(long, requires = "faults")]
     pub long: bool,
-    /// --faults: only a part, as KIND[:SCENARIO[:MOMENT[:SERVER]]]
-    #[arg(long, value_name = "PART", default_value = "", hide_default_value = true, requires = "faults")]
+    // No documentation, in which rustdoc would look for links.
+    #[arg(
+        long,
+        help = "--faults: only a part, as KIND[:SCENARIO[:MOMENT[:SERVER]]]",
+        value_name = "PART",
+        default_value = "",
+        hide_default_value = true,
+        requires = "faults"
+    )]
     pub only: String,
     #[command(flatten)]
     pub kubernetes: KubernetesFlags,
