@@ -1,10 +1,10 @@
 //! The job in a cluster: the manifest of one run, what its Job and pods are about, and how it ended.
 //!
-//! `manifest` and `reference` say what is to run, `same_run` whether a Job or a pod is that; `foreign` is a pod that is not. `job_state` keeps what was seen
-//! of a Job; `phase`, `diagnosis` and `outcome` read from it how far it is, what is in its way and how it ended;
-//! `table`, `log_line` and `cursor`
-//! read what the job itself said. All of these are pure. `cluster` talks to the API server, `watches` and `logs` listen
-//! to it, `outage` bounds how long it may be lost, and `follow` puts it all together; `fleet` does so for many databases.
+//! `manifest` and `reference` say what is to run, `same_run` and `same_pod` whether a Job or a pod is that; `foreign` is
+//! a pod that is not. `pod` reads one pod, `job_state` keeps what was seen of a Job; `phase`, `diagnosis` and `outcome`
+//! read from it how far it is, what is in its way and how it ended; `table`, `log_line` and `cursor` read what the job
+//! itself said. All of these are pure. `cluster` talks to the API server, `watches` and `logs` listen to it, `outage`
+//! bounds how long it may be lost, and `follow` puts it all together; `fleet` does so for many databases.
 
 mod api_error;
 pub mod cluster;

@@ -5,7 +5,7 @@ pub mod build;
 mod buildkit;
 mod endpoint;
 mod http;
-pub mod image;
+mod image;
 mod load;
 pub mod login;
 pub mod push;

@@ -28,14 +28,14 @@ pub(crate) fn default_image() -> &'static str {
 }
 
 #[derive(Debug, Clone)]
-pub struct Names {
+pub(crate) struct Names {
     pub container: String,
     pub network: String,
     volume: String,
 }
 
 impl Names {
-    pub fn of(project: &Project) -> Self {
+    pub(crate) fn of(project: &Project) -> Self {
         let fingerprint = project.fingerprint();
         let container = format!("run-migrations-postgres-{fingerprint}");
         Self { network: format!("run-migrations-{fingerprint}"), volume: container.clone(), container }
@@ -43,7 +43,7 @@ impl Names {
 }
 
 /// The wanted image if it is there or can be had, else another PostgreSQL that is there, newest first.
-pub async fn image(docker: &Docker, wanted: &str) -> anyhow::Result<String> {
+pub(crate) async fn image(docker: &Docker, wanted: &str) -> anyhow::Result<String> {
     let filters = HashMap::from([("reference", vec!["postgres"])]);
     let images = docker
         .api
@@ -101,7 +101,12 @@ async fn pull(docker: &Docker, image: &str) -> anyhow::Result<()> {
 }
 
 /// Runs the server and returns once it answers. A stopped container of the same name makes way; the volume stays.
-pub async fn run(docker: &Docker, names: &Names, image: &str, address: &Address) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    docker: &Docker,
+    names: &Names,
+    image: &str,
+    address: &Address,
+) -> anyhow::Result<()> {
     remove(docker, names).await?;
     make_network(docker, &names.network).await?;
     let binding =
@@ -195,7 +200,7 @@ async fn last_words(docker: &Docker, container: &str) -> String {
     words.trim_end().to_owned()
 }
 
-pub async fn is_running(docker: &Docker, names: &Names) -> anyhow::Result<bool> {
+pub(crate) async fn is_running(docker: &Docker, names: &Names) -> anyhow::Result<bool> {
     match docker.api.inspect_container(&names.container, None).await {
         Ok(container) => Ok(container.state.and_then(|state| state.running).unwrap_or(false)),
         Err(error) if is_missing(&error) => Ok(false),
@@ -204,7 +209,7 @@ pub async fn is_running(docker: &Docker, names: &Names) -> anyhow::Result<bool> 
 }
 
 /// Stops the server and keeps the data. Returns whether it was running.
-pub async fn stop(docker: &Docker, names: &Names) -> anyhow::Result<bool> {
+pub(crate) async fn stop(docker: &Docker, names: &Names) -> anyhow::Result<bool> {
     let running = is_running(docker, names).await?;
     if running {
         docker
@@ -218,7 +223,7 @@ pub async fn stop(docker: &Docker, names: &Names) -> anyhow::Result<bool> {
 }
 
 /// Removes container, volume and network, whichever are there.
-pub async fn forget(docker: &Docker, names: &Names) -> anyhow::Result<()> {
+pub(crate) async fn forget(docker: &Docker, names: &Names) -> anyhow::Result<()> {
     remove(docker, names).await?;
     let force = RemoveVolumeOptionsBuilder::new().force(true).build();
     for result in [

@@ -1,12 +1,12 @@
 //! The PostgreSQL that the job is tried on: the configured one, or a local one that is kept between runs.
 //!
-//! `home` holds what is remembered, `machine` runs a cluster with the machine's (or a wheel's) server binaries,
+//! `home` holds what is remembered, `cluster` runs one with the machine's (or a wheel's) server binaries,
 //! `container` runs one in Docker, `local` chooses between them.
 
 pub mod account;
 pub mod binaries;
 pub mod cluster;
-pub mod container;
+mod container;
 mod home;
 pub mod local;
 pub mod wheel;

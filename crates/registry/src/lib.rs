@@ -3,8 +3,8 @@
 mod error;
 pub mod http;
 pub mod images;
-pub mod lifecycle;
-pub mod repository;
+mod lifecycle;
+mod repository;
 mod retries;
 pub mod session;
 mod sources;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 /// Releases are kept up to a number; builds that never became one, half as many again; what was pushed from a tree with
 /// changes, and untagged images, two weeks.
 /// An image that a rule's tags match is left alone by every rule after it, so a release is never taken for a build.
-pub fn policy(releases: u32) -> String {
+pub(crate) fn policy(releases: u32) -> String {
     let keep = |priority: u32, what: &str, patterns: &[&str], count: u32| {
         json!({
             "rulePriority": priority,

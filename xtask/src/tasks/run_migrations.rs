@@ -18,7 +18,7 @@ use workspace::given::Mistakes;
 use workspace::project::Project;
 use workspace::{process, ui};
 
-pub mod fleet;
+mod fleet;
 pub mod job_arguments;
 mod placement;
 

@@ -5,10 +5,10 @@
 
 pub mod closure;
 pub mod environment;
-pub mod home;
-pub mod lock;
-pub mod manifest;
-pub mod tree;
+pub(crate) mod home;
+pub(crate) mod lock;
+pub(crate) mod manifest;
+pub(crate) mod tree;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
