@@ -43,12 +43,12 @@ enum Builder {
 pub struct Daemon {
     pub place: DaemonPlace,
     pub version: String,
-    pub store: Store,
+    pub store: ImageStore,
 }
 
 /// What keeps the images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Store {
+pub enum ImageStore {
     /// The engine's own: it unpacks layers, packs them again for each upload, and calls an image by its config.
     Own,
     /// containerd's, the usual one from Engine 29 on: it keeps and uploads layers as they came, and calls an image by
@@ -138,12 +138,12 @@ fn place(info: &bollard::models::SystemInfo, host_name: &str) -> DaemonPlace {
 }
 
 /// As `docker info` shows it: `driver-type: io.containerd.snapshotter.v1`.
-fn store(info: &bollard::models::SystemInfo) -> Store {
+fn store(info: &bollard::models::SystemInfo) -> ImageStore {
     let mut status = info.driver_status.iter().flatten();
     let is_containerd = status.any(|pair| {
         matches!(&pair[..], [key, value] if key == "driver-type" && value.starts_with("io.containerd.snapshotter"))
     });
-    if is_containerd { Store::Containerd } else { Store::Own }
+    if is_containerd { ImageStore::Containerd } else { ImageStore::Own }
 }
 
 fn host_name() -> String {
@@ -176,11 +176,11 @@ mod tests {
     fn stores_are_told_apart() {
         for (status, expected) in [
             // Engine 20.10
-            (r#"[["Backing Filesystem", "extfs"], ["Supports d_type", "true"]]"#, Store::Own),
+            (r#"[["Backing Filesystem", "extfs"], ["Supports d_type", "true"]]"#, ImageStore::Own),
             // Engine 29
-            (r#"[["driver-type", "io.containerd.snapshotter.v1"]]"#, Store::Containerd),
-            (r#"[["driver-type"], []]"#, Store::Own),
-            ("null", Store::Own),
+            (r#"[["driver-type", "io.containerd.snapshotter.v1"]]"#, ImageStore::Containerd),
+            (r#"[["driver-type"], []]"#, ImageStore::Own),
+            ("null", ImageStore::Own),
         ] {
             let info = serde_json::from_str(&format!(r#"{{"DriverStatus": {status}}}"#)).unwrap();
             assert_eq!(store(&info), expected, "{status}");

@@ -9,12 +9,12 @@ use anyhow::Context;
 
 /// Who the server's programs run as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Account {
+pub enum SystemAccount {
     Own,
     Nobody { uid: u32, gid: u32 },
 }
 
-impl Account {
+impl SystemAccount {
     pub fn choose() -> Self {
         if !rustix::process::geteuid().is_root() {
             return Self::Own;

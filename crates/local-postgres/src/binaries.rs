@@ -3,24 +3,24 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::account::Account;
+use crate::account::SystemAccount;
 use workspace::process;
 
 /// A directory with `initdb`, `pg_ctl` and `postgres` of one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binaries {
     directory: PathBuf,
-    version: Version,
+    version: ServerVersion,
 }
 
 /// Major and minor version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version {
+pub struct ServerVersion {
     pub major: u16,
     pub(crate) minor: u16,
 }
 
-impl std::fmt::Display for Version {
+impl std::fmt::Display for ServerVersion {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)
     }
@@ -28,7 +28,7 @@ impl std::fmt::Display for Version {
 
 impl Binaries {
     /// The programs in a directory, if it has them all and the account can run them.
-    pub(crate) fn in_directory(directory: &Path, account: Account) -> Option<Self> {
+    pub(crate) fn in_directory(directory: &Path, account: SystemAccount) -> Option<Self> {
         let complete =
             ["initdb", "pg_ctl", "postgres"].iter().all(|program| directory.join(program).is_file());
         if !complete || !account.reaches(directory) {
@@ -39,7 +39,7 @@ impl Binaries {
     }
 
     /// All that are installed, newest first.
-    pub fn of_the_machine(account: Account) -> Vec<Self> {
+    pub fn of_the_machine(account: SystemAccount) -> Vec<Self> {
         let mut directories: Vec<PathBuf> =
             std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
         for (parent, prefix) in [
@@ -65,18 +65,18 @@ impl Binaries {
         self.directory.join(name)
     }
 
-    pub fn version(&self) -> Version {
+    pub fn version(&self) -> ServerVersion {
         self.version
     }
 }
 
 /// Reads `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`, and `19beta1` as 19.0.
-fn version(said: &str) -> Option<Version> {
+fn version(said: &str) -> Option<ServerVersion> {
     let number = said.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
     let mut parts = number.split(|c: char| !c.is_ascii_digit());
     let major = parts.next()?.parse().ok()?;
     let minor = if number.contains('.') { parts.next()?.parse().ok()? } else { 0 };
-    Some(Version { major, minor })
+    Some(ServerVersion { major, minor })
 }
 
 #[cfg(test)]
@@ -91,7 +91,11 @@ mod tests {
             ("postgres (PostgreSQL) 19beta1\n", Some((19, 0))),
             ("command not found\n", None),
         ] {
-            assert_eq!(version(said), expected.map(|(major, minor)| Version { major, minor }), "{said}");
+            assert_eq!(
+                version(said),
+                expected.map(|(major, minor)| ServerVersion { major, minor }),
+                "{said}"
+            );
         }
     }
 }

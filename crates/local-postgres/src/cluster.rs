@@ -8,16 +8,16 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 
-use super::account::Account;
+use super::account::SystemAccount;
 use super::binaries::Binaries;
 use super::{Address, Password};
 use workspace::process;
 
 /// The data directory `data` below a directory of ours, and the programs that serve it.
 #[derive(Debug, Clone)]
-pub struct Cluster {
+pub struct PostgresCluster {
     binaries: Binaries,
-    account: Account,
+    account: SystemAccount,
     data: PathBuf,
 }
 
@@ -29,8 +29,8 @@ pub enum Stop {
     Immediate,
 }
 
-impl Cluster {
-    pub fn new(binaries: Binaries, account: Account, directory: &Path) -> Self {
+impl PostgresCluster {
+    pub fn new(binaries: Binaries, account: SystemAccount, directory: &Path) -> Self {
         Self { binaries, account, data: directory.join("data") }
     }
 
@@ -217,16 +217,16 @@ pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 /// A cluster for one test run: made in a directory of the caller's, stopped when dropped. The directory stays.
 #[derive(Debug)]
 pub struct Throwaway {
-    cluster: Cluster,
+    cluster: PostgresCluster,
     address: Address,
     settings: Vec<(String, String)>,
 }
 
 impl Throwaway {
-    /// Starts a cluster below `directory`, which the server's account must be able to reach (`Account::reaches`).
+    /// Starts a cluster below `directory`, which the server's account must be able to reach (`SystemAccount::reaches`).
     /// Nothing it writes survives a crash of the machine; `settings` are PostgreSQL's own and win over that.
     pub fn start(binaries: Binaries, directory: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let account = Account::choose();
+        let account = SystemAccount::choose();
         if !account.reaches(directory) {
             bail!("the user nobody, whom PostgreSQL runs as under root, can't reach {}", directory.display());
         }
@@ -234,7 +234,7 @@ impl Throwaway {
             free_port(Some(quiet_port()))?,
             Password::random().context("no random numbers")?,
         );
-        let cluster = Cluster::new(binaries, account, directory);
+        let cluster = PostgresCluster::new(binaries, account, directory);
         cluster.make(&address)?;
         let careless = [("fsync", "off"), ("full_page_writes", "off")];
         let settings = careless.iter().chain(settings);
@@ -254,8 +254,8 @@ impl Throwaway {
     /// A standby below another directory, with the same settings, copied with pg_basebackup; it follows as long as this
     /// one runs.
     pub fn standby(&self, pg_basebackup: &Path, directory: &Path) -> anyhow::Result<Self> {
-        let Cluster { binaries, account, .. } = self.cluster.clone();
-        let cluster = Cluster::new(binaries, account, directory);
+        let PostgresCluster { binaries, account, .. } = self.cluster.clone();
+        let cluster = PostgresCluster::new(binaries, account, directory);
         fs::DirBuilder::new()
             .mode(0o700)
             .create(&cluster.data)
@@ -282,7 +282,7 @@ impl Throwaway {
     }
 
     /// The cluster itself, for who wants to stop it in between.
-    pub fn cluster(&self) -> &Cluster {
+    pub fn cluster(&self) -> &PostgresCluster {
         &self.cluster
     }
 }
@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_throwaway_cluster_lives_and_dies() {
-        let account = Account::choose();
+        let account = SystemAccount::choose();
         let Some(binaries) = Binaries::of_the_machine(account).into_iter().next() else {
             return; // `cargo xtask test` names what it leaves out
         };

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
-use super::account::{Account, is_private};
+use super::account::{SystemAccount, is_private};
 use super::cluster::write_private;
 use super::{Address, Password};
 use workspace::project::Project;
@@ -137,7 +137,7 @@ fn usual(project: &Project) -> PathBuf {
 
 /// `target/postgres`; or a directory under /var/tmp where we are root and the checkout is closed to others.
 fn directory(project: &Project) -> PathBuf {
-    if Account::choose().reaches(&project.target()) {
+    if SystemAccount::choose().reaches(&project.target()) {
         usual(project)
     } else {
         PathBuf::from(format!("/var/tmp/run-migrations-{}", project.fingerprint()))

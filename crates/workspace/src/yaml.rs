@@ -37,7 +37,7 @@ pub fn parse(yaml: &str) -> anyhow::Result<Node<'_>> {
 impl Node<'_> {
     /// `line 2 column 5`
     pub fn place(&self) -> String {
-        let stopped = Stop(&self.path).deserialize(serde_yaml::Deserializer::from_str(self.yaml));
+        let stopped = StopAt(&self.path).deserialize(serde_yaml::Deserializer::from_str(self.yaml));
         let location = stopped.err().and_then(|error| error.location());
         location.map_or_else(
             || "a place that is not known".to_owned(),
@@ -172,9 +172,9 @@ impl<'de, 'a> Visitor<'de> for Seed<'a> {
 }
 
 /// Fails at the end of a path, of which the error then knows the place.
-struct Stop<'p>(&'p [usize]);
+struct StopAt<'p>(&'p [usize]);
 
-impl<'de> DeserializeSeed<'de> for Stop<'_> {
+impl<'de> DeserializeSeed<'de> for StopAt<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -183,7 +183,7 @@ impl<'de> DeserializeSeed<'de> for Stop<'_> {
 }
 
 /// Whatever is not visited here fails by itself.
-impl<'de> Visitor<'de> for Stop<'_> {
+impl<'de> Visitor<'de> for StopAt<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -195,7 +195,7 @@ impl<'de> Visitor<'de> for Stop<'_> {
             for _ in 0..*step {
                 list.next_element::<IgnoredAny>()?;
             }
-            list.next_element_seed(Stop(rest))?;
+            list.next_element_seed(StopAt(rest))?;
         }
         Err(Error::custom("here"))
     }
@@ -206,10 +206,10 @@ impl<'de> Visitor<'de> for Stop<'_> {
                 map.next_entry::<IgnoredAny, IgnoredAny>()?;
             }
             if step % 2 == 0 {
-                map.next_key_seed(Stop(rest))?;
+                map.next_key_seed(StopAt(rest))?;
             }
             map.next_key::<IgnoredAny>()?;
-            map.next_value_seed(Stop(rest))?;
+            map.next_value_seed(StopAt(rest))?;
         }
         Err(Error::custom("here"))
     }

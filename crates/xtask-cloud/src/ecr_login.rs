@@ -5,14 +5,14 @@ use xtask::cli::ecr_login::Arguments;
 pub(crate) async fn run(arguments: &Arguments, project: &workspace::project::Project) -> anyhow::Result<()> {
     use anyhow::{Context, ensure};
 
-    use docker::login::{Store, StoredIn};
+    use docker::login::{CredentialStore, StoredIn};
     use registry::Ecr;
     use registry::http::Access;
     use settings::{ImageFlags, Settings};
     use workspace::ui;
 
     let (_, settings) = Settings::read_with_ecr(&ImageFlags::default(), &arguments.ecr, project)?;
-    let store = Store::of_this_user();
+    let store = CredentialStore::of_this_user();
     if arguments.dry_run {
         let registry = settings.registry_without_asking();
         let registry =

@@ -3,13 +3,13 @@
 use xtask::cli::ecr_logout::Arguments;
 
 pub(crate) async fn run(arguments: &Arguments, project: &workspace::project::Project) -> anyhow::Result<()> {
-    use docker::login::Store;
+    use docker::login::CredentialStore;
     use registry::Ecr;
     use settings::{ImageFlags, Settings};
     use workspace::ui;
 
     let (_, settings) = Settings::read_with_ecr(&ImageFlags::default(), &arguments.ecr, project)?;
-    let store = Store::of_this_user()?;
+    let store = CredentialStore::of_this_user()?;
     let registry = match settings.registry_without_asking() {
         Some(registry) => registry,
         None => Ecr::connect(&settings).await?.registry,

@@ -11,7 +11,7 @@ use image::name::Digest;
 use workspace::ui;
 
 /// What is known of the layers so far.
-pub(crate) struct Layers {
+pub(crate) struct LayerProgress {
     layers: Vec<Layer>,
     bars: BTreeMap<String, ProgressBar>,
     all: Option<MultiProgress>,
@@ -21,7 +21,7 @@ pub(crate) struct Layers {
     existing: usize,
 }
 
-impl Layers {
+impl LayerProgress {
     pub(crate) fn new(layers: &[Layer]) -> Self {
         Self {
             layers: layers.to_vec(),
@@ -97,7 +97,7 @@ impl Layers {
     }
 }
 
-impl Drop for Layers {
+impl Drop for LayerProgress {
     fn drop(&mut self) {
         for bar in self.bars.values() {
             bar.finish_and_clear();
@@ -132,7 +132,7 @@ mod tests {
             (vec![short(b"another")], vec![], (vec![], 0)),
             (vec![String::new()], vec![], (vec![], 0)),
         ] {
-            let mut shown = Layers::new(&layers);
+            let mut shown = LayerProgress::new(&layers);
             pushed.into_iter().for_each(|layer| shown.show(&PushEvent::Pushed { layer }));
             existing.into_iter().for_each(|layer| shown.show(&PushEvent::Exists { layer }));
             assert_eq!(shown.result(), expected);

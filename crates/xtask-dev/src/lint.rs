@@ -22,14 +22,14 @@ use sha2::{Digest, Sha256};
 use checks::{Check, Mode};
 use finding::Finding;
 use perform::{CheckResult, perform};
-use tree::Tree;
+use tree::ProjectFiles;
 use workspace::github::{self, Annotation};
 use workspace::project::Project;
 use workspace::python;
 
 pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
     let mode = if arguments.fix { Mode::Fix } else { Mode::Check };
-    let tree = Tree::read(project)?;
+    let tree = ProjectFiles::read(project)?;
     let checks = checks::all(&tree, mode);
     let tools = checks.iter().any(Check::needs_tools).then(|| tools(project));
     let mut results = Vec::new();

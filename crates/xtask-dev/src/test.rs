@@ -9,7 +9,7 @@ pub(crate) mod server;
 mod suite;
 
 use std::process::ExitCode;
-use xtask::cli::test::{Arguments, KubernetesFlags};
+use xtask::cli::test::{Arguments, ClusterTestFlags};
 
 use anyhow::{Context, bail};
 
@@ -25,7 +25,7 @@ use workspace::{cargo, github, ui};
 
 pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Result<ExitCode> {
     let scope = match &arguments.kubernetes {
-        KubernetesFlags { kubernetes: true, image, .. } => Scope::Kubernetes { builds: image.is_none() },
+        ClusterTestFlags { kubernetes: true, image, .. } => Scope::Kubernetes { builds: image.is_none() },
         _ if arguments.all => Scope::All,
         _ => Scope::Usual,
     };

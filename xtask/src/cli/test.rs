@@ -50,7 +50,7 @@ pub struct Arguments {
     )]
     pub only: String,
     #[command(flatten)]
-    pub kubernetes: KubernetesFlags,
+    pub kubernetes: ClusterTestFlags,
     /// Only tests with one of these words in their name
     #[arg(value_name = "FILTER")]
     pub filters: Vec<String>,
@@ -58,7 +58,7 @@ pub struct Arguments {
 
 /// Where the suite runs.
 #[derive(Debug, clap::Args)]
-pub struct KubernetesFlags {
+pub struct ClusterTestFlags {
     /// Run the end-to-end suite instead, in the cluster of the kubeconfig: its own namespaces and databases, gone at the
     /// end. It takes the rights of an administrator
     #[arg(long, conflicts_with_all = ["all", "faults"])]

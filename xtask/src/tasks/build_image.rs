@@ -3,7 +3,7 @@
 use anyhow::Context;
 
 use docker::build::Build;
-use docker::{Docker, Store};
+use docker::{Docker, ImageStore};
 use image::archive::{Archive, Contents, Layer, Layers, Packing};
 use image::binary::{self, Compiler};
 use image::context;
@@ -126,8 +126,8 @@ pub async fn build(
     }
     drop(waiting);
     let name = match docker.daemon.store {
-        Store::Own => id,
-        Store::Containerd => reference.to_string(),
+        ImageStore::Own => id,
+        ImageStore::Containerd => reference.to_string(),
     };
     let id = docker
         .id_of(&name)
@@ -137,10 +137,10 @@ pub async fn build(
 }
 
 /// What an engine uploads as it got it had better be small.
-fn packing(store: Store) -> Packing {
+fn packing(store: ImageStore) -> Packing {
     match store {
-        Store::Own => Packing::Plain,
-        Store::Containerd => Packing::Gzip,
+        ImageStore::Own => Packing::Plain,
+        ImageStore::Containerd => Packing::Gzip,
     }
 }
 

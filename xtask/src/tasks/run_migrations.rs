@@ -22,7 +22,7 @@ mod fleet;
 pub mod job_arguments;
 mod placement;
 
-use placement::{Database, Placement, Wish};
+use placement::{DatabaseChoice, Placement, Wish};
 
 /// Run the job: apply the migrations, take them back, look at them
 ///
@@ -148,9 +148,11 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     let daemon = docker.as_ref().map(|docker| docker.daemon.clone()).map_err(|error| format!("{error:#}"));
     let tie = tie();
     let mut database = match std::env::var("POSTGRES_HOST").ok().filter(|host| !host.is_empty()) {
-        Some(host) => Database::Configured { host },
-        None if job_arguments::needs_database(&words) => Database::Local(local::expected(project, &docker)?),
-        None => Database::NotNeeded,
+        Some(host) => DatabaseChoice::Configured { host },
+        None if job_arguments::needs_database(&words) => {
+            DatabaseChoice::Local(local::expected(project, &docker)?)
+        }
+        None => DatabaseChoice::NotNeeded,
     };
     let mut placement = decide(wish, &daemon, &database, tie)?;
     if arguments.dry_run.is_some() {
@@ -159,7 +161,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
         return Ok(ExitCode::SUCCESS);
     }
     let mut local = None;
-    if let Database::Local(runs) = &mut database {
+    if let DatabaseChoice::Local(runs) = &mut database {
         let started = local::start(project, settings.postgres_image.as_deref(), &docker).await?;
         // The first start may have found something else than it was expected to.
         runs.clone_from(&started.runs);
@@ -209,7 +211,7 @@ fn tie() -> Option<&'static str> {
 fn decide(
     wish: Wish,
     daemon: &Result<Daemon, String>,
-    database: &Database,
+    database: &DatabaseChoice,
     tie: Option<&str>,
 ) -> anyhow::Result<Placement> {
     let placement = placement::decide(wish, daemon, database, tie);

@@ -59,7 +59,7 @@ enum FleetStep {
 }
 
 /// A database that runs now.
-struct Run {
+struct DatabaseRun {
     /// What the watch said before the answer to our request came.
     early: Vec<Change>,
     job_state: Option<JobState>,
@@ -72,7 +72,7 @@ struct Driver<'a> {
     schedule: Schedule,
     all: Vec<DatabaseStatus>,
     by_job: BTreeMap<&'a str, usize>,
-    running: BTreeMap<usize, Run>,
+    running: BTreeMap<usize, DatabaseRun>,
     steps: JoinSet<(usize, FleetStep)>,
     status: Waiting,
     outages: Outages,
@@ -133,7 +133,7 @@ pub async fn drive(fleet: Fleet<'_>, schedule: Schedule, signals: &mut Signals) 
 impl Driver<'_> {
     fn start(&mut self) {
         while let Some(index) = self.schedule.next() {
-            let run = Run { early: Vec::new(), job_state: None, is_ours: false, is_ending: false };
+            let run = DatabaseRun { early: Vec::new(), job_state: None, is_ours: false, is_ending: false };
             self.running.insert(index, run);
             self.all[index] = DatabaseStatus::Running;
             let cluster = self.fleet.cluster.clone();

@@ -15,7 +15,7 @@ use helper::Helper;
 use image::name::Registry;
 
 #[derive(Debug, Clone)]
-pub struct Store {
+pub struct CredentialStore {
     path: PathBuf,
     /// The content of `DOCKER_AUTH_CONFIG`, which docker prefers to the file.
     overriding: Option<String>,
@@ -37,7 +37,7 @@ pub enum StoredIn {
     },
 }
 
-impl Store {
+impl CredentialStore {
     pub fn of_this_user() -> anyhow::Result<Self> {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let directory = set("DOCKER_CONFIG")

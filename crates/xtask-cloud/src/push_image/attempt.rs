@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use crate::layers::Layers;
+use crate::layers::LayerProgress;
 use docker::Docker;
 use docker::push::PushFailure;
 use image::archive::Layer;
@@ -62,7 +62,7 @@ pub(super) async fn push(
     let mut token = if session.is_dockers() { Token::Dockers } else { Token::Ecrs };
     let mut pauses = 0;
     loop {
-        let mut shown = Layers::new(layers);
+        let mut shown = LayerProgress::new(layers);
         let authorization = session.credentials().header(&ecr.registry);
         let pushed = docker.push(reference, &authorization, |event| shown.show(event)).await?;
         let failure = match pushed {

@@ -21,7 +21,7 @@ const ADMIN: u64 = 5;
 /// The app GitHub Actions; another one could report a check of the same name.
 const ACTIONS: u64 = 15368;
 
-struct Wanted {
+struct WantedRuleset {
     name: &'static str,
     /// What is true without it.
     missing: &'static str,
@@ -33,9 +33,9 @@ struct Wanted {
     bypass: fn() -> Value,
 }
 
-const WANTED: [Wanted; 2] = [
+const WANTED: [WantedRuleset; 2] = [
     // A tag v* says what is released, and a tag may be called like a branch.
-    Wanted {
+    WantedRuleset {
         name: "run-migrations: tags are made by those who release",
         missing: "whoever may write to the repository may make, move and delete tags, and so release",
         target: "tag",
@@ -43,7 +43,7 @@ const WANTED: [Wanted; 2] = [
         rules: || json!([{"type": "creation"}, {"type": "update"}, {"type": "deletion"}]),
         bypass: || json!([{"actor_id": ADMIN, "actor_type": "RepositoryRole", "bypass_mode": "always"}]),
     },
-    Wanted {
+    WantedRuleset {
         name: "run-migrations: main is reviewed",
         missing: "commits that nobody else has reviewed, or that ci has not passed, get into main",
         target: "branch",
@@ -91,7 +91,7 @@ impl Rulesets {
     /// What is not as it should be, each with the commands that mend it.
     pub(super) fn differences(&self, repository: &str) -> Vec<(String, String)> {
         let Self::There(there) = self else { return Vec::new() };
-        let difference = |wanted: &Wanted| {
+        let difference = |wanted: &WantedRuleset| {
             if there.iter().any(|one| wanted.is_met_by(one)) {
                 return None;
             }
@@ -102,7 +102,7 @@ impl Rulesets {
     }
 }
 
-impl Wanted {
+impl WantedRuleset {
     fn is_met_by(&self, there: &Value) -> bool {
         let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
         let names = &there["conditions"]["ref_name"];
@@ -182,7 +182,7 @@ fn is_as_strict(rule: &Value, wanted: &Value) -> bool {
 mod tests {
     use super::*;
 
-    fn right(wanted: &Wanted) -> Value {
+    fn right(wanted: &WantedRuleset) -> Value {
         json!({
             "id": 7,
             "name": "by another name",

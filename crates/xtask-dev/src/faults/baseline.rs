@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::check::{self, Content};
+use super::check::{self, DatabaseContent};
 use super::job::{Ended, PATIENCE, Program, Running};
 use super::moment::Seen;
 use super::proxy::Proxy;
@@ -23,7 +23,7 @@ pub(super) struct Baseline<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) template: String,
     pub(super) seen: Vec<Seen>,
-    pub(super) reference: Content,
+    pub(super) reference: DatabaseContent,
 }
 
 impl<'a> Baseline<'a> {
@@ -42,7 +42,7 @@ impl<'a> Baseline<'a> {
             scenario,
             template,
             seen: Vec::new(),
-            reference: Content::of(server, "template1")?,
+            reference: DatabaseContent::of(server, "template1")?,
         };
         for words in scenario.before {
             let ended = baseline.undisturbed(&baseline.template, words)?;
@@ -59,7 +59,7 @@ impl<'a> Baseline<'a> {
             bail!("{} fails without any fault: {}", scenario.name, ended.words());
         }
         baseline.seen = proxy.seen();
-        baseline.reference = Content::of(server, &database)?;
+        baseline.reference = DatabaseContent::of(server, &database)?;
         let violations = check::violations(server, &database, scenario, &baseline.reference)?;
         if !violations.is_empty() {
             bail!("{} without any fault: {}", scenario.name, violations.join("; "));

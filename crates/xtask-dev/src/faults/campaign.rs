@@ -10,7 +10,7 @@ use anyhow::bail;
 
 use super::baseline::Baseline;
 use super::disk::Disk;
-use super::finding::Finding;
+use super::finding::TrialResult;
 use super::job::Program;
 use super::kind::{Coverage, Kind};
 use super::moment::{self, Moment};
@@ -20,7 +20,7 @@ use super::scenario::Scenario;
 use super::server::{Ground, Server};
 use super::table::Table;
 use super::trial;
-use local_postgres::account::Account;
+use local_postgres::account::SystemAccount;
 use local_postgres::binaries::Binaries;
 use local_postgres::wheel;
 use workspace::project::Project;
@@ -54,7 +54,7 @@ struct Trial<'a> {
 
 /// The newest of the machine, and the one of PyPI.
 pub(super) fn binaries(project: &Project, home: &Path, only: &Only) -> anyhow::Result<Vec<Binaries>> {
-    let account = Account::choose();
+    let account = SystemAccount::choose();
     let mut all: Vec<Binaries> = Binaries::of_the_machine(account).into_iter().take(1).collect();
     match wheel::install(project, home, account) {
         Ok(binaries) => all.push(binaries),
@@ -244,7 +244,7 @@ impl<'a> Campaign<'a> {
             // What is left of it must not get into the way of the next.
             let _ = baseline.server.drop_database(database);
             let violations = vec![format!("the campaign itself failed: {error:#}")];
-            Finding { violations, ..Finding::default() }
+            TrialResult { violations, ..TrialResult::default() }
         });
         let mut table = lock(&self.table);
         let row = table.row(kind);

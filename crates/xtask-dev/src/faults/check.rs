@@ -9,7 +9,7 @@ use super::server::Server;
 
 /// What there is to compare.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Content {
+pub(super) struct DatabaseContent {
     schema: String,
     /// Each table with its number of rows, and what they hold.
     tables: String,
@@ -23,7 +23,7 @@ SELECT coalesce(string_agg(format(
 FROM pg_class c
 WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND c.relname <> '_sqlx_migrations'";
 
-impl Content {
+impl DatabaseContent {
     pub(super) fn of(server: &Server, database: &str) -> anyhow::Result<Self> {
         let tables = server.sql(database, &server.sql(database, TABLES)?)?;
         Ok(Self { schema: server.schema(database)?, tables })
@@ -51,7 +51,7 @@ pub(super) fn violations(
     server: &Server,
     database: &str,
     scenario: &Scenario,
-    reference: &Content,
+    reference: &DatabaseContent,
 ) -> anyhow::Result<Vec<String>> {
     let mut violations = Vec::new();
     let start = Instant::now();
@@ -66,7 +66,7 @@ pub(super) fn violations(
     if rows != expected {
         violations.push(format!("the bookkeeping is\n{rows}\n    instead of\n{expected}"));
     }
-    let content = Content::of(server, database)?;
+    let content = DatabaseContent::of(server, database)?;
     if content.tables != reference.tables {
         violations.push(format!("the rows are\n{}\n    instead of\n{}", content.tables, reference.tables));
     }

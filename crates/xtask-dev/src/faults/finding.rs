@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 #[derive(Debug, Default)]
-pub(super) struct Finding {
+pub(super) struct TrialResult {
     /// Whether the run got as far as the moment.
     pub(super) reached: bool,
     pub(super) runs: usize,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use super::baseline::Baseline;
-use super::finding::Finding;
+use super::finding::TrialResult;
 use super::job::{PATIENCE, Running};
 use super::kind::Kind;
 use super::moment::pseudo_random;
@@ -31,7 +31,7 @@ pub(super) fn run(
     database: &str,
     kind: Kind,
     seed: u64,
-    finding: &mut Finding,
+    finding: &mut TrialResult,
 ) -> anyhow::Result<()> {
     let limit = baseline.scenario.visitors_wait.context("nobody says how long visitors may wait")?.limit();
     let bystander = Bystander::enter(baseline, database, kind)?;

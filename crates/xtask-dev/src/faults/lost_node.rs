@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use super::baseline::Baseline;
 use super::exit_code;
-use super::finding::Finding;
+use super::finding::TrialResult;
 use super::job::{PATIENCE, Running};
 use super::kind::Kind;
 use super::moment::pseudo_random;
@@ -28,7 +28,7 @@ pub(super) fn run(
     baseline: &Baseline<'_>,
     database: &str,
     seed: u64,
-    finding: &mut Finding,
+    finding: &mut TrialResult,
 ) -> anyhow::Result<()> {
     let network = baseline.server.network().context("the server has no network")?;
     let luck = pseudo_random(seed);

@@ -17,37 +17,33 @@ const QUICK: Duration = Duration::from_millis(10);
 
 /// One question, and how long it took until it was answered.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Answer {
+pub(super) struct Probe {
     start: Instant,
     took: Duration,
 }
 
 /// Asks again and again until it is over. That the pause takes longer than it should counts as well.
-pub(super) fn repeat(
-    session: &mut Session,
-    question: &str,
-    over: &AtomicBool,
-) -> anyhow::Result<Vec<Answer>> {
+pub(super) fn repeat(session: &mut Session, question: &str, over: &AtomicBool) -> anyhow::Result<Vec<Probe>> {
     let mut visits = Vec::new();
     while !over.load(Ordering::Relaxed) {
         let start = Instant::now() + PAUSE;
         std::thread::sleep(PAUSE);
         session.ask(question)?;
-        visits.push(Answer { start, took: start.elapsed() });
+        visits.push(Probe { start, took: start.elapsed() });
     }
     Ok(visits)
 }
 
 /// The longest of these waits, without what others waited for nothing meanwhile.
-pub(super) fn longest(visits: &[Answer], bystanders: &[Answer]) -> Duration {
-    let own = |visit: &Answer| visit.took.saturating_sub(stalled(bystanders, visit.start, visit.took));
+pub(super) fn longest(visits: &[Probe], bystanders: &[Probe]) -> Duration {
+    let own = |visit: &Probe| visit.took.saturating_sub(stalled(bystanders, visit.start, visit.took));
     visits.iter().map(own).max().unwrap_or_default()
 }
 
 /// For how long of a time this machine kept everybody waiting.
-pub(super) fn stalled(bystanders: &[Answer], start: Instant, time: Duration) -> Duration {
+pub(super) fn stalled(bystanders: &[Probe], start: Instant, time: Duration) -> Duration {
     let end = start + time;
-    let within = |visit: &Answer| {
+    let within = |visit: &Probe| {
         let (from, to) = (visit.start.max(start), (visit.start + visit.took).min(end));
         to.saturating_duration_since(from)
     };
@@ -61,7 +57,7 @@ mod tests {
     #[test]
     fn what_everybody_waits_for_does_not_count() {
         let begin = Instant::now();
-        let visit = |(start, took)| Answer {
+        let visit = |(start, took)| Probe {
             start: begin + Duration::from_millis(start),
             took: Duration::from_millis(took),
         };

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::moment::{Moment, Seen};
-use super::wire::{self, Position, Speaker};
+use super::wire::{self, MessagePosition, Speaker};
 use crate::relay::{self, Relay};
 
 /// How the relay goes on after it was held.
@@ -28,14 +28,14 @@ pub(super) enum Way {
 #[derive(Debug)]
 pub(super) struct Proxy {
     relay: Relay,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<RelayState>>,
     /// The server. Beside the state, so that it can be changed while everything is held.
     server: Arc<Mutex<SocketAddr>>,
     held: Receiver<Sender<Way>>,
 }
 
 #[derive(Debug)]
-struct State {
+struct RelayState {
     moment: Option<Moment>,
     report: Sender<Sender<Way>>,
     /// How long every change of speaker takes.
@@ -57,7 +57,7 @@ impl Proxy {
     /// Listens on a free port of the loopback; holds at the moment, if one is given.
     pub(super) fn start(server: SocketAddr, moment: Option<Moment>, delay: Duration) -> anyhow::Result<Self> {
         let (report, held) = channel();
-        let state = State { moment, report, delay, seen: Vec::new(), made: 0, links: Vec::new() };
+        let state = RelayState { moment, report, delay, seen: Vec::new(), made: 0, links: Vec::new() };
         let state = Arc::new(Mutex::new(state));
         let server = Arc::new(Mutex::new(server));
         let (shared, target) = (Arc::clone(&state), Arc::clone(&server));
@@ -104,7 +104,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl State {
+impl RelayState {
     /// Waits, with every message of every connection behind it.
     fn hold(&mut self) -> Way {
         self.moment = None;
@@ -149,7 +149,7 @@ impl Link {
     }
 }
 
-fn serve(client: TcpStream, server: &Mutex<SocketAddr>, state: &Arc<Mutex<State>>) -> io::Result<()> {
+fn serve(client: TcpStream, server: &Mutex<SocketAddr>, state: &Arc<Mutex<RelayState>>) -> io::Result<()> {
     let address = *lock(server);
     let server = relay::connect(&client, address)?;
     let mut own = lock(state);
@@ -172,15 +172,15 @@ fn serve(client: TcpStream, server: &Mutex<SocketAddr>, state: &Arc<Mutex<State>
 }
 
 /// Until either side has had enough, or the link is ended.
-fn copy(state: &Mutex<State>, link: &Link, speaker: Speaker) -> io::Result<()> {
+fn copy(state: &Mutex<RelayState>, link: &Link, speaker: Speaker) -> io::Result<()> {
     let (from, mut to) = match speaker {
         Speaker::Client => (&link.client, &link.server),
         Speaker::Server => (&link.server, &link.client),
     };
     let mut from = BufReader::new(from);
-    let mut place = Position::Opening;
+    let mut place = MessagePosition::Opening;
     while let Some(message) = wire::read(&mut from, speaker, place)? {
-        place = Position::Later;
+        place = MessagePosition::Later;
         travel(state, link, speaker);
         let mut state = lock(state);
         if *lock(&link.end) != Way::On {
@@ -206,7 +206,7 @@ fn copy(state: &Mutex<State>, link: &Link, speaker: Speaker) -> io::Result<()> {
 }
 
 /// The way takes time: once for each change of speaker, since what is said in one go travels together.
-fn travel(state: &Mutex<State>, link: &Link, speaker: Speaker) {
+fn travel(state: &Mutex<RelayState>, link: &Link, speaker: Speaker) {
     let state = lock(state);
     let last = state.seen.iter().rev().find(|seen| seen.link == link.number);
     let delay = if last.is_some_and(|last| last.speaker == speaker) { Duration::ZERO } else { state.delay };

@@ -10,8 +10,8 @@ use anyhow::Context;
 use super::disk::Disk;
 use super::network::Network;
 use crate::test::server::{Scratch, clients};
-use local_postgres::account::Account;
-use local_postgres::binaries::{Binaries, Version};
+use local_postgres::account::SystemAccount;
+use local_postgres::binaries::{Binaries, ServerVersion};
 use local_postgres::cluster::Throwaway;
 use workspace::process;
 use workspace::project::Project;
@@ -47,7 +47,7 @@ static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
 /// A directory that goes with the campaign.
 pub(super) fn scratch(project: &Project) -> anyhow::Result<Scratch> {
-    Scratch::numbered(project, Account::choose(), NUMBER.fetch_add(1, Ordering::Relaxed))
+    Scratch::numbered(project, SystemAccount::choose(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
 impl Server {
@@ -109,7 +109,7 @@ impl Server {
         self.network.as_ref()
     }
 
-    pub(super) fn version(&self) -> Version {
+    pub(super) fn version(&self) -> ServerVersion {
         self.binaries.version()
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::baseline::Baseline;
-use super::finding::Finding;
+use super::finding::TrialResult;
 use super::job::{DIRTY, PATIENCE, Running};
 use super::kind::Kind;
 use super::moment::pseudo_random;
@@ -16,7 +16,7 @@ pub(super) fn run(
     database: &str,
     kind: Kind,
     seed: u64,
-    finding: &mut Finding,
+    finding: &mut TrialResult,
 ) -> anyhow::Result<()> {
     let luck = pseudo_random(seed);
     let jobs = 2 + luck as usize % 7;

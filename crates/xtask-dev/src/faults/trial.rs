@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use super::baseline::Baseline;
 use super::check;
-use super::finding::Finding;
+use super::finding::TrialResult;
 use super::inject::Injection;
 use super::job::{Ended, PATIENCE, Running};
 use super::kind::Kind;
@@ -30,9 +30,9 @@ pub(super) fn disturb(
     kind: Kind,
     moment: Moment,
     seed: u64,
-) -> anyhow::Result<Finding> {
+) -> anyhow::Result<TrialResult> {
     baseline.server.copy(&baseline.template, database)?;
-    let mut finding = Finding { runs: 1, ..Finding::default() };
+    let mut finding = TrialResult { runs: 1, ..TrialResult::default() };
     match kind {
         Kind::Together | Kind::WithSqlx => together::run(baseline, database, kind, seed, &mut finding)?,
         Kind::LostNode => lost_node::run(baseline, database, seed, &mut finding)?,
@@ -58,7 +58,7 @@ fn meet(
     kind: Kind,
     moment: Moment,
     seed: u64,
-    finding: &mut Finding,
+    finding: &mut TrialResult,
 ) -> anyhow::Result<()> {
     let (at, delay) = if kind == Kind::Delay { (None, DELAY) } else { (Some(moment), Duration::ZERO) };
     let proxy = Proxy::start(baseline.server.socket(), at, delay)?;
@@ -99,7 +99,7 @@ fn meet(
 }
 
 /// Undisturbed runs, and the way out where one names it, until nothing is left to do.
-fn complete(baseline: &Baseline<'_>, database: &str, finding: &mut Finding) -> anyhow::Result<()> {
+fn complete(baseline: &Baseline<'_>, database: &str, finding: &mut TrialResult) -> anyhow::Result<()> {
     for _ in 0..4 {
         finding.runs += 1;
         let ended = baseline.undisturbed(database, baseline.scenario.words)?;
@@ -132,7 +132,7 @@ fn complete(baseline: &Baseline<'_>, database: &str, finding: &mut Finding) -> a
 }
 
 /// What a run says of the database must be so.
-fn believe(server: &Server, database: &str, ended: &Ended, finding: &mut Finding) -> anyhow::Result<()> {
+fn believe(server: &Server, database: &str, ended: &Ended, finding: &mut TrialResult) -> anyhow::Result<()> {
     let says = |words: &&str| ended.stderr.contains(*words);
     let Some(claim) = ended.claim() else { return Ok(()) };
     if says(&"is not known") {

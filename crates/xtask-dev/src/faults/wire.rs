@@ -19,7 +19,7 @@ pub(super) struct Message {
 
 /// Whether a message is the first one of its speaker on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Position {
+pub(super) enum MessagePosition {
     Opening,
     Later,
 }
@@ -28,8 +28,12 @@ pub(super) enum Position {
 const LONGEST: usize = 64 << 20;
 
 /// The next message; `None` at the end of the stream, also when that is in the middle of a message.
-pub(super) fn read(from: &mut impl Read, speaker: Speaker, place: Position) -> io::Result<Option<Message>> {
-    let untagged = speaker == Speaker::Client && place == Position::Opening;
+pub(super) fn read(
+    from: &mut impl Read,
+    speaker: Speaker,
+    place: MessagePosition,
+) -> io::Result<Option<Message>> {
+    let untagged = speaker == Speaker::Client && place == MessagePosition::Opening;
     let head = if untagged { 4 } else { 5 };
     let mut bytes = vec![0; head];
     if !filled(from, &mut bytes)? {
@@ -83,18 +87,18 @@ mod tests {
         let sync = b"S\0\0\0\x04";
         let mut stream = &[&startup[..], query, reads, sync, b"Q\0\0"].concat()[..];
         let mut next = |place| read(&mut stream, Speaker::Client, place).unwrap();
-        assert_eq!(next(Position::Opening), Some(Message { tag: None, bytes: startup.to_vec() }));
-        let message = next(Position::Later).unwrap();
+        assert_eq!(next(MessagePosition::Opening), Some(Message { tag: None, bytes: startup.to_vec() }));
+        let message = next(MessagePosition::Later).unwrap();
         assert_eq!((message.tag, &message.bytes[..], message.commits()), (Some(b'Q'), &query[..], true));
-        assert!(!next(Position::Later).unwrap().commits());
-        assert_eq!(next(Position::Later), Some(Message { tag: Some(b'S'), bytes: sync.to_vec() }));
-        assert_eq!(next(Position::Later), None, "a message that is cut off");
+        assert!(!next(MessagePosition::Later).unwrap().commits());
+        assert_eq!(next(MessagePosition::Later), Some(Message { tag: Some(b'S'), bytes: sync.to_vec() }));
+        assert_eq!(next(MessagePosition::Later), None, "a message that is cut off");
     }
 
     #[test]
     fn nonsense_is_refused() {
         for bytes in [&b"HTTP/1.1 400"[..], b"Q\0\0\0\0"] {
-            assert!(read(&mut &bytes[..], Speaker::Server, Position::Later).is_err());
+            assert!(read(&mut &bytes[..], Speaker::Server, MessagePosition::Later).is_err());
         }
     }
 }

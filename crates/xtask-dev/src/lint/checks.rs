@@ -1,7 +1,7 @@
 //! What is checked, with what, and what there is of it in this tree. Decided before anything runs.
 
 use super::finding::Finding;
-use super::tree::Tree;
+use super::tree::ProjectFiles;
 use super::{commands, leaks, requirements};
 use workspace::process;
 
@@ -24,8 +24,8 @@ pub(super) struct Check {
 
 #[derive(Debug)]
 pub(super) enum Work {
-    Run(Program, Vec<String>),
-    Look(fn(&Tree) -> Vec<Finding>),
+    Run(Linter, Vec<String>),
+    Look(fn(&ProjectFiles) -> Vec<Finding>),
     /// Manifests, and kustomizations that are rendered first.
     Validate {
         manifests: Vec<String>,
@@ -38,7 +38,7 @@ pub(super) enum Work {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Program {
+pub(super) enum Linter {
     Cargo,
     /// One of `xtask/tools/requirements.txt`.
     Tool(&'static str),
@@ -46,17 +46,17 @@ pub(super) enum Program {
 
 impl Check {
     pub(super) fn needs_tools(&self) -> bool {
-        matches!(self.work, Work::Run(Program::Tool(_), _) | Work::Validate { .. })
+        matches!(self.work, Work::Run(Linter::Tool(_), _) | Work::Validate { .. })
     }
 }
 
-pub(super) fn all(tree: &Tree, mode: Mode) -> Vec<Check> {
+pub(super) fn all(tree: &ProjectFiles, mode: Mode) -> Vec<Check> {
     let fix = mode == Mode::Fix;
     let cargo = |name, what: &str, arguments: &[&str]| Check {
         name,
         what: what.to_owned(),
         fixable: true,
-        work: Work::Run(Program::Cargo, owned(arguments)),
+        work: Work::Run(Linter::Cargo, owned(arguments)),
     };
     let look = |name, what: &str, look| Check {
         name,
@@ -115,7 +115,7 @@ const ZIZMOR: &[&str] = &["--offline", "--no-progress", "--persona=auditor"];
 fn dependencies() -> Check {
     let arguments = ["deny", "--workspace", "--all-features", "check", "bans", "licenses", "sources"];
     let work = if process::find("cargo-deny").is_some() {
-        Work::Run(Program::Cargo, owned(&arguments))
+        Work::Run(Linter::Cargo, owned(&arguments))
     } else {
         Work::NotInstalled("cargo install --locked cargo-deny")
     };
@@ -143,7 +143,7 @@ fn tool(name: &'static str, options: &[&str], what: &str, files: Vec<String>, fi
     }
     let what = format!("{what} ({})", files.len());
     let arguments = [owned(options), files].concat();
-    Check { name, what, fixable, work: Work::Run(Program::Tool(name), arguments) }
+    Check { name, what, fixable, work: Work::Run(Linter::Tool(name), arguments) }
 }
 
 fn validate(manifests: Vec<String>, kustomizations: Vec<String>) -> Check {

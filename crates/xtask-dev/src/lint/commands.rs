@@ -3,10 +3,10 @@
 use clap::CommandFactory;
 
 use super::finding::Finding;
-use super::tree::Tree;
+use super::tree::ProjectFiles;
 use xtask::cli::Xtask;
 
-pub(super) fn look(tree: &Tree) -> Vec<Finding> {
+pub(super) fn look(tree: &ProjectFiles) -> Vec<Finding> {
     let documents = tree.matching(|path| {
         path.ends_with(".md")
             || path.starts_with(".ci/")

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::finding::Finding;
-use super::tree::Tree;
+use super::tree::ProjectFiles;
 
-pub(super) fn look(tree: &Tree) -> Vec<Finding> {
+pub(super) fn look(tree: &ProjectFiles) -> Vec<Finding> {
     let home = std::env::var("HOME").unwrap_or_default();
     let ours = own_paths(&tree.root, Path::new(&home));
     let paths = tree.matching(|_| true);

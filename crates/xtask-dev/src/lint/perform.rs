@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context;
 
-use super::checks::{Check, Program, Work};
+use super::checks::{Check, Linter, Work};
 use super::finding::{self, Finding};
 use super::manifests;
-use super::tree::Tree;
+use super::tree::ProjectFiles;
 use workspace::project::Project;
 use workspace::{cargo, ui};
 
@@ -22,7 +22,7 @@ pub(super) enum CheckResult {
 pub(super) fn perform(
     check: &Check,
     project: &Project,
-    tree: &Tree,
+    tree: &ProjectFiles,
     tools: Option<&anyhow::Result<PathBuf>>,
 ) -> CheckResult {
     match &check.work {
@@ -59,10 +59,10 @@ pub(super) fn perform(
         }
         Work::Run(program, arguments) => {
             let mut command = match (program, tools) {
-                (Program::Cargo, _) => cargo::command(project),
-                (Program::Tool(name), Some(Ok(environment))) => tool(&environment.join("bin"), name),
-                (Program::Tool(_), Some(Err(error))) => return failure(format!("{error:#}")),
-                (Program::Tool(name), None) => return failure(format!("{name} is not installed")),
+                (Linter::Cargo, _) => cargo::command(project),
+                (Linter::Tool(name), Some(Ok(environment))) => tool(&environment.join("bin"), name),
+                (Linter::Tool(_), Some(Err(error))) => return failure(format!("{error:#}")),
+                (Linter::Tool(name), None) => return failure(format!("{name} is not installed")),
             };
             let _waiting = ui::quietly_waiting(check.name);
             match execute(command.args(arguments).current_dir(project.root())) {

@@ -1,12 +1,12 @@
 //! `requirements.txt` is generated from `requirements.in`: everything asked for is pinned, and pinned with hashes.
 
 use super::finding::Finding;
-use super::tree::Tree;
+use super::tree::ProjectFiles;
 
 const WANTED: &str = "xtask/tools/requirements.in";
 const PINNED: &str = "xtask/tools/requirements.txt";
 
-pub(super) fn look(tree: &Tree) -> Vec<Finding> {
+pub(super) fn look(tree: &ProjectFiles) -> Vec<Finding> {
     stale(&tree.text(WANTED), &tree.text(PINNED))
 }
 

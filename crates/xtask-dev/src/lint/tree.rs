@@ -9,12 +9,12 @@ use workspace::process;
 use workspace::project::Project;
 
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(super) struct ProjectFiles {
     pub(super) root: PathBuf,
     paths: Vec<String>,
 }
 
-impl Tree {
+impl ProjectFiles {
     pub(super) fn read(project: &Project) -> anyhow::Result<Self> {
         let mut git = Command::new("git");
         git.current_dir(project.root()).args([

@@ -13,7 +13,7 @@ use image::name::Tag;
 use settings::{ImageFlags, PostgresFlags, Settings};
 use workspace::project::Project;
 use workspace::{kubectl, process, ui};
-use xtask::cli::test::KubernetesFlags;
+use xtask::cli::test::ClusterTestFlags;
 use xtask::tasks::build_image;
 
 /// What is there for the suite; removed when dropped.
@@ -28,11 +28,11 @@ pub(super) struct Stage {
 enum Postgres {
     /// Ours, for this run.
     Own(Box<TestServer>),
-    Given(Given),
+    GivenServer(GivenServer),
 }
 
 /// The caller's: its role must be allowed to make databases.
-struct Given {
+struct GivenServer {
     host: String,
     port: u16,
     user: String,
@@ -42,8 +42,8 @@ struct Given {
 }
 
 impl Stage {
-    pub(super) async fn set(flags: &KubernetesFlags, project: &Project) -> anyhow::Result<Self> {
-        let given = Given::read()?;
+    pub(super) async fn set(flags: &ClusterTestFlags, project: &Project) -> anyhow::Result<Self> {
+        let given = GivenServer::read()?;
         let for_pods = flags.postgres.as_deref().map(address).transpose()?;
         let context = kubectl::run(&["config", "current-context"])
             .context("there is no cluster to test in: KUBECONFIG or ~/.kube/config names none")?;
@@ -65,7 +65,7 @@ impl Stage {
         let (postgres, own_host) = match given {
             Some(given) => {
                 let host = given.host.clone();
-                (Postgres::Given(given), host)
+                (Postgres::GivenServer(given), host)
             }
             None => {
                 let host = match reach {
@@ -105,7 +105,9 @@ impl Stage {
             format!("the suite's namespaces are not gone; look with `kubectl get namespaces --selector {selector}`")
         });
         let databases = match &self.postgres {
-            Postgres::Given(given) => given.drop_databases(&format!("run_migrations_test_{}_", self.id)),
+            Postgres::GivenServer(given) => {
+                given.drop_databases(&format!("run_migrations_test_{}_", self.id))
+            }
             Postgres::Own(_) => Ok(()),
         };
         namespaces.and(databases)
@@ -125,7 +127,7 @@ impl Postgres {
     fn port(&self) -> u16 {
         match self {
             Self::Own(server) => server.address().port,
-            Self::Given(given) => given.port,
+            Self::GivenServer(given) => given.port,
         }
     }
 
@@ -135,7 +137,7 @@ impl Postgres {
                 let database = ("TEST_POSTGRES_DB", server.address().database.clone());
                 server.environment().into_iter().chain([database]).collect()
             }
-            Self::Given(given) => vec![
+            Self::GivenServer(given) => vec![
                 ("TEST_POSTGRES_HOST", given.host.clone()),
                 ("TEST_POSTGRES_PORT", given.port.to_string()),
                 ("TEST_POSTGRES_USER", given.user.clone()),
@@ -147,7 +149,7 @@ impl Postgres {
     }
 }
 
-impl Given {
+impl GivenServer {
     /// Nothing where no POSTGRES_HOST is set; else all that is wrong at once.
     fn read() -> anyhow::Result<Option<Self>> {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());

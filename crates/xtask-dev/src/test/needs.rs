@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use docker::Docker;
-use local_postgres::account::Account;
+use local_postgres::account::SystemAccount;
 use local_postgres::binaries::Binaries;
 use workspace::github::fence::Fence;
 use workspace::{kubectl, process, ui};
@@ -96,7 +96,7 @@ impl fmt::Display for Needs {
 impl Needs {
     pub(super) async fn find(scope: Scope) -> Self {
         let mut missing = Vec::new();
-        if Binaries::of_the_machine(Account::choose()).is_empty() && !can_make_environments() {
+        if Binaries::of_the_machine(SystemAccount::choose()).is_empty() && !can_make_environments() {
             missing.push(Missing::Postgres);
         }
         if process::find("openssl").is_none() {

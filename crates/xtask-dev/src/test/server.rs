@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::certificates::{self, Certificates};
-use local_postgres::account::Account;
+use local_postgres::account::SystemAccount;
 use local_postgres::binaries::Binaries;
-use local_postgres::cluster::{Cluster, Stop, Throwaway};
+use local_postgres::cluster::{PostgresCluster, Stop, Throwaway};
 use local_postgres::{Address, wheel};
 use workspace::project::Project;
 use workspace::{process, ui};
@@ -41,7 +41,7 @@ impl TestServer {
     }
 
     fn start_on(host: Ipv4Addr, project: &Project, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let account = Account::choose();
+        let account = SystemAccount::choose();
         let parent = parent(project, account)?;
         sweep(&parent, account);
         let directory = Scratch::make(parent.join(format!("{PREFIX}{}", std::process::id())))?;
@@ -106,7 +106,7 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     /// One of several below the usual place, which a later run removes should this one be killed.
-    pub(crate) fn numbered(project: &Project, account: Account, number: usize) -> anyhow::Result<Self> {
+    pub(crate) fn numbered(project: &Project, account: SystemAccount, number: usize) -> anyhow::Result<Self> {
         let parent = parent(project, account)?;
         if number == 0 {
             sweep(&parent, account);
@@ -140,7 +140,7 @@ impl Drop for Scratch {
 const PREFIX: &str = "run-migrations-test-";
 
 /// Below `target/`; where we are root and the checkout is closed to the account of the server, below /var/tmp.
-fn parent(project: &Project, account: Account) -> anyhow::Result<PathBuf> {
+fn parent(project: &Project, account: SystemAccount) -> anyhow::Result<PathBuf> {
     let usual = project.target().join("xtask");
     fs::create_dir_all(&usual).with_context(|| format!("cannot make {}", usual.display()))?;
     Ok(if account.reaches(&usual) { usual } else { PathBuf::from("/var/tmp") })
@@ -158,7 +158,7 @@ fn sockets(directory: &Path) -> anyhow::Result<Scratch> {
 }
 
 /// What a run left behind that was killed: its server still runs.
-fn sweep(parent: &Path, account: Account) {
+fn sweep(parent: &Path, account: SystemAccount) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let id = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
@@ -169,7 +169,7 @@ fn sweep(parent: &Path, account: Account) {
         }
         let directory = entry.path();
         if let Some(binaries) = Binaries::of_the_machine(account).into_iter().next() {
-            let _ = Cluster::new(binaries, account, &directory).stop(Stop::Immediate);
+            let _ = PostgresCluster::new(binaries, account, &directory).stop(Stop::Immediate);
         }
         let _ = fs::remove_dir_all(directory);
     }
@@ -190,13 +190,13 @@ pub(crate) fn clients(binaries: &Binaries) -> anyhow::Result<PathBuf> {
 
 /// The directory of psql: with a server of the machine, else on PATH.
 pub(super) fn psql() -> Option<PathBuf> {
-    let server = Binaries::of_the_machine(Account::choose()).into_iter().next();
+    let server = Binaries::of_the_machine(SystemAccount::choose()).into_iter().next();
     let beside = server.and_then(|server| clients(&server).ok());
     beside.or_else(|| Some(process::find("psql")?.parent()?.to_owned()))
 }
 
 /// The newest of the machine, else the wheel's.
-fn binaries(project: &Project, directory: &Path, account: Account) -> anyhow::Result<Binaries> {
+fn binaries(project: &Project, directory: &Path, account: SystemAccount) -> anyhow::Result<Binaries> {
     match Binaries::of_the_machine(account).into_iter().next() {
         Some(binaries) => Ok(binaries),
         None => wheel::install(project, directory, account).context(

@@ -15,8 +15,8 @@ pub(super) struct ReleasePage {
     pub(super) is_rehearsal: bool,
     pub(super) image: Image,
     pub(super) deployment: Deployment,
-    pub(super) attestation: Gate,
-    pub(super) approval: Gate,
+    pub(super) attestation: GateResult,
+    pub(super) approval: GateResult,
     pub(super) plan: Plan,
     /// What the deploying job kept of the run.
     pub(super) record: Option<Record>,
@@ -54,7 +54,7 @@ pub(super) enum Deployment {
 
 /// Whether something really stood in the way of what should not pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Gate {
+pub(super) enum GateResult {
     Real(String),
     /// Somebody stood in it, and let nothing pass.
     Shut(String),
@@ -164,9 +164,9 @@ impl ReleasePage {
         // Without an image nothing came as far as a gate.
         for (name, gate) in gates.into_iter().filter(|_| self.image != Image::Missing) {
             match gate {
-                Gate::Real(what) => row(name, &format!("✅ {}", cell(what))),
-                Gate::Shut(what) => row(name, &format!("❌ {}", cell(what))),
-                Gate::Absent(what) => row(name, &format!("⚪ no gate: {}", cell(what))),
+                GateResult::Real(what) => row(name, &format!("✅ {}", cell(what))),
+                GateResult::Shut(what) => row(name, &format!("❌ {}", cell(what))),
+                GateResult::Absent(what) => row(name, &format!("⚪ no gate: {}", cell(what))),
             }
         }
         row("Plan", &cell(&self.plan.heading));
@@ -214,8 +214,8 @@ mod tests {
                 how: "promoted",
             },
             deployment,
-            attestation: Gate::Real("by ci.yml".to_owned()),
-            approval: Gate::Absent("APPROVAL is none".to_owned()),
+            attestation: GateResult::Real("by ci.yml".to_owned()),
+            approval: GateResult::Absent("APPROVAL is none".to_owned()),
             plan: since(None, &History::new()),
             record: Some(record).filter(|text| !text.is_empty()).map(|text| Record::parse(text).unwrap()),
             log: None,
@@ -363,7 +363,7 @@ mod tests {
     fn names_are_text() {
         let mut page = page(Deployment::Done, DONE);
         page.title = "v1|<img src=x>@all".to_owned();
-        page.approval = Gate::Real("approved by [a](https://b)\n| **Database** | at 999 |".to_owned());
+        page.approval = GateResult::Real("approved by [a](https://b)\n| **Database** | at 999 |".to_owned());
         page.plan.heading = "2 migrations since v1`|#1".to_owned();
         let page = page.markdown();
         assert!(page.starts_with("# ✅ v1\\|&lt;img src=x>@<!-- -->all is released\n"), "{page}");

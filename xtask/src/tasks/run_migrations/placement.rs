@@ -14,7 +14,7 @@ pub(super) enum Wish {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Database {
+pub(super) enum DatabaseChoice {
     Configured { host: String },
     Local(Runs),
     NotNeeded,
@@ -32,7 +32,7 @@ pub(super) enum Placement {
 pub(super) fn decide(
     wish: Wish,
     daemon: &Result<Daemon, String>,
-    database: &Database,
+    database: &DatabaseChoice,
     tie: Option<&str>,
 ) -> Placement {
     let native = |why: &str| Placement::Native { why: Some(why.to_owned()) };
@@ -48,16 +48,16 @@ pub(super) fn decide(
         return native(why);
     }
     match (database, daemon.place) {
-        (Database::NotNeeded, _) => on("none"),
-        (Database::Local(Runs::InContainer { container, network }), _) => {
+        (DatabaseChoice::NotNeeded, _) => on("none"),
+        (DatabaseChoice::Local(Runs::InContainer { container, network }), _) => {
             Placement::Container { network: network.clone(), host: Some(container.clone()) }
         }
-        (Database::Configured { host }, _) if host.starts_with('/') => {
+        (DatabaseChoice::Configured { host }, _) if host.starts_with('/') => {
             native("the database is behind a Unix socket of this machine, which a container does not see")
         }
         // With the host's network a container sees what we see, names and loopback included.
         (_, DaemonPlace::Here) => on("host"),
-        (Database::Configured { host }, _) if !is_loopback(host) => on("bridge"),
+        (DatabaseChoice::Configured { host }, _) if !is_loopback(host) => on("bridge"),
         (_, DaemonPlace::Aside) => native(
             "the database listens on this machine's loopback, which this Docker's containers do not share",
         ),
@@ -81,7 +81,7 @@ impl Placement {
     }
 }
 
-impl fmt::Display for Database {
+impl fmt::Display for DatabaseChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Configured { host } => write!(f, "against the PostgreSQL at {host}"),
@@ -100,15 +100,16 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use docker::Store;
+    use docker::ImageStore;
 
     #[test]
     fn the_job_runs_where_it_reaches_the_database() {
-        let at = |place| Ok(Daemon { place, version: String::new(), store: Store::Own });
-        let configured = |host: &str| Database::Configured { host: host.to_owned() };
-        let machine = || Database::Local(Runs::OnMachine);
-        let shared =
-            || Database::Local(Runs::InContainer { container: "pg".to_owned(), network: "net".to_owned() });
+        let at = |place| Ok(Daemon { place, version: String::new(), store: ImageStore::Own });
+        let configured = |host: &str| DatabaseChoice::Configured { host: host.to_owned() };
+        let machine = || DatabaseChoice::Local(Runs::OnMachine);
+        let shared = || {
+            DatabaseChoice::Local(Runs::InContainer { container: "pg".to_owned(), network: "net".to_owned() })
+        };
         for (daemon, database, expected) in [
             (at(DaemonPlace::Here), machine(), "host"),
             (at(DaemonPlace::Aside), machine(), "native"),
@@ -122,7 +123,7 @@ mod tests {
             (at(DaemonPlace::Aside), configured("db.internal"), "bridge"),
             (at(DaemonPlace::Elsewhere), configured("10.0.0.1"), "bridge"),
             (at(DaemonPlace::Here), configured("/run/postgresql"), "native"),
-            (at(DaemonPlace::Elsewhere), Database::NotNeeded, "none"),
+            (at(DaemonPlace::Elsewhere), DatabaseChoice::NotNeeded, "none"),
         ] {
             let network = |placement| match placement {
                 Placement::Container { network, .. } => network,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::runtime::Part;
+use super::runtime::RuntimePart;
 use image::name::Digest;
 use image::reference::PinnedReference;
 use image::sealed::closure::{Closure, Crate};
@@ -34,7 +34,7 @@ pub(super) struct Bill<'a> {
     pub(super) closure: &'a Closure,
     /// By name and version, of crates that are downloaded.
     pub(super) checksums: BTreeMap<(String, String), String>,
-    pub(super) runtime: Vec<Part>,
+    pub(super) runtime: Vec<RuntimePart>,
 }
 
 /// The name of the job's own package.
@@ -126,7 +126,7 @@ fn library(one: &Crate, id: &str, bill: &Bill<'_>) -> Value {
     described(id, name, if name == ROOT { "SOURCE" } else { "LIBRARY" }, more)
 }
 
-fn runtime(part: &Part, id: &str) -> Value {
+fn runtime(part: &RuntimePart, id: &str) -> Value {
     let mut more = json!({
         "versionInfo": part.version,
         "licenseDeclared": part.licence,
@@ -199,7 +199,7 @@ mod tests {
         };
         let digest = Digest::of(b"image");
         let image = PinnedReference::parse(&format!("registry.example:5000/team/job@{digest}")).unwrap();
-        let part = Part {
+        let part = RuntimePart {
             name: "glibc",
             version: "2.36".to_owned(),
             licence: "LGPL-2.1-or-later",
