@@ -49,7 +49,7 @@ impl Releases {
             project: project.clone(),
             clone: directory.join("bench-push"),
             target: directory.join("bench-push-target"),
-            xtask: with_cloud(project)?,
+            xtask: build_xtask_cloud(project)?,
         };
         let _ = std::fs::remove_dir_all(&releases.clone);
         let mut git = Command::new("git");
@@ -185,7 +185,7 @@ fn figures(samples: &Samples) -> anyhow::Result<Vec<Figure>> {
 }
 
 /// The program that has the tasks of ECR.
-fn with_cloud(project: &Project) -> anyhow::Result<PathBuf> {
+fn build_xtask_cloud(project: &Project) -> anyhow::Result<PathBuf> {
     let output = cargo::command(project)
         .args(["build", "--package", "xtask-cloud", "--message-format=json-render-diagnostics"])
         .stdin(Stdio::null())
