@@ -20,7 +20,7 @@ RUN for member in xtask crates/*; do \
     cargo build --locked --package run-migrations --bin run-migrations --profile job --target "$target" \
  && cp "target/$target/job/run-migrations" /run-migrations
 
-# What `cargo xtask build-image` says of the image too, see xtask/src/image/archive.rs.
+# What `cargo xtask build-image` says of the image too, see crates/image/src/archive.rs.
 FROM scratch
 COPY --from=compile /run-migrations /run-migrations
 COPY LICENSE /

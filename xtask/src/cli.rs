@@ -1,4 +1,16 @@
-//! What can be typed after `cargo xtask`. The arguments of a task stand in the task's own file.
+//! What can be typed after `cargo xtask`, whichever program runs it. The arguments of a task stand in the task's own
+//! file, or below here where another program has the task.
+
+pub mod attestation;
+pub mod bench;
+pub mod ecr_login;
+pub mod ecr_logout;
+pub mod images;
+pub mod lint;
+pub mod push_image;
+pub mod release;
+pub mod setup;
+pub mod test;
 
 use clap::{Parser, Subcommand, builder::styling::AnsiColor, builder::styling::Styles};
 
@@ -30,31 +42,31 @@ A first day:
 `cargo xtask TASK --help` shows a task's examples and every environment variable it reads. Settings come from the \
 first of: flag, environment, xtask/release.yaml, default. NO_COLOR and CLICOLOR_FORCE are honoured."
 )]
-pub(crate) struct Xtask {
+pub struct Xtask {
     #[command(subcommand)]
-    pub(crate) task: Task,
+    pub task: Task,
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Task {
-    Lint(tasks::lint::Arguments),
-    Test(tasks::test::Arguments),
-    Bench(tasks::bench::Arguments),
+pub enum Task {
+    Lint(lint::Arguments),
+    Test(test::Arguments),
+    Bench(bench::Arguments),
     NewMigration(tasks::new_migration::Arguments),
     RunMigrations(tasks::run_migrations::Arguments),
     Database(tasks::database::Arguments),
     BuildImage(tasks::build_image::Arguments),
-    EcrLogin(tasks::ecr_login::Arguments),
-    EcrLogout(tasks::ecr_logout::Arguments),
-    PushImage(tasks::push_image::Arguments),
-    Images(tasks::images::Arguments),
-    Release(tasks::release::Arguments),
+    EcrLogin(ecr_login::Arguments),
+    EcrLogout(ecr_logout::Arguments),
+    PushImage(push_image::Arguments),
+    Images(images::Arguments),
+    Release(release::Arguments),
     Changelog(tasks::changelog::Arguments),
     Plan(tasks::plan::Arguments),
     Page(tasks::page::Arguments),
-    Attestation(tasks::attestation::Arguments),
+    Attestation(attestation::Arguments),
     Sbom(tasks::sbom::Arguments),
-    Setup(tasks::setup::Arguments),
+    Setup(setup::Arguments),
     Completions(tasks::completions::Arguments),
 }
 

@@ -6,12 +6,12 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::changelog::Version;
-use crate::github::cell;
-use crate::process;
-use crate::project::Project;
+use verdict::migrations;
+use workspace::changelog::Version;
+use workspace::github::cell;
+use workspace::process;
+use workspace::project::Project;
 
-/// The scripts of one migration.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Scripts {
     description: String,
@@ -23,17 +23,16 @@ pub(crate) struct Scripts {
 /// All of a tree, by version.
 pub(crate) type History = BTreeMap<i64, Scripts>;
 
-/// A plan, and how it came about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) heading: String,
-    steps: Vec<Step>,
+    steps: Vec<PlannedScript>,
     /// What a reader must not overlook.
     warnings: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Step {
+struct PlannedScript {
     version: i64,
     description: String,
     notes: Vec<&'static str>,
@@ -113,7 +112,7 @@ pub(crate) fn since(last: Option<(&str, &History)>, now: &History) -> Plan {
         .iter()
         .filter(|(version, _)| !before.contains_key(version))
         .map(|(version, scripts)| {
-            let mut step = Step::up(*version, scripts);
+            let mut step = PlannedScript::up(*version, scripts);
             if newest.is_some_and(|newest| version < newest) {
                 step.notes.push("older than what was released: out of order");
             }
@@ -122,9 +121,9 @@ pub(crate) fn since(last: Option<(&str, &History)>, now: &History) -> Plan {
         .collect();
     let count = steps.len();
     let heading = match (tag, count) {
-        ("", _) => format!("the first release: {}", counted(count)),
+        ("", _) => format!("the first release: {}", migrations(count)),
         (tag, 0) => format!("no migration since {tag}"),
-        (tag, _) => format!("{} since {tag}", counted(count)),
+        (tag, _) => format!("{} since {tag}", migrations(count)),
     };
     Plan { heading, steps, warnings }
 }
@@ -144,17 +143,13 @@ pub(crate) fn down_to(revision: &str, now: &History) -> anyhow::Result<Plan> {
         bail!("{version} ({}) has no script that takes it back", scripts.description);
     }
     Ok(Plan {
-        heading: format!("{} to take back, as far as they are applied", counted(steps.len())),
-        steps: steps.into_iter().map(|(version, scripts)| Step::of(*version, scripts)).collect(),
+        heading: format!("{} to take back, as far as they are applied", migrations(steps.len())),
+        steps: steps.into_iter().map(|(version, scripts)| PlannedScript::of(*version, scripts)).collect(),
         warnings: Vec::new(),
     })
 }
 
-fn counted(number: usize) -> String {
-    format!("{number} migration{}", if number == 1 { "" } else { "s" })
-}
-
-impl Step {
+impl PlannedScript {
     fn of(version: i64, scripts: &Scripts) -> Self {
         Self { version, description: scripts.description.clone(), notes: Vec::new() }
     }
@@ -180,7 +175,7 @@ impl Plan {
         if !self.steps.is_empty() {
             text.push_str("| version | migration | note |\n|---|---|---|\n");
         }
-        for Step { version, description, notes } in &self.steps {
+        for PlannedScript { version, description, notes } in &self.steps {
             let _ = writeln!(text, "| `{version}` | {} | {} |", cell(description), notes.join(", "));
         }
         text

@@ -14,6 +14,8 @@
 //!
 //! Data for machines is not changed: JSON is escaped by JSON's own rules.
 
+#![warn(missing_docs)]
+
 pub mod character;
 mod escape;
 mod json;

@@ -1,14 +1,16 @@
 //! GitHub's runner, which reads commands out of what a step prints:
 //! <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>.
 
+use crate::escape::{lines, one_line};
+
 /// The message of an annotation, on one line for the runner and on several for the reader.
 pub fn message(text: &str) -> String {
-    encoded(&crate::lines(text))
+    encoded(&lines(text))
 }
 
 /// A property of an annotation, such as its file.
 pub fn property(text: &str) -> String {
-    encoded(&crate::one_line(text)).replace(':', "%3A").replace(',', "%2C")
+    encoded(&one_line(text)).replace(':', "%3A").replace(',', "%2C")
 }
 
 fn encoded(text: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::escape::one_line;
+use crate::escape::{lines, one_line};
 
 /// Text that others wrote. In a sentence it takes one line; how else it is shown is asked for.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,7 +16,7 @@ impl Text {
 
     /// As lines of their own.
     pub fn lines(&self) -> String {
-        crate::lines(&self.0)
+        lines(&self.0)
     }
 }
 

@@ -2,17 +2,19 @@
 
 use anyhow::Context;
 
-use crate::docker::build::Build;
-use crate::docker::{Docker, Store};
-use crate::image::archive::{Archive, Contents, Layer, Layers, Packing};
-use crate::image::binary::{self, Compiler};
-use crate::image::context;
-use crate::image::name::{Digest, Tag};
-use crate::image::provenance::Provenance;
-use crate::image::reference::TaggedReference;
-use crate::project::Project;
-use crate::settings::{ImageFlags, Mistakes, Platform, PostgresFlags, Settings};
-use crate::ui;
+use docker::build::Build;
+use docker::{Docker, ImageStore};
+use image::archive::{Archive, Contents, Layer, Layers, Packing};
+use image::binary::{self, Compiler};
+use image::context;
+use image::name::{Digest, Tag};
+use image::platform::Platform;
+use image::provenance::Provenance;
+use image::reference::TaggedReference;
+use settings::{ImageFlags, PostgresFlags, Settings};
+use workspace::given::Mistakes;
+use workspace::project::Project;
+use workspace::ui;
 
 /// Build the image of the job
 ///
@@ -30,7 +32,7 @@ DOCKER_TLS_VERIFY, XDG_RUNTIME_DIR and DOCKER_BUILDKIT (0 or 1: which builder) a
 
 The binary is compiled here where a static program links (a musl target, or gcc and glibc's static library), else \
 inside Docker.")]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// Tag of the image
     #[arg(long, default_value = "latest")]
     tag: String,
@@ -72,13 +74,13 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
 
 /// An image that the local Docker holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct BuiltImage {
-    pub(crate) id: String,
-    pub(crate) contents: Contents,
+pub struct BuiltImage {
+    pub id: String,
+    pub contents: Contents,
 }
 
 /// The image of this tree, byte for byte.
-pub(crate) async fn pack(
+pub async fn pack(
     project: &Project,
     settings: &Settings,
     docker: &Docker,
@@ -109,7 +111,7 @@ pub(super) async fn compile_in(
 }
 
 /// Builds under a reference and makes sure of what was built.
-pub(crate) async fn build(
+pub async fn build(
     project: &Project,
     settings: &Settings,
     docker: &Docker,
@@ -124,8 +126,8 @@ pub(crate) async fn build(
     }
     drop(waiting);
     let name = match docker.daemon.store {
-        Store::Own => id,
-        Store::Containerd => reference.to_string(),
+        ImageStore::Own => id,
+        ImageStore::Containerd => reference.to_string(),
     };
     let id = docker
         .id_of(&name)
@@ -135,14 +137,14 @@ pub(crate) async fn build(
 }
 
 /// What an engine uploads as it got it had better be small.
-fn packing(store: Store) -> Packing {
+fn packing(store: ImageStore) -> Packing {
     match store {
-        Store::Own => Packing::Plain,
-        Store::Containerd => Packing::Gzip,
+        ImageStore::Own => Packing::Plain,
+        ImageStore::Containerd => Packing::Gzip,
     }
 }
 
-pub(crate) fn summarize(reference: &TaggedReference, image: &BuiltImage) {
+pub fn summarize(reference: &TaggedReference, image: &BuiltImage) {
     let layers = &image.contents.layers;
     let size: u64 = layers.iter().map(|layer| layer.size).sum();
     ui::done("Built", format!("{reference}, {} in {} layers", ui::size(size), layers.len()));

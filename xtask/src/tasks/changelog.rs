@@ -1,15 +1,15 @@
 //! `cargo xtask changelog`: what changed in a version.
 
-use crate::changelog::{self, Version};
-use crate::project::Project;
-use crate::ui;
+use workspace::changelog::{self, Version};
+use workspace::project::Project;
+use workspace::ui;
 
 /// Print the section of CHANGELOG.md for a version; fail if there is none
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   cargo xtask changelog 1.2.3")]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// The version, or its tag
     #[arg(value_name = "VERSION", value_parser = Version::parse)]
     version: Version,

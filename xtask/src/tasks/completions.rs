@@ -12,7 +12,7 @@ Examples:
   cargo xtask completions bash > ~/.local/share/bash-completion/completions/xtask
   cargo xtask completions zsh > ~/.zfunc/_xtask
   cargo xtask completions fish > ~/.config/fish/completions/xtask.fish")]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// Shell to complete for
     shell: clap_complete::Shell,
 }
@@ -21,6 +21,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut command = crate::cli::Xtask::command().bin_name("xtask");
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "xtask", &mut script);
-    crate::ui::exact(String::from_utf8(script).context("the completion script is not text")?.trim_end());
+    workspace::ui::exact(String::from_utf8(script).context("the completion script is not text")?.trim_end());
     Ok(())
 }

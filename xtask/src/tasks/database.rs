@@ -6,11 +6,11 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Context;
 
-use crate::docker::Docker;
-use crate::postgres::local::{self, Local, Psql};
-use crate::project::Project;
-use crate::settings::{ImageFlags, PostgresFlags, Settings};
-use crate::ui;
+use docker::Docker;
+use local_postgres::local::{self, Local, Psql};
+use settings::{ImageFlags, PostgresFlags, Settings};
+use workspace::project::Project;
+use workspace::ui;
 
 /// Start, stop, reset or look into the local PostgreSQL
 ///
@@ -26,7 +26,7 @@ Examples:
 
 Environment: POSTGRES_IMAGE (see `start --help`); DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_TLS, \
 DOCKER_TLS_VERIFY and XDG_RUNTIME_DIR as the docker CLI reads them; PATH, where server programs are looked for.")]
-pub(crate) struct Arguments {
+pub struct Arguments {
     #[command(subcommand)]
     action: Action,
 }
@@ -55,9 +55,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     let docker = Docker::connect().await;
     match arguments.action {
         Action::Start(flags) => {
-            let local =
-                local::start(project, &Settings::read(&ImageFlags::default(), &flags, project)?, &docker)
-                    .await?;
+            let local = start(&flags, project, &docker).await?;
             ui::note("look inside", local.psql_line());
             ui::result(&local.address.to_string());
         }
@@ -76,17 +74,21 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
             ui::done("Removed", format!("the local PostgreSQL and its data ({})", directory.display()));
         }
         Action::Psql { arguments } => {
-            let local = local::start(
-                project,
-                &Settings::read(&ImageFlags::default(), &PostgresFlags::default(), project)?,
-                &docker,
-            )
-            .await?;
+            let local = start(&PostgresFlags::default(), project, &docker).await?;
             drop(docker);
             return psql(&local, &arguments);
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn start(
+    flags: &PostgresFlags,
+    project: &Project,
+    docker: &anyhow::Result<Docker>,
+) -> anyhow::Result<Local> {
+    let settings = Settings::read(&ImageFlags::default(), flags, project)?;
+    local::start(project, settings.postgres_image.as_deref(), docker).await
 }
 
 /// Becomes psql.

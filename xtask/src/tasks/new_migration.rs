@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 
-use crate::project::Project;
-use crate::ui;
+use workspace::project::Project;
+use workspace::ui;
 
 /// Write the scripts of a new migration
 ///
@@ -20,7 +20,7 @@ Examples:
   $EDITOR $(cargo xtask new-migration \"add contact city\")
 
 Reads no environment variables.")]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// What the migration does, in a few words: letters, digits, spaces, `-` and `_`
     description: String,
     /// For statements that PostgreSQL refuses inside a transaction, such as CREATE INDEX CONCURRENTLY

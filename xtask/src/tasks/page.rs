@@ -11,16 +11,16 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use super::plan::since_last_release;
-use crate::changelog::{self, Version};
-use crate::github::cli::get;
-use crate::github::repository::Repository;
-use crate::github::tag::commit_of;
-use crate::image::reference::PinnedReference;
-use crate::project::Project;
-use crate::verdict::{End, Record};
-use crate::{github, process, ui};
-use markdown::{Deployment, Facts, Gate, Image};
+use image::reference::PinnedReference;
+use markdown::{Deployment, GateResult, Image, ReleasePage};
 use publish::Earlier;
+use verdict::{Record, RunEnd};
+use workspace::changelog::{self, Version};
+use workspace::github::cli::get;
+use workspace::github::repository::Repository;
+use workspace::github::tag::commit_of;
+use workspace::project::Project;
+use workspace::{github, process, ui};
 
 /// Write the page of a release: status, image, gates, plan, the job's verdict, what changed
 ///
@@ -34,7 +34,7 @@ Examples:
 
 Environment: GITHUB_REPOSITORY, GITHUB_SERVER_URL and GITHUB_RUN_ID as GitHub sets them; GH_TOKEN as gh reads \
 it, to learn who approved.")]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// The release's tag, or the branch that is rehearsed
     #[arg(long, value_name = "TAG")]
     tag: String,
@@ -110,7 +110,7 @@ fn still_names_this(tag: &str, project: &Project) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn facts(arguments: &Arguments, project: &Project) -> anyhow::Result<Facts> {
+fn facts(arguments: &Arguments, project: &Project) -> anyhow::Result<ReleasePage> {
     let is_rehearsal = arguments.rehearse == "true";
     let log = read(arguments.report.as_deref())?;
     let record = read(arguments.verdict.as_deref())?;
@@ -140,13 +140,13 @@ fn facts(arguments: &Arguments, project: &Project) -> anyhow::Result<Facts> {
     }
     let approval = approval(&arguments.approval, &arguments.deploy, approvals.as_ref());
     let (record, log) = if is_rehearsal { (None, None) } else { (record, log) };
-    Ok(Facts {
+    Ok(ReleasePage {
         title: arguments.tag.clone(),
         is_rehearsal,
         image: image(&arguments.image, &arguments.action)?,
         deployment: match approval {
             // GitHub says of such a job that it failed.
-            Gate::Shut(_) => Deployment::NotBegun,
+            GateResult::Shut(_) => Deployment::NotBegun,
             _ => deployment(&arguments.deploy, &arguments.deploy_result, record.as_ref()),
         },
         attestation: attestation(&arguments.attested),
@@ -181,7 +181,7 @@ fn deployment(deploy: &str, result: &str, record: Option<&Record>) -> Deployment
     match (deploy, result) {
         ("kubernetes", "success") if record.is_some_and(has_failed) => Deployment::Failed,
         ("kubernetes", "success") => Deployment::Done,
-        ("kubernetes", "failure") if record.is_some_and(|record| record.end == End::Left) => {
+        ("kubernetes", "failure") if record.is_some_and(|record| record.end == RunEnd::Left) => {
             Deployment::BrokenOff
         }
         ("kubernetes", "failure") => Deployment::Failed,
@@ -193,20 +193,20 @@ fn deployment(deploy: &str, result: &str, record: Option<&Record>) -> Deployment
     }
 }
 
-fn attestation(attested: &str) -> Gate {
+fn attestation(attested: &str) -> GateResult {
     match attested {
-        "true" => Gate::Real("verified: attested by this repository's own workflow".to_owned()),
-        "off" => Gate::Absent("nobody is asked who built the image (ATTESTATIONS is off)".to_owned()),
-        _ => Gate::Absent("the image is not attested".to_owned()),
+        "true" => GateResult::Real("verified: attested by this repository's own workflow".to_owned()),
+        "off" => GateResult::Absent("nobody is asked who built the image (ATTESTATIONS is off)".to_owned()),
+        _ => GateResult::Absent("the image is not attested".to_owned()),
     }
 }
 
-fn approval(expected: &str, deploy: &str, approvals: Option<&Value>) -> Gate {
+fn approval(expected: &str, deploy: &str, approvals: Option<&Value>) -> GateResult {
     if deploy != "kubernetes" {
-        return Gate::Absent("nothing is deployed from here".to_owned());
+        return GateResult::Absent("nothing is deployed from here".to_owned());
     }
     if expected != "required" {
-        return Gate::Absent(format!("nobody has to approve (APPROVAL is {expected})"));
+        return GateResult::Absent(format!("nobody has to approve (APPROVAL is {expected})"));
     }
     let approvals = approvals.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let who = |state: &str| {
@@ -214,12 +214,12 @@ fn approval(expected: &str, deploy: &str, approvals: Option<&Value>) -> Gate {
         those.filter_map(|one| one["user"]["login"].as_str()).collect::<Vec<_>>().join(", ")
     };
     match (&*who("approved"), &*who("rejected")) {
-        ("", "") => Gate::Absent(
+        ("", "") => GateResult::Absent(
             "APPROVAL is required, but nobody was asked; does the environment have reviewers?".to_owned(),
         ),
-        ("", people) => Gate::Shut(format!("rejected by {people}")),
+        ("", people) => GateResult::Shut(format!("rejected by {people}")),
         // Whoever rejected it before was overruled when it ran again.
-        (people, _) => Gate::Real(format!("approved by {people}")),
+        (people, _) => GateResult::Real(format!("approved by {people}")),
     }
 }
 
@@ -233,16 +233,21 @@ mod tests {
     fn a_gate_is_real_where_somebody_stood_in_it() {
         let approvals = json!([{"state": "approved", "user": {"login": "ann"}}]);
         for (expected, deploy, approvals, gate) in [
-            ("required", "kubernetes", Some(&approvals), Gate::Real("approved by ann".to_owned())),
-            ("none", "kubernetes", None, Gate::Absent("nobody has to approve (APPROVAL is none)".to_owned())),
-            ("required", "gitops", None, Gate::Absent("nothing is deployed from here".to_owned())),
+            ("required", "kubernetes", Some(&approvals), GateResult::Real("approved by ann".to_owned())),
+            (
+                "none",
+                "kubernetes",
+                None,
+                GateResult::Absent("nobody has to approve (APPROVAL is none)".to_owned()),
+            ),
+            ("required", "gitops", None, GateResult::Absent("nothing is deployed from here".to_owned())),
         ] {
             assert_eq!(approval(expected, deploy, approvals), gate);
         }
         let rejected = json!([{"state": "rejected", "user": {"login": "ann"}}]);
         let found = approval("required", "kubernetes", Some(&rejected));
-        assert_eq!(found, Gate::Shut("rejected by ann".to_owned()));
-        assert!(matches!(approval("required", "kubernetes", Some(&json!([]))), Gate::Absent(_)));
+        assert_eq!(found, GateResult::Shut("rejected by ann".to_owned()));
+        assert!(matches!(approval("required", "kubernetes", Some(&json!([]))), GateResult::Absent(_)));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `cargo xtask plan`: what a release or a rollback does, told from the scripts alone.
 
-use crate::project::Project;
-use crate::{github, plan, ui};
+use crate::plan;
+use workspace::project::Project;
+use workspace::{github, ui};
 
 /// Show what a release would apply, or a rollback take back, without a database
 ///
@@ -12,7 +13,7 @@ use crate::{github, plan, ui};
 Examples:
   cargo xtask plan
   cargo xtask plan --down-to 20261102130627")]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// What a downgrade to this version, or to `base`, takes back
     #[arg(long, value_name = "REVISION", allow_hyphen_values = true)]
     down_to: Option<String>,

@@ -6,24 +6,23 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 
 use super::build_image;
-use crate::docker::run::Run;
-use crate::docker::{Daemon, Docker};
-use crate::github::fence::Fence;
-use crate::image::name::Tag;
-use crate::image::{binary, context};
-use crate::postgres::local::{self, Local};
-use crate::project::Project;
-use crate::settings::kubernetes::KubernetesFlags;
-use crate::settings::{ImageFlags, Mistakes, PostgresFlags, Settings};
-use crate::{process, ui};
+use docker::run::Run;
+use docker::{Daemon, Docker};
+use image::name::Tag;
+use image::{binary, context};
+use local_postgres::local::{self, Local};
+use settings::kubernetes::KubernetesFlags;
+use settings::{ImageFlags, PostgresFlags, Settings};
+use workspace::github::fence::Fence;
+use workspace::given::Mistakes;
+use workspace::project::Project;
+use workspace::{process, ui};
 
 mod fleet;
-#[cfg(feature = "cloud")]
-mod kubernetes;
+pub mod job_arguments;
 mod placement;
-mod words;
 
-use placement::{Database, Placement, Wish};
+use placement::{DatabaseChoice, Placement, Wish};
 
 /// Run the job: apply the migrations, take them back, look at them
 ///
@@ -62,7 +61,7 @@ in a Secret: none of the variables above is handed to it.
 
 Environment, read here: IMAGE, DOCKER_DEFAULT_PLATFORM, POSTGRES_IMAGE as above; DOCKER_HOST, DOCKER_CONTEXT, \
 DOCKER_CONFIG, DOCKER_TLS, DOCKER_TLS_VERIFY, XDG_RUNTIME_DIR, DOCKER_BUILDKIT as the docker CLI reads them.")]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// Run the binary itself, without a container
     #[arg(long, conflicts_with = "in_container")]
     native: bool,
@@ -75,69 +74,70 @@ pub(crate) struct Arguments {
     /// Say what would be done, do nothing (the job's own `--plan` shows the migrations); in a cluster print the Job,
     /// with `=server` after the API server has checked it
     #[arg(long, value_name = "BY", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
-    dry_run: Option<DryRun>,
+    pub dry_run: Option<DryRun>,
     /// Start the Job in the cluster and do not follow it
     #[arg(long, requires = "on")]
-    detach: bool,
+    pub detach: bool,
     /// In a cluster: write what became of the run to this file, as JSON, for `cargo xtask page`
     #[arg(long, value_name = "FILE", requires = "on", conflicts_with = "fleet")]
-    verdict: Option<PathBuf>,
+    pub verdict: Option<PathBuf>,
     /// Do not ask before a downgrade in a cluster
     #[arg(long, requires = "on")]
-    yes: bool,
+    pub yes: bool,
     #[command(flatten)]
-    fleet: fleet::FleetFlags,
+    pub fleet: fleet::FleetFlags,
     #[command(flatten)]
-    kubernetes: KubernetesFlags,
+    pub kubernetes: KubernetesFlags,
     #[command(flatten)]
-    image: ImageFlags,
+    pub image: ImageFlags,
     #[command(flatten)]
     postgres: PostgresFlags,
     /// Command, revision and options of the job [default: upgrade head]
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND [REVISION] [OPTIONS]")]
-    job: Vec<String>,
+    pub job: Vec<String>,
 }
 
 /// Where it runs, if not on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Elsewhere {
+pub enum Elsewhere {
     Kubernetes,
 }
 
 /// Who looks at what would be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum DryRun {
+pub enum DryRun {
     Client,
     Server,
 }
 
-/// What was typed where it does nothing.
-fn misplaced(arguments: &Arguments) -> Mistakes {
-    let mut mistakes = Mistakes::default();
-    words::refuse_ours(&arguments.job, &mut mistakes);
-    if arguments.on == Some(Elsewhere::Kubernetes) {
-        arguments.image.refuse_platform(&mut mistakes);
-        arguments.postgres.refuse(&mut mistakes);
-        return mistakes;
+impl Arguments {
+    /// Whether it runs in a cluster, and so in `xtask-cloud`.
+    pub fn is_in_cluster(&self) -> bool {
+        self.on == Some(Elsewhere::Kubernetes)
     }
-    arguments.kubernetes.refuse(&mut mistakes);
-    if arguments.dry_run == Some(DryRun::Server) {
-        mistakes.add("--dry-run=server", "this goes with --on kubernetes; no server is asked here");
+
+    /// What was typed where it does nothing.
+    pub fn misplaced(&self) -> Mistakes {
+        let mut mistakes = Mistakes::default();
+        job_arguments::refuse_ours(&self.job, &mut mistakes);
+        if self.is_in_cluster() {
+            self.image.refuse_platform(&mut mistakes);
+            self.postgres.refuse(&mut mistakes);
+            return mistakes;
+        }
+        self.kubernetes.refuse(&mut mistakes);
+        if self.dry_run == Some(DryRun::Server) {
+            mistakes.add("--dry-run=server", "this goes with --on kubernetes; no server is asked here");
+        }
+        mistakes
     }
-    mistakes
 }
 
 pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Result<ExitCode> {
-    let mut mistakes = misplaced(&arguments);
-    if arguments.on == Some(Elsewhere::Kubernetes) {
-        #[cfg(feature = "cloud")]
-        return kubernetes::run(arguments, project, mistakes).await;
-        #[cfg(not(feature = "cloud"))]
-        return super::with_cloud::run_again(project);
-    }
+    let mut mistakes = arguments.misplaced();
     let settings = Settings::gather(&arguments.image, &arguments.postgres, project, &mut mistakes)?;
     let settings = mistakes.or(settings)?;
-    let words = words::complete(arguments.job);
+    let words = job_arguments::complete(arguments.job);
     let wish = match (arguments.native, arguments.in_container) {
         (true, _) => Wish::Native,
         (_, true) => Wish::Container,
@@ -148,9 +148,11 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     let daemon = docker.as_ref().map(|docker| docker.daemon.clone()).map_err(|error| format!("{error:#}"));
     let tie = tie();
     let mut database = match std::env::var("POSTGRES_HOST").ok().filter(|host| !host.is_empty()) {
-        Some(host) => Database::Configured { host },
-        None if words::needs_database(&words) => Database::Local(local::expected(project, &docker)?),
-        None => Database::NotNeeded,
+        Some(host) => DatabaseChoice::Configured { host },
+        None if job_arguments::needs_database(&words) => {
+            DatabaseChoice::Local(local::expected(project, &docker)?)
+        }
+        None => DatabaseChoice::NotNeeded,
     };
     let mut placement = decide(wish, &daemon, &database, tie)?;
     if arguments.dry_run.is_some() {
@@ -159,8 +161,8 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
         return Ok(ExitCode::SUCCESS);
     }
     let mut local = None;
-    if let Database::Local(runs) = &mut database {
-        let started = local::start(project, &settings, &docker).await?;
+    if let DatabaseChoice::Local(runs) = &mut database {
+        let started = local::start(project, settings.postgres_image.as_deref(), &docker).await?;
         // The first start may have found something else than it was expected to.
         runs.clone_from(&started.runs);
         placement = decide(wish, &daemon, &database, tie)?;
@@ -209,7 +211,7 @@ fn tie() -> Option<&'static str> {
 fn decide(
     wish: Wish,
     daemon: &Result<Daemon, String>,
-    database: &Database,
+    database: &DatabaseChoice,
     tie: Option<&str>,
 ) -> anyhow::Result<Placement> {
     let placement = placement::decide(wish, daemon, database, tie);

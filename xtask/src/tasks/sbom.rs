@@ -7,19 +7,20 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use crate::docker::Docker;
-use crate::image::archive::Layers;
-use crate::image::binary::{self, Compiler};
-use crate::image::name::Digest;
-use crate::image::provenance::Provenance;
-use crate::image::reference::PinnedReference;
-use crate::project::Project;
-use crate::sealed::Sealed;
-use crate::sealed::closure::{Closure, Which};
-use crate::settings::{ImageFlags, Mistakes, PostgresFlags, Settings};
 use crate::tasks::build_image;
-use crate::{process, ui};
+use docker::Docker;
 use document::{Bill, Origin};
+use image::archive::Layers;
+use image::binary::{self, Compiler};
+use image::name::Digest;
+use image::provenance::Provenance;
+use image::reference::PinnedReference;
+use image::sealed::Sealed;
+use image::sealed::closure::{Closure, Which};
+use settings::{ImageFlags, PostgresFlags, Settings};
+use workspace::given::Mistakes;
+use workspace::project::Project;
+use workspace::{process, ui};
 
 /// Print the bill of materials of the image, in SPDX 2.3
 ///
@@ -33,7 +34,7 @@ Examples:
   cargo xtask sbom \"$(cargo xtask push-image)\" > run-migrations.spdx.json
 
 Environment: DOCKER_DEFAULT_PLATFORM, the platform of the image.")]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// Image that the document is to name, by digest: `repository@sha256:…`
     #[arg(value_name = "REFERENCE")]
     reference: Option<String>,

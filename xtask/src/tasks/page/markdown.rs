@@ -3,20 +3,20 @@
 use std::fmt::Write as _;
 
 use super::run;
-use crate::github::cell;
-use crate::image::reference::PinnedReference;
 use crate::plan::Plan;
-use crate::verdict::Record;
+use image::reference::PinnedReference;
+use verdict::Record;
+use workspace::github::cell;
 
 /// All that is known of a release.
 #[derive(Debug)]
-pub(super) struct Facts {
+pub(super) struct ReleasePage {
     pub(super) title: String,
     pub(super) is_rehearsal: bool,
     pub(super) image: Image,
     pub(super) deployment: Deployment,
-    pub(super) attestation: Gate,
-    pub(super) approval: Gate,
+    pub(super) attestation: GateResult,
+    pub(super) approval: GateResult,
     pub(super) plan: Plan,
     /// What the deploying job kept of the run.
     pub(super) record: Option<Record>,
@@ -54,14 +54,14 @@ pub(super) enum Deployment {
 
 /// Whether something really stood in the way of what should not pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Gate {
+pub(super) enum GateResult {
     Real(String),
     /// Somebody stood in it, and let nothing pass.
     Shut(String),
     Absent(String),
 }
 
-impl Facts {
+impl ReleasePage {
     /// Nothing failed, as far as this set-up goes.
     pub(super) fn is_well(&self) -> bool {
         let is_there = matches!(self.image, Image::There { .. });
@@ -164,9 +164,9 @@ impl Facts {
         // Without an image nothing came as far as a gate.
         for (name, gate) in gates.into_iter().filter(|_| self.image != Image::Missing) {
             match gate {
-                Gate::Real(what) => row(name, &format!("✅ {}", cell(what))),
-                Gate::Shut(what) => row(name, &format!("❌ {}", cell(what))),
-                Gate::Absent(what) => row(name, &format!("⚪ no gate: {}", cell(what))),
+                GateResult::Real(what) => row(name, &format!("✅ {}", cell(what))),
+                GateResult::Shut(what) => row(name, &format!("❌ {}", cell(what))),
+                GateResult::Absent(what) => row(name, &format!("⚪ no gate: {}", cell(what))),
             }
         }
         row("Plan", &cell(&self.plan.heading));
@@ -201,12 +201,12 @@ impl Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::name::Digest;
-    use crate::image::reference::Name;
     use crate::plan::{History, since};
+    use image::name::Digest;
+    use image::reference::Name;
 
-    fn facts(deployment: Deployment, record: &str) -> Facts {
-        Facts {
+    fn page(deployment: Deployment, record: &str) -> ReleasePage {
+        ReleasePage {
             title: "v1.0.0".to_owned(),
             is_rehearsal: false,
             image: Image::There {
@@ -214,8 +214,8 @@ mod tests {
                 how: "promoted",
             },
             deployment,
-            attestation: Gate::Real("by ci.yml".to_owned()),
-            approval: Gate::Absent("APPROVAL is none".to_owned()),
+            attestation: GateResult::Real("by ci.yml".to_owned()),
+            approval: GateResult::Absent("APPROVAL is none".to_owned()),
             plan: since(None, &History::new()),
             record: Some(record).filter(|text| !text.is_empty()).map(|text| Record::parse(text).unwrap()),
             log: None,
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn the_page_of_a_release() {
         assert_eq!(
-            facts(Deployment::Done, DONE).markdown(),
+            page(Deployment::Done, DONE).markdown(),
             "# ✅ v1.0.0 is released\n\n| | |\n|---|---|\n\
              | **Database** | at 1 (head) |\n\
              | **Image** | `r/i`<br>promoted |\n\
@@ -250,51 +250,51 @@ mod tests {
 
     #[test]
     fn the_headline_says_what_happened() {
-        let with = |change: fn(&mut Facts)| {
-            let mut facts = facts(Deployment::Done, "");
-            change(&mut facts);
-            (facts.is_well(), facts.headline())
+        let with = |change: fn(&mut ReleasePage)| {
+            let mut page = page(Deployment::Done, "");
+            change(&mut page);
+            (page.is_well(), page.headline())
         };
         for (change, expected) in [
-            ((|_| {}) as fn(&mut Facts), (true, "✅ v1.0.0 is released")),
+            ((|_| {}) as fn(&mut ReleasePage), (true, "✅ v1.0.0 is released")),
             (
-                |facts| {
-                    facts.deployment = Deployment::Failed;
-                    facts.record = Some(Record::parse(FAILED).unwrap());
+                |page| {
+                    page.deployment = Deployment::Failed;
+                    page.record = Some(Record::parse(FAILED).unwrap());
                 },
                 (false, "❌ v1.0.0: the image is released, the migration failed"),
             ),
             (
-                |facts| facts.deployment = Deployment::Failed,
+                |page| page.deployment = Deployment::Failed,
                 (
                     false,
                     "❌ v1.0.0: the image is released, the deployment failed before the job said anything",
                 ),
             ),
             (
-                |facts| facts.deployment = Deployment::NotBegun,
+                |page| page.deployment = Deployment::NotBegun,
                 (false, "❌ v1.0.0: the image is released, the migration did not begin"),
             ),
             (
-                |facts| facts.deployment = Deployment::BrokenOff,
+                |page| page.deployment = Deployment::BrokenOff,
                 (
                     false,
                     "❌ v1.0.0: the image is released, the deployment was broken off; the Job may still run",
                 ),
             ),
             (
-                |facts| facts.image = Image::Missing,
+                |page| page.image = Image::Missing,
                 (
                     false,
                     "❌ v1.0.0 is not released: it has no image that may run; the database was not touched",
                 ),
             ),
             (
-                |facts| facts.deployment = Deployment::Elsewhere,
+                |page| page.deployment = Deployment::Elsewhere,
                 (true, "✅ v1.0.0 is released; the cluster takes it from here by digest"),
             ),
             (
-                |facts| facts.is_rehearsal = true,
+                |page| page.is_rehearsal = true,
                 (true, "✅ v1.0.0 can be released: rehearsed, nothing written"),
             ),
         ] {
@@ -305,10 +305,10 @@ mod tests {
 
     #[test]
     fn a_rehearsal_tells_what_the_cluster_said_and_a_failure_what_is_next() {
-        let rehearsed = |deployment| Facts { is_rehearsal: true, ..facts(deployment, "") }.markdown();
-        let failed = |record| facts(Deployment::Failed, record).markdown();
-        let broken_off = |record| facts(Deployment::BrokenOff, record).markdown();
-        let no_image = Facts { image: Image::Missing, ..facts(Deployment::NotBegun, "") };
+        let rehearsed = |deployment| ReleasePage { is_rehearsal: true, ..page(deployment, "") }.markdown();
+        let failed = |record| page(Deployment::Failed, record).markdown();
+        let broken_off = |record| page(Deployment::BrokenOff, record).markdown();
+        let no_image = ReleasePage { image: Image::Missing, ..page(Deployment::NotBegun, "") };
         for (page, there, absent) in [
             (rehearsed(Deployment::Done), "| **Cluster** | ✅ accepts the Job", "**Database**"),
             (rehearsed(Deployment::Failed), "| **Cluster** | ❌ refused", "**Next**"),
@@ -349,9 +349,9 @@ mod tests {
             (Deployment::Failed, FAILED),
             (Deployment::BrokenOff, r#"{"end": "left"}"#),
         ] {
-            let facts = Facts { log: Some(log.to_owned()), ..facts(deployment, record) };
-            assert!(!facts.has_done_nothing());
-            let page = facts.markdown();
+            let page = ReleasePage { log: Some(log.to_owned()), ..page(deployment, record) };
+            assert!(!page.has_done_nothing());
+            let page = page.markdown();
             let before = page.split("\n## Log, its end\n").next().unwrap();
             assert!(!before.contains("999") && !before.contains("forged"), "{page}");
             assert!(page == before || page.contains("`````text\n  applied  1"), "{page}");
@@ -361,11 +361,11 @@ mod tests {
     /// Whoever may push a tag or approve has a name.
     #[test]
     fn names_are_text() {
-        let mut facts = facts(Deployment::Done, DONE);
-        facts.title = "v1|<img src=x>@all".to_owned();
-        facts.approval = Gate::Real("approved by [a](https://b)\n| **Database** | at 999 |".to_owned());
-        facts.plan.heading = "2 migrations since v1`|#1".to_owned();
-        let page = facts.markdown();
+        let mut page = page(Deployment::Done, DONE);
+        page.title = "v1|<img src=x>@all".to_owned();
+        page.approval = GateResult::Real("approved by [a](https://b)\n| **Database** | at 999 |".to_owned());
+        page.plan.heading = "2 migrations since v1`|#1".to_owned();
+        let page = page.markdown();
         assert!(page.starts_with("# ✅ v1\\|&lt;img src=x>@<!-- -->all is released\n"), "{page}");
         assert!(
             page.contains(r"approved by \[a\](https:<!-- -->//b) \| \*\*Database\*\* \| at 999 \| |"),

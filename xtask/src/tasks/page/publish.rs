@@ -1,10 +1,10 @@
 //! The release on GitHub: made once, renewed by a later run of the same tag that has done something.
 
-use crate::changelog::Version;
-use crate::github::cli::gh;
-use crate::github::files::Files;
-use crate::project::Project;
-use crate::ui;
+use workspace::changelog::Version;
+use workspace::github::cli::gh;
+use workspace::github::files::Files;
+use workspace::project::Project;
+use workspace::ui;
 
 /// What becomes of a page that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

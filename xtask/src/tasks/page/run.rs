@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use foreign_text::markdown;
 
-use crate::github::cell;
-use crate::verdict::{End, Record, Row, Status, Verdict, migrations};
+use verdict::{MigrationStatus, Record, Row, RunEnd, Verdict, migrations};
+use workspace::github::cell;
 
 /// Of a log no more is shown than what an end needs: the artifact has the whole.
 const LINES: usize = 40;
@@ -18,13 +18,13 @@ pub(super) fn has_spoken(record: &Record) -> bool {
 
 /// Whether the job ended well.
 pub(super) fn is_done(record: &Record) -> bool {
-    record.end == End::Finished && record.verdict.exit_code == Some(0)
+    record.end == RunEnd::Finished && record.verdict.exit_code == Some(0)
 }
 
 /// Where the database is; nothing while the Job may still run.
 pub(super) fn place(record: &Record) -> Option<String> {
     let Verdict { exit_code, steps, done, .. } = record.verdict;
-    let place = record.verdict.place().filter(|_| record.end == End::Finished)?;
+    let place = record.verdict.place().filter(|_| record.end == RunEnd::Finished)?;
     Some(match exit_code {
         Some(0) => place,
         _ => format!("{place}; {done} of {} done", migrations(steps)),
@@ -48,11 +48,11 @@ pub(super) fn section(record: &Record) -> String {
     }
     for Row { version, description, status, milliseconds } in rows {
         let what = match status {
-            Status::Done => format!("✅ {}", verdict.verb()),
-            Status::RolledBack => "↩️ rolled back".to_owned(),
-            Status::Failed => "❌ failed".to_owned(),
-            Status::Uncommitted => "❌ not committed".to_owned(),
-            Status::Planned => "– not reached".to_owned(),
+            MigrationStatus::Done => format!("✅ {}", verdict.verb()),
+            MigrationStatus::RolledBack => "↩️ rolled back".to_owned(),
+            MigrationStatus::Failed => "❌ failed".to_owned(),
+            MigrationStatus::Uncommitted => "❌ not committed".to_owned(),
+            MigrationStatus::Planned => "– not reached".to_owned(),
         };
         let took = milliseconds.map(|time| format!("{time} ms")).unwrap_or_default();
         let _ = writeln!(text, "| {what} | `{version}` | {} | {took} |", cell(description));

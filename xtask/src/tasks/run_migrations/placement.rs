@@ -3,10 +3,9 @@
 
 use std::fmt;
 
-use crate::docker::{Daemon, Place};
-use crate::postgres::local::Runs;
+use docker::{Daemon, DaemonPlace};
+use local_postgres::local::Runs;
 
-/// What the user asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wish {
     Either,
@@ -14,15 +13,13 @@ pub(super) enum Wish {
     Container,
 }
 
-/// The database of this run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Database {
+pub(super) enum DatabaseChoice {
     Configured { host: String },
     Local(Runs),
     NotNeeded,
 }
 
-/// The decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Placement {
     /// On this Docker network; `host` is what the database is called there, where that differs.
@@ -35,7 +32,7 @@ pub(super) enum Placement {
 pub(super) fn decide(
     wish: Wish,
     daemon: &Result<Daemon, String>,
-    database: &Database,
+    database: &DatabaseChoice,
     tie: Option<&str>,
 ) -> Placement {
     let native = |why: &str| Placement::Native { why: Some(why.to_owned()) };
@@ -51,20 +48,20 @@ pub(super) fn decide(
         return native(why);
     }
     match (database, daemon.place) {
-        (Database::NotNeeded, _) => on("none"),
-        (Database::Local(Runs::InContainer { container, network }), _) => {
+        (DatabaseChoice::NotNeeded, _) => on("none"),
+        (DatabaseChoice::Local(Runs::InContainer { container, network }), _) => {
             Placement::Container { network: network.clone(), host: Some(container.clone()) }
         }
-        (Database::Configured { host }, _) if host.starts_with('/') => {
+        (DatabaseChoice::Configured { host }, _) if host.starts_with('/') => {
             native("the database is behind a Unix socket of this machine, which a container does not see")
         }
         // With the host's network a container sees what we see, names and loopback included.
-        (_, Place::Here) => on("host"),
-        (Database::Configured { host }, _) if !is_loopback(host) => on("bridge"),
-        (_, Place::Aside) => native(
+        (_, DaemonPlace::Here) => on("host"),
+        (DatabaseChoice::Configured { host }, _) if !is_loopback(host) => on("bridge"),
+        (_, DaemonPlace::Aside) => native(
             "the database listens on this machine's loopback, which this Docker's containers do not share",
         ),
-        (_, Place::Elsewhere) => {
+        (_, DaemonPlace::Elsewhere) => {
             native("the database listens on this machine's loopback, and Docker runs elsewhere")
         }
     }
@@ -84,7 +81,7 @@ impl Placement {
     }
 }
 
-impl fmt::Display for Database {
+impl fmt::Display for DatabaseChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Configured { host } => write!(f, "against the PostgreSQL at {host}"),
@@ -103,29 +100,30 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::docker::Store;
+    use docker::ImageStore;
 
     #[test]
     fn the_job_runs_where_it_reaches_the_database() {
-        let at = |place| Ok(Daemon { place, version: String::new(), store: Store::Own });
-        let configured = |host: &str| Database::Configured { host: host.to_owned() };
-        let machine = || Database::Local(Runs::OnMachine);
-        let shared =
-            || Database::Local(Runs::InContainer { container: "pg".to_owned(), network: "net".to_owned() });
+        let at = |place| Ok(Daemon { place, version: String::new(), store: ImageStore::Own });
+        let configured = |host: &str| DatabaseChoice::Configured { host: host.to_owned() };
+        let machine = || DatabaseChoice::Local(Runs::OnMachine);
+        let shared = || {
+            DatabaseChoice::Local(Runs::InContainer { container: "pg".to_owned(), network: "net".to_owned() })
+        };
         for (daemon, database, expected) in [
-            (at(Place::Here), machine(), "host"),
-            (at(Place::Aside), machine(), "native"),
-            (at(Place::Elsewhere), machine(), "native"),
+            (at(DaemonPlace::Here), machine(), "host"),
+            (at(DaemonPlace::Aside), machine(), "native"),
+            (at(DaemonPlace::Elsewhere), machine(), "native"),
             (Err("down".to_owned()), machine(), "native"),
-            (at(Place::Here), shared(), "net"),
-            (at(Place::Aside), shared(), "net"),
-            (at(Place::Here), configured("localhost"), "host"),
-            (at(Place::Aside), configured("::1"), "native"),
-            (at(Place::Aside), configured("127.9.9.9"), "native"),
-            (at(Place::Aside), configured("db.internal"), "bridge"),
-            (at(Place::Elsewhere), configured("10.0.0.1"), "bridge"),
-            (at(Place::Here), configured("/run/postgresql"), "native"),
-            (at(Place::Elsewhere), Database::NotNeeded, "none"),
+            (at(DaemonPlace::Here), shared(), "net"),
+            (at(DaemonPlace::Aside), shared(), "net"),
+            (at(DaemonPlace::Here), configured("localhost"), "host"),
+            (at(DaemonPlace::Aside), configured("::1"), "native"),
+            (at(DaemonPlace::Aside), configured("127.9.9.9"), "native"),
+            (at(DaemonPlace::Aside), configured("db.internal"), "bridge"),
+            (at(DaemonPlace::Elsewhere), configured("10.0.0.1"), "bridge"),
+            (at(DaemonPlace::Here), configured("/run/postgresql"), "native"),
+            (at(DaemonPlace::Elsewhere), DatabaseChoice::NotNeeded, "none"),
         ] {
             let network = |placement| match placement {
                 Placement::Container { network, .. } => network,

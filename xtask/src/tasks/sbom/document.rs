@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::runtime::Part;
-use crate::image::name::Digest;
-use crate::image::reference::PinnedReference;
-use crate::sealed::closure::{Closure, Crate};
+use super::runtime::RuntimePart;
+use image::name::Digest;
+use image::reference::PinnedReference;
+use image::sealed::closure::{Closure, Crate};
 
 const IMAGE: &str = "SPDXRef-image";
 const BINARY: &str = "SPDXRef-binary";
@@ -34,11 +34,11 @@ pub(super) struct Bill<'a> {
     pub(super) closure: &'a Closure,
     /// By name and version, of crates that are downloaded.
     pub(super) checksums: BTreeMap<(String, String), String>,
-    pub(super) runtime: Vec<Part>,
+    pub(super) runtime: Vec<RuntimePart>,
 }
 
 /// The name of the job's own package.
-pub(super) const ROOT: &str = crate::image::binary::JOB;
+pub(super) const ROOT: &str = image::binary::JOB;
 
 pub(super) fn write(bill: &Bill<'_>) -> Value {
     let (mut packages, mut relationships) = (vec![image(bill)], Vec::new());
@@ -104,7 +104,6 @@ fn image(bill: &Bill<'_>) -> Value {
     described(IMAGE, &format!("image of {ROOT}"), "CONTAINER", more)
 }
 
-/// A crate.
 fn library(one: &Crate, id: &str, bill: &Bill<'_>) -> Value {
     let Crate { name, version, licence, .. } = one;
     // Before 2015 alternatives were written with a slash.
@@ -127,7 +126,7 @@ fn library(one: &Crate, id: &str, bill: &Bill<'_>) -> Value {
     described(id, name, if name == ROOT { "SOURCE" } else { "LIBRARY" }, more)
 }
 
-fn runtime(part: &Part, id: &str) -> Value {
+fn runtime(part: &RuntimePart, id: &str) -> Value {
     let mut more = json!({
         "versionInfo": part.version,
         "licenseDeclared": part.licence,
@@ -200,7 +199,7 @@ mod tests {
         };
         let digest = Digest::of(b"image");
         let image = PinnedReference::parse(&format!("registry.example:5000/team/job@{digest}")).unwrap();
-        let part = Part {
+        let part = RuntimePart {
             name: "glibc",
             version: "2.36".to_owned(),
             licence: "LGPL-2.1-or-later",

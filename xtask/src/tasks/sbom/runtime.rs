@@ -5,15 +5,14 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use crate::docker::Docker;
-use crate::image::name::Digest;
-use crate::process;
-use crate::sealed::{Toolchain, environment};
-use crate::settings::Platform;
+use docker::Docker;
+use image::name::Digest;
+use image::platform::Platform;
+use image::sealed::{Toolchain, environment};
+use workspace::process;
 
-/// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct RuntimePart {
     pub(super) name: &'static str,
     pub(super) version: String,
     pub(super) licence: &'static str,
@@ -26,12 +25,12 @@ pub(super) struct Part {
 }
 
 /// An archive, and what is in it.
-struct Archive {
+struct StaticArchive {
     name: String,
     bytes: Vec<u8>,
 }
 
-impl Archive {
+impl StaticArchive {
     fn read(path: &Path) -> anyhow::Result<Self> {
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let name = path.file_name().unwrap_or_default().display().to_string();
@@ -40,14 +39,14 @@ impl Archive {
 }
 
 /// Of the compiler here.
-pub(super) fn of_host(toolchain: &Toolchain, target: &str) -> anyhow::Result<Vec<Part>> {
+pub(super) fn of_host(toolchain: &Toolchain, target: &str) -> anyhow::Result<Vec<RuntimePart>> {
     let rustc = |words: &[&str]| process::output(toolchain.rustc().args(words));
     let libraries = rustc(&["--print", "target-libdir", "--target", target])?;
     let libraries = PathBuf::from(libraries.trim());
     let std = standard_library(&libraries)?;
     let mut parts = vec![rust(&rustc(&["-vV"])?, Some(&std))];
     if target.ends_with("musl") {
-        parts.push(musl(&Archive::read(&libraries.join("self-contained/libc.a"))?));
+        parts.push(musl(&StaticArchive::read(&libraries.join("self-contained/libc.a"))?));
         return Ok(parts);
     }
     let said = |word: &str| {
@@ -55,53 +54,59 @@ pub(super) fn of_host(toolchain: &Toolchain, target: &str) -> anyhow::Result<Vec
         process::output(environment::scrub(&mut cc).current_dir("/").arg(word))
             .map(|said| said.trim().to_owned())
     };
-    parts.push(glibc(&Archive::read(Path::new(&said("-print-file-name=libc.a")?))?));
-    let unwinder = Archive::read(Path::new(&said("-print-file-name=libgcc_eh.a")?))?;
+    parts.push(glibc(&StaticArchive::read(Path::new(&said("-print-file-name=libc.a")?))?));
+    let unwinder = StaticArchive::read(Path::new(&said("-print-file-name=libgcc_eh.a")?))?;
     parts.push(libgcc(&said("-dumpfullversion")?, &unwinder));
     Ok(parts)
 }
 
 /// Of the stage `compile`, from the image that it has become.
-pub(super) async fn of_stage(docker: &Docker, image: &str, platform: Platform) -> anyhow::Result<Vec<Part>> {
+pub(super) async fn of_stage(
+    docker: &Docker,
+    image: &str,
+    platform: Platform,
+) -> anyhow::Result<Vec<RuntimePart>> {
     let text = docker.file_of(image, platform.name(), "/toolchain.txt").await?;
     let text = String::from_utf8_lossy(&text).into_owned();
     let (gcc, rustc) = text.split_once('\n').context("the stage does not say what it compiles with")?;
     let place = format!("/usr/lib/{}-linux-gnu/libc.a", platform.rust());
-    let libc =
-        Archive { name: "libc.a".to_owned(), bytes: docker.file_of(image, platform.name(), &place).await? };
+    let libc = StaticArchive {
+        name: "libc.a".to_owned(),
+        bytes: docker.file_of(image, platform.name(), &place).await?,
+    };
     let place = format!(
         "/usr/lib/gcc/{}-linux-gnu/{}/libgcc_eh.a",
         platform.rust(),
         gcc.split('.').next().unwrap_or(gcc)
     );
-    let unwinder = Archive {
+    let unwinder = StaticArchive {
         name: "libgcc_eh.a".to_owned(),
         bytes: docker.file_of(image, platform.name(), &place).await?,
     };
     Ok(vec![rust(rustc, None), glibc(&libc), libgcc(gcc, &unwinder)])
 }
 
-fn standard_library(directory: &Path) -> anyhow::Result<Archive> {
+fn standard_library(directory: &Path) -> anyhow::Result<StaticArchive> {
     let listed = || format!("cannot list {}", directory.display());
     for entry in std::fs::read_dir(directory).with_context(listed)? {
         let path = entry.with_context(listed)?.path();
         let name = path.file_name().unwrap_or_default().display().to_string();
         if name.starts_with("libstd-") && name.ends_with(".rlib") {
-            return Archive::read(&path);
+            return StaticArchive::read(&path);
         }
     }
     anyhow::bail!("{} holds no standard library", directory.display())
 }
 
 /// From what `rustc -vV` says.
-fn rust(said: &str, archive: Option<&Archive>) -> Part {
+fn rust(said: &str, archive: Option<&StaticArchive>) -> RuntimePart {
     let field = |name: &str| {
         said.lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
             .unwrap_or("unknown")
             .to_owned()
     };
-    Part {
+    RuntimePart {
         name: "rust-std",
         version: field("release"),
         licence: "MIT OR Apache-2.0",
@@ -112,10 +117,10 @@ fn rust(said: &str, archive: Option<&Archive>) -> Part {
     }
 }
 
-fn glibc(archive: &Archive) -> Part {
+fn glibc(archive: &StaticArchive) -> RuntimePart {
     let banner = text_at(&archive.bytes, b"GNU C Library (").unwrap_or_default();
     let version = banner.rsplit("version ").next().map(|version| version.trim_end_matches('.'));
-    Part {
+    RuntimePart {
         name: "glibc",
         version: version.filter(|version| !version.is_empty()).unwrap_or("unknown").to_owned(),
         licence: "LGPL-2.1-or-later",
@@ -126,8 +131,8 @@ fn glibc(archive: &Archive) -> Part {
     }
 }
 
-fn musl(archive: &Archive) -> Part {
-    Part {
+fn musl(archive: &StaticArchive) -> RuntimePart {
+    RuntimePart {
         name: "musl",
         version: musl_version(&archive.bytes).unwrap_or_else(|| "unknown".to_owned()),
         licence: "MIT",
@@ -138,8 +143,8 @@ fn musl(archive: &Archive) -> Part {
     }
 }
 
-fn libgcc(version: &str, archive: &Archive) -> Part {
-    Part {
+fn libgcc(version: &str, archive: &StaticArchive) -> RuntimePart {
+    RuntimePart {
         name: "libgcc",
         version: version.to_owned(),
         licence: "GPL-3.0-or-later WITH GCC-exception-3.1",
@@ -174,7 +179,7 @@ mod tests {
 
     #[test]
     fn archives_tell_their_version() {
-        let archive = |bytes: &[u8]| Archive { name: "libc.a".to_owned(), bytes: bytes.to_vec() };
+        let archive = |bytes: &[u8]| StaticArchive { name: "libc.a".to_owned(), bytes: bytes.to_vec() };
         let said = b"\x7fELF\0\0GNU C Library (Debian GLIBC 2.36-9+deb12u14) stable release version 2.36.\nCopyright";
         let part = glibc(&archive(said));
         assert_eq!((part.version.as_str(), part.name), ("2.36", "glibc"));

@@ -1,0 +1,3 @@
+//! Without it cargo takes no notice of the build dependencies.
+
+fn main() {}

@@ -1,0 +1,7 @@
+//! `cargo xtask run-migrations --on kubernetes`.
+
+mod fleet;
+mod kubernetes;
+mod terminal;
+
+pub(crate) use kubernetes::run;

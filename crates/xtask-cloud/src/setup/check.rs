@@ -1,0 +1,239 @@
+//! What is there, held against what should be; each difference with the command that mends it.
+
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+
+use super::roles::Role;
+use super::script;
+use super::site::Site;
+use workspace::github::cli::{gh, list};
+use workspace::process::{self, quoted};
+
+pub(super) fn differences(
+    site: &Site,
+    roles: &[Role],
+    variables: &[(&'static str, String)],
+) -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
+    let provider =
+        aws(&["iam", "get-open-id-connect-provider", "--open-id-connect-provider-arn", &site.provider()])?;
+    match provider {
+        None => found.push(mend("AWS does not know GitHub as an identity provider", &script::provider(site))),
+        Some(provider) if !holds(&provider["ClientIDList"], "sts.amazonaws.com") => found.push(mend(
+            "the identity provider lacks the audience sts.amazonaws.com",
+            &format!(
+                "aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn {} --client-id sts.amazonaws.com",
+                site.provider()
+            ),
+        )),
+        Some(_) => {}
+    }
+    for role in roles {
+        let Some(there) = aws(&["iam", "get-role", "--role-name", &role.name])? else {
+            found.push(mend(&format!("there is no role {}", role.name), &script::create(role)));
+            found.push(mend("then it has no policy", &script::permit(role)));
+            continue;
+        };
+        if there["Role"]["AssumeRolePolicyDocument"] != role.trust {
+            found.push(mend(&format!("{} trusts others than it should", role.name), &script::trust(role)));
+        }
+        if there["Role"]["MaxSessionDuration"] != role.session {
+            let what =
+                format!("sessions of {} end after another time than {} seconds", role.name, role.session);
+            found.push(mend(&what, &script::last(role)));
+        }
+        let policy =
+            aws(&["iam", "get-role-policy", "--role-name", &role.name, "--policy-name", script::POLICY])?;
+        if policy.is_none_or(|policy| policy["PolicyDocument"] != role.policy) {
+            found.push(mend(
+                &format!("{} may do other things than it should", role.name),
+                &script::permit(role),
+            ));
+        }
+        found.extend(more_policies(role)?);
+    }
+    if let Some(cluster) = &site.cluster {
+        found.extend(in_cluster(site, cluster)?);
+    }
+    found.extend(movable_tags(site)?);
+    found.extend(
+        site.environment.differences(&site.repository).iter().map(|(what, commands)| mend(what, commands)),
+    );
+    found.extend(
+        site.rulesets.differences(&site.repository).iter().map(|(what, commands)| mend(what, commands)),
+    );
+    found.extend(own_runners(site)?);
+    let there = gh(&["variable", "list", "--repo", &site.repository, "--json", "name,value"])?;
+    let there: Value = serde_json::from_str(&there).context("gh variable list printed no JSON")?;
+    if site.is_public && is_set(&there, "DEPLOY_RUNNER") {
+        found.push(mend(
+            "DEPLOY_RUNNER is set in a public repository, whose releases the gate then refuses",
+            &format!("gh variable delete DEPLOY_RUNNER --repo {}", site.repository),
+        ));
+    }
+    for (name, value) in variables {
+        // Without a cluster others may deploy what the release names.
+        let may_be =
+            |there: &Value| *there == **value || (*name == "DEPLOY" && value == "none" && there == "gitops");
+        let is_set = |one: &Value| one["name"] == *name && may_be(&one["value"]);
+        if !there.as_array().is_some_and(|there| there.iter().any(is_set)) {
+            found.push(mend(&format!("the variable {name} is not {value}"), &script::set(site, name, value)));
+        }
+    }
+    Ok(found)
+}
+
+fn is_set(variables: &Value, name: &str) -> bool {
+    variables.as_array().is_some_and(|all| all.iter().any(|one| one["name"] == name && one["value"] != ""))
+}
+
+/// No policy of IAM tells the tags of one role from those of another; that none can be moved limits what either can do.
+fn movable_tags(site: &Site) -> anyhow::Result<Option<String>> {
+    let Site { region, account, images, .. } = site;
+    let about = ["--region", region, "--registry-id", account, "--repository-names", images];
+    let there = aws(&[&["ecr", "describe-repositories"][..], &about].concat())?;
+    Ok(there.filter(|there| site.keeps_tags && are_movable(there)).map(|_| {
+        mend(
+            &format!("whoever may push to {images} may move the tags of releases"),
+            &format!(
+                "aws ecr put-image-tag-mutability --region {region} --registry-id {account} --repository-name {} \
+                 --image-tag-mutability IMMUTABLE_WITH_EXCLUSION --image-tag-mutability-exclusion-filters \
+                 filterType=WILDCARD,filter=latest 'filterType=WILDCARD,filter=sha256-*'",
+                quoted(images)
+            ),
+        )
+    }))
+}
+
+fn are_movable(repositories: &Value) -> bool {
+    let first = &repositories["repositories"][0];
+    let excluded = first["imageTagMutabilityExclusionFilters"].as_array().into_iter().flatten();
+    let mut excluded = excluded.filter_map(|one| one["filter"].as_str());
+    match first["imageTagMutability"].as_str() {
+        Some("IMMUTABLE") => false,
+        Some("IMMUTABLE_WITH_EXCLUSION") => excluded.any(|filter| !["latest", "sha256-*"].contains(&filter)),
+        _ => true,
+    }
+}
+
+/// A pull request of a fork may name any label, and then runs there.
+fn own_runners(site: &Site) -> anyhow::Result<Vec<String>> {
+    if !site.is_public {
+        return Ok(Vec::new());
+    }
+    let place = format!("repos/{}/actions/runners", site.repository);
+    let runners = list(&format!("{place}?per_page=100"), Some("runners"))?.unwrap_or_default();
+    Ok(runners
+        .iter()
+        .map(|runner| {
+            mend(
+                "a runner of your own serves this public repository, where a pull request of a fork can run on it",
+                &format!("gh api --silent --method DELETE {place}/{}", runner["id"]),
+            )
+        })
+        .collect())
+}
+
+/// What the role may do besides, by policies that we did not write.
+fn more_policies(role: &Role) -> anyhow::Result<Vec<String>> {
+    let list = |what: &str| aws(&["iam", what, "--role-name", &role.name]).map(Option::unwrap_or_default);
+    let (inline, attached) = (list("list-role-policies")?, list("list-attached-role-policies")?);
+    let more = |command: String| mend(&format!("{} may do more than it should", role.name), &command);
+    let inline = inline["PolicyNames"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let inline = inline.filter(|name| *name != script::POLICY).map(|name| {
+        more(format!("aws iam delete-role-policy --role-name {} --policy-name {}", role.name, quoted(name)))
+    });
+    let attached = attached["AttachedPolicies"].as_array().into_iter().flatten();
+    let attached = attached.filter_map(|policy| policy["PolicyArn"].as_str()).map(|arn| {
+        more(format!("aws iam detach-role-policy --role-name {} --policy-arn {}", role.name, quoted(arn)))
+    });
+    Ok(inline.chain(attached).collect())
+}
+
+/// What the deployer may do in the cluster is what k8s/release says of its group, and nothing besides.
+fn in_cluster(site: &Site, cluster: &str) -> anyhow::Result<Vec<String>> {
+    let principal = site.role_arn("deployer");
+    let about = ["--region", &site.region, "--cluster-name", cluster, "--principal-arn", &principal];
+    let ask = |what: &str| aws(&[&["eks", what][..], &about].concat());
+    let Some(entry) = ask("describe-access-entry")? else {
+        let what = format!("the deployer is not in the group {} of the cluster {cluster}", script::GROUP);
+        return Ok(vec![mend(&what, &script::enter(site, cluster))]);
+    };
+    let mut found = Vec::new();
+    if entry["accessEntry"]["kubernetesGroups"] != json!([script::GROUP]) {
+        found.push(mend(
+            &format!("the deployer is in other groups of the cluster {cluster} than {} alone", script::GROUP),
+            &script::entry(
+                site,
+                cluster,
+                &format!("update-access-entry --kubernetes-groups {}", script::GROUP),
+            ),
+        ));
+    }
+    let policies = ask("list-associated-access-policies")?.unwrap_or_default();
+    let policies = policies["associatedAccessPolicies"].as_array().into_iter().flatten();
+    found.extend(policies.filter_map(|policy| policy["policyArn"].as_str()).map(|arn| {
+        mend(
+            &format!("the deployer may do more in the cluster {cluster} than it should"),
+            &script::entry(
+                site,
+                cluster,
+                &format!("disassociate-access-policy --policy-arn {}", quoted(arn)),
+            ),
+        )
+    }));
+    Ok(found)
+}
+
+fn mend(what: &str, command: &str) -> String {
+    format!("{what}:\n    {}", command.replace('\n', "\n    "))
+}
+
+fn holds(list: &Value, wanted: &str) -> bool {
+    list.as_array().is_some_and(|list| list.iter().any(|one| one == wanted))
+}
+
+/// Asks the AWS CLI, as whoever sets this up has it; None where there is no such thing.
+fn aws(words: &[&str]) -> anyhow::Result<Option<Value>> {
+    if process::find("aws").is_none() {
+        bail!("the AWS CLI is not on PATH; it compares the roles (https://aws.amazon.com/cli/)");
+    }
+    let said =
+        process::output(Command::new("aws").args(words).args(["--output", "json"]).env("AWS_PAGER", ""));
+    match said {
+        Ok(text) => Ok(Some(serde_json::from_str(&text).context("the AWS CLI printed no JSON")?)),
+        Err(error)
+            if ["NoSuchEntity", "ResourceNotFoundException", "RepositoryNotFoundException"]
+                .iter()
+                .any(|code| format!("{error:#}").contains(code)) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error.context(format!("AWS was asked with `aws {}`", words.join(" ")))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_of_releases_stay_where_no_pattern_frees_them() {
+        let but = |filters: &[&str]| {
+            let filters: Vec<_> =
+                filters.iter().map(|one| json!({"filterType": "WILDCARD", "filter": one})).collect();
+            json!({"imageTagMutability": "IMMUTABLE_WITH_EXCLUSION", "imageTagMutabilityExclusionFilters": filters})
+        };
+        for (repository, expected) in [
+            (json!({"imageTagMutability": "MUTABLE"}), true),
+            (json!({"imageTagMutability": "IMMUTABLE"}), false),
+            (but(&["latest", "sha256-*"]), false),
+            (but(&["latest", "v*"]), true),
+            (json!({}), true),
+        ] {
+            assert_eq!(are_movable(&json!({"repositories": [repository]})), expected, "{repository}");
+        }
+    }
+}
