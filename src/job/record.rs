@@ -12,59 +12,6 @@ use crate::report::{Bookkeeping, Reporter, text};
 use crate::revision::{Position, Revision, resolve as resolve_revision};
 use crate::standing::{Entry, Standing, Status};
 
-/// One change to the bookkeeping.
-#[derive(Debug)]
-enum Record<'a> {
-    Applied(&'a Migration),
-    NotApplied(Version, String),
-    Rewritten(&'a Migration, String),
-}
-
-impl Record<'_> {
-    fn sql(&self, table: &Table) -> String {
-        match self {
-            Self::Applied(migration) => message::insert(migration, table, true, "0"),
-            Self::NotApplied(version, _) => message::remove(*version, table),
-            Self::Rewritten(migration, _) => message::rewrite_checksum(migration, table),
-        }
-    }
-
-    fn describe(&self) -> String {
-        match self {
-            Self::Applied(migration) => {
-                format!("{} as applied", migration.version.called(&migration.description))
-            }
-            Self::NotApplied(version, description) => {
-                format!("{} as not applied", version.called(description))
-            }
-            Self::Rewritten(migration, difference) => {
-                let called = migration.version.called(&migration.description);
-                format!("{called} with the checksum of its file: {difference}")
-            }
-        }
-    }
-}
-
-/// What has to change so that the bookkeeping says `target`, and nothing else.
-fn records<'a>(standing: &Standing<'a>, target: Position) -> Result<Vec<Record<'a>>, Disagreement> {
-    refuse_halfway(standing)?;
-    let at = |entry: &Entry<'_>| Position::At(entry.version);
-    let unknown: Vec<_> =
-        standing.with(Status::Unknown).filter(|entry| at(entry) > target).map(Entry::label).collect();
-    if !unknown.is_empty() {
-        return Err(Disagreement::Unknown(unknown));
-    }
-    let record = |entry: &Entry<'a>| match (entry.migration, entry.applied, at(entry) <= target) {
-        (Some(migration), None, true) => Some(Record::Applied(migration)),
-        (Some(migration), Some(applied), true) if entry.status == Status::Drifted => {
-            Some(Record::Rewritten(migration, drift::explain(migration, applied)))
-        }
-        (_, Some(applied), false) => Some(Record::NotApplied(entry.version, applied.description.clone())),
-        _ => None,
-    };
-    Ok(standing.entries().iter().filter_map(record).collect())
-}
-
 /// Records a revision without running a script.
 pub(super) async fn stamp(
     place: &Place<'_>,
@@ -181,37 +128,5 @@ async fn commit(
             let source = completed.error;
             Err(Error::Database { doing: "writing the bookkeeping", source, state: state.to_owned() })
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::migration::{Checksum, History};
-    use crate::standing::{Applied, row};
-
-    #[test]
-    fn records_what_differs() {
-        let history = History::of(&[(1, "a"), (2, "b"), (3, "c"), (4, "d")]);
-        let drifted = Applied { checksum: Checksum::of("other"), ..row(1) };
-        let rows = [drifted, row(3), row(4)];
-        let standing = Standing::of(&history, &rows);
-        let lines: Vec<_> =
-            records(&standing, Position::At(Version(3))).unwrap().iter().map(Record::describe).collect();
-        assert_eq!(lines.len(), 3, "{lines:?}");
-        assert!(lines[0].starts_with("1 (a) with the checksum of its file: its text changed"), "{lines:?}");
-        assert_eq!(lines[1..], ["2 (b) as applied", "4 (row 4) as not applied"]);
-        assert_eq!(records(&standing, Position::Base).unwrap().len(), 3);
-    }
-
-    #[test]
-    fn never_drops_what_it_does_not_know() {
-        let history = History::of(&[(1, "a")]);
-        let rows = [row(1), row(9)];
-        let standing = Standing::of(&history, &rows);
-        assert!(matches!(records(&standing, Position::At(Version(1))), Err(Disagreement::Unknown(_))));
-        let halfway = [Applied { success: false, ..row(1) }];
-        let standing = Standing::of(&history, &halfway);
-        assert!(matches!(records(&standing, Position::Base), Err(Disagreement::Halfway { .. })));
     }
 }

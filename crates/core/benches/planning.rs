@@ -1,15 +1,15 @@
-//! CPU time of planning 10,000 migrations, read and prepared by the library: `cargo bench --bench planning`. Each line
+//! CPU time of planning 10,000 migrations, read and prepared by the library: `cargo bench --package migration-core`. Each line
 //! of output is what was measured, a tab, and the mean of its milliseconds.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a measurement prints what it found, or fails")]
 
 use std::path::Path;
 
-use run_migrations::migration::{Checksum, History};
-use run_migrations::plan::{self, OutOfOrder};
-use run_migrations::revision::Revision;
-use run_migrations::script;
-use run_migrations::standing::{Applied, Standing};
+use migration_core::history::{History, Migration};
+use migration_core::plan::{self, OutOfOrder};
+use migration_core::revision::Revision;
+use migration_core::script;
+use migration_core::state::{Applied, State};
 
 const COUNT: i64 = 10_000;
 const REPETITIONS: u16 = 25;
@@ -21,13 +21,13 @@ fn main() {
     let applied: Vec<Applied> = history.migrations().iter().map(row).collect();
     measure("reading", || assert_eq!(History::read(&directory).unwrap().migrations().len(), 10_000));
     measure("planning, every statement checked", || {
-        let standing = Standing::of(&history, &[]);
-        let plan = plan::upgrade(&history, &standing, &Revision::Head, OutOfOrder::Refuse).unwrap();
+        let state = State::of(&history, &[]);
+        let plan = plan::upgrade(&history, &state, &Revision::Head, OutOfOrder::Refuse).unwrap();
         assert_eq!(script::prepare(&plan.steps).unwrap().len(), 10_000);
     });
     measure("planning with nothing to do", || {
-        let standing = Standing::of(&history, &applied);
-        let plan = plan::upgrade(&history, &standing, &Revision::Head, OutOfOrder::Refuse).unwrap();
+        let state = State::of(&history, &applied);
+        let plan = plan::upgrade(&history, &state, &Revision::Head, OutOfOrder::Refuse).unwrap();
         assert!(plan.steps.is_empty());
     });
     std::fs::remove_dir_all(&directory).unwrap();
@@ -48,13 +48,13 @@ fn write(directory: &Path) {
     }
 }
 
-fn row(migration: &run_migrations::migration::Migration) -> Applied {
+fn row(migration: &Migration) -> Applied {
     Applied {
         version: migration.version,
         description: migration.description.clone(),
         installed_on: "2026-01-01T00:00:00Z".to_owned(),
         success: true,
-        checksum: Checksum::from_hex(&migration.checksum.to_string()).unwrap(),
+        checksum: migration.checksum.clone(),
         execution_time: 1,
     }
 }

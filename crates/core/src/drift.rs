@@ -1,7 +1,8 @@
 //! What a changed file and its recorded checksum still tell about the change.
 
-use crate::migration::{Checksum, Migration};
-use crate::standing::Applied;
+use crate::history::Migration;
+use crate::state::Applied;
+use crate::version::Checksum;
 
 /// Says how an applied migration's file differs from what was applied. The bookkeeping keeps only
 /// a checksum, so harmless changes are found by undoing them and comparing.
@@ -76,8 +77,8 @@ fn without_trailing_comments(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::History;
-    use crate::standing::row;
+    use crate::history::History;
+    use crate::state::row;
 
     #[test]
     fn explains() {

@@ -4,17 +4,16 @@
 //! `sqlx::migrate!` see the same migrations:
 //! <https://docs.rs/sqlx/0.9.0/sqlx/migrate/trait.MigrationSource.html>.
 
-use std::fmt;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use sha2::{Digest, Sha384};
-
-use crate::error::{Error, ScriptProblem};
+use crate::script_problem::{ScriptProblem, UnusableScripts};
+use crate::version::{Checksum, Direction, Version};
 
 mod directory;
+
+pub use directory::{Pair, pair_up};
 
 /// The first line that takes a script out of its transaction. As in sqlx, whatever follows it
 /// on the line is comment.
@@ -22,66 +21,6 @@ const NO_TRANSACTION: &str = "-- no-transaction";
 
 /// All of them are held in memory.
 const MOST: u64 = 256 << 20;
-
-/// A migration's number: by convention the UTC time of its making as `YYYYMMDDHHMMSS`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct Version(pub i64);
-
-impl Version {
-    /// `version (description)`, as sentences name a migration.
-    pub fn called(self, description: &str) -> String {
-        format!("{self} ({})", foreign_text::one_line(description))
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-/// Which way a step goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    /// Applies the up script.
-    Up,
-    /// Takes it back with the down script.
-    Down,
-}
-
-/// SHA-384 of a script's bytes.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Checksum(Vec<u8>);
-
-impl Checksum {
-    /// The checksum of a script's text.
-    pub fn of(text: &str) -> Self {
-        Self(Sha384::digest(text).to_vec())
-    }
-
-    /// Reads what PostgreSQL's `encode(…, 'hex')` wrote; `None` where that is no hex.
-    pub fn from_hex(hex: &str) -> Option<Self> {
-        if !hex.is_ascii() || !hex.len().is_multiple_of(2) {
-            return None;
-        }
-        let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).ok();
-        (0..hex.len()).step_by(2).map(byte).collect::<Option<_>>().map(Self)
-    }
-}
-
-impl fmt::Display for Checksum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Checksum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Checksum({self})")
-    }
-}
 
 /// One SQL file, read.
 #[derive(Clone, Debug)]
@@ -172,12 +111,12 @@ impl History {
     /// Reads every up script of `directory`.
     ///
     /// # Errors
-    /// [`Error::Scripts`] with everything that is wrong at once: an unreadable directory, names
+    /// [`UnusableScripts`] with everything that is wrong at once: an unreadable directory, names
     /// that don't parse, duplicates, down scripts without an up, text that isn't UTF-8, and a
     /// directory without a single migration.
-    pub fn read(directory: &Path) -> Result<Self, Error> {
+    pub fn read(directory: &Path) -> Result<Self, UnusableScripts> {
         let (found, mut problems) =
-            directory::list(directory).map_err(|problem| Error::Scripts(vec![problem]))?;
+            directory::list(directory).map_err(|problem| UnusableScripts(vec![problem]))?;
         let mut migrations = Vec::with_capacity(found.len());
         let mut most = MOST;
         for (version, pair) in found {
@@ -201,7 +140,7 @@ impl History {
                 "holds no migration; expected files such as 20260102030405_add_phone.up.sql",
             ));
         }
-        if problems.is_empty() { Ok(Self { migrations }) } else { Err(Error::Scripts(problems)) }
+        if problems.is_empty() { Ok(Self { migrations }) } else { Err(UnusableScripts(problems)) }
     }
 
     /// The migrations, oldest first; never empty.
@@ -237,27 +176,5 @@ impl History {
             }
         };
         Self { migrations: versions.iter().map(migration).collect() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn checksums_are_sqlx_s() {
-        let text = "CREATE TABLE x ();\n";
-        let sqlx = sqlx::migrate::Migration::new(
-            1,
-            "x".into(),
-            sqlx::migrate::MigrationType::ReversibleUp,
-            sqlx::SqlSafeStr::into_sql_str(sqlx::AssertSqlSafe(text.to_owned())),
-            false,
-        );
-        let ours = Checksum::of(text);
-        assert_eq!(ours.0, sqlx.checksum.as_ref());
-        assert_eq!(Checksum::from_hex(&ours.to_string()), Some(ours));
-        assert_eq!(Checksum::from_hex("abc"), None);
-        assert_eq!(Checksum::from_hex("zz"), None);
     }
 }

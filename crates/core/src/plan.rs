@@ -2,11 +2,18 @@
 
 use foreign_text::one_line;
 
-use crate::error::Disagreement;
-use crate::migration::{Direction, History, Migration};
+use crate::disagreement::{Disagreement, PartiallyApplied};
+use crate::drift;
+use crate::history::{History, Migration};
 use crate::revision::{self, Position, Revision, RevisionError};
-use crate::standing::{Standing, Status};
+use crate::state::{Entry, State, Status};
+use crate::version::Direction;
 use crate::wording;
+
+mod group;
+pub mod record;
+
+pub use group::{Group, Transaction, groups};
 
 /// The ordered steps of one run.
 #[derive(Debug)]
@@ -82,18 +89,18 @@ pub enum OutOfOrder {
 /// [`PlanError`] where the revision names no place above, or history and database disagree.
 pub fn upgrade<'a>(
     history: &'a History,
-    standing: &Standing<'a>,
+    state: &State<'a>,
     target: &Revision,
     out_of_order: OutOfOrder,
 ) -> Result<Plan<'a>, PlanError> {
-    refuse_halfway(standing)?;
-    refuse_drift(standing)?;
+    refuse_partially_applied(state)?;
+    refuse_drift(state)?;
     let mut warnings = Vec::new();
-    let unknown: Vec<String> = standing.with(Status::Unknown).map(super::standing::Entry::label).collect();
+    let unknown: Vec<String> = state.with(Status::Unknown).map(Entry::label).collect();
     if !unknown.is_empty() {
         let head = history.head();
-        let all_above = standing.with(Status::Unknown).all(|entry| Some(entry.version) > head);
-        if !all_above || standing.pending().next().is_some() {
+        let all_above = state.with(Status::Unknown).all(|entry| Some(entry.version) > head);
+        if !all_above || state.pending().next().is_some() {
             return Err(Disagreement::Unknown(unknown).into());
         }
         warnings.push(format!(
@@ -102,15 +109,15 @@ pub fn upgrade<'a>(
             if unknown.len() == 1 { "has" } else { "have" },
         ));
     }
-    let late: Vec<String> = standing.with(Status::OutOfOrder).map(super::standing::Entry::label).collect();
+    let late: Vec<String> = state.with(Status::OutOfOrder).map(Entry::label).collect();
     if !late.is_empty() {
         if out_of_order == OutOfOrder::Refuse {
             return Err(Disagreement::OutOfOrder(late).into());
         }
         warnings.push(format!("applying out of order: {}", late.join(", ")));
     }
-    let from = standing.position();
-    let to = revision::resolve(target, history, standing)?;
+    let from = state.position();
+    let to = revision::resolve(target, history, state)?;
     // An image that was rolled back has its head below the database: nothing to do.
     let is_head = history.head().map(Position::At) == Some(to);
     let is_ahead = is_head && !unknown.is_empty();
@@ -125,7 +132,7 @@ pub fn upgrade<'a>(
             other: "downgrade",
         });
     }
-    let steps = standing
+    let steps = state
         .pending()
         .filter(|entry| Position::At(entry.version) <= to)
         .filter_map(|entry| entry.migration)
@@ -140,13 +147,13 @@ pub fn upgrade<'a>(
 /// [`PlanError`] where the revision names no place below, or history and database disagree.
 pub fn downgrade<'a>(
     history: &'a History,
-    standing: &Standing<'a>,
+    state: &State<'a>,
     target: &Revision,
 ) -> Result<Plan<'a>, PlanError> {
-    refuse_halfway(standing)?;
-    refuse_drift(standing)?;
-    let from = standing.position();
-    let to = revision::resolve(target, history, standing)?;
+    refuse_partially_applied(state)?;
+    refuse_drift(state)?;
+    let from = state.position();
+    let to = revision::resolve(target, history, state)?;
     if to > from {
         return Err(PlanError::WrongWay {
             command: "downgrade",
@@ -158,42 +165,40 @@ pub fn downgrade<'a>(
             other: "upgrade",
         });
     }
-    let above = |entry: &&super::standing::Entry<'_>| Position::At(entry.version) > to;
-    let unknown: Vec<_> =
-        standing.with(Status::Unknown).filter(above).map(super::standing::Entry::label).collect();
+    let above = |entry: &&Entry<'_>| Position::At(entry.version) > to;
+    let unknown: Vec<_> = state.with(Status::Unknown).filter(above).map(Entry::label).collect();
     if !unknown.is_empty() {
         return Err(Disagreement::Unknown(unknown).into());
     }
-    let steps: Vec<_> = standing
+    let steps: Vec<_> = state
         .with(Status::Applied)
         .rev()
         .filter(above)
         .filter_map(|entry| entry.migration)
         .map(|migration| Step { migration, direction: Direction::Down })
         .collect();
-    let lowest_kept = standing.entries().iter().rev().filter(|entry| entry.applied.is_some());
+    let lowest_kept = state.entries().iter().rev().filter(|entry| entry.applied.is_some());
     let to = lowest_kept.map(|entry| Position::At(entry.version)).find(|&place| place <= to);
     Ok(Plan { from, to: to.unwrap_or(Position::Base), steps, warnings: Vec::new() })
 }
 
-pub(crate) fn refuse_halfway(standing: &Standing<'_>) -> Result<(), Disagreement> {
-    match standing.with(Status::Halfway).next() {
-        Some(entry) => Err(Disagreement::Halfway {
+pub(crate) fn refuse_partially_applied(state: &State<'_>) -> Result<(), Disagreement> {
+    match state.with(Status::PartiallyApplied).next() {
+        Some(entry) => Err(Disagreement::PartiallyApplied(PartiallyApplied {
             version: entry.version,
             label: entry.label(),
             why: "an earlier run began it and did not end it".to_owned(),
-            because: None,
-        }),
+        })),
         None => Ok(()),
     }
 }
 
-fn refuse_drift(standing: &Standing<'_>) -> Result<(), Disagreement> {
-    let drifted: Vec<_> = standing
+fn refuse_drift(state: &State<'_>) -> Result<(), Disagreement> {
+    let drifted: Vec<_> = state
         .with(Status::Drifted)
         .filter_map(|entry| Some((entry.migration?, entry.applied?)))
         .map(|(migration, applied)| {
-            format!("{}: {}", wording::path(&migration.up.path), crate::drift::explain(migration, applied))
+            format!("{}: {}", wording::path(&migration.up.path), drift::explain(migration, applied))
         })
         .collect();
     if drifted.is_empty() { Ok(()) } else { Err(Disagreement::Drifted(drifted)) }
@@ -202,8 +207,8 @@ fn refuse_drift(standing: &Standing<'_>) -> Result<(), Disagreement> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::{Checksum, Version};
-    use crate::standing::{Applied, row};
+    use crate::state::{Applied, row};
+    use crate::version::{Checksum, Version};
 
     fn history() -> History {
         History::of(&[(1, "a"), (2, "b"), (3, "c"), (4, "d")])
@@ -230,12 +235,8 @@ mod tests {
             (&[1, 2, 3, 4, 9], "head", &[], 9),
         ] {
             let (history, rows) = (history(), rows(applied));
-            let plan = upgrade(
-                &history,
-                &Standing::of(&history, &rows),
-                &target.parse().unwrap(),
-                OutOfOrder::Refuse,
-            );
+            let plan =
+                upgrade(&history, &State::of(&history, &rows), &target.parse().unwrap(), OutOfOrder::Refuse);
             let plan = plan.unwrap();
             assert_eq!(versions(&plan), expected, "{applied:?} to {target}");
             assert_eq!(plan.to, Position::At(Version(to)), "{applied:?} to {target}");
@@ -254,18 +255,14 @@ mod tests {
             (&[1, 9], "head", "applied, but without a script here: 9 (row 9)"),
         ] {
             let (history, rows) = (history(), rows(applied));
-            let plan = upgrade(
-                &history,
-                &Standing::of(&history, &rows),
-                &target.parse().unwrap(),
-                OutOfOrder::Refuse,
-            );
+            let plan =
+                upgrade(&history, &State::of(&history, &rows), &target.parse().unwrap(), OutOfOrder::Refuse);
             let error = plan.unwrap_err().to_string();
             assert!(error.contains(expected), "{applied:?} to {target}: {error}");
         }
         let history = History::of(&[(1, "a"), (3, "c")]);
         let rows = rows(&[1, 2, 3]);
-        let plan = upgrade(&history, &Standing::of(&history, &rows), &Revision::Head, OutOfOrder::Refuse);
+        let plan = upgrade(&history, &State::of(&history, &rows), &Revision::Head, OutOfOrder::Refuse);
         assert!(plan.unwrap_err().to_string().contains("2 (row 2)"));
     }
 
@@ -273,7 +270,7 @@ mod tests {
     fn out_of_order_on_request() {
         let (history, rows) = (history(), rows(&[1, 3]));
         let plan =
-            upgrade(&history, &Standing::of(&history, &rows), &Revision::Head, OutOfOrder::Apply).unwrap();
+            upgrade(&history, &State::of(&history, &rows), &Revision::Head, OutOfOrder::Apply).unwrap();
         assert_eq!(versions(&plan), [2, 4]);
         assert_eq!(plan.warnings, ["applying out of order: 2 (b)"]);
     }
@@ -289,7 +286,7 @@ mod tests {
             (&[], "base", &[], Position::Base),
         ] {
             let (history, rows) = (history(), rows(applied));
-            let plan = downgrade(&history, &Standing::of(&history, &rows), &target.parse().unwrap()).unwrap();
+            let plan = downgrade(&history, &State::of(&history, &rows), &target.parse().unwrap()).unwrap();
             assert_eq!(versions(&plan), expected, "{applied:?} to {target}");
             assert_eq!(plan.to, to, "{applied:?} to {target}");
         }
@@ -303,21 +300,21 @@ mod tests {
             (&[1, 9], "base", "9 (row 9)"),
         ] {
             let (history, rows) = (history(), rows(applied));
-            let plan = downgrade(&history, &Standing::of(&history, &rows), &target.parse().unwrap());
+            let plan = downgrade(&history, &State::of(&history, &rows), &target.parse().unwrap());
             let error = plan.unwrap_err().to_string();
             assert!(error.contains(expected), "{applied:?} to {target}: {error}");
         }
     }
 
     #[test]
-    fn drift_and_halfway_stop_both_ways() {
+    fn drift_and_partial_application_stop_both_ways() {
         let history = history();
         let drifted = [row(1), Applied { checksum: Checksum::of("other"), ..row(2) }];
-        let halfway = [row(1), Applied { success: false, ..row(2) }];
-        for (rows, part) in [(drifted, "2_b.up.sql"), (halfway, "2 (b)")] {
-            let standing = Standing::of(&history, &rows);
-            let up = upgrade(&history, &standing, &Revision::Head, OutOfOrder::Refuse).unwrap_err();
-            let down = downgrade(&history, &standing, &Revision::Base).unwrap_err();
+        let partial = [row(1), Applied { success: false, ..row(2) }];
+        for (rows, part) in [(drifted, "2_b.up.sql"), (partial, "2 (b)")] {
+            let state = State::of(&history, &rows);
+            let up = upgrade(&history, &state, &Revision::Head, OutOfOrder::Refuse).unwrap_err();
+            let down = downgrade(&history, &state, &Revision::Base).unwrap_err();
             assert!(up.to_string().contains(part), "{up}");
             assert!(down.to_string().contains(part), "{down}");
         }

@@ -6,9 +6,9 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::migration::Version;
+use crate::version::Version;
 
 mod resolve;
 
@@ -38,6 +38,34 @@ impl Serialize for Position {
             Self::Base => serializer.serialize_str("base"),
             Self::At(version) => version.serialize(serializer),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Position {
+    fn deserialize<D: Deserializer<'de>>(given: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            At(Version),
+            Named(Base),
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Base {
+            Base,
+        }
+        Ok(match Written::deserialize(given)? {
+            Written::At(version) => Self::At(version),
+            Written::Named(Base::Base) => Self::Base,
+        })
+    }
+}
+
+impl Position {
+    /// `at base`, `at 2`, `at 3 (head)`, for a sentence about where the database is.
+    pub fn place(self, head: Option<Version>) -> String {
+        let mark = if self != Self::Base && head.map(Self::At) == Some(self) { " (head)" } else { "" };
+        format!("at {self}{mark}")
     }
 }
 

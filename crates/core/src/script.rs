@@ -1,9 +1,11 @@
 //! The scripts of a plan, read and checked before anything runs.
 
-use crate::error::{Error, ScriptProblem};
-use crate::migration::{Checksum, Script};
+use crate::excerpt::Place;
+use crate::history::Script;
 use crate::plan::Step;
-use crate::statement::{self, Forbidden, Place, Statement, Unterminated};
+use crate::script_problem::{ScriptProblem, UnusableScripts};
+use crate::statement::{self, Forbidden, Statement, Unterminated};
+use crate::version::Checksum;
 
 /// A step with its script, which is known to be usable.
 #[derive(Debug)]
@@ -38,36 +40,30 @@ impl Prepared<'_> {
 /// Reads and checks every script of a plan.
 ///
 /// # Errors
-/// [`Error::Scripts`] with everything that is wrong.
-pub fn prepare<'a>(steps: &[Step<'a>]) -> Result<Vec<Prepared<'a>>, Error> {
+/// [`UnusableScripts`] with everything that is wrong.
+pub fn prepare<'a>(steps: &[Step<'a>]) -> Result<Vec<Prepared<'a>>, UnusableScripts> {
     let mut problems = Vec::new();
     let mut prepared = Vec::with_capacity(steps.len());
     for &step in steps {
-        let script = match step.migration.script(step.direction) {
-            Ok(script) => script,
-            Err(problem) => {
-                problems.push(problem);
-                continue;
-            }
-        };
-        match check(&script) {
-            Ok(statements) => {
-                let schema_changes = statements.iter().filter(|statement| statement.is_plain_ddl()).count();
-                let statements = statements.len();
-                let checksum = Checksum::of(&script.text);
-                prepared.push(Prepared {
-                    step,
-                    script,
-                    checksum,
-                    statements,
-                    schema_changes,
-                    resumes_at: None,
-                });
-            }
-            Err(mut found) => problems.append(&mut found),
+        match one(step) {
+            Ok(usable) => prepared.push(usable),
+            Err(UnusableScripts(mut found)) => problems.append(&mut found),
         }
     }
-    if problems.is_empty() { Ok(prepared) } else { Err(Error::Scripts(problems)) }
+    if problems.is_empty() { Ok(prepared) } else { Err(UnusableScripts(problems)) }
+}
+
+/// Reads and checks the script of one step.
+///
+/// # Errors
+/// [`UnusableScripts`] with everything that is wrong with it.
+pub fn one(step: Step<'_>) -> Result<Prepared<'_>, UnusableScripts> {
+    let script = step.migration.script(step.direction).map_err(|problem| UnusableScripts(vec![problem]))?;
+    let statements = check(&script).map_err(UnusableScripts)?;
+    let schema_changes = statements.iter().filter(|statement| statement.is_plain_ddl()).count();
+    let statements = statements.len();
+    let checksum = Checksum::of(&script.text);
+    Ok(Prepared { step, script, checksum, statements, schema_changes, resumes_at: None })
 }
 
 fn check(script: &Script) -> Result<Vec<Statement<'_>>, Vec<ScriptProblem>> {

@@ -1,9 +1,13 @@
-//! The history held against the bookkeeping: where every version stands.
+//! The history held against the bookkeeping: where every version is.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::migration::{Checksum, History, Migration, Version};
+use crate::history::{History, Migration};
 use crate::revision::{Position, Whereabouts};
+use crate::version::{Checksum, Version};
+
+/// sqlx's bookkeeping table.
+pub const BOOKKEEPING: &str = "_sqlx_migrations";
 
 /// A row of the bookkeeping table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +18,7 @@ pub struct Applied {
     pub description: String,
     /// When, in UTC, as `2026-11-05T09:00:00Z`.
     pub installed_on: String,
-    /// False while a no-transaction script stands halfway.
+    /// False while a no-transaction script is partially applied.
     pub success: bool,
     /// The checksum of the up script that was applied.
     pub checksum: Checksum,
@@ -22,8 +26,8 @@ pub struct Applied {
     pub execution_time: i64,
 }
 
-/// How one version stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// How file and row of a version go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Applied, and the file is as it was.
@@ -37,7 +41,8 @@ pub enum Status {
     /// Applied, but there is no file.
     Unknown,
     /// A no-transaction script that began and did not end.
-    Halfway,
+    #[serde(rename = "halfway")]
+    PartiallyApplied,
 }
 
 impl Status {
@@ -49,7 +54,7 @@ impl Status {
             Self::OutOfOrder => "out of order",
             Self::Drifted => "drifted",
             Self::Unknown => "unknown",
-            Self::Halfway => "halfway",
+            Self::PartiallyApplied => "halfway",
         }
     }
 }
@@ -85,12 +90,12 @@ impl Entry<'_> {
 
 /// Every version of history and database, in order.
 #[derive(Clone, Debug)]
-pub struct Standing<'a> {
+pub struct State<'a> {
     entries: Vec<Entry<'a>>,
     applied: Vec<Version>,
 }
 
-impl<'a> Standing<'a> {
+impl<'a> State<'a> {
     /// Merges files and rows; `applied` is in version order.
     pub fn of(history: &'a History, applied: &'a [Applied]) -> Self {
         let mut files = history.migrations().iter().peekable();
@@ -108,7 +113,7 @@ impl<'a> Standing<'a> {
             let migration = files.next_if(|file| file.version == version);
             let row = rows.next_if(|row| row.version == version);
             let status = match (migration, row) {
-                (_, Some(row)) if !row.success => Status::Halfway,
+                (_, Some(row)) if !row.success => Status::PartiallyApplied,
                 (None, _) => Status::Unknown,
                 (Some(file), Some(row)) if file.checksum != row.checksum => Status::Drifted,
                 (Some(_), Some(_)) => Status::Applied,
@@ -125,7 +130,7 @@ impl<'a> Standing<'a> {
         &self.entries
     }
 
-    /// The versions that stand so, oldest first.
+    /// The versions of this status, oldest first.
     pub fn with(&self, status: Status) -> impl DoubleEndedIterator<Item = &Entry<'a>> {
         self.entries.iter().filter(move |entry| entry.status == status)
     }
@@ -141,7 +146,7 @@ impl<'a> Standing<'a> {
     }
 }
 
-impl Whereabouts for Standing<'_> {
+impl Whereabouts for State<'_> {
     fn current(&self) -> Option<Position> {
         Some(self.position())
     }
@@ -171,11 +176,10 @@ mod tests {
     fn every_status() {
         let history = History::of(&[(1, "a"), (2, "b"), (3, "c"), (5, "e"), (7, "g"), (8, "h")]);
         let drifted = Applied { checksum: Checksum::of("other"), ..row(3) };
-        let halfway = Applied { success: false, ..row(7) };
-        let rows = [row(1), drifted, row(4), row(5), halfway];
-        let standing = Standing::of(&history, &rows);
-        let statuses: Vec<_> =
-            standing.entries().iter().map(|entry| (entry.version.0, entry.status)).collect();
+        let partial = Applied { success: false, ..row(7) };
+        let rows = [row(1), drifted, row(4), row(5), partial];
+        let state = State::of(&history, &rows);
+        let statuses: Vec<_> = state.entries().iter().map(|entry| (entry.version.0, entry.status)).collect();
         assert_eq!(
             statuses,
             [
@@ -184,19 +188,19 @@ mod tests {
                 (3, Status::Drifted),
                 (4, Status::Unknown),
                 (5, Status::Applied),
-                (7, Status::Halfway),
+                (7, Status::PartiallyApplied),
                 (8, Status::Pending),
             ]
         );
-        assert_eq!(standing.position(), Position::At(Version(5)));
-        assert_eq!(standing.pending().count(), 2);
+        assert_eq!(state.position(), Position::At(Version(5)));
+        assert_eq!(state.pending().count(), 2);
     }
 
     #[test]
     fn empty_database_is_at_base() {
         let history = History::of(&[(1, "a")]);
-        let standing = Standing::of(&history, &[]);
-        assert_eq!(standing.position(), Position::Base);
-        assert_eq!(standing.entries()[0].status, Status::Pending);
+        let state = State::of(&history, &[]);
+        assert_eq!(state.position(), Position::Base);
+        assert_eq!(state.entries()[0].status, Status::Pending);
     }
 }

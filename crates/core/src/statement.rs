@@ -1,9 +1,9 @@
 //! A script's text as the statements PostgreSQL will see, each with its place.
 
-mod conduct;
+mod classify;
 mod lexer;
 
-pub use conduct::{Concurrent, Forbidden};
+pub use classify::{Concurrent, Forbidden};
 use lexer::{Kind, Lexer};
 
 /// One statement of a script, without the white space and comments before it and the semicolon
@@ -161,27 +161,6 @@ fn contains(words: &[&str], keyword: &str) -> bool {
     words.iter().any(|word| word.eq_ignore_ascii_case(keyword))
 }
 
-/// A place for people: line and column from 1, the column in characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Place {
-    /// The line, from 1.
-    pub line: usize,
-    /// The column, from 1, in characters.
-    pub column: usize,
-}
-
-impl Place {
-    /// The place of a byte offset in `text`.
-    pub fn of_byte(text: &str, offset: usize) -> Self {
-        let before = text.get(..offset).unwrap_or(text);
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        Self {
-            line: before.bytes().filter(|&byte| byte == b'\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,13 +254,5 @@ mod tests {
         ] {
             assert_eq!(without_literals(query), expected);
         }
-    }
-
-    #[test]
-    fn places_count_characters() {
-        let text = "a\nüb\n";
-        assert_eq!(Place::of_byte(text, 0), Place { line: 1, column: 1 });
-        assert_eq!(Place::of_byte(text, 4), Place { line: 2, column: 2 });
-        assert_eq!(Place::of_byte(text, 999), Place { line: 3, column: 1 });
     }
 }

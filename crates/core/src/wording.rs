@@ -6,17 +6,30 @@ use std::time::Duration;
 use foreign_text::one_line;
 
 /// `1 setting is`, `3 settings are`
-pub(crate) fn counted(count: usize, one: &str, several: &str) -> String {
+pub fn counted(count: usize, one: &str, several: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { several })
 }
 
+/// Each on a line of its own, as text that is no more than text.
+pub fn list<T: std::fmt::Display>(items: &[T]) -> String {
+    items.iter().map(|item| format!("\n  {}", one_line(&item.to_string()))).collect()
+}
+
+/// The first few, and how many more.
+pub fn shortened(items: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let more = items.len().saturating_sub(SHOWN);
+    let shown = items.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
 /// A file's or a directory's name, which may hold anything.
-pub(crate) fn path(path: &Path) -> String {
+pub fn path(path: &Path) -> String {
     one_line(&path.display().to_string())
 }
 
 /// `200 ms`, `6.6 s`, `1 min 30 s`, `2 h 5 min`; what is finer is cut off.
-pub(crate) fn duration(duration: Duration) -> String {
+pub fn duration(duration: Duration) -> String {
     let (milliseconds, seconds) = (duration.as_millis(), duration.as_secs());
     let two = |large: u64, unit: &str, small: u64, smaller: &str| {
         if small == 0 { format!("{large} {unit}") } else { format!("{large} {unit} {small} {smaller}") }
@@ -33,7 +46,7 @@ pub(crate) fn duration(duration: Duration) -> String {
 }
 
 /// The same without fractions of a second.
-pub(crate) fn whole_seconds(long: Duration) -> String {
+pub fn whole_seconds(long: Duration) -> String {
     duration(Duration::from_secs(long.as_secs()))
 }
 

@@ -5,8 +5,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Direction, Version};
-use crate::error::ScriptProblem;
+use crate::file_name::FileName;
+use crate::script_problem::ScriptProblem;
+use crate::version::{Direction, Version};
 
 /// The migrations of a directory, and what is wrong with the rest of it.
 ///
@@ -47,58 +48,25 @@ pub(super) fn unreadable(error: &io::Error) -> String {
     format!("can't be read: {error}")
 }
 
-/// What a file name says.
-#[derive(Debug, PartialEq, Eq)]
-struct Name {
-    version: Version,
-    description: String,
-    direction: Direction,
-    reversible: bool,
-}
-
 /// The paths of one migration.
 #[derive(Debug)]
-pub(super) struct Pair {
-    pub(super) description: String,
-    pub(super) up: PathBuf,
-    pub(super) down: Option<PathBuf>,
+pub struct Pair {
+    /// What its files are named.
+    pub description: String,
+    /// The up script.
+    pub up: PathBuf,
+    /// The down script, unless it is up-only.
+    pub down: Option<PathBuf>,
 }
 
-/// `None` for a file that is no script, such as a README.
-fn parse_name(name: &str) -> Option<Result<Name, String>> {
-    if name.starts_with('.') {
-        return None;
-    }
-    let Some(stem) = name.strip_suffix(".sql") else {
-        let upper = name.to_ascii_lowercase().ends_with(".sql");
-        return upper.then(|| Err("has its ending in capitals; rename it to end in .sql".to_owned()));
-    };
-    let (stem, direction, reversible) = if let Some(stem) = stem.strip_suffix(".up") {
-        (stem, Direction::Up, true)
-    } else if let Some(stem) = stem.strip_suffix(".down") {
-        (stem, Direction::Down, true)
-    } else {
-        (stem, Direction::Up, false)
-    };
-    let wrong = || Err("is not named <version>_<description>.up.sql, .down.sql or .sql".to_owned());
-    let Some((digits, description)) = stem.split_once('_') else { return Some(wrong()) };
-    if description.is_empty() || digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(wrong());
-    }
-    let Some(version) = digits.parse().ok().filter(|&number| number > 0) else {
-        return Some(Err(format!("has a version that is not a number from 1 to {}", i64::MAX)));
-    };
-    let description = description.replace('_', " ");
-    Some(Ok(Name { version: Version(version), description, direction, reversible }))
-}
-
-fn pair_up(directory: &Path, names: &[String]) -> (BTreeMap<Version, Pair>, Vec<ScriptProblem>) {
+/// Which files make up which migration, and what is wrong with the rest.
+pub fn pair_up(directory: &Path, names: &[String]) -> (BTreeMap<Version, Pair>, Vec<ScriptProblem>) {
     let mut problems = Vec::new();
     let mut downs: BTreeMap<Version, (String, PathBuf)> = BTreeMap::new();
     let mut ups: BTreeMap<Version, (Pair, bool)> = BTreeMap::new();
     for name in names {
         let path = directory.join(name);
-        let parsed = match parse_name(name) {
+        let parsed = match FileName::parse(name) {
             None => continue,
             Some(Err(problem)) => {
                 problems.push(ScriptProblem::file(&path, problem));
@@ -146,41 +114,6 @@ fn file_name(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names() {
-        let good = |version, description: &str, direction, reversible| {
-            Some(Ok(Name {
-                version: Version(version),
-                description: description.to_owned(),
-                direction,
-                reversible,
-            }))
-        };
-        for (name, expected) in [
-            ("20260102030405_add_phone.up.sql", good(20_260_102_030_405, "add phone", Direction::Up, true)),
-            ("0002_x.down.sql", good(2, "x", Direction::Down, true)),
-            ("3_only_up.sql", good(3, "only up", Direction::Up, false)),
-            ("4_a.b-ü.sql", good(4, "a.b-ü", Direction::Up, false)),
-            ("README.md", None),
-            (".hidden.sql", None),
-        ] {
-            assert_eq!(parse_name(name), expected, "{name}");
-        }
-        for (name, part) in [
-            ("nonsense.sql", "is not named"),
-            ("12.sql", "is not named"),
-            ("12_.up.sql", "is not named"),
-            ("-1_x.sql", "is not named"),
-            ("+1_x.sql", "is not named"),
-            ("0_x.sql", "not a number from 1"),
-            ("9223372036854775808_x.sql", "not a number from 1"),
-            ("1_x.UP.SQL", "capitals"),
-        ] {
-            let problem = parse_name(name).unwrap().unwrap_err();
-            assert!(problem.contains(part), "{name}: {problem}");
-        }
-    }
 
     #[test]
     fn pairs() {

@@ -1,14 +1,21 @@
 //! Where a plan commits.
 
-use crate::config::Transaction;
+/// What one transaction holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transaction {
+    /// One migration.
+    Each,
+    /// The whole run.
+    Run,
+}
 
 /// Steps that share a transaction, or one that has none.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Group<'p, T> {
     /// All of these or none.
-    Together(&'p [T]),
+    Transactional(&'p [T]),
     /// Statement by statement.
-    Alone(&'p T),
+    NonTransactional(&'p T),
 }
 
 /// Cuts a plan at its commits.
@@ -22,16 +29,16 @@ pub fn groups<T>(
     while let Some(first) = rest.first() {
         let length = match (is_transactional(first), transaction) {
             (false, _) => {
-                groups.push(Group::Alone(first));
+                groups.push(Group::NonTransactional(first));
                 1
             }
             (true, Transaction::Each) => {
-                groups.push(Group::Together(&rest[..1]));
+                groups.push(Group::Transactional(&rest[..1]));
                 1
             }
             (true, Transaction::Run) => {
                 let length = rest.iter().take_while(|step| is_transactional(step)).count();
-                groups.push(Group::Together(&rest[..length]));
+                groups.push(Group::Transactional(&rest[..length]));
                 length
             }
         };
@@ -46,16 +53,27 @@ mod tests {
 
     #[test]
     fn plans_are_cut_at_their_commits() {
-        use Group::{Alone, Together};
+        use Group::{NonTransactional, Transactional};
         let steps = ["a", "b", "-c", "d", "-e"];
         let transactional = |step: &&str| !step.starts_with('-');
         assert_eq!(
             groups(&steps, Transaction::Run, transactional),
-            [Together(&["a", "b"][..]), Alone(&"-c"), Together(&["d"]), Alone(&"-e")]
+            [
+                Transactional(&["a", "b"][..]),
+                NonTransactional(&"-c"),
+                Transactional(&["d"]),
+                NonTransactional(&"-e")
+            ]
         );
         assert_eq!(
             groups(&steps, Transaction::Each, transactional),
-            [Together(&["a"][..]), Together(&["b"]), Alone(&"-c"), Together(&["d"]), Alone(&"-e")]
+            [
+                Transactional(&["a"][..]),
+                Transactional(&["b"]),
+                NonTransactional(&"-c"),
+                Transactional(&["d"]),
+                NonTransactional(&"-e")
+            ]
         );
         assert!(groups(&steps[..0], Transaction::Run, transactional).is_empty());
     }

@@ -1,7 +1,8 @@
 //! Which place in the history a revision names.
 
 use super::{Offset, Position, Revision};
-use crate::migration::{History, Version};
+use crate::history::History;
+use crate::version::Version;
 use crate::wording::counted;
 
 /// Why a revision names no place. Always decided before anything is written.
@@ -73,7 +74,7 @@ fn walked_off(from: Position, offset: Offset, available: usize) -> String {
 
 /// Where the database is, as far as resolving needs it.
 pub trait Whereabouts {
-    /// The highest applied version; `Err` when nobody was asked.
+    /// The highest applied version; `None` when nobody was asked.
     fn current(&self) -> Option<Position>;
     /// Applied versions in order: the way down follows what is applied, not what could be.
     fn applied(&self) -> &[Version];

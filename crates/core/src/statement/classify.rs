@@ -1,6 +1,4 @@
-//! How a statement gets along with the job's transaction and session, told from its words.
-
-use crate::database::Index;
+//! What a statement does to a transaction and to the session, told from its words.
 
 use super::lexer::{Kind, Lexer, Token};
 use super::{Statement, contains};
@@ -33,33 +31,6 @@ pub enum Concurrent {
         /// The table or index, as written; `None` for a whole schema or database.
         relation: Option<String>,
     },
-}
-
-impl Concurrent {
-    /// Whether an index of the name it builds is one of these. Where the name isn't known, it may be.
-    pub fn is_among(&self, indexes: &[Index]) -> bool {
-        match self {
-            Self::Build { name: Some(name), .. } => indexes.iter().any(|index| index.plain_name == *name),
-            Self::Build { name: None, .. } | Self::Rebuild { .. } => true,
-        }
-    }
-
-    /// Whether a later run can tell from the catalog what became of it: a build with a name that was free.
-    pub fn is_told_later(&self, before: &[Index]) -> bool {
-        matches!(self, Self::Build { name: Some(_), .. }) && !self.is_among(before)
-    }
-
-    /// Whether it left this one behind, where it has failed: an invalid one that was not there before,
-    /// or was valid, until a rebuild put another in its place.
-    pub fn has_left(&self, index: &Index, before: &[Index]) -> bool {
-        let is_old = before.iter().any(|old| old.oid == index.oid && !old.is_valid);
-        let is_called_so = match self {
-            Self::Build { name: Some(name), .. } => index.plain_name == *name,
-            Self::Build { name: None, .. } => true,
-            Self::Rebuild { .. } => ["_ccnew", "_ccold"].iter().any(|end| index.plain_name.contains(end)),
-        };
-        !index.is_valid && !is_old && is_called_so
-    }
 }
 
 impl Statement<'_> {

@@ -4,10 +4,51 @@
 //! session alone, and the next one either never began or is the build of a named index, of which
 //! the catalog tells what became.
 
-use crate::database::Index;
-use crate::migration::{Checksum, Version};
 use crate::script::Prepared;
 use crate::statement::{Concurrent, Statement};
+use crate::version::{Checksum, Version};
+
+/// An index that a concurrent statement makes or leaves behind, as the catalog has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// Its number in the catalog.
+    pub oid: u32,
+    /// Its name as the catalog has it.
+    pub plain_name: String,
+    /// Its name with its schema, quoted for SQL.
+    pub name: String,
+    /// Whether queries may use it.
+    pub is_valid: bool,
+    /// Whether another session holds the lock that builds, and vacuums, take.
+    pub is_worked_on: bool,
+}
+
+impl Concurrent {
+    /// Whether an index of the name it builds is one of these. Where the name isn't known, it may be.
+    pub fn is_among(&self, indexes: &[Index]) -> bool {
+        match self {
+            Self::Build { name: Some(name), .. } => indexes.iter().any(|index| index.plain_name == *name),
+            Self::Build { name: None, .. } | Self::Rebuild { .. } => true,
+        }
+    }
+
+    /// Whether a later run can tell from the catalog what became of it: a build with a name that was free.
+    pub fn is_told_later(&self, before: &[Index]) -> bool {
+        matches!(self, Self::Build { name: Some(_), .. }) && !self.is_among(before)
+    }
+
+    /// Whether it left this one behind, where it has failed: an invalid one that was not there before,
+    /// or was valid, until a rebuild put another in its place.
+    pub fn has_left(&self, index: &Index, before: &[Index]) -> bool {
+        let is_old = before.iter().any(|old| old.oid == index.oid && !old.is_valid);
+        let is_called_so = match self {
+            Self::Build { name: Some(name), .. } => index.plain_name == *name,
+            Self::Build { name: None, .. } => true,
+            Self::Rebuild { .. } => ["_ccnew", "_ccold"].iter().any(|end| index.plain_name.contains(end)),
+        };
+        !index.is_valid && !is_old && is_called_so
+    }
+}
 
 /// A statement that began.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,9 +147,10 @@ pub fn leftover(build: &Concurrent, indexes: &[Index]) -> Result<Leftover, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::{Direction, History};
+    use crate::history::History;
     use crate::plan::Step;
     use crate::script::prepare;
+    use crate::version::Direction;
 
     const SCRIPT: &str = "-- no-transaction\nCREATE TABLE t (a int);\nVACUUM t;\nCREATE INDEX CONCURRENTLY i ON t (a);\nSET x.y = 1;\nANALYZE t;\n";
 
