@@ -9,12 +9,12 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{fmt, registry};
 
-use crate::config::{LogFormat, LogSettings};
+use crate::cli::config::{LogFormat, LogSettings};
 use text::OneLine;
 
 /// How stderr is written, decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// For people.
     Text,
     /// One JSON object a line.
@@ -23,7 +23,7 @@ pub enum Format {
 
 impl Format {
     /// What was asked for, on the stderr there is.
-    pub fn of(asked: LogFormat) -> Self {
+    pub(crate) fn of(asked: LogFormat) -> Self {
         match asked {
             LogFormat::Auto if io::stderr().is_terminal() => Self::Text,
             LogFormat::Text => Self::Text,
@@ -34,7 +34,7 @@ impl Format {
 
 /// Starts logging. Text is for people: level and message. JSON is for machines: one object a
 /// line, with its time. What an event quotes can neither begin a line nor move a cursor.
-pub fn start(settings: &LogSettings) -> Format {
+pub(crate) fn start(settings: &LogSettings) -> Format {
     let format = Format::of(settings.format);
     let registry = registry().with(settings.filter.clone());
     if format == Format::Json {

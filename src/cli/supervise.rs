@@ -1,22 +1,38 @@
-//! Around the job: the runtime, signals, panics, and the one translation into an exit code.
+//! Around the engine: the runtime, signals, panics, and the end.
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use foreign_text::lines;
+use migration_core::exit_code::ExitCode;
+use migration_core::history::History;
+use migration_core::summary::{Report, Verdict};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::cli::Args;
-use crate::config::{
-    self, Command, Config, Environment, LogSettings, Output, port_is_service_link, without_effect,
-};
-use crate::database;
-use crate::error::{Aftermath, Error, ExitCode};
-use crate::interrupt::{Interrupt, Signal};
-use crate::job::{self, Serving};
-use crate::report::{self, Printer, Report, Reporter};
-use crate::row_values::RowValues;
-use crate::{log, verdict};
+use crate::cli::args::Args;
+use crate::cli::config::libpq::without_effect;
+use crate::cli::config::read::{log_settings, output, read};
+use crate::cli::config::row_values::row_values;
+use crate::cli::config::server::port_is_service_link;
+use crate::cli::config::{Command, Config};
+use crate::cli::environment::Environment;
+use crate::cli::error::Error;
+use crate::cli::exit::exit_code;
+use crate::cli::print::{Printer, print_error, print_lines};
+use crate::cli::reporter::Reporter;
+use crate::cli::signals::listen;
+use crate::cli::{log, termination_message};
+use crate::engine::context::Context;
+use crate::engine::error::{Aftermath, Error as EngineError};
+use crate::engine::task::Task;
+use crate::engine::tracker::Tracker;
+use crate::engine::{self, offline};
+use crate::postgres::connect::cancel;
+use crate::postgres::error::Error as PostgresError;
+use crate::postgres::interrupt::Signal;
+use crate::postgres::query::is_believing_a_server;
+use crate::postgres::row_values::RowValues;
+use crate::postgres::server::Server;
 
 /// How long a cancelled statement gets to roll back before the connection is simply closed.
 const ROLLBACK_GRACE: Duration = Duration::from_secs(15);
@@ -26,11 +42,11 @@ const LEAVE_AT_ONCE: Duration = Duration::from_millis(100);
 
 /// Makes a panic exit with the code of a defect, and leaves a verdict: 101 would say nothing to
 /// Kubernetes.
-pub fn report_panics(environment: &Environment) {
+pub(crate) fn report_panics(environment: &Environment) {
     let default = std::panic::take_hook();
     let environment = environment.clone();
     std::panic::set_hook(Box::new(move |panic| {
-        if database::is_believing_a_server() {
+        if is_believing_a_server() {
             tracing::debug!("the server's answer makes no sense: {panic}");
             return;
         }
@@ -39,23 +55,23 @@ pub fn report_panics(environment: &Environment) {
         if lines(&text) == text {
             default(panic);
         } else {
-            report::print_error(&Error::Defect(text.clone()));
+            print_error(&Error::Defect(text.clone()));
         }
         let defect = Err(Error::Defect(text));
         leave_verdict(&environment, &Report::default(), &defect);
         #[expect(clippy::exit, reason = "the process is beyond returning from main")]
-        std::process::exit(ExitCode::Defect as i32);
+        std::process::exit(ExitCode::Defect.code().into());
     }));
 }
 
 /// What clap has to say: help goes to stdout and is no error.
-pub fn usage(error: &clap::Error, environment: &Environment) -> ExitCode {
+pub(crate) fn usage(error: &clap::Error, environment: &Environment) -> ExitCode {
     let text = error.to_string();
     if lines(&text) == text {
         // A reader that has gone away has seen enough.
         let _ = error.print();
     } else {
-        report::print_lines(&text);
+        print_lines(&text);
     }
     if !error.use_stderr() {
         return ExitCode::Done;
@@ -70,123 +86,136 @@ pub fn usage(error: &clap::Error, environment: &Environment) -> ExitCode {
 
 fn leave_verdict(environment: &Environment, report: &Report, end: &Result<(), Error>) {
     let message = end.as_ref().err().map(ToString::to_string).unwrap_or_default();
-    verdict::leave(environment, &report.verdict(end), &report.verdict_rows(), &message);
-}
-
-/// OUTPUT, read on its own, so that even a wrong configuration is reported as it was asked for.
-fn output(environment: &Environment) -> Output {
-    let wants_json =
-        environment.text("OUTPUT").is_some_and(|output| output.trim().eq_ignore_ascii_case("json"));
-    if wants_json { Output::Json } else { Output::Text }
+    termination_message::leave(environment, Verdict::of(report, exit_code(end), message));
 }
 
 /// Does everything, and says how it ended.
-pub fn run(args: &Args, environment: &Environment) -> ExitCode {
-    let format = log::start(&LogSettings::of(environment));
-    let mut reporter = Reporter::new(Printer::new(output(environment)));
-    let end = config::read(args, environment).and_then(|config| {
-        if port_is_service_link(environment) {
-            reporter.warn("POSTGRES_PORT is a Kubernetes service link; took its port".to_owned());
-        }
-        if let (Command::Online(..), Some(warning)) = (&config.command, without_effect(environment)) {
-            reporter.warn(warning);
-        }
-        in_runtime(&config, &mut reporter)
-    });
+pub(crate) fn run(args: &Args, environment: &Environment) -> ExitCode {
+    let format = log::start(&log_settings(environment));
+    let mut reporter = Reporter::new(Printer::new(output(environment)), format);
+    let mut tracker = Tracker::new(&mut reporter);
+    let config = read(args, environment).map_err(Error::from);
+    let end = config.and_then(|config| carry_out(&config, environment, &mut tracker));
+    let report = tracker.report;
+    let end = end.map(|script| script.iter().for_each(|script| reporter.script(script)));
     let end = end.map_err(|mut error| {
-        if RowValues::of(environment) == RowValues::Hide {
+        if let (Error::Engine(error), RowValues::Hide) = (&mut error, row_values(environment)) {
             error.hide_row_values();
         }
         error
     });
     let is_script = args.sql.is_some() && end.is_ok();
     if !is_script {
-        let written = reporter.printer.document(&reporter.report, &end);
-        reporter.written(written);
+        reporter.document(&report, &end);
     }
-    let end = end.and_then(|()| reporter.delivered());
+    let end = end.and_then(|()| reporter.delivered(&report));
+    let code = exit_code(&end);
     match (&end, format) {
         (Ok(()), _) => {}
-        (Err(error), log::Format::Text) => report::print_error(error),
-        (Err(error), log::Format::Json) => {
-            tracing::error!(exit_code = error.exit_code() as u8, "{error}");
-        }
+        (Err(error), log::Format::Text) => print_error(error),
+        (Err(error), log::Format::Json) => tracing::error!(exit_code = code.code(), "{error}"),
     }
-    leave_verdict(environment, &reporter.report, &end);
-    report::exit_code(&end)
+    leave_verdict(environment, &report, &end);
+    code
 }
 
-fn in_runtime(config: &Config, reporter: &mut Reporter) -> Result<(), Error> {
+/// Does what the configuration says; a script for psql is for the caller to print.
+fn carry_out(
+    config: &Config,
+    environment: &Environment,
+    tracker: &mut Tracker<'_>,
+) -> Result<Option<String>, Error> {
+    if port_is_service_link(environment) {
+        tracker.warn("POSTGRES_PORT is a Kubernetes service link; took its port".to_owned());
+    }
+    if let (Command::Online(..), Some(warning)) = (&config.command, without_effect(environment)) {
+        tracker.warn(warning);
+    }
+    let history = History::read(&config.migrations).map_err(EngineError::from)?;
+    tracker.report.head = history.head();
+    match &config.command {
+        Command::Script { direction, range } => Ok(Some(offline::script(&history, *direction, range)?)),
+        Command::Online(server, task) => in_runtime(server, task, &history, tracker).map(|()| None),
+    }
+}
+
+fn in_runtime(
+    server: &Server,
+    task: &Task,
+    history: &History,
+    tracker: &mut Tracker<'_>,
+) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::Defect(format!("no runtime: {error}")))?;
     let end = runtime.block_on(async {
-        let interrupt = Interrupt::listen().map_err(|error| Error::Defect(format!("no signals: {error}")))?;
-        until_done_or_interrupted(config, interrupt, reporter).await
+        let interrupt = listen().map_err(|error| Error::Defect(format!("no signals: {error}")))?;
+        let backend = Cell::new(None);
+        let context = Context { server, history, interrupt: &interrupt, backend: &backend };
+        Ok(until_done_or_interrupted(task, &context, tracker).await?)
     });
     // A name that is still being looked up must not hold up the exit.
     runtime.shutdown_background();
     end
 }
 
-/// Lets the job run. A first signal cancels what the server is doing, so that the job rolls back
+/// Lets the engine run. A first signal cancels what the server is doing, so that the engine rolls back
 /// and says so; a second one, or a server that doesn't answer, ends it at once.
 async fn until_done_or_interrupted(
-    config: &Config,
-    mut interrupt: Interrupt,
-    reporter: &mut Reporter,
-) -> Result<(), Error> {
-    let serving: Serving = Cell::new(None);
-    let observed = interrupt.clone();
-    let mut job = Box::pin(job::run(config, &observed, reporter, &serving));
+    task: &Task,
+    context: &Context<'_>,
+    tracker: &mut Tracker<'_>,
+) -> Result<(), EngineError> {
+    let mut interrupt = context.interrupt.clone();
+    let mut run = Box::pin(engine::run(task, context, tracker));
     let first = tokio::select! {
-        end = &mut job => return end,
+        end = &mut run => return end,
         signal = interrupt.next() => signal,
     };
     tracing::warn!("{first}; rolling back");
     let deadline = Instant::now() + ROLLBACK_GRACE;
     let cancelling = async {
         sleep(LEAVE_AT_ONCE).await;
-        if let (Command::Online(server, _), Some(backend)) = (&config.command, serving.take())
-            && let Err(error) = database::cancel(server, &backend).await
+        if let Some(backend) = context.backend.take()
+            && let Err(error) = cancel(context.server, &backend).await
         {
             tracing::warn!("the statement could not be cancelled: {error}");
         }
         std::future::pending::<()>().await;
     };
     let ended = tokio::select! {
-        end = &mut job => Ok(end),
+        end = &mut run => Ok(end),
         () = cancelling => Err(first),
         () = sleep_until(deadline) => Err(first),
         second = interrupt.next() => Err(second),
     };
-    drop(job);
+    drop(run);
     match ended {
-        Ok(end) if reporter.in_doubt => end,
-        Ok(end) => cancelled(end, first, reporter),
-        Err(signal) => Err(unanswered(signal, reporter)),
+        Ok(end) if tracker.in_doubt => end,
+        Ok(end) => cancelled(end, first, tracker),
+        Err(signal) => Err(unanswered(signal, tracker)),
     }
 }
 
 /// The connection was closed before the server had said what it made of the signal.
-fn unanswered(signal: Signal, reporter: &Reporter) -> Error {
+fn unanswered(signal: Signal, tracker: &Tracker<'_>) -> EngineError {
     let closed = "the connection was closed without an answer";
-    if reporter.in_doubt {
+    if tracker.in_doubt {
         let state = format!("{closed} to a commit, and what became of it is not known; run again to go on");
-        return Error::Interrupted { signal, state, left: Aftermath::Unknown };
+        return EngineError::Interrupted { signal, state, left: Aftermath::Unknown };
     }
-    Error::interrupted(signal, format!("{closed}; nothing was being committed; {}", reporter.state()))
+    EngineError::interrupted(signal, format!("{closed}; nothing was being committed; {}", tracker.state()))
 }
 
 /// A query of ours that was cancelled because of the signal is no failure of the server's, and one
 /// that found no answer had no more time.
-fn cancelled(end: Result<(), Error>, signal: Signal, reporter: &Reporter) -> Result<(), Error> {
+fn cancelled(end: Result<(), EngineError>, signal: Signal, tracker: &Tracker<'_>) -> Result<(), EngineError> {
     match end {
         // query_canceled
-        Err(Error::Database { source, state, .. })
+        Err(EngineError::Postgres(PostgresError::Query { source, state, .. }))
             if source.sqlstate() == Some("57014") || source.is_outage() =>
         {
-            let state = if state.is_empty() { reporter.state() } else { state };
-            Err(Error::interrupted(signal, state.trim_start_matches("; ")))
+            let state = if state.is_empty() { tracker.state() } else { state };
+            Err(EngineError::interrupted(signal, state.trim_start_matches("; ")))
         }
         end => end,
     }
@@ -195,14 +224,15 @@ fn cancelled(end: Result<(), Error>, signal: Signal, reporter: &Reporter) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::{DatabaseError, ServerError};
-    use crate::migration::Version;
-    use crate::revision::Position;
+    use crate::engine::event::{Event, Observer};
+    use crate::postgres::database_error::{DatabaseError, ServerError};
+    use migration_core::revision::Position;
+    use migration_core::version::Version;
 
     /// The run lock was being released, all was recorded, and "nothing was changed".
     #[test]
     fn a_cancelled_query_does_not_deny_what_was_recorded() {
-        let cancelled_by = |signal, reporter: &Reporter| {
+        let cancelled_by = |signal, tracker: &Tracker<'_>| {
             let error = ServerError {
                 is_fatal: false,
                 sqlstate: "57014".to_owned(),
@@ -214,14 +244,20 @@ mod tests {
                 internal: None,
                 has_hidden_values: false,
             };
-            let end = Err(Error::database("releasing the run lock", DatabaseError::Server(Box::new(error))));
-            cancelled(end, signal, reporter).unwrap_err().to_string()
+            let end =
+                Err(EngineError::query("releasing the run lock", DatabaseError::Server(Box::new(error))));
+            cancelled(end, signal, tracker).unwrap_err().to_string()
         };
-        let mut reporter = Reporter::new(Printer::new(Output::Json));
-        assert_eq!(cancelled_by(Signal::Terminate, &reporter), "terminated by SIGTERM; nothing was changed");
-        reporter.recorded(Position::At(Version(2)));
+        struct Nobody;
+        impl Observer for Nobody {
+            fn on(&mut self, _: Event<'_>) {}
+        }
+        let mut nobody = Nobody;
+        let mut tracker = Tracker::new(&mut nobody);
+        assert_eq!(cancelled_by(Signal::Terminate, &tracker), "terminated by SIGTERM; nothing was changed");
+        tracker.recorded(Position::At(Version(2)));
         assert_eq!(
-            cancelled_by(Signal::Interrupt, &reporter),
+            cancelled_by(Signal::Interrupt, &tracker),
             "interrupted by SIGINT; it was recorded that the database is at 2"
         );
     }

@@ -4,9 +4,10 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 
 use foreign_text::json;
+use migration_core::summary::Verdict;
 use serde::Serialize;
 
-use crate::config::Environment;
+use crate::cli::environment::Environment;
 
 /// Kubernetes keeps so many bytes of a termination message:
 /// <https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/>.
@@ -16,12 +17,12 @@ const LIMIT: usize = 4096;
 const MESSAGE: usize = LIMIT / 2;
 
 /// Writes the verdict where kubelet reads it. Only in a cluster: elsewhere the file is not ours.
-pub fn leave<T: Serialize, R: Serialize>(environment: &Environment, verdict: &T, rows: &[R], message: &str) {
+pub(crate) fn leave(environment: &Environment, verdict: Verdict) {
     if !environment.is_in_cluster() {
         return;
     }
     let path = environment.text("TERMINATION_MESSAGE_PATH").unwrap_or("/dev/termination-log");
-    let text = within_limit(verdict, rows, message);
+    let text = within_limit(verdict);
     // The file is kubelet's: it is there already, or there is nobody to read it.
     let written = OpenOptions::new()
         .write(true)
@@ -33,68 +34,58 @@ pub fn leave<T: Serialize, R: Serialize>(environment: &Environment, verdict: &T,
     }
 }
 
-#[derive(Serialize)]
-struct Document<'a, T, R> {
-    #[serde(flatten)]
-    verdict: &'a T,
-    #[serde(skip_serializing_if = "<[R]>::is_empty")]
-    migrations: &'a [R],
-    /// How many rows there were before these.
-    #[serde(skip_serializing_if = "is_zero")]
-    omitted: usize,
-    message: &'a str,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-fn is_zero(count: &usize) -> bool {
-    *count == 0
-}
-
 /// Leaves out the first rows, and the end of the message, until the whole fits.
-fn within_limit<T: Serialize, R: Serialize>(verdict: &T, rows: &[R], message: &str) -> String {
-    let render = |omitted: usize, keep: usize| {
-        let (migrations, message) = (&rows[omitted..], &message[..message.floor_char_boundary(keep)]);
-        json(&serde_json::to_string(&Document { verdict, migrations, omitted, message }).unwrap_or_default())
-    };
-    let (mut omitted, mut keep) = (0, message.len());
+fn within_limit(mut verdict: Verdict) -> String {
     loop {
-        let text = render(omitted, keep);
-        if text.len() <= LIMIT || (omitted == rows.len() && keep == 0) {
+        let text = rendered(&verdict);
+        let (rows, message) = (verdict.migrations.len(), verdict.message.len());
+        if text.len() <= LIMIT || (rows == 0 && message == 0) {
             return text;
         }
         let excess = text.len() - LIMIT;
-        let spare = keep.saturating_sub(MESSAGE);
-        if spare > 0 {
-            keep -= spare.min(excess);
-        } else if omitted < rows.len() {
-            let mut freed = 0;
-            while freed < excess && omitted < rows.len() {
-                freed += serde_json::to_string(&rows[omitted]).map_or(0, |row| json(&row).len()) + 1;
-                omitted += 1;
-            }
+        let spare = message.saturating_sub(MESSAGE);
+        if spare > 0 || rows == 0 {
+            let least = if spare > 0 { spare } else { message };
+            let keep = message - least.min(excess);
+            verdict.message.truncate(verdict.message.floor_char_boundary(keep));
         } else {
-            keep = keep.saturating_sub(excess);
+            let mut freed = 0;
+            let rows = verdict.migrations.iter().take_while(|row| {
+                let is_needed = freed < excess;
+                freed += rendered(row).len() + 1;
+                is_needed
+            });
+            let left_out = rows.count();
+            verdict.migrations.drain(..left_out);
+            verdict.omitted += left_out;
         }
     }
+}
+
+fn rendered(value: &impl Serialize) -> String {
+    json(&serde_json::to_string(value).unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
+    use migration_core::exit_code::ExitCode;
+    use migration_core::summary::{Report, StepStatus, VerdictRow};
+    use migration_core::version::Version;
+
     use super::*;
 
-    #[derive(Serialize)]
-    struct Code {
-        exit_code: u8,
+    fn rows(count: i64, description: &str) -> Vec<VerdictRow> {
+        let row = |version| VerdictRow {
+            version: Version(version),
+            description: description.to_owned(),
+            status: StepStatus::Done,
+            milliseconds: None,
+        };
+        (1..=count).map(row).collect()
     }
 
-    #[derive(Serialize)]
-    struct Row {
-        version: usize,
-        description: String,
-    }
-
-    fn rows(count: usize, description: &str) -> Vec<Row> {
-        (1..=count).map(|version| Row { version, description: description.to_owned() }).collect()
+    fn verdict(migrations: Vec<VerdictRow>, message: &str) -> Verdict {
+        Verdict { migrations, ..Verdict::of(&Report::default(), ExitCode::Failed, message.to_owned()) }
     }
 
     #[test]
@@ -102,7 +93,7 @@ mod tests {
         let awkward = "ü\"\n\u{1}".repeat(3000);
         for message in ["", "short", &"long ".repeat(500), &awkward] {
             for rows in [rows(0, ""), rows(3, "add a"), rows(1000, "add b"), rows(9, &awkward)] {
-                let text = within_limit(&Code { exit_code: 5 }, &rows, message);
+                let text = within_limit(verdict(rows.clone(), message));
                 assert!(text.len() <= LIMIT, "{}", text.len());
                 let value: serde_json::Value = serde_json::from_str(&text).unwrap();
                 assert_eq!(value["exit_code"], 5);
@@ -116,7 +107,7 @@ mod tests {
     /// The last rows are those of the step that failed and of what preceded it.
     #[test]
     fn the_last_rows_and_the_start_of_the_message_stay() {
-        let text = within_limit(&Code { exit_code: 5 }, &rows(1000, "add b"), &"why ".repeat(1000));
+        let text = within_limit(verdict(rows(1000, "add b"), &"why ".repeat(1000)));
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         let kept = value["migrations"].as_array().unwrap();
         assert_eq!(kept.last().unwrap()["version"], 1000);

@@ -1,13 +1,15 @@
 //! What to do about a statement's failure, where that is known.
 
-use crate::config::{Manners, Transaction};
-use crate::database::{DatabaseError, NOT_ORDINARY};
-use crate::message::{LOCK_LOST, NOT_WRITTEN};
-use crate::wording;
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::server::RunOptions;
+use crate::postgres::sql::NOT_ORDINARY;
+use crate::postgres::sql::{LOCK_LOST, NOT_WRITTEN};
+use migration_core::plan::Transaction;
+use migration_core::wording;
 
 /// What PostgreSQL's message leaves out.
-pub(super) fn advice(error: &DatabaseError, manners: &Manners, is_transactional: bool) -> Option<String> {
-    let in_run = is_transactional && manners.transaction == Transaction::Run;
+pub(super) fn advice(error: &DatabaseError, options: &RunOptions, is_transactional: bool) -> Option<String> {
+    let in_run = is_transactional && options.transaction == Transaction::Run;
     let each = "set TRANSACTION=each, which commits after each migration";
     let text = match error.sqlstate()? {
         // What `message::proven` raises.
@@ -42,13 +44,13 @@ pub(super) fn advice(error: &DatabaseError, manners: &Manners, is_transactional:
         // lock_not_available
         "55P03" => format!(
             "another session holds the table for longer than LOCK_TIMEOUT ({}); run again when it is done",
-            wording::duration(manners.lock_timeout)
+            wording::duration(options.lock_timeout)
         ),
         // query_canceled
-        "57014" if !manners.statement_timeout.is_zero() => {
+        "57014" if !options.statement_timeout.is_zero() => {
             format!(
                 "STATEMENT_TIMEOUT is {}; raise it if the statement needs longer",
-                wording::duration(manners.statement_timeout)
+                wording::duration(options.statement_timeout)
             )
         }
         _ => return None,

@@ -2,110 +2,120 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Place, refuse_alembic};
-use crate::config::Check;
-use crate::database::Session;
-use crate::error::Error;
-use crate::plan::PlanError;
-use crate::report::{Bookkeeping, MigrationReport, Reporter, text};
-use crate::revision::{Position, Range, resolve};
-use crate::standing::{Applied, Entry, Standing, Status};
+use migration_core::plan::PlanError;
+use migration_core::revision::{Position, Range, resolve};
+use migration_core::state::{Applied, Entry, State, Status};
+use migration_core::summary::MigrationReport;
+
+use crate::engine::context::Context;
+use crate::engine::error::Error;
+use crate::engine::event::{Event, Section};
+use crate::engine::permission::refuse_alembic;
+use crate::engine::task::Check;
+use crate::engine::tracker::Tracker;
+use crate::postgres::error::Error as PostgresError;
+use crate::postgres::session::Session;
 
 /// How often `--wait` looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Says where the database is, and what does not simply stand as it should.
-pub(super) async fn current(place: &Place<'_>, check: Check, reporter: &mut Reporter) -> Result<(), Error> {
-    let mut session = place.connect(reporter).await?;
+/// Says where the database is, and what is not simply as it should be.
+pub(super) async fn current(
+    context: &Context<'_>,
+    check: Check,
+    tracker: &mut Tracker<'_>,
+) -> Result<(), Error> {
+    let mut session = context.connect(tracker).await?;
     let start = Instant::now();
     let mut applied = session.applied().await?;
     let mut said = None;
     while let Check::FailIfPending(wait) = check {
-        let pending = open(&Standing::of(place.history, &applied));
+        let pending = open(&State::of(context.history, &applied));
         let left = wait.saturating_sub(start.elapsed());
         if pending.is_empty() || left.is_zero() {
             break;
         }
         if said != Some(pending.len()) {
-            let plural = if pending.len() == 1 { "" } else { "s" };
-            let missing = match (&session.facts.bookkeeping, &reporter.report.bookkeeping) {
-                (None, Some(bookkeeping)) => format!("; {bookkeeping}"),
-                _ => String::new(),
-            };
-            tracing::info!("waiting for {} pending migration{plural}{missing}", pending.len());
+            let missing = session.info.found_bookkeeping();
+            let bookkeeping = session.info.bookkeeping.is_none().then_some(&missing);
+            tracker.tell(Event::WaitingForMigrations { pending: pending.len(), bookkeeping });
             said = Some(pending.len());
         }
-        place
+        context
             .interrupt
             .sleep(LOOK_EVERY.min(left))
             .await
-            .map_err(|signal| Error::interrupted(signal, "it only waited; nothing was changed".to_owned()))?;
-        applied = look_again(place, &mut session, reporter).await?;
-        reporter.report.bookkeeping = Some(Bookkeeping::found(&session.facts));
+            .map_err(|signal| Error::interrupted(signal, "it only waited; nothing was changed"))?;
+        applied = look_again(context, &mut session, tracker).await?;
+        tracker.report.bookkeeping = Some(session.info.found_bookkeeping());
     }
     if check == Check::Show {
         refuse_alembic(&mut session).await?;
     }
     session.close().await;
-    let standing = Standing::of(place.history, &applied);
-    let position = standing.position();
+    let state = State::of(context.history, &applied);
+    let position = state.position();
     let is_current = |entry: &&Entry<'_>| Position::At(entry.version) == position;
     let worth_telling = |entry: &&Entry<'_>| entry.status != Status::Applied || is_current(entry);
-    let told = standing.entries().iter().filter(worth_telling);
-    reporter.report.migrations =
-        Some(told.map(|entry| MigrationReport::of(entry, position, place.history.head())).collect());
-    reporter.report.current = Some(position);
-    reporter.show(text::current);
-    let pending = open(&standing);
+    let told = state.entries().iter().filter(worth_telling);
+    tracker.report.migrations =
+        Some(told.map(|entry| MigrationReport::of(entry, position, context.history.head())).collect());
+    tracker.report.current = Some(position);
+    tracker.show(Section::Current);
+    let pending = open(&state);
     if check == Check::Show || pending.is_empty() { Ok(()) } else { Err(Error::Pending(pending)) }
 }
 
 /// What `--check` waits for: everything whose script has not run to its end.
-fn open(standing: &Standing<'_>) -> Vec<String> {
-    let halfway = standing.with(Status::Halfway);
-    let mut open: Vec<_> = standing.pending().chain(halfway).map(Entry::label).collect();
+fn open(state: &State<'_>) -> Vec<String> {
+    let partial = state.with(Status::PartiallyApplied);
+    let mut open: Vec<_> = state.pending().chain(partial).map(Entry::label).collect();
     open.sort();
     open
 }
 
 /// Reads once more, over a new connection where the old one broke.
 async fn look_again(
-    place: &Place<'_>,
+    context: &Context<'_>,
     session: &mut Session,
-    reporter: &mut Reporter,
+    tracker: &mut Tracker<'_>,
 ) -> Result<Vec<Applied>, Error> {
     match session.look_again().await {
-        Err(Error::Database { source, .. }) if source.is_outage() => {
-            *session = place.connect(reporter).await?;
-            session.applied().await
+        Err(PostgresError::Query { source, .. }) if source.is_outage() => {
+            *session = context.connect(tracker).await?;
+            Ok(session.applied().await?)
         }
-        other => other,
+        other => Ok(other?),
     }
 }
 
-/// Says how every migration of a range stands.
-pub(super) async fn history(place: &Place<'_>, range: &Range, reporter: &mut Reporter) -> Result<(), Error> {
-    let mut session = place.connect(reporter).await?;
+/// Says how every migration of a range is.
+pub(super) async fn history(
+    context: &Context<'_>,
+    range: &Range,
+    tracker: &mut Tracker<'_>,
+) -> Result<(), Error> {
+    let mut session = context.connect(tracker).await?;
     let applied = session.applied().await?;
     refuse_alembic(&mut session).await?;
     session.close().await;
-    let standing = Standing::of(place.history, &applied);
-    let side = |revision| resolve(revision, place.history, &standing).map_err(PlanError::from);
+    let state = State::of(context.history, &applied);
+    let side = |revision| resolve(revision, context.history, &state).map_err(PlanError::from);
     let (from, to) = (side(&range.from)?, side(&range.to)?);
     if from > to {
         return Err(Error::Range { from: range.from.to_string(), to: range.to.to_string() });
     }
-    let position = standing.position();
+    let position = state.position();
     // Up to head means everything: what is applied above it is what one wants to see.
-    let is_head = place.history.head().map(Position::At) == Some(to);
+    let is_head = context.history.head().map(Position::At) == Some(to);
     let in_range = |entry: &&Entry<'_>| {
         let at = Position::At(entry.version);
         at > from && (at <= to || is_head)
     };
-    let entries = standing.entries().iter().filter(in_range);
-    reporter.report.migrations =
-        Some(entries.map(|entry| MigrationReport::of(entry, position, place.history.head())).collect());
-    reporter.report.current = Some(position);
-    reporter.show(text::history);
+    let entries = state.entries().iter().filter(in_range);
+    tracker.report.migrations =
+        Some(entries.map(|entry| MigrationReport::of(entry, position, context.history.head())).collect());
+    tracker.report.current = Some(position);
+    tracker.show(Section::History);
     Ok(())
 }

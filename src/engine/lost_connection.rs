@@ -2,41 +2,48 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Place, halfway, refuse_unwritable};
-use crate::database::{RunLock, Session};
-use crate::error::{Error, ExitCode};
-use crate::failure::{Failure, Outcome};
-use crate::migration::Direction;
-use crate::report::Reporter;
-use crate::revision::Position;
-use crate::run::at;
+use migration_core::version::Direction;
+
+use crate::engine::context::Context;
+use crate::engine::error::Error;
+use crate::engine::event::Event;
+use crate::engine::failure::{Failure, Outcome};
+use crate::engine::permission::refuse_unwritable;
+use crate::engine::resume;
+use crate::engine::tracker::Tracker;
+use crate::postgres::lock::RunLock;
+use crate::postgres::session::Session;
 
 /// After the connection broke: was it committed? Getting the run lock again proves that the old
 /// session is gone; then the bookkeeping tells.
-pub(super) async fn learn(place: &Place<'_>, mut failure: Box<Failure>, reporter: &mut Reporter) -> Error {
+pub(super) async fn learn(
+    context: &Context<'_>,
+    mut failure: Box<Failure>,
+    tracker: &mut Tracker<'_>,
+) -> Error {
     let again = "run again to go on";
-    if !reporter.in_doubt {
+    if !tracker.in_doubt {
         // The server was not told to commit.
-        failure.state = format!("it was rolled back; {}; {again}", reporter.state());
-        failure.outcome = place.interrupt.signal().map_or(Outcome::Cut, Outcome::Stopped);
-        return Error::Step(failure);
+        failure.state = format!("it was rolled back; {}; {again}", tracker.state());
+        failure.outcome = context.interrupt.signal().map_or(Outcome::Cut, Outcome::Stopped);
+        return Error::Failed(failure);
     }
-    tracing::warn!("{}; connecting again to learn what became of it", failure.headline());
-    failure.state = match ask(place, &failure, reporter).await {
+    tracker.tell(Event::Reconnecting { failure: &failure.headline() });
+    failure.state = match ask(context, &failure, tracker).await {
         Ok(Became::Committed) => {
-            reporter.turned_out_committed();
-            format!("it was committed all the same; {}; {again}", reporter.state())
+            tracker.turned_out_committed();
+            format!("it was committed all the same; {}; {again}", tracker.state())
         }
-        Ok(Became::RolledBack) => format!("it was rolled back; {}; {again}", reporter.state()),
+        Ok(Became::RolledBack) => format!("it was rolled back; {}; {again}", tracker.state()),
         Ok(Became::Lost(lost)) => format!(
             "the server that answers now lacks what this run committed: {}, as after a failover to a standby that had \
              not received it; the database is {}; make sure that this is the server to go on with, then {again}",
             lost.join(", "),
-            at(reporter.report.current.unwrap_or(Position::Base), reporter.report.head.map(Position::At)),
+            tracker.report.place(),
         ),
-        Ok(Became::Interrupted) => format!("its script stands halfway; {}; {again}", reporter.state()),
-        Err(error) if error.exit_code() == ExitCode::Halfway => {
-            failure.outcome = Outcome::Halfway;
+        Ok(Became::Interrupted) => format!("its script stands halfway; {}; {again}", tracker.state()),
+        Err(error) if error.is_partially_applied() => {
+            failure.outcome = Outcome::PartiallyApplied;
             error.in_passing()
         }
         Err(Error::Interrupted { signal, .. }) => {
@@ -44,7 +51,7 @@ pub(super) async fn learn(place: &Place<'_>, mut failure: Box<Failure>, reporter
         }
         Err(error) => format!("what became of it is not known ({}); {again}", error.in_passing()),
     };
-    Error::Step(failure)
+    Error::Failed(failure)
 }
 
 /// What became of a step whose connection broke.
@@ -57,16 +64,16 @@ enum Became {
     Interrupted,
 }
 
-async fn ask(place: &Place<'_>, failure: &Failure, reporter: &mut Reporter) -> Result<Became, Error> {
-    let mut session = primary(place, reporter).await?;
+async fn ask(context: &Context<'_>, failure: &Failure, tracker: &mut Tracker<'_>) -> Result<Became, Error> {
+    let mut session = primary(context, tracker).await?;
     refuse_unwritable(&session)?;
-    let lock = RunLock::take(&mut session, &place.server.manners, place.interrupt).await?;
+    let lock = RunLock::take(&mut session, &context.server.options, context.interrupt).await?;
     let applied = session.look_again().await?;
-    let resumed = halfway::find(&mut session, place, &applied, failure.direction).await?;
+    let resumed = resume::find(&mut session, context, &applied, failure.direction).await?;
     lock.release(&mut session).await?;
     session.close().await;
     let versions: Vec<_> = applied.iter().filter(|row| row.success).map(|row| row.version).collect();
-    let lost = reporter.found(&versions);
+    let lost = tracker.found(&versions);
     if !lost.is_empty() {
         return Ok(Became::Lost(lost));
     }
@@ -79,17 +86,17 @@ async fn ask(place: &Place<'_>, failure: &Failure, reporter: &mut Reporter) -> R
 }
 
 /// Connects, and waits for a standby that is about to take over.
-async fn primary(place: &Place<'_>, reporter: &mut Reporter) -> Result<Session, Error> {
-    let timeout = place.server.manners.connect_timeout;
+async fn primary(context: &Context<'_>, tracker: &mut Tracker<'_>) -> Result<Session, Error> {
+    let timeout = context.server.options.connect_timeout;
     let start = Instant::now();
     loop {
-        let session = place.connect(reporter).await?;
-        if !session.facts.is_standby || (!timeout.is_zero() && start.elapsed() >= timeout) {
+        let session = context.connect(tracker).await?;
+        if !session.info.is_standby || (!timeout.is_zero() && start.elapsed() >= timeout) {
             return Ok(session);
         }
         session.close().await;
-        place.serving.set(None);
-        let waited = place.interrupt.sleep(Duration::from_millis(500)).await;
+        context.backend.set(None);
+        let waited = context.interrupt.sleep(Duration::from_millis(500)).await;
         waited.map_err(|signal| Error::interrupted(signal, "the server is a standby"))?;
     }
 }

@@ -2,20 +2,28 @@
 //! has `success = false`, and each statement's start and end is recorded, so that a later run can
 //! tell where this one stopped.
 
-mod standing;
+mod part;
 
 use std::time::{Duration, Instant};
 
-use super::{Attempts, Runner, Stopped};
-use crate::database::path::{self, ScriptPath};
-use crate::database::{Completed, DatabaseError};
-use crate::error::{Aftermath, Disagreement, Error};
-use crate::failure::{Culprit, Outcome};
-use crate::message::{self, halfway};
-use crate::migration::Version;
-use crate::script::Prepared;
-use crate::statement::Statement;
-use standing::{Failed, Left, Part, Standing};
+use migration_core::disagreement::PartiallyApplied;
+use migration_core::resume::Index;
+use migration_core::script::Prepared;
+use migration_core::statement::{Concurrent, Statement};
+use migration_core::version::Version;
+
+use crate::engine::error::{Aftermath, Error};
+use crate::engine::event::Event;
+use crate::engine::failure::Outcome;
+use crate::engine::non_transactional::part::{Failed, Left, Part, ScriptState};
+use crate::engine::retry::Attempts;
+use crate::engine::runner::{Runner, Stopped};
+use crate::postgres::batch::session::{WITH_LIMITS_AGAIN, WITHOUT_LIMITS, reset_session};
+use crate::postgres::batch::{self, Culprit, partially_applied};
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::error::Error as PostgresError;
+use crate::postgres::path::{self, ScriptPath};
+use crate::postgres::query::FailedQuery;
 
 /// How long the removal of an invalid index may take when a build has failed: it waits for every
 /// transaction that uses the table, and a signal may have come.
@@ -24,12 +32,12 @@ const DROP_LIMIT: &str = "SET lock_timeout = 0; SET statement_timeout = '10s'";
 /// How long the server may take to say that it came to that limit.
 const DROP_PATIENCE: Duration = Duration::from_secs(15);
 
-impl Runner<'_> {
-    pub(super) async fn alone(&mut self, prepared: &Prepared<'_>) -> Result<(), Error> {
+impl Runner<'_, '_> {
+    pub(super) async fn non_transactional(&mut self, prepared: &Prepared<'_>) -> Result<(), Error> {
         // Each of its statements commits, and so does each word about them.
-        self.reporter.in_doubt = true;
+        self.tracker.in_doubt = true;
         let end = self.statementwise(prepared).await;
-        self.reporter.in_doubt = end.as_ref().is_err_and(is_cut);
+        self.tracker.in_doubt = end.as_ref().is_err_and(is_cut);
         end
     }
 
@@ -41,8 +49,8 @@ impl Runner<'_> {
         match prepared.resumes_at {
             None => self.enter(prepared).await?,
             Some(done) => {
-                let standing = Standing::Halfway { done, may_go_on: true };
-                self.ours(prepared, standing, path::KEEP_ROLES_OWN.to_owned()).await?;
+                let progress = ScriptState::PartiallyApplied { done, may_go_on: true };
+                self.ours(prepared, progress, path::KEEP_ROLES_OWN.to_owned()).await?;
             }
         }
         let mut is_clear = statements.iter().take(first).all(Statement::leaves_session_alone);
@@ -51,27 +59,27 @@ impl Runner<'_> {
             self.until_granted(&part).await?;
             is_clear &= statement.leaves_session_alone();
         }
-        let done = Standing::Halfway { done: statements.len(), may_go_on: is_clear };
-        let reset = message::reset_session(&self.session.settings);
-        let leave = halfway::leave(prepared, &self.table, started.elapsed().as_nanos());
+        let done = ScriptState::PartiallyApplied { done: statements.len(), may_go_on: is_clear };
+        let reset = reset_session(&self.session.settings);
+        let leave = partially_applied::leave(prepared, &self.table, started.elapsed().as_nanos());
         for sql in [reset, leave] {
             self.ours(prepared, done, sql).await?;
         }
-        self.reporter.ran(prepared, started.elapsed());
-        self.reporter.committed();
+        self.tracker.ran(prepared, started.elapsed());
+        self.tracker.committed();
         Ok(())
     }
 
-    /// Records that the script is under way. Until then nothing stands halfway.
+    /// Records that the script is under way. Until then nothing of it is applied.
     async fn enter(&mut self, prepared: &Prepared<'_>) -> Result<(), Error> {
         let mut attempts = Attempts::begin();
         loop {
             attempts.next();
-            let enter = halfway::enter(prepared, &self.table);
-            let Err(Completed { error, .. }) = self.session.execute(enter).await else { return Ok(()) };
-            self.reporter.failed(prepared);
+            let enter = partially_applied::enter(prepared, &self.table);
+            let Err(FailedQuery { error, .. }) = self.session.execute(enter).await else { return Ok(()) };
+            self.tracker.failed(prepared);
             let outcome = self.outcome(&error);
-            let state = format!("nothing of the script was run; {}", self.reporter.state());
+            let state = format!("nothing of the script was run; {}", self.tracker.state());
             let failure = self.failure(prepared, Culprit::Bookkeeping, None, error, outcome, state);
             let stopped = Stopped::of(failure, outcome == Outcome::NotGranted);
             self.pause(stopped, &mut attempts).await?;
@@ -83,7 +91,7 @@ impl Runner<'_> {
         self.watch.met_a_lock = false;
         let mut attempts = Attempts::begin();
         loop {
-            let untouched = part.standing(Left::Nothing);
+            let untouched = part.state(Left::Nothing);
             if let Some(signal) = self.interrupt.signal() {
                 return Err(self
                     .ended(part.prepared, untouched, Error::interrupted(signal, String::new()))
@@ -91,10 +99,10 @@ impl Runner<'_> {
             }
             attempts.next();
             let Err(failed) = self.send(part).await? else { return Ok(()) };
-            let standing = part.standing(failed.left);
+            let progress = part.state(failed.left);
             let stopped = self.stopped(part, failed);
             if let Err(error) = self.pause(stopped, &mut attempts).await {
-                return Err(self.ended(part.prepared, standing, error).await);
+                return Err(self.ended(part.prepared, progress, error).await);
             }
         }
     }
@@ -105,51 +113,49 @@ impl Runner<'_> {
         if is_clear && statement.can_join_a_transaction() && statement.leaves_session_alone() {
             return self.joined(part).await;
         }
-        let untouched = part.standing(Left::Nothing);
+        let untouched = part.state(Left::Nothing);
         let target = statement.concurrent();
-        let mut before = Vec::new();
-        if let Some(target) = &target {
-            before = match self.session.indexes_of(target, ScriptPath::Kept).await {
-                Ok(before) => before,
-                Err(source) => return Err(self.ended(prepared, untouched, looking(source)).await),
-            };
-        }
+        let before = match &target {
+            Some(target) => self.indexes_of(part, untouched, target).await?,
+            None => Vec::new(),
+        };
         if is_clear {
             let existed = target.as_ref().is_some_and(|target| target.is_among(&before));
-            self.ours(prepared, untouched, halfway::start(prepared, &self.table, index, existed)).await?;
+            self.ours(prepared, untouched, partially_applied::start(prepared, &self.table, index, existed))
+                .await?;
         }
         if statement.is_maintenance() {
-            self.ours(prepared, untouched, message::WITHOUT_LIMITS.to_owned()).await?;
+            self.ours(prepared, untouched, WITHOUT_LIMITS.to_owned()).await?;
         }
         if statement.is_concurrent()
             && let Err(error) = self.lock.release_sqlx(self.session).await
         {
-            return Err(self.ended(prepared, untouched, error).await);
+            return Err(self.ended(prepared, untouched, error.into()).await);
         }
         self.ours(prepared, untouched, path::SCRIPTS.to_owned()).await?;
         let result = self.watched(statement.text.to_owned()).await;
         let result = match result {
             Ok(_) => Ok(()),
-            Err(Completed { error, .. }) if error.is_outage() => {
+            Err(FailedQuery { error, .. }) if error.is_outage() => {
                 return Ok(Err(Failed { error, left: Left::Something }));
             }
-            Err(Completed { error, .. }) => Err(error),
+            Err(FailedQuery { error, .. }) => Err(error),
         };
         let clearing = result.is_err().then(|| self.session.clear());
         // Until it is recorded, only the catalog could tell, and only of a build with a name.
         let is_told = is_clear && target.as_ref().is_some_and(|target| target.is_told_later(&before));
         let unknown = match result {
-            Ok(()) => Standing::Halfway { done: index + 1, may_go_on: is_told },
-            Err(_) => part.standing(Left::Something),
+            Ok(()) => ScriptState::PartiallyApplied { done: index + 1, may_go_on: is_told },
+            Err(_) => part.state(Left::Something),
         };
         self.ours(prepared, unknown, path::SCRIPTS_NO_MORE.to_owned()).await?;
-        let (standing, result) = match result {
+        let (progress, result) = match result {
             Ok(()) => {
                 let is_recorded = is_clear && statement.leaves_session_alone();
                 if is_recorded {
-                    self.ours(prepared, unknown, halfway::finish(&self.table, index)).await?;
+                    self.ours(prepared, unknown, partially_applied::finish(&self.table, index)).await?;
                 }
-                (Standing::Halfway { done: index + 1, may_go_on: is_recorded }, Ok(()))
+                (ScriptState::PartiallyApplied { done: index + 1, may_go_on: is_recorded }, Ok(()))
             }
             Err(error) => {
                 let left = match &target {
@@ -159,13 +165,13 @@ impl Runner<'_> {
                     None => Left::Something,
                 };
                 if left == Left::Nothing && is_clear {
-                    self.ours(prepared, untouched, halfway::forget(&self.table, index)).await?;
+                    self.ours(prepared, untouched, partially_applied::forget(&self.table, index)).await?;
                 }
-                (part.standing(left), Err(Failed { error, left }))
+                (part.state(left), Err(Failed { error, left }))
             }
         };
         if statement.is_maintenance() {
-            self.ours(prepared, standing, message::WITH_LIMITS_AGAIN.to_owned()).await?;
+            self.ours(prepared, progress, WITH_LIMITS_AGAIN.to_owned()).await?;
         }
         drop(clearing);
         if statement.is_concurrent() {
@@ -173,10 +179,10 @@ impl Runner<'_> {
             // it would be tried again, without the key.
             let is_over = |failed: &Failed| self.outcome(&failed.error) != Outcome::NotGranted;
             let is_over = result.as_ref().is_err_and(is_over);
-            if let Err(error) = self.lock.take_sqlx(self.session, &self.manners, self.interrupt).await
+            if let Err(error) = self.lock.take_sqlx(self.session, &self.options, self.interrupt).await
                 && !is_over
             {
-                return Err(self.ended(prepared, standing, error).await);
+                return Err(self.ended(prepared, progress, error.into()).await);
             }
         }
         Ok(result)
@@ -184,14 +190,14 @@ impl Runner<'_> {
 
     /// A statement and its record: both or neither.
     async fn joined(&mut self, part: &Part<'_>) -> Result<Result<(), Failed>, Error> {
-        let halfway::Around { before, commands_before, after, commands_of_ours } =
-            halfway::around(part.prepared, &self.table, part.index);
+        let partially_applied::Around { before, commands_before, after, commands_of_ours } =
+            partially_applied::around(part.prepared, &self.table, part.index);
         let sql = format!("{before}{}{after}", part.statement.text);
-        let Err(Completed { commands, error }) = self.watched(sql).await else { return Ok(Ok(())) };
+        let Err(FailedQuery { commands, error }) = self.watched(sql).await else { return Ok(Ok(())) };
         if error.is_outage() {
             return Ok(Err(Failed { error, left: Left::Something }));
         }
-        let untouched = part.standing(Left::Nothing);
+        let untouched = part.state(Left::Nothing);
         if commands > 0 {
             self.ours(part.prepared, untouched, "ROLLBACK".to_owned()).await?;
         }
@@ -207,39 +213,51 @@ impl Runner<'_> {
         Ok(Err(Failed { error: error.shifted_back(before.chars().count()), left: Left::Nothing }))
     }
 
+    async fn indexes_of(
+        &mut self,
+        part: &Part<'_>,
+        progress: ScriptState,
+        target: &Concurrent,
+    ) -> Result<Vec<Index>, Error> {
+        match self.session.indexes_of(target, ScriptPath::Kept).await {
+            Ok(indexes) => Ok(indexes),
+            Err(source) => {
+                let error = Error::query("looking at the indexes of a concurrent build", source);
+                Err(self.ended(part.prepared, progress, error).await)
+            }
+        }
+    }
+
     /// Drops what a failed build left: an invalid unique index rejects the site's writes. Says what
     /// is left then.
     async fn clear_away(
         &mut self,
         part: &Part<'_>,
-        target: &crate::statement::Concurrent,
-        before: &[crate::database::Index],
+        target: &Concurrent,
+        before: &[Index],
     ) -> Result<Left, Error> {
         let prepared = part.prepared;
-        let standing = part.standing(Left::Something);
-        let after = match self.session.indexes_of(target, ScriptPath::Kept).await {
-            Ok(after) => after,
-            Err(source) => return Err(self.ended(prepared, standing, looking(source)).await),
-        };
+        let progress = part.state(Left::Something);
+        let after = self.indexes_of(part, progress, target).await?;
         // Without the table nothing can be told.
         let is_there = self.session.table_is_there(target, ScriptPath::Kept).await.unwrap_or(false);
         let mut left = if is_there { Left::Nothing } else { Left::Something };
         for index in after.iter().filter(|index| target.has_left(index, before)) {
-            self.ours(prepared, standing, DROP_LIMIT.to_owned()).await?;
-            let again = match self.session.indexes_of(target, ScriptPath::Kept).await {
-                Ok(again) => again,
-                Err(source) => return Err(self.ended(prepared, standing, looking(source)).await),
-            };
+            self.ours(prepared, progress, DROP_LIMIT.to_owned()).await?;
+            let again = self.indexes_of(part, progress, target).await?;
             if index.is_worked_on || !again.contains(index) {
-                tracing::warn!("{} is not dropped: another session may be building it", index.name);
+                self.tracker.tell(Event::SparedIndex { index: &index.name });
                 left = Left::Something;
                 continue;
             }
             let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
             match self.session.execute_within(DROP_PATIENCE, drop).await {
-                Ok(_) => tracing::info!("dropped {}, which the failed build left invalid", index.name),
-                Err(Completed { error, .. }) => {
-                    tracing::warn!("{} is invalid and could not be dropped: {error}", index.name);
+                Ok(_) => {
+                    let left_by = "the failed build";
+                    self.tracker.tell(Event::DroppedIndex { index: &index.name, left_by });
+                }
+                Err(FailedQuery { error, .. }) => {
+                    self.tracker.tell(Event::InvalidIndex { index: &index.name, error: &error });
                     if target.is_among(before) {
                         left = Left::Something;
                     } else if left == Left::Nothing {
@@ -251,110 +269,121 @@ impl Runner<'_> {
         Ok(left)
     }
 
-    /// A query of ours around the script, which so far stands so; again and again as long as it only
+    /// A query of ours around the script,  again and again as long as it only
     /// lacks a lock.
-    async fn ours(&mut self, prepared: &Prepared<'_>, standing: Standing, sql: String) -> Result<(), Error> {
+    async fn ours(
+        &mut self,
+        prepared: &Prepared<'_>,
+        progress: ScriptState,
+        sql: String,
+    ) -> Result<(), Error> {
         let mut attempts = Attempts::begin();
         loop {
             attempts.next();
-            let Err(Completed { error, .. }) = self.session.execute(sql.clone()).await else { return Ok(()) };
-            let stopped = self.ours_stopped(prepared, standing, error);
+            let Err(FailedQuery { error, .. }) = self.session.execute(sql.clone()).await else {
+                return Ok(());
+            };
+            let stopped = self.ours_stopped(prepared, progress, error);
             if let Err(error) = self.pause(stopped, &mut attempts).await {
-                return Err(self.ended(prepared, standing, error).await);
+                return Err(self.ended(prepared, progress, error).await);
             }
         }
     }
 
-    fn ours_stopped(&mut self, prepared: &Prepared<'_>, standing: Standing, error: DatabaseError) -> Stopped {
+    fn ours_stopped(
+        &mut self,
+        prepared: &Prepared<'_>,
+        progress: ScriptState,
+        error: DatabaseError,
+    ) -> Stopped {
         let met = self.outcome(&error);
         let outcome = match met {
             Outcome::Cut => Outcome::Cut,
-            passing @ (Outcome::NotGranted | Outcome::Stopped(_)) if standing.may_go_on() => passing,
-            _ => Outcome::Halfway,
+            passing @ (Outcome::NotGranted | Outcome::Stopped(_)) if progress.may_go_on() => passing,
+            _ => Outcome::PartiallyApplied,
         };
-        self.reporter.failed(prepared);
+        self.tracker.failed(prepared);
         let failure = self.failure(prepared, Culprit::Bookkeeping, None, error, outcome, String::new());
         Stopped::of(failure, met == Outcome::NotGranted)
     }
 
     /// Gives the end of a script its true state: takes back its record where nothing is in effect,
     /// says what is where something is, and whether a person has to look.
-    async fn ended(&mut self, prepared: &Prepared<'_>, standing: Standing, error: Error) -> Error {
+    async fn ended(&mut self, prepared: &Prepared<'_>, progress: ScriptState, error: Error) -> Error {
         let error = match error {
-            Error::Database { source, .. } if source.is_outage() => {
+            Error::Postgres(PostgresError::Query { source, .. }) if source.is_outage() => {
                 let failure =
                     self.failure(prepared, Culprit::Bookkeeping, None, source, Outcome::Cut, String::new());
-                Error::Step(Box::new(failure))
+                Error::Failed(Box::new(failure))
             }
             other => other,
         };
-        self.reporter.failed(prepared);
+        self.tracker.failed(prepared);
         if is_cut(&error) {
             return error;
         }
         let migration = prepared.step.migration;
         let of = prepared.statements;
-        let script = match standing {
-            Standing::Untouched if prepared.resumes_at.is_none() => {
-                let reset = message::reset_session(&self.session.settings);
+        let script = match progress {
+            ScriptState::Untouched if prepared.resumes_at.is_none() => {
+                let reset = reset_session(&self.session.settings);
                 let _clearing = self.session.clear();
-                let undo = halfway::undo(migration.version, prepared.step.direction, &self.table);
-                match self.session.execute(format!("{};\n{reset};\n{undo}", halfway::FRESH)).await {
+                let undo = partially_applied::undo(migration.version, prepared.step.direction, &self.table);
+                match self.session.execute(format!("{};\n{reset};\n{undo}", partially_applied::FRESH)).await {
                     Ok(_) => "nothing of the script took effect".to_owned(),
-                    Err(Completed { error, .. }) => format!(
+                    Err(FailedQuery { error, .. }) => format!(
                         "nothing of the script took effect, but it is still recorded as halfway ({})",
-                        Error::database("removing its record", error).in_passing()
+                        Error::query("removing its record", error).in_passing()
                     ),
                 }
             }
-            Standing::Untouched => "nothing of the script took effect".to_owned(),
-            Standing::Halfway { done: 0, .. } => {
+            ScriptState::Untouched => "nothing of the script took effect".to_owned(),
+            ScriptState::PartiallyApplied { done: 0, .. } => {
                 "the script stands halfway: its first statement may have left something behind".to_owned()
             }
-            Standing::Halfway { done, .. } => {
+            ScriptState::PartiallyApplied { done, .. } => {
                 format!("the script stands halfway: {done} of its {of} statements are in effect")
             }
         };
-        let state = format!("{script}; {}", self.reporter.state());
-        let may_go_on = standing.may_go_on();
+        let state = format!("{script}; {}", self.tracker.state());
+        let may_go_on = progress.may_go_on();
         match error {
             Error::Interrupted { signal, .. } if may_go_on => Error::interrupted(signal, state),
             Error::Interrupted { signal, .. } => {
                 let state = format!("{state}; {}", ways_out(migration.version, may_go_on));
-                Error::Interrupted { signal, state, left: Aftermath::Halfway }
+                Error::Interrupted { signal, state, left: Aftermath::PartiallyApplied }
             }
-            Error::Step(mut failure) => {
+            Error::Failed(mut failure) => {
                 failure.state = state;
-                if failure.outcome == Outcome::Halfway {
+                if failure.outcome == Outcome::PartiallyApplied {
                     let ways = ways_out(migration.version, may_go_on);
                     failure.advice = Some(match failure.advice {
                         Some(advice) => format!("{advice}\n{ways}"),
                         None => ways,
                     });
                 }
-                Error::Step(failure)
+                Error::Failed(failure)
             }
-            Error::Database { doing, source, .. } if may_go_on => {
-                Error::Database { doing, source, state: format!("; {state}") }
+            Error::Postgres(PostgresError::Query { doing, source, .. }) if may_go_on => {
+                PostgresError::Query { doing, source, state: format!("; {state}") }.into()
             }
-            Error::RunLock { after, holder, .. } if may_go_on => Error::RunLock { after, holder, state },
-            other => Disagreement::Halfway {
-                version: migration.version,
-                label: migration.version.called(&migration.description),
-                why: script,
-                because: Some(Box::new(other)),
+            Error::Postgres(PostgresError::RunLock { after, holder, .. }) if may_go_on => {
+                PostgresError::RunLock { after, holder, state }.into()
             }
-            .into(),
+            other => Error::PartiallyApplied {
+                script: PartiallyApplied {
+                    version: migration.version,
+                    label: migration.version.called(&migration.description),
+                    why: script,
+                },
+                because: Box::new(other),
+            },
         }
     }
 
     fn stopped(&mut self, part: &Part<'_>, Failed { error, left }: Failed) -> Stopped {
         let Part { prepared, index, .. } = *part;
-        let server_error = match &error {
-            DatabaseError::Server(error) => Some(error.as_ref()),
-            _ => None,
-        };
-        let (culprit, excerpt) = message::blame_statement(prepared, index, server_error);
+        let (culprit, excerpt) = batch::blame_statement(prepared, index, error.of_server());
         let met = self.outcome(&error);
         let may_repeat = met == Outcome::NotGranted && left == Left::Nothing;
         let outcome = match met {
@@ -362,9 +391,9 @@ impl Runner<'_> {
             nothing_done if index == 0 && left == Left::Nothing => nothing_done,
             // A later run goes on here, so it is worth another one.
             passing @ (Outcome::NotGranted | Outcome::Stopped(_)) if part.may_go_on(left) => passing,
-            _ => Outcome::Halfway,
+            _ => Outcome::PartiallyApplied,
         };
-        self.reporter.failed(prepared);
+        self.tracker.failed(prepared);
         let state = "whether the statement took effect is not known".to_owned();
         let failure = self.failure(prepared, culprit, excerpt, error, outcome, state);
         Stopped::of(failure, may_repeat)
@@ -372,11 +401,7 @@ impl Runner<'_> {
 }
 
 fn is_cut(error: &Error) -> bool {
-    matches!(error, Error::Step(failure) if failure.outcome == Outcome::Cut)
-}
-
-fn looking(source: DatabaseError) -> Error {
-    Error::database("looking at the indexes of a concurrent build", source)
+    matches!(error, Error::Failed(failure) if failure.outcome == Outcome::Cut)
 }
 
 fn ways_out(version: Version, may_go_on: bool) -> String {

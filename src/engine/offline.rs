@@ -4,17 +4,20 @@ use std::fmt::Write as _;
 
 use foreign_text::one_line;
 
-use crate::database::judgement::{judged, on_the_path, write_only_if};
-use crate::database::path::ROLES_OWN_FOR_NOW;
-use crate::database::{BOOKKEEPING, RunLock, quoted_literal};
-use crate::error::Error;
-use crate::message::{self, halfway};
-use crate::migration::{Direction, History, Migration};
-use crate::plan::{PlanError, Step};
-use crate::revision::{Offline, Position, Range, resolve};
-use crate::script::{Prepared, prepare};
-use crate::statement::Statement;
-use crate::wording;
+use crate::engine::error::Error;
+use crate::postgres::batch::{self, partially_applied, session};
+use crate::postgres::judgement::{judged, on_the_path, write_only_if};
+use crate::postgres::lock::RunLock;
+use crate::postgres::path::ROLES_OWN_FOR_NOW;
+use crate::postgres::sql::quoted_literal;
+use migration_core::history::{History, Migration};
+use migration_core::plan::{PlanError, Step};
+use migration_core::revision::{Offline, Position, Range, resolve};
+use migration_core::script::{Prepared, prepare};
+use migration_core::state::BOOKKEEPING;
+use migration_core::statement::Statement;
+use migration_core::version::Direction;
+use migration_core::wording;
 
 /// The bookkeeping table, as psql puts it in.
 const TABLE: &str = ":run_migrations_table";
@@ -23,13 +26,10 @@ const TABLE: &str = ":run_migrations_table";
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// The flags psql needs: no startup file, and a stop at the first error.
-pub const PSQL_FLAGS: &str = "psql -X -v ON_ERROR_STOP=1";
+pub(crate) const PSQL_FLAGS: &str = "psql -X -v ON_ERROR_STOP=1";
 
 /// Writes the script that takes a database from one revision to another.
-///
-/// # Errors
-/// Revisions that name nothing or lie the wrong way round, and scripts that can't be used.
-pub fn script(history: &History, direction: Direction, range: &Range) -> Result<String, Error> {
+pub(crate) fn script(history: &History, direction: Direction, range: &Range) -> Result<String, Error> {
     let side = |revision| resolve(revision, history, &Offline).map_err(PlanError::from);
     let (from, to) = (side(&range.from)?, side(&range.to)?);
     let wrong = match direction {
@@ -141,7 +141,7 @@ fn find(from: Position) -> String {
         current_setting('run_migrations.search_path');
     END IF;
     EXECUTE format($sql${}$sql$, ours.name);",
-            message::create_bookkeeping("%s")
+            batch::create_bookkeeping("%s")
         )
     } else {
         format!(
@@ -217,9 +217,9 @@ fn one(prepared: &Prepared<'_>) -> String {
         Direction::Down => "taking back",
     };
     let echo = psql_argument(&format!("{verb} {}", migration.version.called(&migration.description)));
-    let mut after = format!("{};\n{SETTINGS}", message::RESET_SESSION.join(";\n"));
+    let mut after = format!("{};\n{SETTINGS}", session::RESET_SESSION.join(";\n"));
     if prepared.script.is_transactional() && !prepared.is_plain_ddl() {
-        after = format!("{};\n{after}", message::CHECK_ALL.join(";\n"));
+        after = format!("{};\n{after}", session::CHECK_ALL.join(";\n"));
     }
     let (before, record) = bookkeeping(prepared);
     let text = &prepared.script.text;
@@ -228,7 +228,7 @@ fn one(prepared: &Prepared<'_>) -> String {
             "\n\\echo {echo}\nBEGIN;\nLOCK TABLE ONLY {TABLE} IN ROW EXCLUSIVE MODE;\n{ROLES_OWN_FOR_NOW};\n{text}\n;\n{after}{record}{ROLES_OWN_FOR_NOW};\nCOMMIT;\n"
         )
     } else {
-        let statements: String = prepared.split().iter().map(alone).collect();
+        let statements: String = prepared.split().iter().map(non_transactional).collect();
         format!(
             "\n\\echo {echo}\n{BEGIN};\n{before}COMMIT;\nRESET search_path;\n{statements}{after}{BEGIN};\n{record}COMMIT;\n"
         )
@@ -242,7 +242,7 @@ fn psql_argument(text: &str) -> String {
 
 /// A statement that commits by itself, with what the job does around it: on the script's search path, and so named in
 /// full.
-fn alone(statement: &Statement<'_>) -> String {
+fn non_transactional(statement: &Statement<'_>) -> String {
     let text = format!("{}\n;\n", statement.text);
     let text = if statement.is_concurrent() {
         format!(
@@ -282,7 +282,7 @@ fn bookkeeping(prepared: &Prepared<'_>) -> (String, String) {
         (Direction::Up, false) => (insert(false), update("success = true")),
         (Direction::Down, true) => (String::new(), delete()),
         (Direction::Down, false) => {
-            let set = format!("success = false, execution_time = {}", halfway::BEFORE_DOWN);
+            let set = format!("success = false, execution_time = {}", partially_applied::BEFORE_DOWN);
             (update(&set), delete())
         }
     }

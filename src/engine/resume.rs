@@ -1,15 +1,22 @@
 //! Going on with a no-transaction script that an earlier run began.
 
-use super::Place;
-use crate::database::path::ScriptPath;
-use crate::database::{DatabaseError, Session};
-use crate::error::{Disagreement, Error};
-use crate::message::halfway;
-use crate::migration::{Direction, Migration, Version};
-use crate::plan::Step;
-use crate::resume::{self, Leftover, Reach};
-use crate::script::{self, Prepared};
-use crate::standing::Applied;
+use migration_core::disagreement::PartiallyApplied;
+use migration_core::plan::Step;
+use migration_core::resume::{self, Leftover, ResumePoint};
+use migration_core::script::{self, Prepared};
+use migration_core::state::Applied;
+use migration_core::version::{Direction, Version};
+
+use crate::engine::context::Context;
+use crate::engine::error::Error;
+use crate::engine::event::Event;
+use crate::engine::tracker::Tracker;
+use crate::postgres::batch::partially_applied;
+use crate::postgres::batch::session::{WITH_LIMITS_AGAIN, WITHOUT_LIMITS};
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::error::Error as PostgresError;
+use crate::postgres::path::ScriptPath;
+use crate::postgres::session::Session;
 
 /// A script that can go on by itself.
 #[derive(Debug)]
@@ -34,64 +41,60 @@ impl Resumed {
     }
 
     /// Drops what the statement left that is about to be repeated.
-    pub(super) async fn clean_up(&self, session: &mut Session) -> Result<(), Error> {
-        tracing::info!("an earlier run began {}; going on with its statement {}", self.version, self.at + 1);
+    pub(super) async fn clean_up(
+        &self,
+        session: &mut Session,
+        tracker: &mut Tracker<'_>,
+    ) -> Result<(), Error> {
+        tracker.tell(Event::Resumed { version: self.version, statement: self.at + 1 });
         let Some(index) = &self.leftover else { return Ok(()) };
         for sql in [
-            crate::message::WITHOUT_LIMITS.to_owned(),
+            WITHOUT_LIMITS.to_owned(),
             format!("DROP INDEX CONCURRENTLY IF EXISTS {index}"),
-            crate::message::WITH_LIMITS_AGAIN.to_owned(),
+            WITH_LIMITS_AGAIN.to_owned(),
         ] {
-            session.execute_patiently(sql).await.map_err(|completed| {
-                Error::database("dropping the invalid index that an earlier run left", completed.error)
+            session.execute_patiently(sql).await.map_err(|failed| {
+                Error::query("dropping the invalid index that an earlier run left", failed.error)
             })?;
         }
-        tracing::info!("dropped {index}, which an earlier run left invalid");
+        tracker.tell(Event::DroppedIndex { index, left_by: "an earlier run" });
         Ok(())
     }
 }
 
-/// Looks for a script that stands halfway.
-///
-/// # Errors
-/// [`Disagreement::Halfway`] where one does that a person has to look at.
+/// Looks for a script that is partially applied, and fails where a person has to look at it.
 pub(super) async fn find(
     session: &mut Session,
-    place: &Place<'_>,
+    context: &Context<'_>,
     applied: &[Applied],
     direction: Direction,
 ) -> Result<Option<Resumed>, Error> {
     let Some(row) = applied.iter().find(|row| !row.success) else { return Ok(None) };
     let version = row.version;
-    let halfway = |why: String| Disagreement::Halfway {
-        version,
-        label: version.called(&row.description),
-        why,
-        because: None,
-    };
-    if halfway::direction(row.execution_time) != direction {
+    let stuck = |why: String| PartiallyApplied { version, label: version.called(&row.description), why };
+    if partially_applied::direction(row.execution_time) != direction {
         let command = if direction == Direction::Up { "downgrade" } else { "upgrade" };
-        return Err(halfway(format!("{command} began it, and can go on with it")).into());
+        return Err(stuck(format!("{command} began it, and can go on with it")).into());
     }
-    let migration = match place.history.find(version) {
+    let migration = match context.history.find(version) {
         Some(migration) if migration.checksum == row.checksum => migration,
-        Some(_) => return Err(halfway("the script was edited since".to_owned()).into()),
-        None => return Err(halfway("its script is not here".to_owned()).into()),
+        Some(_) => return Err(stuck("the script was edited since".to_owned()).into()),
+        None => return Err(stuck("its script is not here".to_owned()).into()),
     };
-    let prepared = prepare_one(migration, direction)?;
-    let looking = |source: DatabaseError| Error::database("reading how far a script came", source);
+    let prepared = script::one(Step { migration, direction })?;
+    let looking = |source: DatabaseError| Error::query("reading how far a script came", source);
     let begun = match session.progress().await {
         // The table belongs to the role that began the script.
-        Err(Error::Refused(problem)) => {
-            return Err(halfway(format!("how far it came can't be read: {problem}")).into());
+        Err(PostgresError::Refused(problem)) => {
+            return Err(stuck(format!("how far it came can't be read: {problem}")).into());
         }
         begun => begun?,
     };
-    let (at, leftover) = match resume::reach(&prepared, begun.as_deref()).map_err(halfway)? {
-        Reach::Next(next) => (next, None),
-        Reach::Building(next, build) => {
+    let (at, leftover) = match resume::resume_point(&prepared, begun.as_deref()).map_err(stuck)? {
+        ResumePoint::Next(next) => (next, None),
+        ResumePoint::Building(next, build) => {
             let indexes = session.indexes_of(&build, ScriptPath::RolesOwn).await.map_err(looking)?;
-            match resume::leftover(&build, &indexes).map_err(halfway)? {
+            match resume::leftover(&build, &indexes).map_err(stuck)? {
                 Leftover::Whole => (next + 1, None),
                 Leftover::None => (next, None),
                 Leftover::Drop(index) => (next, Some(index)),
@@ -101,15 +104,7 @@ pub(super) async fn find(
     Ok(Some(Resumed { version, direction, at, leftover }))
 }
 
-fn prepare_one(migration: &Migration, direction: Direction) -> Result<Prepared<'_>, Error> {
-    let mut prepared = script::prepare(&[Step { migration, direction }])?;
-    prepared.pop().ok_or_else(|| Error::Defect("a step was not prepared".to_owned()))
-}
-
 /// Reads and checks the scripts of a plan, the one to go on with among them.
-///
-/// # Errors
-/// Scripts that can't be used; a plan that passes the halfway script by.
 pub(super) fn prepare<'a>(steps: &[Step<'a>], resumed: Option<&Resumed>) -> Result<Vec<Prepared<'a>>, Error> {
     let mut prepared = script::prepare(steps)?;
     let Some(resumed) = resumed else { return Ok(prepared) };
@@ -118,11 +113,10 @@ pub(super) fn prepare<'a>(steps: &[Step<'a>], resumed: Option<&Resumed>) -> Resu
             first.resumes_at = Some(resumed.at);
             Ok(prepared)
         }
-        _ => Err(Disagreement::Halfway {
+        _ => Err(PartiallyApplied {
             version: resumed.version,
             label: resumed.version.to_string(),
             why: "the revision asked for leaves it so; ask for one that takes it to its end".to_owned(),
-            because: None,
         }
         .into()),
     }

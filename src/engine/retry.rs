@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::config::Manners;
+use crate::postgres::server::RunOptions;
 
 /// An attempt that worked longer than this before it met a lock is not worth repeating.
 const WORTH_REPEATING: Duration = Duration::from_secs(30);
@@ -28,9 +28,9 @@ impl Attempts {
         self.count += 1;
     }
 
-    pub(super) fn may_repeat_after(&self, pause: Duration, manners: &Manners) -> bool {
-        let budget = manners.lock_retry_budget;
-        self.count <= manners.lock_retries
+    pub(super) fn may_repeat_after(&self, pause: Duration, options: &RunOptions) -> bool {
+        let budget = options.lock_retry_budget;
+        self.count <= options.lock_retries
             && self.latest.elapsed() < WORTH_REPEATING
             && (budget.is_zero() || self.start.elapsed() + pause < budget)
     }
@@ -46,12 +46,12 @@ pub(super) fn jittered(least: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Transaction;
+    use migration_core::plan::Transaction;
 
     #[test]
     fn what_worked_for_long_or_too_often_is_not_repeated() {
         let seconds = Duration::from_secs;
-        let manners = |lock_retries, lock_retry_budget| Manners {
+        let options = |lock_retries, lock_retry_budget| RunOptions {
             transaction: Transaction::Each,
             connect_timeout: Duration::ZERO,
             run_lock_timeout: Duration::ZERO,
@@ -61,19 +61,19 @@ mod tests {
             statement_timeout: Duration::ZERO,
             max_blocking: Duration::ZERO,
         };
-        for (began, latest, count, manners, may) in [
-            (1, 1, 1, manners(10, seconds(600)), true),
-            (29, 29, 1, manners(10, seconds(600)), true),
-            (31, 31, 1, manners(10, seconds(600)), false),
-            (310, 3, 10, manners(10, seconds(600)), true),
-            (310, 3, 11, manners(10, seconds(600)), false),
-            (3, 3, 1, manners(0, seconds(600)), false),
-            (596, 3, 9, manners(10, seconds(600)), false),
-            (596, 3, 9, manners(10, Duration::ZERO), true),
+        for (began, latest, count, options, may) in [
+            (1, 1, 1, options(10, seconds(600)), true),
+            (29, 29, 1, options(10, seconds(600)), true),
+            (31, 31, 1, options(10, seconds(600)), false),
+            (310, 3, 10, options(10, seconds(600)), true),
+            (310, 3, 11, options(10, seconds(600)), false),
+            (3, 3, 1, options(0, seconds(600)), false),
+            (596, 3, 9, options(10, seconds(600)), false),
+            (596, 3, 9, options(10, Duration::ZERO), true),
         ] {
             let ago = |time| Instant::now().checked_sub(seconds(time)).unwrap();
             let attempts = Attempts { start: ago(began), latest: ago(latest), count };
-            assert_eq!(attempts.may_repeat_after(DRAIN, &manners), may, "{began} {latest} {count}");
+            assert_eq!(attempts.may_repeat_after(DRAIN, &options), may, "{began} {latest} {count}");
         }
     }
 

@@ -1,15 +1,13 @@
 //! Watching a long statement: what to say of it, and when to give way to the site.
 
 use std::convert::Infallible;
-use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use foreign_text::one_line;
-
-use crate::config::Server;
-use crate::database::{Progress, Sight, Watcher, listed};
-use crate::log::Format;
-use crate::wording;
+use crate::engine::event::Event;
+use crate::engine::tracker::Tracker;
+use crate::postgres::other_session::listed;
+use crate::postgres::server::Server;
+use crate::postgres::watcher::{Observation, Watcher};
 
 /// A statement that ends sooner needs no watching.
 const LET_RUN: Duration = Duration::from_secs(1);
@@ -20,41 +18,28 @@ const OFTENEST: Duration = Duration::from_millis(50);
 /// A server that has no room for a second connection is not asked for one all the time.
 const CONNECT_EVERY: Duration = Duration::from_secs(15);
 
-/// How often the log gets a line that says the same as before.
-const SAY_EVERY: Duration = Duration::from_secs(10);
-
 /// Watches the session of a run, over a connection that is made when it is first needed.
-pub struct Watch<'s> {
+pub(crate) struct Watch<'s> {
     server: &'s Server,
     pid: i32,
-    format: Format,
     watcher: Option<Watcher>,
     failed: Option<Instant>,
     /// Whether the step was tried before, and met a lock.
-    pub met_a_lock: bool,
+    pub(crate) met_a_lock: bool,
     /// Who was last seen in the way of our statement.
-    pub blockers: Option<String>,
+    pub(crate) blockers: Option<String>,
     /// Whether the statement was cancelled because others waited for it too long.
-    pub gave_way: bool,
+    pub(crate) gave_way: bool,
 }
 
 impl<'s> Watch<'s> {
     /// Will watch this session.
-    pub fn new(server: &'s Server, pid: i32, format: Format) -> Self {
-        Self {
-            server,
-            pid,
-            format,
-            watcher: None,
-            failed: None,
-            met_a_lock: false,
-            blockers: None,
-            gave_way: false,
-        }
+    pub(crate) fn new(server: &'s Server, pid: i32) -> Self {
+        Self { server, pid, watcher: None, failed: None, met_a_lock: false, blockers: None, gave_way: false }
     }
 
     /// Forgets what was seen of the step before; what an earlier attempt of this one saw is still worth telling.
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         if !self.met_a_lock {
             self.blockers = None;
         }
@@ -62,42 +47,32 @@ impl<'s> Watch<'s> {
     }
 
     /// The step will be tried again: then there is no time to connect.
-    pub async fn get_ready(&mut self) {
+    pub(crate) async fn get_ready(&mut self) {
         self.met_a_lock = true;
         self.watcher().await;
     }
 
     /// Watches until it is dropped.
-    pub async fn forever(&mut self) -> Infallible {
-        let limit = self.server.manners.max_blocking;
+    pub(crate) async fn forever(&mut self, tracker: &mut Tracker<'_>) -> Infallible {
+        let limit = self.server.options.max_blocking;
         let every = self.every();
         let start = Instant::now();
-        let mut line = LiveLine::new(self.format);
-        let mut said: Option<(String, Instant)> = None;
         loop {
             tokio::time::sleep(every).await;
-            let Some(sight) = self.look().await else { continue };
-            if !sight.blockers.is_empty() {
-                self.blockers = Some(listed(&sight.blockers));
+            let Some(seen) = self.look().await else { continue };
+            if !seen.blockers.is_empty() {
+                self.blockers = Some(listed(&seen.blockers));
             }
-            if !limit.is_zero() && sight.blocked_for > limit && !self.gave_way {
-                self.give_way(&sight).await;
+            if !limit.is_zero() && seen.blocked_for > limit && !self.gave_way {
+                self.give_way(&seen, tracker).await;
             }
-            let Some(text) = describe(&sight) else { continue };
-            if line.show(&format!("{}: {text}", wording::whole_seconds(start.elapsed()))) {
-                continue;
-            }
-            let kind = sight_kind(&sight);
-            if said.as_ref().is_none_or(|(before, at)| *before != kind || at.elapsed() >= SAY_EVERY) {
-                tracing::info!("{text}");
-                said = Some((kind, Instant::now()));
-            }
+            tracker.tell(Event::Watching { seen: &seen, elapsed: start.elapsed() });
         }
     }
 
     /// Waits until a cancel that was sent has been carried out: the statement may have ended before. Says whether there was
     /// one.
-    pub async fn settle(&mut self) -> bool {
+    pub(crate) async fn settle(&mut self) -> bool {
         if self.gave_way {
             // The answer to the cancel, which nobody may have waited for, comes before the one to this.
             self.look().await;
@@ -107,15 +82,15 @@ impl<'s> Watch<'s> {
 
     /// A step that met a lock may meet it again, and then has to say whose it is.
     fn every(&self) -> Duration {
-        let manners = &self.server.manners;
-        let lock_timeout = if self.met_a_lock { manners.lock_timeout } else { Duration::ZERO };
-        let limits = [manners.max_blocking, lock_timeout].into_iter().filter(|limit| !limit.is_zero());
+        let options = &self.server.options;
+        let lock_timeout = if self.met_a_lock { options.lock_timeout } else { Duration::ZERO };
+        let limits = [options.max_blocking, lock_timeout].into_iter().filter(|limit| !limit.is_zero());
         limits.map(|limit| limit / 4).min().map_or(LET_RUN, |quarter| quarter.clamp(OFTENEST, LET_RUN))
     }
 
-    async fn look(&mut self) -> Option<Sight> {
+    async fn look(&mut self) -> Option<Observation> {
         match self.watcher().await?.look().await {
-            Ok(sight) => Some(sight),
+            Ok(seen) => Some(seen),
             Err(error) => {
                 tracing::debug!("the watching connection broke: {error}");
                 self.watcher = None;
@@ -140,103 +115,11 @@ impl<'s> Watch<'s> {
         self.watcher.as_mut()
     }
 
-    async fn give_way(&mut self, sight: &Sight) {
+    async fn give_way(&mut self, seen: &Observation, tracker: &mut Tracker<'_>) {
         let Some(watcher) = &mut self.watcher else { return };
-        tracing::warn!(
-            "{} for {} for a lock of this run, longer than MAX_BLOCKING; cancelling",
-            wording::counted(
-                usize::try_from(sight.blocked).unwrap_or(1),
-                "session has waited",
-                "sessions have waited"
-            ),
-            wording::duration(sight.blocked_for),
-        );
+        tracker.tell(Event::GivingWay(seen));
         // Before the cancelling: the statement may end before it is answered.
         self.gave_way = true;
         self.gave_way = watcher.cancel().await.is_ok();
-    }
-}
-
-/// A line that is written over and over on a terminal.
-struct LiveLine {
-    on: bool,
-    shown: bool,
-}
-
-impl LiveLine {
-    fn new(format: Format) -> Self {
-        Self { on: format == Format::Text && io::stderr().is_terminal(), shown: false }
-    }
-
-    /// Whether there is a terminal to show it on.
-    fn show(&mut self, text: &str) -> bool {
-        if self.on {
-            let _ = write!(io::stderr(), "\r\x1b[2K{}", one_line(text));
-            let _ = io::stderr().flush();
-            self.shown = true;
-        }
-        self.on
-    }
-}
-
-impl Drop for LiveLine {
-    fn drop(&mut self) {
-        if self.shown {
-            let _ = write!(io::stderr(), "\r\x1b[2K");
-        }
-    }
-}
-
-/// What is seen, without the numbers that change all the time.
-fn sight_kind(sight: &Sight) -> String {
-    let pids: Vec<_> = sight.blockers.iter().map(|other| other.pid).collect();
-    let phase = sight.progress.as_ref().map(|progress| progress.phase.as_str()).unwrap_or_default();
-    format!("{pids:?} {} {phase}", sight.blocked > 0)
-}
-
-/// One sentence, or nothing where there is nothing to tell.
-fn describe(sight: &Sight) -> Option<String> {
-    let mut parts = Vec::new();
-    if !sight.blockers.is_empty() {
-        parts.push(format!("waiting for {}", listed(&sight.blockers)));
-    }
-    if sight.blocked > 0 {
-        parts.push(format!(
-            "{} for this run, the longest for {}",
-            wording::counted(usize::try_from(sight.blocked).unwrap_or(1), "session waits", "sessions wait"),
-            wording::whole_seconds(sight.blocked_for)
-        ));
-    }
-    if let Some(Progress { phase, percent }) = &sight.progress {
-        parts.push(percent.map_or_else(|| phase.clone(), |percent| format!("{phase}, {percent:.0} %")));
-    }
-    (!parts.is_empty()).then(|| parts.join("; "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::database::Other;
-
-    #[test]
-    fn says_what_is_seen() {
-        let blocker = Other { pid: 7, role: None, application: None, state: None, since: None, query: None };
-        let progress = |percent| Some(Progress { phase: "building index".to_owned(), percent });
-        for (sight, expected) in [
-            (Sight::default(), None),
-            (Sight { blockers: vec![blocker], ..Sight::default() }, Some("waiting for pid 7")),
-            (
-                Sight {
-                    blocked: 3,
-                    blocked_for: Duration::from_millis(4200),
-                    progress: progress(Some(41.7)),
-                    ..Sight::default()
-                },
-                Some("3 sessions wait for this run, the longest for 4 s; building index, 42 %"),
-            ),
-            (Sight { progress: progress(None), ..Sight::default() }, Some("building index")),
-        ] {
-            assert_eq!(describe(&sight).as_deref(), expected);
-        }
     }
 }

@@ -14,7 +14,7 @@ struct State {
 }
 
 /// As long as it lives, the session clears up after a failure and is not to be cancelled.
-pub struct Clearing(Rc<State>);
+pub(crate) struct Clearing(Rc<State>);
 
 impl Activity {
     /// A message is sent to the server: what was sent before has ended.

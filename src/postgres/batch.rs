@@ -4,25 +4,27 @@
 //! reports each command that completes, so their number tells which one failed even where the
 //! error has no position.
 
-pub mod halfway;
-mod session;
+pub(crate) mod partially_applied;
+pub(crate) mod session;
 
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::database::path::ROLES_OWN_FOR_NOW;
-use crate::database::{ServerError, Table, quoted_literal, unlock_and_lock_again};
-use crate::failure::{Culprit, Excerpt, byte_of_char, excerpt};
-use crate::migration::{Direction, Migration, Version};
-use crate::script::Prepared;
-use session::{CHECK_DEFERRED, CHECK_TEMPORARY};
-
-pub use session::{CHECK_ALL, RESET_SESSION, WITH_LIMITS_AGAIN, WITHOUT_LIMITS, reset_session};
+use crate::postgres::database_error::ServerError;
+use crate::postgres::lock::unlock_and_lock_again;
+use crate::postgres::path::ROLES_OWN_FOR_NOW;
+use crate::postgres::sql::{LOCK_LOST, NOT_WRITTEN, quoted_literal};
+use crate::postgres::table::Table;
+use migration_core::excerpt::{Excerpt, byte_of_char};
+use migration_core::history::Migration;
+use migration_core::script::Prepared;
+use migration_core::version::{Direction, Version};
+use session::{CHECK_ALL, CHECK_DEFERRED, CHECK_TEMPORARY, RESET_SESSION};
 
 /// sqlx 0.9's table, to the letter: <https://docs.rs/sqlx-postgres/0.9.0/src/sqlx_postgres/migrate.rs.html>.
 ///
 /// One that appears at the last moment is none of ours.
-pub fn create_bookkeeping(name: &str) -> String {
+pub(crate) fn create_bookkeeping(name: &str) -> String {
     format!(
         "CREATE TABLE {name} (
     version BIGINT PRIMARY KEY,
@@ -35,23 +37,41 @@ pub fn create_bookkeeping(name: &str) -> String {
     )
 }
 
+/// Which part of a step failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Culprit {
+    /// A statement of the script, counted from 1.
+    Statement {
+        /// Which.
+        number: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// A constraint that is checked at the end of the transaction.
+    DeferredConstraint,
+    /// Our own bookkeeping.
+    Bookkeeping,
+    /// The commit.
+    Commit,
+}
+
 /// One simple query that holds a whole migration.
 #[derive(Debug)]
-pub struct Message {
+pub(crate) struct Batch {
     /// The query.
-    pub sql: String,
+    pub(crate) sql: String,
     script: Range<usize>,
     commands_before: usize,
     statements: usize,
     after: Vec<Culprit>,
 }
 
-impl Message {
+impl Batch {
     /// A transactional migration, with `record`, the bookkeeping of its transaction, before the commit. The script
     /// runs on the role's own search path, and what is still deferred at the commit does too. The message that begins
     /// the transaction locks the bookkeeping first: what is hung on it is looked at in the end, maybe in a snapshot that
     /// the script has taken.
-    pub fn of(
+    pub(crate) fn of(
         prepared: &Prepared<'_>,
         settings: &[String],
         begins: Option<&Table>,
@@ -104,12 +124,12 @@ impl Message {
     }
 
     /// How many commands the server should complete.
-    pub fn commands(&self) -> usize {
+    pub(crate) fn commands(&self) -> usize {
         self.commands_before + self.statements + self.after.len()
     }
 
     /// Which part failed after so many completed commands, and where that stands in the script.
-    pub fn blame(
+    pub(crate) fn blame(
         &self,
         prepared: &Prepared<'_>,
         completed: usize,
@@ -128,7 +148,7 @@ impl Message {
             let statements = prepared.split();
             let number = statements.iter().filter(|statement| statement.offset <= offset).count().max(1);
             let culprit = Culprit::Statement { number, of: self.statements };
-            return (culprit, Some(excerpt(text, offset, true)));
+            return (culprit, Some(Excerpt::at(text, offset, true)));
         }
         if (1..self.commands_before).contains(&completed) {
             return (Culprit::Bookkeeping, None);
@@ -148,7 +168,7 @@ impl Message {
 }
 
 /// The `index`th statement of a script, from 0.
-pub fn blame_statement(
+pub(crate) fn blame_statement(
     prepared: &Prepared<'_>,
     index: usize,
     error: Option<&ServerError>,
@@ -158,15 +178,10 @@ pub fn blame_statement(
     let position = error.and_then(|error| error.position);
     let excerpt = statement.map(|statement| {
         let within = position.map_or(0, |position| byte_of_char(statement.text, position));
-        excerpt(&prepared.script.text, statement.offset + within, position.is_some())
+        Excerpt::at(&prepared.script.text, statement.offset + within, position.is_some())
     });
     (Culprit::Statement { number: index + 1, of: statements.len() }, excerpt)
 }
-
-/// What our queries raise, by casting it to a number: SQL has no RAISE.
-pub const LOCK_LOST: &str = "the run lock was lost by process ";
-/// The same, for a change of the bookkeeping that changed nothing.
-pub const NOT_WRITTEN: &str = "the bookkeeping was not written for version ";
 
 /// The version, if the run lock is still held; an error that says so, if not.
 fn proven(version: impl std::fmt::Display) -> String {
@@ -195,7 +210,7 @@ fn exactly(rows: usize, change: &str, version: Version) -> String {
 
 /// The bookkeeping of a transaction: its migrations, which go one way, and how long each took; the
 /// last one, in whose message this goes, is not over yet.
-pub fn record(steps: &[Prepared<'_>], took: &[Duration], table: &Table) -> Vec<String> {
+pub(crate) fn record(steps: &[Prepared<'_>], took: &[Duration], table: &Table) -> Vec<String> {
     let mut commands = table.unchanged().to_vec();
     commands.extend(change(steps, took, table));
     commands
@@ -237,49 +252,56 @@ fn row(migration: &Migration, version: &str, success: bool, execution_time: &str
 }
 
 /// Gives a migration its row.
-pub fn insert(migration: &Migration, table: &Table, success: bool, execution_time: &str) -> String {
+pub(crate) fn insert(migration: &Migration, table: &Table, success: bool, execution_time: &str) -> String {
     let row = row(migration, &proven(migration.version), success, execution_time);
     exactly(1, &insert_rows(table, &row), migration.version)
 }
 
 /// Changes a migration's row.
-pub fn update(version: Version, table: &Table, assignments: &str) -> String {
+pub(crate) fn update(version: Version, table: &Table, assignments: &str) -> String {
     let update =
         format!("UPDATE {} SET {assignments} WHERE version = {}", table.qualified(), proven(version));
     exactly(1, &update, version)
 }
 
 /// Records an edited file as the one that was applied.
-pub fn rewrite_checksum(migration: &Migration, table: &Table) -> String {
+pub(crate) fn rewrite_checksum(migration: &Migration, table: &Table) -> String {
     let checksum = format!("checksum = pg_catalog.decode('{}', 'hex')", migration.checksum);
     update(migration.version, table, &checksum)
 }
 
 /// Takes a migration's row away.
-pub fn remove(version: Version, table: &Table) -> String {
+pub(crate) fn remove(version: Version, table: &Table) -> String {
     let delete = format!("DELETE FROM {} WHERE version = {}", table.qualified(), proven(version));
     exactly(1, &delete, version)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
-    use crate::migration::History;
-    use crate::plan::Step;
-    use crate::script::prepare;
+    use migration_core::history::History;
+    use migration_core::plan::Step;
+    use migration_core::script::prepare;
 
     fn migration(text: &str) -> Migration {
-        let mut migration = History::of(&[(1, "it's")]).migrations()[0].clone();
-        text.clone_into(&mut migration.up.text);
-        migration
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir().join(format!("batch-{}-{number}", std::process::id()));
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::write(directory.join("1_it's.up.sql"), text).unwrap();
+        let history = History::read(&directory).unwrap();
+        std::fs::remove_dir_all(&directory).unwrap();
+        history.migrations()[0].clone()
     }
 
-    fn with<T>(text: &str, check: impl Fn(&Prepared<'_>, &Message) -> T) -> T {
+    fn with<T>(text: &str, check: impl Fn(&Prepared<'_>, &Batch) -> T) -> T {
         let migration = migration(text);
         let prepared = prepare(&[Step { migration: &migration, direction: Direction::Up }]).unwrap();
         let record = record(&prepared, &[], &Table::new_in("public"));
         let table = Table::new_in("public");
-        let message = Message::of(&prepared[0], &["SELECT 1".to_owned()], Some(&table), Some(record));
+        let message = Batch::of(&prepared[0], &["SELECT 1".to_owned()], Some(&table), Some(record));
         check(&prepared[0], &message)
     }
 
@@ -318,7 +340,7 @@ mod tests {
     fn deferred_constraints_are_checked_where_others_follow() {
         let migration = migration("INSERT INTO t VALUES (1)");
         let prepared = prepare(&[Step { migration: &migration, direction: Direction::Up }]).unwrap();
-        let message = Message::of(&prepared[0], &["SELECT 1".to_owned()], None, None);
+        let message = Batch::of(&prepared[0], &["SELECT 1".to_owned()], None, None);
         let path = "SET LOCAL search_path TO DEFAULT;\n";
         assert!(message.sql.starts_with(&format!("{path}INSERT INTO t VALUES (1)\n;\nSAVEPOINT")));
         assert_eq!(message.blame(&prepared[0], 3, Some(&server_error(None))).0, Culprit::DeferredConstraint);

@@ -5,58 +5,61 @@ use sqlx::postgres::PgRow;
 use sqlx::postgres::types::Oid;
 use sqlx::{FromRow, Row as _};
 
-use super::judgement::{judged, on_the_path};
-use super::query::{first, read};
-use super::{BOOKKEEPING, DatabaseError, PROGRESS, Table, quoted_identifier};
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::judgement::{judged, on_the_path};
+use crate::postgres::query::{first, read};
+use crate::postgres::sql::{PROGRESS, quoted_identifier};
+use crate::postgres::table::Table;
+use migration_core::state::BOOKKEEPING;
 
 /// Alembic's bookkeeping table.
 const ALEMBIC: &str = "alembic_version";
 
 /// What one look at the server tells.
 #[derive(Clone, Debug, Default)]
-pub struct Facts {
+pub(crate) struct DatabaseInfo {
     /// The database's name.
-    pub database: String,
+    pub(crate) database: String,
     /// Where the bookkeeping table would be made: the first schema of the role's search path in which it may
     /// create; the first of all where it may in none; `None` where the path has no schema.
-    pub schema: Option<String>,
+    pub(crate) schema: Option<String>,
     /// The search path of the role, as it is set.
-    pub search_path: String,
+    pub(crate) search_path: String,
     /// The schema in which a script's objects are created that name none: the first of the path that is there.
-    pub first_schema: Option<String>,
+    pub(crate) first_schema: Option<String>,
     /// A few of the schemas off the path that hold a table of the bookkeeping's name, whoever made it.
-    pub elsewhere: Vec<String>,
+    pub(crate) elsewhere: Vec<String>,
     /// The role.
-    pub user: String,
+    pub(crate) user: String,
     /// The server process of this session.
-    pub pid: i32,
+    pub(crate) pid: i32,
     /// Whether the server is a standby.
-    pub is_standby: bool,
+    pub(crate) is_standby: bool,
     /// Whether transactions are read-only by default.
-    pub is_read_only: bool,
+    pub(crate) is_read_only: bool,
     /// Whether the role may create tables in `schema`.
-    pub may_create: bool,
+    pub(crate) may_create: bool,
     /// Whether a commit is reported before it is safe on disk.
-    pub commits_lazily: bool,
+    pub(crate) commits_lazily: bool,
     /// How many object locks the server can hold altogether.
-    pub lock_slots: i64,
+    pub(crate) lock_slots: i64,
     /// What `_sqlx_migrations` means on the role's own search path, if anything.
-    pub bookkeeping: Option<Table>,
+    pub(crate) bookkeeping: Option<Table>,
     /// What there is under the progress table's name beside it.
-    pub progress: Option<Table>,
+    pub(crate) progress: Option<Table>,
     /// What `alembic_version` means, if anything.
-    pub alembic: Option<Table>,
+    pub(crate) alembic: Option<Table>,
 }
 
-impl Facts {
+impl DatabaseInfo {
     /// The bookkeeping table that there is, or that would be made.
-    pub fn home(&self) -> Option<Table> {
+    pub(crate) fn home(&self) -> Option<Table> {
         self.bookkeeping.clone().or_else(|| self.schema.as_deref().map(Table::new_in))
     }
 
     /// A script's objects would be created beside another history than the one that is read. Where the role may
     /// create in the bookkeeping's schema alone, that is where it works.
-    pub fn odd_place(&self) -> Option<String> {
+    pub(crate) fn odd_place(&self) -> Option<String> {
         let (table, first) = (self.bookkeeping.as_ref()?, self.first_schema.as_ref()?);
         let may_create_in_first = self.may_create && self.schema.as_ref() == Some(first);
         let is_odd = *first != table.schema && (may_create_in_first || !table.may_create);
@@ -97,8 +100,6 @@ pub(super) fn around() -> String {
     format!(
         "{ABOUT};\n{}\nSELECT oid, schema, name, owner, is_trusted, may_use,
        has_table_privilege(oid, 'SELECT') AS may_select,
-       has_table_privilege(oid, 'INSERT') AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE')
-         AS may_write,
        array_to_string(ARRAY(SELECT word FROM unnest('{{SELECT,INSERT,UPDATE,DELETE}}'::text[]) WITH ORDINALITY AS w (word, n)
                               WHERE NOT has_table_privilege(oid, word) ORDER BY n), ', ') AS lacks,
        has_schema_privilege(namespace, 'CREATE') AS may_create, reading, writing, triggers
@@ -111,7 +112,7 @@ type About =
     (String, Option<String>, String, i32, bool, bool, bool, bool, i64, String, Option<String>, Vec<String>);
 
 /// What the two answers say.
-pub(super) fn facts(about: &[PgRow], tables: &[PgRow]) -> Result<Facts, DatabaseError> {
+pub(super) fn info(about: &[PgRow], tables: &[PgRow]) -> Result<DatabaseInfo, DatabaseError> {
     let about: Option<About> = first(read(about)?);
     let (
         database,
@@ -127,7 +128,7 @@ pub(super) fn facts(about: &[PgRow], tables: &[PgRow]) -> Result<Facts, Database
         first_schema,
         elsewhere,
     ) = about.ok_or_else(|| DatabaseError::Cut("the server answered nothing".to_owned()))?;
-    let mut facts = Facts {
+    let mut info = DatabaseInfo {
         database,
         schema,
         search_path,
@@ -140,22 +141,22 @@ pub(super) fn facts(about: &[PgRow], tables: &[PgRow]) -> Result<Facts, Database
         may_create,
         commits_lazily,
         lock_slots,
-        ..Facts::default()
+        ..DatabaseInfo::default()
     };
-    choose(&mut facts, read(tables)?);
-    Ok(facts)
+    choose(&mut info, read(tables)?);
+    Ok(info)
 }
 
 /// The first of each name is what the name means; the progress table is the one beside the bookkeeping.
-fn choose(facts: &mut Facts, tables: Vec<Table>) {
+fn choose(info: &mut DatabaseInfo, tables: Vec<Table>) {
     let meant = |name: &str| tables.iter().find(|table| table.name == name).cloned();
-    facts.bookkeeping = meant(BOOKKEEPING);
-    facts.alembic = meant(ALEMBIC);
-    let home = facts.home();
+    info.bookkeeping = meant(BOOKKEEPING);
+    info.alembic = meant(ALEMBIC);
+    let home = info.home();
     let beside = |table: &&Table| {
         table.name == PROGRESS && home.as_ref().is_some_and(|home| home.schema == table.schema)
     };
-    facts.progress = tables.iter().find(beside).cloned();
+    info.progress = tables.iter().find(beside).cloned();
 }
 
 impl FromRow<'_, PgRow> for Table {
@@ -168,7 +169,6 @@ impl FromRow<'_, PgRow> for Table {
             is_trusted: row.try_get("is_trusted")?,
             may_use_schema: row.try_get("may_use")?,
             may_select: row.try_get("may_select")?,
-            may_write: row.try_get("may_write")?,
             lacks: row.try_get("lacks")?,
             may_create: row.try_get("may_create")?,
             reading: row.try_get("reading")?,
@@ -189,17 +189,17 @@ mod tests {
     /// A table of that name in any schema was taken for the bookkeeping, and a second one stopped every run.
     #[test]
     fn a_name_means_the_first_table_on_the_path() {
-        let mut facts = Facts { schema: Some("site".to_owned()), ..Facts::default() };
+        let mut info = DatabaseInfo { schema: Some("site".to_owned()), ..DatabaseInfo::default() };
         let tables = [
             table("site", PROGRESS),
             table("public", BOOKKEEPING),
             table("old", BOOKKEEPING),
             table("public", PROGRESS),
         ];
-        choose(&mut facts, tables.to_vec());
-        assert_eq!(facts.bookkeeping.unwrap().schema, "public");
-        assert_eq!(facts.progress.unwrap().schema, "public");
-        assert!(facts.alembic.is_none());
+        choose(&mut info, tables.to_vec());
+        assert_eq!(info.bookkeeping.unwrap().schema, "public");
+        assert_eq!(info.progress.unwrap().schema, "public");
+        assert!(info.alembic.is_none());
     }
 
     /// With `t3, t1` and nothing in t3 yet, the history of t1 was taken for that of t3, without a word.
@@ -215,22 +215,22 @@ mod tests {
             ("shared", "t1", true, true, false),
             ("shared", "t9", true, false, true),
         ] {
-            let facts = Facts {
+            let info = DatabaseInfo {
                 first_schema: Some(first.to_owned()),
                 schema: Some(schema.to_owned()),
                 may_create,
                 bookkeeping: Some(Table { may_create: may_create_beside, ..Table::new_in("t1") }),
-                ..Facts::default()
+                ..DatabaseInfo::default()
             };
-            assert_eq!(facts.odd_place().is_some(), is_odd, "{first} {schema} {may_create}");
+            assert_eq!(info.odd_place().is_some(), is_odd, "{first} {schema} {may_create}");
         }
     }
 
     #[test]
     fn without_one_there_is_a_place_for_it() {
-        let mut facts = Facts { schema: Some("site".to_owned()), ..Facts::default() };
-        choose(&mut facts, vec![table("public", PROGRESS), table("site", PROGRESS)]);
-        assert_eq!(facts.home().unwrap().qualified(), "\"site\".\"_sqlx_migrations\"");
-        assert_eq!(facts.progress.unwrap().schema, "site");
+        let mut info = DatabaseInfo { schema: Some("site".to_owned()), ..DatabaseInfo::default() };
+        choose(&mut info, vec![table("public", PROGRESS), table("site", PROGRESS)]);
+        assert_eq!(info.home().unwrap().qualified(), "\"site\".\"_sqlx_migrations\"");
+        assert_eq!(info.progress.unwrap().schema, "site");
     }
 }

@@ -6,23 +6,25 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions as _, PgConnection};
 
-use super::activity::Activity;
-use super::query::{answered, execute};
-use super::wire::{self, CancelKey};
-use super::{DatabaseError, ServerError, Session, lock, quoted_identifier};
-use crate::config::Server;
-use crate::error::Error;
-use crate::interrupt::{Interrupt, Signal};
-use crate::secret::PasswordSource;
+use migration_core::variable::WrongSettings;
+
+use crate::postgres::activity::Activity;
+use crate::postgres::database_error::{DatabaseError, ServerError};
+use crate::postgres::error::Error;
+use crate::postgres::interrupt::{Interrupt, Signal};
+use crate::postgres::lock;
+use crate::postgres::query::{CANCEL_GRACE, answered, execute};
+use crate::postgres::secret::PasswordSource;
+use crate::postgres::server::Server;
+use crate::postgres::session::Session;
+use crate::postgres::sql::quoted_identifier;
+use crate::postgres::wire;
+use crate::postgres::wire::CancelKey;
 
 /// Connects, sets the session up and looks around. Whatever may pass (the name doesn't resolve
 /// yet, nobody listens, the server is starting or full) is tried again until CONNECT_TIMEOUT.
-///
-/// # Errors
-/// [`Error::Unreachable`] when time is out; [`Error::Refused`] at once for what waiting doesn't
-/// cure: a wrong password, an unknown database, a certificate that isn't trusted.
-pub async fn connect(server: &Server, interrupt: &Interrupt) -> Result<(Session, Backend), Error> {
-    let timeout = server.manners.connect_timeout;
+pub(crate) async fn connect(server: &Server, interrupt: &Interrupt) -> Result<(Session, Backend), Error> {
+    let timeout = server.options.connect_timeout;
     let start = Instant::now();
     let mut said = String::new();
     let mut pause = Duration::from_millis(100);
@@ -34,8 +36,8 @@ pub async fn connect(server: &Server, interrupt: &Interrupt) -> Result<(Session,
             let authenticated = authenticate(server, left().unwrap_or_default()).await;
             let (connection, key) =
                 authenticated.map_err(|(error, advice)| Failed::Connecting(error, advice))?;
-            let session = Session::open(connection, &server.manners).await.map_err(Failed::LookingAround)?;
-            let backend = Backend { pid: session.facts.pid, key, activity: session.activity.clone() };
+            let session = Session::open(connection, &server.options).await.map_err(Failed::LookingAround)?;
+            let backend = Backend { pid: session.info.pid, key, activity: session.activity.clone() };
             Ok((session, backend))
         };
         let limit = left().map(|left| left + server.password.grace());
@@ -44,7 +46,7 @@ pub async fn connect(server: &Server, interrupt: &Interrupt) -> Result<(Session,
             Some(Err(Failed::Connecting(error, advice))) if !error.is_outage() => {
                 return Err(refused(server, error, advice));
             }
-            Some(Err(Failed::LookingAround(Error::Database { source, .. }))) if source.is_outage() => {
+            Some(Err(Failed::LookingAround(Error::Query { source, .. }))) if source.is_outage() => {
                 format!("{}: {source}", server.address)
             }
             Some(Err(Failed::LookingAround(error))) => return Err(error),
@@ -86,13 +88,10 @@ async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> 
     }
 }
 
-/// How long a second connection may take, or what is asked over it.
-pub const CANCEL_GRACE: Duration = Duration::from_secs(5);
-
 /// A second connection, where there is one to be had in a moment. A program that says the password has as long as for
 /// the first.
 pub(super) async fn second(server: &Server) -> Result<PgConnection, DatabaseError> {
-    let limit = server.manners.connect_timeout;
+    let limit = server.options.connect_timeout;
     let patience = match &server.password {
         PasswordSource::Command(_) if limit.is_zero() => Duration::ZERO,
         PasswordSource::Command(_) => limit.max(CANCEL_GRACE),
@@ -106,7 +105,7 @@ pub(super) async fn second(server: &Server) -> Result<PgConnection, DatabaseErro
 
 /// The server process that works for a session.
 #[derive(Clone)]
-pub struct Backend {
+pub(crate) struct Backend {
     pid: i32,
     key: Option<CancelKey>,
     activity: Activity,
@@ -114,10 +113,7 @@ pub struct Backend {
 
 /// Asks the server to cancel what a session is doing: with a cancel request, and where that is of no effect, as
 /// through some proxies, over a second connection. What comes after it is left alone: that is the clearing up.
-///
-/// # Errors
-/// When neither can be done.
-pub async fn cancel(server: &Server, backend: &Backend) -> Result<(), DatabaseError> {
+pub(crate) async fn cancel(server: &Server, backend: &Backend) -> Result<(), DatabaseError> {
     let message = backend.activity.messages();
     let is_over = || backend.activity.is_clearing() || backend.activity.messages() != message;
     if is_over() {
@@ -168,7 +164,7 @@ fn refused(server: &Server, error: DatabaseError, known: Option<&str>) -> Error 
     let address = &server.address;
     Error::Refused(match error {
         DatabaseError::Settings(mistake) | DatabaseError::NotNow(mistake) => {
-            return Error::Configuration(vec![mistake]);
+            return WrongSettings(vec![mistake]).into();
         }
         DatabaseError::Distrust(reason) => format!("stopped before the login to {address}: {reason}"),
         DatabaseError::Server(error) => {

@@ -10,8 +10,10 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use sqlx::PgConnection;
 
-use super::DatabaseError;
-use super::query::{LONGEST_ANSWER, answered};
+use migration_core::version::Checksum;
+
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::query::{LONGEST_ANSWER, answered};
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 
@@ -120,9 +122,9 @@ impl<'a> Fields<'a> {
         String::from_utf8(self.bytes()?.to_vec()).map_err(|_| unexpected("text that is not UTF-8"))
     }
 
-    /// A `bytea` in hexadecimal.
-    pub(super) fn hex(&mut self) -> Result<String, DatabaseError> {
-        Ok(self.bytes()?.iter().map(|byte| format!("{byte:02x}")).collect())
+    /// A `bytea` that is a checksum.
+    pub(super) fn checksum(&mut self) -> Result<Checksum, DatabaseError> {
+        self.bytes().map(|bytes| Checksum::from_bytes(bytes.to_vec()))
     }
 
     /// A `timestamptz` as `2026-11-05T09:00:00Z`.

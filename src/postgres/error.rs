@@ -1,235 +1,59 @@
-//! What went wrong on the server or on the way to it, without sqlx's types.
+//! Why there is no session, or none any more.
 
-use std::error::Error as _;
-use std::fmt;
+use std::time::Duration;
 
-use foreign_text::{Text, one_line};
-use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgSeverity};
+use foreign_text::one_line;
+use migration_core::variable::WrongSettings;
+use migration_core::wording::duration;
 
-use super::NOT_ORDINARY;
-use crate::error::{ExitCode, Mistake};
-use crate::message::{LOCK_LOST, NOT_WRITTEN};
-use crate::row_values::{HIDDEN, without_values};
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::interrupt::Signal;
 
-/// A failed query or connection.
-#[derive(Debug)]
-pub enum DatabaseError {
-    /// The server answered with an error.
-    Server(Box<ServerError>),
-    /// No connection, or it broke.
-    Cut(String),
-    /// Encryption could not be agreed on.
-    Tls(String),
-    /// The server's certificate is not one that we trust.
-    Untrusted(String),
-    /// We refused to go on: what the server asked for, or did not prove, is not good enough.
-    Distrust(String),
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
     /// What a setting names can't be used.
-    Settings(Mistake),
-    /// The same, but it could be a moment ago or may be in a moment: a program failed, or a file is being written.
-    NotNow(Mistake),
+    #[error(transparent)]
+    Settings(#[from] WrongSettings),
+    /// The server did not answer within CONNECT_TIMEOUT.
+    #[error("no connection to the server within {}: {}; nothing was changed", duration(*.after), one_line(reason))]
+    Unreachable { after: Duration, reason: String },
+    /// The run lock is held by somebody else.
+    #[error("the run lock was not granted within {}: it is held by {holder}; {state}; run again later", duration(*.after))]
+    RunLock { after: Duration, holder: String, state: String },
+    /// The connection went, or a query of ours failed. The state is told where the run had begun to change the database.
+    #[error("{doing}: {}{state}", source.in_full())]
+    Query { doing: &'static str, source: DatabaseError, state: String },
+    /// The server refuses what the job needs.
+    #[error("{}", one_line(.0))]
+    Refused(String),
+    /// A signal came while nothing was under way that it would leave unfinished.
+    #[error("{signal}; {state}")]
+    Interrupted { signal: Signal, state: String },
 }
 
-/// The fields of an `ErrorResponse`:
-/// <https://www.postgresql.org/docs/current/protocol-error-fields.html>.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerError {
-    /// Whether the session ended with it.
-    pub is_fatal: bool,
-    /// The five characters of SQLSTATE.
-    pub sqlstate: String,
-    /// The primary message.
-    pub message: Text,
-    /// More about the problem.
-    pub detail: Option<Text>,
-    /// What to do about it.
-    pub hint: Option<Text>,
-    /// The call stack of functions, innermost first.
-    pub context: Option<Text>,
-    /// Where in the query, in characters from 1.
-    pub position: Option<usize>,
-    /// A query that a function made, and where in it, in characters from 1.
-    pub internal: Option<(Text, usize)>,
-    /// Whether something of it is left out because it may hold values of rows.
-    pub has_hidden_values: bool,
-}
+impl Error {
+    pub(crate) fn interrupted(signal: Signal, state: impl Into<String>) -> Self {
+        Self::Interrupted { signal, state: state.into() }
+    }
 
-impl DatabaseError {
-    /// The server's SQLSTATE, where it sent one.
-    pub fn sqlstate(&self) -> Option<&str> {
-        match self {
-            Self::Server(error) => Some(&error.sqlstate),
-            Self::Cut(_)
-            | Self::Tls(_)
-            | Self::Untrusted(_)
-            | Self::Distrust(_)
-            | Self::Settings(_)
-            | Self::NotNow(_) => None,
+    /// A query of ours that failed before anything was changed.
+    pub(crate) fn query(doing: &'static str, source: DatabaseError) -> Self {
+        Self::Query { doing, source, state: String::new() }
+    }
+
+    /// Leaves out what the server's words may hold of rows.
+    pub(crate) fn hide_row_values(&mut self) {
+        if let Self::Query { source, .. } = self {
+            source.hide_row_values();
         }
     }
 
-    /// The same error, of a query that began so many characters later.
-    pub fn shifted_back(self, characters: usize) -> Self {
+    /// Inside a sentence about something else, which has no place for the values of rows.
+    pub(crate) fn in_passing(mut self) -> String {
+        self.hide_row_values();
         match self {
-            Self::Server(mut error) => {
-                error.position = error.position.map(|position| position.saturating_sub(characters));
-                Self::Server(error)
-            }
-            other => other,
-        }
-    }
-
-    /// Leaves out what may hold values of rows.
-    pub fn hide_row_values(&mut self) {
-        if let Self::Server(error) = self {
-            error.hide_row_values();
-        }
-    }
-
-    /// With the server's detail, for the last word; what is logged on the way does without.
-    pub fn in_full(&self) -> String {
-        match self {
-            Self::Server(error) => error.in_full(),
+            Self::Query { doing, source, state } => format!("{doing}: {source}{state}"),
             other => other.to_string(),
         }
     }
-
-    /// Whether the session is over and trying again may help: the way to the server broke, the server is starting,
-    /// stopping or full, or what the login takes is not there yet.
-    pub fn is_outage(&self) -> bool {
-        match self {
-            Self::Cut(_) | Self::NotNow(_) => true,
-            Self::Tls(_) | Self::Untrusted(_) | Self::Distrust(_) | Self::Settings(_) => false,
-            Self::Server(error) => {
-                // A script may raise the same of connections of its own.
-                error.is_fatal
-                    && (error.sqlstate.starts_with("08")
-                        || matches!(
-                            error.sqlstate.as_str(),
-                            // too_many_connections; admin, crash and idle-session shutdown; cannot_connect_now
-                            "53300" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03"
-                        ))
-            }
-        }
-    }
-
-    /// The code of a failure outside a migration.
-    pub fn exit_code(&self) -> ExitCode {
-        match (self.is_outage(), self.sqlstate()) {
-            (true, _) => ExitCode::Unreachable,
-            _ if matches!(self, Self::Settings(_)) => ExitCode::Usage,
-            // insufficient_resources: the disk or the memory may have room again
-            (_, Some(sqlstate)) if sqlstate.starts_with("53") => ExitCode::Unreachable,
-            // lock_not_available, deadlock_detected
-            (_, Some("55P03" | "40P01")) => ExitCode::Locked,
-            _ => ExitCode::Refused,
-        }
-    }
 }
-
-impl From<sqlx::Error> for DatabaseError {
-    fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::Database(error) => match error.try_downcast_ref::<PgDatabaseError>() {
-                Some(error) => Self::Server(Box::new(ServerError::from(error))),
-                None => Self::Cut(error.to_string()),
-            },
-            sqlx::Error::Io(error) => Self::Cut(error.to_string()),
-            other => Self::Cut(match other.source() {
-                Some(source) => chain(source),
-                None => other.to_string(),
-            }),
-        }
-    }
-}
-
-/// Our own queries raise an error by casting a sentence to a number.
-fn raised_by_us(message: &str) -> Option<&str> {
-    let (_, sentence) = message.strip_prefix("invalid input syntax for type ")?.split_once(": \"")?;
-    let is_ours = [LOCK_LOST, NOT_WRITTEN, NOT_ORDINARY].iter().any(|start| sentence.starts_with(start));
-    sentence.strip_suffix('"').filter(|_| is_ours)
-}
-
-/// An error with all its sources, each once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = error.source();
-    }
-    text
-}
-
-impl From<&PgDatabaseError> for ServerError {
-    fn from(error: &PgDatabaseError) -> Self {
-        let owned = |text: Option<&str>| text.map(Text::from);
-        let (position, internal) = match error.position() {
-            Some(PgErrorPosition::Original(at)) => (Some(at), None),
-            Some(PgErrorPosition::Internal { position, query }) => (None, Some((query.into(), position))),
-            None => (None, None),
-        };
-        // Only a server names its routine. A pooler may call the end of a session a mere error.
-        let is_fatal =
-            matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic) || error.routine().is_none();
-        Self {
-            is_fatal,
-            sqlstate: error.code().to_owned(),
-            message: raised_by_us(error.message()).unwrap_or(error.message()).into(),
-            detail: owned(error.detail()),
-            hint: owned(error.hint()),
-            context: owned(error.r#where()),
-            position,
-            internal,
-            has_hidden_values: false,
-        }
-    }
-}
-
-impl ServerError {
-    fn hide_row_values(&mut self) {
-        let shown = without_values(&self.sqlstate, self.message.exact());
-        let dropped = [self.detail.take(), self.context.take(), self.internal.take().map(|(query, _)| query)];
-        self.has_hidden_values |= shown.is_some() || dropped.iter().any(Option::is_some);
-        if let Some(shown) = shown {
-            self.message = shown.into();
-        }
-    }
-
-    fn in_full(&self) -> String {
-        match &self.detail {
-            Some(detail) => format!("{self}; detail: {detail}"),
-            None if self.has_hidden_values => format!("{self}; detail: {HIDDEN}"),
-            None => self.to_string(),
-        }
-    }
-}
-
-impl fmt::Display for DatabaseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Server(error) => error.fmt(f),
-            Self::Cut(reason) | Self::Tls(reason) | Self::Untrusted(reason) | Self::Distrust(reason) => {
-                f.write_str(&one_line(reason))
-            }
-            Self::Settings(Mistake { name, problem }) | Self::NotNow(Mistake { name, problem }) => {
-                write!(f, "{name}: {}", one_line(problem))
-            }
-        }
-    }
-}
-
-impl fmt::Display for ServerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (SQLSTATE {})", self.message, one_line(&self.sqlstate))?;
-        match &self.hint {
-            Some(hint) => write!(f, "; hint: {hint}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for DatabaseError {}

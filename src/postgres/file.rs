@@ -6,10 +6,7 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
 /// All of a file, and no more than a byte past `longest`.
-///
-/// # Errors
-/// What is wrong with the file.
-pub fn read(path: &Path, longest: usize) -> Result<Vec<u8>, String> {
+pub(crate) fn read(path: &Path, longest: usize) -> Result<Vec<u8>, String> {
     let unreadable = |error| format!("{} can't be read: {error}", path.display());
     let kind = fs::metadata(path).map_err(unreadable)?.file_type();
     if kind.is_fifo() || kind.is_socket() {

@@ -1,8 +1,9 @@
 //! What makes the server notice that we are gone, so that no session of a dead job holds locks for
 //! hours. Any role may set these; which of them a server has depends on its version and system.
 
-use super::query::read;
-use super::{DatabaseError, Session};
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::query::read;
+use crate::postgres::session::Session;
 
 /// A dead process closes its socket, and the server looks for that every two seconds even while it
 /// works. A dead node closes nothing: after 4 s of silence it is asked every 2 s, and has to answer
@@ -22,9 +23,6 @@ const GUARDS: [(&str, &str); 8] = [
 
 impl Session {
     /// Sets the session up, with what the server has of these, now and after every reset of it.
-    ///
-    /// # Errors
-    /// When the connection broke; a server without them is no error.
     pub(super) async fn guard(&mut self) -> Result<(), DatabaseError> {
         self.settle().await?;
         match self.rows(try_each()).await {

@@ -1,13 +1,13 @@
 //! Whether a table is what it is taken for: an ordinary one, on which nobody has hung code but whoever is
 //! [trusted](super::trusted). Whatever runs when our role reads or writes a table runs with its rights.
 
-use super::quoted_literal;
-use super::trusted::TRUSTED;
+use crate::postgres::sql::{NOT_ORDINARY, quoted_literal};
+use crate::postgres::trusted::TRUSTED;
 
 /// Oids and places of the relations to judge, from the schemas that [`super::path::LEARN`] noted. What
 /// comes first on the path is what an unqualified name means; of a schema that the role can't use, the
 /// name says that something is there.
-pub fn on_the_path(names: &[&str]) -> String {
+pub(crate) fn on_the_path(names: &[&str]) -> String {
     let names: Vec<_> = names.iter().map(|name| quoted_literal(name)).collect();
     format!(
         "SELECT c.oid, s.place, s.may_use
@@ -83,7 +83,7 @@ fn actor(owner: &str) -> String {
 
 /// Judges the relations of a query: one row for each, in the order of the path. `reading` and `writing`
 /// say why the role had better not; they are null where nothing speaks against it.
-pub fn judged(candidates: &str) -> String {
+pub(crate) fn judged(candidates: &str) -> String {
     format!(
         "WITH RECURSIVE {TRUSTED}, candidate AS ({candidates}), judged AS (
     SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, candidate.place, candidate.may_use,
@@ -131,17 +131,14 @@ pub fn judged(candidates: &str) -> String {
     )
 }
 
-/// What our own check raises, by casting it to a number.
-pub const NOT_ORDINARY: &str = "what is called so is not our table: ";
-
 /// SQL that fails where the table of this name is not one to write to, in a transaction. Nobody can hang
 /// anything on it from then on.
-pub fn write_only_if_ordinary(table: &str) -> String {
+pub(crate) fn write_only_if_ordinary(table: &str) -> String {
     write_only_if(table, &quoted_literal(table))
 }
 
 /// The same with the name once as SQL and once as a literal.
-pub fn write_only_if(table: &str, literal: &str) -> String {
+pub(crate) fn write_only_if(table: &str, literal: &str) -> String {
     format!(
         "LOCK TABLE ONLY {table} IN ROW EXCLUSIVE MODE;\n{} \
          SELECT CASE WHEN count(*) = 1 AND count(coalesce(reading, writing)) = 0 THEN 1 \

@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::path::OURS_FOR_NOW;
-use super::{DatabaseError, Other, Session, listed};
-use crate::config::Manners;
-use crate::error::Error;
-use crate::interrupt::Interrupt;
-use crate::wording;
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::error::Error;
+use crate::postgres::interrupt::Interrupt;
+use crate::postgres::other_session::{OtherSession, listed};
+use crate::postgres::path::OURS_FOR_NOW;
+use crate::postgres::server::RunOptions;
+use crate::postgres::session::Session;
+use migration_core::wording;
 
 /// Our own key: the first eight bytes of SHA-384("run-migrations"). Advisory locks are per
 /// database, so one key serves all.
@@ -26,7 +28,7 @@ const SAY_EVERY: Duration = Duration::from_secs(10);
 /// The held lock. Our key is held twice, so that [`unlock_and_lock_again`] can prove it is held
 /// without ever letting go of it. The server releases everything when the session ends.
 #[derive(Debug)]
-pub struct RunLock {
+pub(crate) struct RunLock {
     sqlx: i64,
 }
 
@@ -51,68 +53,56 @@ fn is_key(key: i64) -> String {
 
 /// SQL that is true while this session holds our key, and false once a script has let go of it
 /// with `pg_advisory_unlock_all`.
-pub fn unlock_and_lock_again() -> String {
+pub(crate) fn unlock_and_lock_again() -> String {
     format!("pg_catalog.pg_advisory_unlock({OURS}) AND pg_catalog.pg_try_advisory_lock({OURS})")
 }
 
 impl RunLock {
     /// The key itself, for a script that psql runs.
-    pub const KEY: i64 = OURS;
+    pub(crate) const KEY: i64 = OURS;
 
     /// Takes both keys. Polls, so that no snapshot stays open while waiting: one would hold up
     /// `CREATE INDEX CONCURRENTLY`, and deadlock with the one whose run is waited for.
-    ///
-    /// # Errors
-    /// [`Error::RunLock`] after `run_lock_timeout`, naming who holds it.
-    pub async fn take(
+    pub(crate) async fn take(
         session: &mut Session,
-        manners: &Manners,
+        options: &RunOptions,
         interrupt: &Interrupt,
     ) -> Result<Self, Error> {
-        let failed = |source| Error::database("taking the run lock", source);
+        let failed = |source| Error::query("taking the run lock", source);
         session.guard().await.map_err(failed)?;
-        let sqlx = sqlx_key(&session.facts.database);
+        let sqlx = sqlx_key(&session.info.database);
         let twice = format!(
             "SELECT CASE WHEN pg_try_advisory_lock({OURS}) THEN pg_try_advisory_lock({OURS}) ELSE false END"
         );
-        poll(session, OURS, &twice, manners, interrupt).await?;
+        poll(session, OURS, &twice, options, interrupt).await?;
         let lock = Self { sqlx };
-        lock.take_sqlx(session, manners, interrupt).await?;
+        lock.take_sqlx(session, options, interrupt).await?;
         Ok(lock)
     }
 
     /// Takes sqlx's key again after [`RunLock::release_sqlx`].
-    ///
-    /// # Errors
-    /// As [`RunLock::take`].
-    pub async fn take_sqlx(
+    pub(crate) async fn take_sqlx(
         &self,
         session: &mut Session,
-        manners: &Manners,
+        options: &RunOptions,
         interrupt: &Interrupt,
     ) -> Result<(), Error> {
         let once = format!("SELECT pg_try_advisory_lock({})", self.sqlx);
-        poll(session, self.sqlx, &once, manners, interrupt).await
+        poll(session, self.sqlx, &once, options, interrupt).await
     }
 
     /// Lets go of sqlx's key while an index is built concurrently: an application that blocks in
     /// `pg_advisory_lock` holds a snapshot the build waits for, and the build would be the victim
     /// of the deadlock. The application then finds the row of the unfinished script and refuses.
-    ///
-    /// # Errors
-    /// When the key is no longer held.
-    pub async fn release_sqlx(&self, session: &mut Session) -> Result<(), Error> {
+    pub(crate) async fn release_sqlx(&self, session: &mut Session) -> Result<(), Error> {
         release(session, self.sqlx, 1).await
     }
 
     /// Lets go of both. A session that is gone has let go of them already.
-    ///
-    /// # Errors
-    /// When one of them is no longer held.
-    pub async fn release(self, session: &mut Session) -> Result<(), Error> {
+    pub(crate) async fn release(self, session: &mut Session) -> Result<(), Error> {
         for (key, times) in [(self.sqlx, 1), (OURS, 2)] {
             match release(session, key, times).await {
-                Err(Error::Database { source, .. }) if source.is_outage() => return Ok(()),
+                Err(Error::Query { source, .. }) if source.is_outage() => return Ok(()),
                 other => other?,
             }
         }
@@ -122,7 +112,7 @@ impl RunLock {
 
 async fn release(session: &mut Session, key: i64, times: usize) -> Result<(), Error> {
     let unlock = vec![format!("pg_advisory_unlock({key})"); times].join(" AND ");
-    let failed = |source| Error::database("releasing the run lock", source);
+    let failed = |source| Error::query("releasing the run lock", source);
     if session.value(format!("SELECT {unlock}")).await.map_err(failed)? {
         Ok(())
     } else {
@@ -138,24 +128,24 @@ async fn poll(
     session: &mut Session,
     key: i64,
     attempt: &str,
-    manners: &Manners,
+    options: &RunOptions,
     interrupt: &Interrupt,
 ) -> Result<(), Error> {
     let start = Instant::now();
     let mut pause = Duration::from_millis(20);
     let mut said: Option<Instant> = None;
     loop {
-        let failed = |source| Error::database("taking the run lock", source);
+        let failed = |source| Error::query("taking the run lock", source);
         if session.value(attempt.to_owned()).await.map_err(failed)? {
             return Ok(());
         }
         let waited = start.elapsed();
-        let out_of_time = !manners.run_lock_timeout.is_zero() && waited >= manners.run_lock_timeout;
+        let out_of_time = !options.run_lock_timeout.is_zero() && waited >= options.run_lock_timeout;
         if out_of_time || said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
             let holder = holder(session, key).await.map_err(failed)?;
             if out_of_time {
                 return Err(Error::RunLock {
-                    after: manners.run_lock_timeout,
+                    after: options.run_lock_timeout,
                     holder,
                     state: "nothing was changed".to_owned(),
                 });
@@ -184,7 +174,7 @@ async fn holder(session: &mut Session, key: i64) -> Result<String, DatabaseError
         is_key(key)
     );
     let results = session.rows(sql).await.map_err(|failed| failed.error)?;
-    let holders = Other::all(results.last().map(Vec::as_slice).unwrap_or_default())?;
+    let holders = OtherSession::all(results.last().map(Vec::as_slice).unwrap_or_default())?;
     Ok(if holders.is_empty() { "nobody any more".to_owned() } else { listed(&holders) })
 }
 
@@ -196,7 +186,7 @@ mod tests {
     fn keys() {
         // What sqlx 0.9.0 computes for a database called "postgres".
         assert_eq!(sqlx_key("postgres"), 368_907_709_894_077_238);
-        let digest = crate::migration::Checksum::of("run-migrations").to_string();
+        let digest = migration_core::version::Checksum::of("run-migrations").to_string();
         assert_eq!(format!("{OURS:016x}"), digest[..16]);
     }
 }

@@ -6,29 +6,29 @@ use std::time::Duration;
 use foreign_text::{Text, shortened};
 use sqlx::postgres::PgRow;
 
-use super::DatabaseError;
-use super::query::read;
-use crate::statement::without_literals;
-use crate::wording;
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::query::read;
+use migration_core::statement::without_literals;
+use migration_core::wording;
 
 /// Another session, as far as our role may see it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Other {
+pub(crate) struct OtherSession {
     /// Its server process; 0 for a prepared transaction, which has none.
-    pub pid: i32,
+    pub(crate) pid: i32,
     /// Its role.
-    pub role: Option<Text>,
+    pub(crate) role: Option<Text>,
     /// Its application.
-    pub application: Option<Text>,
+    pub(crate) application: Option<Text>,
     /// `active`, `idle in transaction`, …
-    pub state: Option<Text>,
+    pub(crate) state: Option<Text>,
     /// For how long it has been so.
-    pub since: Option<Duration>,
+    pub(crate) since: Option<Duration>,
     /// Its query.
-    pub query: Option<Text>,
+    pub(crate) query: Option<Text>,
 }
 
-impl Other {
+impl OtherSession {
     /// Rows of these columns, the duration in seconds.
     pub(super) fn all(rows: &[PgRow]) -> Result<Vec<Self>, DatabaseError> {
         type Row = (i32, Option<String>, Option<String>, Option<String>, Option<f64>, Option<String>);
@@ -50,7 +50,7 @@ pub(super) fn lasting(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
-impl fmt::Display for Other {
+impl fmt::Display for OtherSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 80;
         match self.pid {
@@ -76,7 +76,7 @@ impl fmt::Display for Other {
 }
 
 /// `pid 7 and pid 8`
-pub fn listed(others: &[Other]) -> String {
+pub(crate) fn listed(others: &[OtherSession]) -> String {
     others.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn others_read_well() {
-        let all = Other {
+        let all = OtherSession {
             pid: 7,
             role: Some("site".into()),
             application: Some("web".into()),
@@ -94,7 +94,7 @@ mod tests {
             since: Some(lasting(12.4)),
             query: Some("UPDATE t SET mail = 'a@b.c' WHERE id = 5".into()),
         };
-        let hostile = Other {
+        let hostile = OtherSession {
             application: Some("a\n\x1b[2J\r##[add-mask]x".into()),
             role: None,
             state: None,
@@ -106,7 +106,8 @@ mod tests {
             hostile.to_string(),
             r#"pid 7, application a\n\u{1b}[2J\r#\u{23}[add-mask]x (SELECT "\u{202e}\u{9b}")"#
         );
-        let hidden = Other { pid: 8, role: None, application: None, state: None, since: None, query: None };
+        let hidden =
+            OtherSession { pid: 8, role: None, application: None, state: None, since: None, query: None };
         assert_eq!(
             listed(&[all, hidden]),
             "pid 7, role site, application web, idle in transaction for 12 s (UPDATE t SET mail = ? WHERE id = ?) and \

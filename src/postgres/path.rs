@@ -5,26 +5,26 @@
 //! `SET` and `RESET` look nothing up. What has to run on the role's path is qualified throughout.
 
 /// Nothing but what only a superuser can change. `pg_temp` is named so that it comes last.
-pub const OURS: &str = "SET search_path = pg_catalog, pg_temp";
+pub(crate) const OURS: &str = "SET search_path = pg_catalog, pg_temp";
 
 /// The same, until the transaction ends.
-pub const OURS_FOR_NOW: &str = "SET LOCAL search_path = pg_catalog, pg_temp";
+pub(crate) const OURS_FOR_NOW: &str = "SET LOCAL search_path = pg_catalog, pg_temp";
 
 /// The path that the session began with, until the transaction ends.
-pub const ROLES_OWN_FOR_NOW: &str = "SET LOCAL search_path TO DEFAULT";
+pub(crate) const ROLES_OWN_FOR_NOW: &str = "SET LOCAL search_path TO DEFAULT";
 
 /// Keeps the role's own path for the script that begins.
-pub const KEEP_ROLES_OWN: &str = "\
+pub(crate) const KEEP_ROLES_OWN: &str = "\
 SET LOCAL search_path TO DEFAULT;
 SELECT pg_catalog.set_config('run_migrations.search_path', pg_catalog.current_setting('search_path'), false);
 SET LOCAL search_path = pg_catalog, pg_temp";
 
 /// Gives a script the path back that it had after its last statement.
-pub const SCRIPTS: &str = "\
+pub(crate) const SCRIPTS: &str = "\
 SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('run_migrations.search_path'), false)";
 
 /// Keeps the path that a statement of a script has left, and goes back to ours.
-pub const SCRIPTS_NO_MORE: &str = "\
+pub(crate) const SCRIPTS_NO_MORE: &str = "\
 SELECT pg_catalog.set_config('run_migrations.search_path', pg_catalog.current_setting('search_path'), false);
 SET search_path = pg_catalog, pg_temp";
 
@@ -37,7 +37,7 @@ SET LOCAL search_path = pg_catalog, pg_temp";
 
 /// Where a name in a script is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScriptPath {
+pub(crate) enum ScriptPath {
     /// No statement of the script has run yet, or none that changes its path.
     RolesOwn,
     /// Some of its statements have run in this session.

@@ -7,32 +7,23 @@ use std::path::Path;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
-use crate::file;
+use crate::postgres::file;
 
 /// Longer than the revocation lists of any authority of one's own.
 const LONGEST: usize = 64 << 20;
 
 /// The certificates of a file, of which there is one at least.
-///
-/// # Errors
-/// What is wrong with the file.
-pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     items(path, "certificate")
 }
 
 /// The revocation lists of a file, of which there is one at least.
-///
-/// # Errors
-/// What is wrong with the file.
-pub fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, String> {
+pub(crate) fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, String> {
     items(path, "certificate revocation list")
 }
 
 /// The private key that a file holds, which nobody else may read.
-///
-/// # Errors
-/// What is wrong with the file.
-pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let bytes = read(path)?;
     // As libpq has it: root may let a group read, as Kubernetes does.
     let about = fs::metadata(path).map_err(|error| unreadable(path, &error))?;

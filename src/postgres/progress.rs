@@ -2,40 +2,24 @@
 
 use sqlx::postgres::types::Oid;
 
-use super::copy::Fields;
-use super::path::ScriptPath;
-use super::query::read;
-use super::{DatabaseError, Session, quoted_literal, recorded};
-use crate::error::Error;
-use crate::migration::Version;
-use crate::resume::Begun;
-use crate::statement::Concurrent;
+use crate::postgres::copy::Fields;
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::error::Error;
+use crate::postgres::path::ScriptPath;
+use crate::postgres::query::read;
+use crate::postgres::session::Session;
+use crate::postgres::sql::quoted_literal;
+use migration_core::resume::{Begun, Index};
+use migration_core::statement::Concurrent;
+use migration_core::version::Version;
 
 /// The relation that a name in a script was found to mean.
 const NAMED: &str = "SELECT nullif(current_setting('run_migrations.relation'), '')::oid AS oid";
 
-/// An index that a concurrent statement makes or leaves behind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Index {
-    /// Its number in the catalog.
-    pub oid: u32,
-    /// Its name as the catalog has it.
-    pub plain_name: String,
-    /// Its name with its schema, quoted for SQL.
-    pub name: String,
-    /// Whether queries may use it.
-    pub is_valid: bool,
-    /// Whether another session holds the lock that builds, and vacuums, take.
-    pub is_worked_on: bool,
-}
-
 impl Session {
     /// The indexes of the table that a concurrent statement is about, as they are now; none where the
     /// table can't be found by the name in the statement, on this path.
-    ///
-    /// # Errors
-    /// When the query failed.
-    pub async fn indexes_of(
+    pub(crate) async fn indexes_of(
         &mut self,
         statement: &Concurrent,
         path: ScriptPath,
@@ -87,10 +71,7 @@ impl Session {
     }
 
     /// Whether the table of a concurrent statement can be found by the name in the statement.
-    ///
-    /// # Errors
-    /// When the query failed.
-    pub async fn table_is_there(
+    pub(crate) async fn table_is_there(
         &mut self,
         statement: &Concurrent,
         path: ScriptPath,
@@ -105,18 +86,15 @@ impl Session {
     }
 
     /// Whether no partition is known to be half detached.
-    pub async fn nothing_is_pending(&mut self) -> bool {
+    pub(crate) async fn nothing_is_pending(&mut self) -> bool {
         let sql = "SELECT NOT EXISTS (SELECT FROM pg_inherits WHERE inhdetachpending)";
         self.value(format!("{}{sql}", self.for_now())).await.unwrap_or(false)
     }
 
     /// The statements that began, in order; `None` where there is no progress table.
-    ///
-    /// # Errors
-    /// When the query failed, or what is called so is none of ours.
-    pub async fn progress(&mut self) -> Result<Option<Vec<Begun>>, Error> {
-        let Some(table) = self.facts.progress.clone() else { return Ok(None) };
-        let user = &self.facts.user;
+    pub(crate) async fn progress(&mut self) -> Result<Option<Vec<Begun>>, Error> {
+        let Some(table) = self.info.progress.clone() else { return Ok(None) };
+        let user = &self.info.user;
         if let Some(problem) = table.distrusted(user).or_else(|| table.unreadable(user)) {
             return Err(Error::Refused(problem));
         }
@@ -124,7 +102,7 @@ impl Session {
         let mut begun = self
             .read_table(&table, &columns, begun)
             .await
-            .map_err(|source| Error::database("reading how far a script came", source))?;
+            .map_err(|source| Error::query("reading how far a script came", source))?;
         begun.sort_by_key(|begun| begun.statement);
         Ok(Some(begun))
     }
@@ -134,7 +112,7 @@ fn begun(row: &mut Fields<'_>) -> Result<Begun, DatabaseError> {
     Ok(Begun {
         version: Version(row.long()?),
         statement: usize::try_from(row.int()?).unwrap_or(usize::MAX),
-        checksum: recorded(&row.hex()?)?,
+        checksum: row.checksum()?,
         index_existed: row.truth()?,
         is_finished: !row.is_null(),
     })

@@ -12,8 +12,11 @@ use futures_util::TryStreamExt as _;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Column as _, Either, FromRow, PgConnection, Row as _, raw_sql};
 
-use super::DatabaseError;
-use crate::wording;
+use crate::postgres::database_error::DatabaseError;
+use migration_core::wording;
+
+/// How long a second connection may take, or what is asked over it.
+pub(crate) const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
 /// More than this is no answer to anything that we ask.
 pub(super) const LONGEST_ANSWER: usize = 64 << 20;
@@ -29,17 +32,17 @@ thread_local! {
 }
 
 /// Whether this thread reads what a server sent, so that a panic is about that and no defect of ours.
-pub fn is_believing_a_server() -> bool {
+pub(crate) fn is_believing_a_server() -> bool {
     BELIEVING.get()
 }
 
 /// A query that failed, and how many of its commands had completed before.
 #[derive(Debug)]
-pub struct Completed {
+pub(crate) struct FailedQuery {
     /// Commands that completed.
-    pub commands: usize,
+    pub(crate) commands: usize,
     /// What stopped the next.
-    pub error: DatabaseError,
+    pub(crate) error: DatabaseError,
 }
 
 /// Runs statements and keeps the rows of each.
@@ -47,7 +50,7 @@ pub(super) async fn rows(
     connection: &mut PgConnection,
     patience: Duration,
     sql: String,
-) -> Result<Vec<Vec<PgRow>>, Completed> {
+) -> Result<Vec<Vec<PgRow>>, FailedQuery> {
     let mut done = Vec::new();
     let mut open = Vec::new();
     let mut size = 0;
@@ -69,7 +72,7 @@ pub(super) async fn rows(
     };
     match answered(patience, reading).await {
         Ok(()) => Ok(done),
-        Err(error) => Err(Completed { commands: done.len(), error }),
+        Err(error) => Err(FailedQuery { commands: done.len(), error }),
     }
 }
 
@@ -110,7 +113,7 @@ pub(super) async fn execute(
     connection: &mut PgConnection,
     patience: Duration,
     sql: String,
-) -> Result<usize, Completed> {
+) -> Result<usize, FailedQuery> {
     let mut commands = 0;
     let reading = async {
         let mut results = raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
@@ -121,7 +124,7 @@ pub(super) async fn execute(
     };
     match answered(patience, reading).await {
         Ok(()) => Ok(commands),
-        Err(error) => Err(Completed { commands, error }),
+        Err(error) => Err(FailedQuery { commands, error }),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What a server may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
+pub(crate) enum Method {
     /// The password itself.
     Password,
     /// An MD5 hash of the password.
@@ -40,17 +40,14 @@ impl fmt::Display for Method {
 
 /// A list of methods: all that are allowed, or all that are not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequireAuth {
+pub(crate) struct RequireAuth {
     methods: Vec<Method>,
     are_forbidden: bool,
 }
 
 impl RequireAuth {
     /// Reads a comma-separated list of words, of which all or none have a `!` in front.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut methods = Vec::new();
         let are_forbidden = text.trim_start().starts_with('!');
         for word in text.split(',').map(str::trim) {
@@ -74,12 +71,12 @@ impl RequireAuth {
     }
 
     /// What to do so that the server may ask for this.
-    pub fn to_allow(&self, method: Method) -> String {
+    pub(crate) fn to_allow(&self, method: Method) -> String {
         if self.are_forbidden { format!("take !{method} out of it") } else { format!("add {method} to it") }
     }
 
     /// Whether the server may ask for this.
-    pub fn allows(&self, method: Method) -> bool {
+    pub(crate) fn allows(&self, method: Method) -> bool {
         self.methods.contains(&method) != self.are_forbidden
     }
 }

@@ -1,11 +1,9 @@
 //! Values of rows in a server's errors. DETAIL and CONTEXT may hold whole rows, and a few messages quote a value; in a
 //! cluster the log and the verdict are read by more people than the database is.
 
-use crate::config::Environment;
-
 /// Whether values of rows are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RowValues {
+pub(crate) enum RowValues {
     /// As the server sends them.
     Show,
     /// Left out, and said so.
@@ -13,25 +11,7 @@ pub enum RowValues {
 }
 
 /// What stands in the place of what is left out.
-pub const HIDDEN: &str = "hidden, since it may hold values of rows; set DETAIL=show to see it";
-
-impl RowValues {
-    /// DETAIL, read on its own: what goes wrong before the settings are read is told in the same way. What is wrong
-    /// with it is reported where the settings are read.
-    pub fn of(environment: &Environment) -> Self {
-        let asked = environment.text("DETAIL").map(str::trim).unwrap_or_default();
-        match asked {
-            _ if asked.eq_ignore_ascii_case("show") => Self::Show,
-            _ if asked.eq_ignore_ascii_case("hide") => Self::Hide,
-            _ => Self::default(environment),
-        }
-    }
-
-    /// Without DETAIL.
-    pub fn default(environment: &Environment) -> Self {
-        if environment.is_in_cluster() { Self::Hide } else { Self::Show }
-    }
-}
+pub(crate) const HIDDEN: &str = "hidden, since it may hold values of rows; set DETAIL=show to see it";
 
 /// What servers put around a value, in the languages they speak.
 const QUOTES: [char; 11] = ['"', '«', '»', '„', '“', '”', '‚', '‘', '’', '「', '」'];
@@ -129,16 +109,5 @@ mod tests {
         ] {
             assert_eq!(without_values(sqlstate, message), None);
         }
-    }
-
-    #[test]
-    fn a_cluster_hides_them_unless_it_is_told_not_to() {
-        let of = |variables: &[(&str, &str)]| RowValues::of(&variables.iter().copied().collect());
-        let cluster = ("KUBERNETES_SERVICE_HOST", "10.0.0.1");
-        assert_eq!(of(&[]), RowValues::Show);
-        assert_eq!(of(&[("DETAIL", "hide")]), RowValues::Hide);
-        assert_eq!(of(&[cluster]), RowValues::Hide);
-        assert_eq!(of(&[cluster, ("DETAIL", " Show ")]), RowValues::Show);
-        assert_eq!(of(&[cluster, ("DETAIL", "all")]), RowValues::Hide);
     }
 }

@@ -2,36 +2,39 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use super::{Manners, RequireAuth};
-use crate::secret::PasswordSource;
+use migration_core::plan::Transaction;
+
+use crate::postgres::require_auth::RequireAuth;
+use crate::postgres::secret::PasswordSource;
 
 /// How to reach the server, and how to behave there.
 #[derive(Clone, Debug)]
-pub struct Server {
+pub(crate) struct Server {
     /// Where it is.
-    pub address: Address,
+    pub(crate) address: Address,
     /// The database.
-    pub database: String,
+    pub(crate) database: String,
     /// The role.
-    pub user: String,
+    pub(crate) user: String,
     /// Where its password comes from, if it has one.
-    pub password: PasswordSource,
+    pub(crate) password: PasswordSource,
     /// How the sessions of this run are called in `pg_stat_activity`.
-    pub application: String,
+    pub(crate) application: String,
     /// Encryption and what it proves.
-    pub ssl: Ssl,
+    pub(crate) ssl: Ssl,
     /// Which ways to log in are allowed, where that was said.
-    pub require_auth: Option<RequireAuth>,
+    pub(crate) require_auth: Option<RequireAuth>,
     /// Whether the login has to belong to the encrypted connection.
-    pub channel_binding: ChannelBinding,
+    pub(crate) channel_binding: ChannelBinding,
     /// Transactions, limits and retries.
-    pub manners: Manners,
+    pub(crate) options: RunOptions,
 }
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
+pub(crate) enum Address {
     /// A host name or IP address, and a port.
     Tcp(String, u16),
     /// The directory of a Unix socket, and the port in its name.
@@ -51,7 +54,7 @@ impl fmt::Display for Address {
 /// libpq's `sslmode`, as to whether there is encryption; a Unix socket never has it:
 /// <https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION>.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ssl {
+pub(crate) enum Ssl {
     /// Never.
     Disable,
     /// Only where the server insists.
@@ -64,16 +67,16 @@ pub enum Ssl {
 
 /// How an encrypted connection is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
+pub(crate) struct Tls {
     /// Which servers are trusted.
-    pub trust: Trust,
+    pub(crate) trust: Trust,
     /// The certificate that the job shows, if the server asks for one.
-    pub identity: Option<Identity>,
+    pub(crate) identity: Option<Identity>,
 }
 
 /// Which certificates of a server are trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Trust {
+pub(crate) enum Trust {
     /// Any: it is encrypted, and nobody knows to whom.
     #[default]
     Anybody,
@@ -85,16 +88,16 @@ pub enum Trust {
 
 /// Certificates to trust, and those of their subjects that are trusted no longer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Roots {
+pub(crate) struct Roots {
     /// The roots.
-    pub from: RootSource,
+    pub(crate) from: RootSource,
     /// The file of revocation lists.
-    pub revoked: Option<PathBuf>,
+    pub(crate) revoked: Option<PathBuf>,
 }
 
 /// Where the roots are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RootSource {
+pub(crate) enum RootSource {
     /// Those of a file, and no others.
     File(PathBuf),
     /// Those of the operating system.
@@ -103,20 +106,41 @@ pub enum RootSource {
 
 /// A certificate and its key, in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The certificate, followed by those between it and the root.
-    pub certificate: PathBuf,
+    pub(crate) certificate: PathBuf,
     /// Its private key.
-    pub key: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 /// libpq's `channel_binding`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChannelBinding {
+pub(crate) enum ChannelBinding {
     /// Not used.
     Disable,
     /// Used where the server offers it.
     Prefer,
     /// Nothing else will do.
     Require,
+}
+
+/// How a run treats the server and the others on it. A duration of zero means no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RunOptions {
+    /// What one transaction holds.
+    pub(crate) transaction: Transaction,
+    /// How long to try to connect.
+    pub(crate) connect_timeout: Duration,
+    /// How long to wait for the run lock.
+    pub(crate) run_lock_timeout: Duration,
+    /// How long a statement waits for a table lock.
+    pub(crate) lock_timeout: Duration,
+    /// How often a step without its locks is repeated.
+    pub(crate) lock_retries: u32,
+    /// For how long altogether.
+    pub(crate) lock_retry_budget: Duration,
+    /// How long a statement may run.
+    pub(crate) statement_timeout: Duration,
+    /// How long others may wait for a lock that a step was granted.
+    pub(crate) max_blocking: Duration,
 }

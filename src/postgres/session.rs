@@ -5,25 +5,30 @@ use std::time::Duration;
 use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, FromRow, PgConnection};
 
-use super::activity::{Activity, Clearing};
-use super::connect::CANCEL_GRACE;
-use super::copy::{self, Fields, copy_out};
-use super::look::{self, Facts};
-use super::path::{LEARN, OURS};
-use super::query::{self, Completed, rows};
-use super::{DatabaseError, Table, quoted_identifier, recorded};
-use crate::config::Manners;
-use crate::error::Error;
-use crate::migration::Version;
-use crate::standing::Applied;
+use crate::postgres::activity::{Activity, Clearing};
+use crate::postgres::catalog;
+use crate::postgres::catalog::DatabaseInfo;
+use crate::postgres::copy;
+use crate::postgres::copy::{Fields, copy_out};
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::error::Error;
+use crate::postgres::path::{LEARN, OURS};
+use crate::postgres::query;
+use crate::postgres::query::CANCEL_GRACE;
+use crate::postgres::query::{FailedQuery, rows};
+use crate::postgres::server::RunOptions;
+use crate::postgres::sql::quoted_identifier;
+use crate::postgres::table::Table;
+use migration_core::state::Applied;
+use migration_core::version::Version;
 
 /// A connection, set up and looked around.
-pub struct Session {
+pub(crate) struct Session {
     pub(super) connection: PgConnection,
     /// The commands that set the session up, to be run again whenever it was reset.
-    pub settings: Vec<String>,
+    pub(crate) settings: Vec<String>,
     /// What is known of the server and the role.
-    pub facts: Facts,
+    pub(crate) info: DatabaseInfo,
     /// How long the answer to a query of ours may take; zero is no limit.
     patience: Duration,
     pub(super) activity: Activity,
@@ -36,10 +41,10 @@ const STRINGS: &str = "SET standard_conforming_strings = on";
 
 /// Sent before anything else, and after every reset. What a role or database sets for itself must
 /// not apply: a limit there would make a run depend on who runs it.
-fn settings(manners: &Manners) -> Vec<String> {
+fn settings(options: &RunOptions) -> Vec<String> {
     vec![
-        format!("SET lock_timeout = {}", manners.lock_timeout.as_millis()),
-        format!("SET statement_timeout = {}", manners.statement_timeout.as_millis()),
+        format!("SET lock_timeout = {}", options.lock_timeout.as_millis()),
+        format!("SET statement_timeout = {}", options.statement_timeout.as_millis()),
         STRINGS.to_owned(),
         OURS.to_owned(),
     ]
@@ -51,24 +56,24 @@ fn for_now(settings: &[String]) -> String {
 }
 
 /// What we ask is answered at once, unless a table is locked. Never in less time than that takes.
-fn patience(manners: &Manners) -> Duration {
-    match manners.lock_timeout {
+fn patience(options: &RunOptions) -> Duration {
+    match options.lock_timeout {
         Duration::ZERO => Duration::ZERO,
-        _ if manners.connect_timeout.is_zero() => Duration::ZERO,
-        lock_timeout => manners.connect_timeout.max(lock_timeout + CANCEL_GRACE),
+        _ if options.connect_timeout.is_zero() => Duration::ZERO,
+        lock_timeout => options.connect_timeout.max(lock_timeout + CANCEL_GRACE),
     }
 }
 
 impl Session {
     /// Looks around, in one round trip. Nothing is set for longer than that, but how strings are read: a
     /// connection pooler in transaction mode would leave it to whoever comes next.
-    pub(super) async fn open(connection: PgConnection, manners: &Manners) -> Result<Self, Error> {
-        let facts = Facts::default();
+    pub(super) async fn open(connection: PgConnection, options: &RunOptions) -> Result<Self, Error> {
+        let info = DatabaseInfo::default();
         let mut session = Self {
             connection,
-            settings: settings(manners),
-            facts,
-            patience: patience(manners),
+            settings: settings(options),
+            info,
+            patience: patience(options),
             activity: Activity::default(),
             is_out_of_step: false,
         };
@@ -77,29 +82,26 @@ impl Session {
     }
 
     async fn look(&mut self, before: &str) -> Result<(), Error> {
-        let failed = |source| Error::database("looking around on the server", source);
-        let sql = format!("{before}{};\n{LEARN};\n{}", for_now(&self.settings), look::around());
+        let failed = |source| Error::query("looking around on the server", source);
+        let sql = format!("{before}{};\n{LEARN};\n{}", for_now(&self.settings), catalog::around());
         let results = self.rows(sql).await.map_err(|completed| failed(completed.error))?;
         let [.., about, tables] = results.as_slice() else {
             return Err(failed(DatabaseError::Cut("the server did not answer each query".into())));
         };
-        self.facts = look::facts(about, tables).map_err(failed)?;
+        self.info = catalog::info(about, tables).map_err(failed)?;
         Ok(())
     }
 
     /// Sets the session up, for a run that is known to have it for itself.
-    ///
-    /// # Errors
-    /// When the connection broke.
     pub(super) async fn settle(&mut self) -> Result<(), DatabaseError> {
-        if self.facts.commits_lazily {
+        if self.info.commits_lazily {
             self.settings.push("SET synchronous_commit = on".to_owned());
         }
         self.execute(self.settings.join(";\n")).await.map(drop).map_err(|failed| failed.error)
     }
 
     /// A signal cancels nothing of what is done until this is dropped.
-    pub fn clear(&self) -> Clearing {
+    pub(crate) fn clear(&self) -> Clearing {
         self.activity.clear()
     }
 
@@ -109,20 +111,18 @@ impl Session {
     }
 
     /// Runs statements of ours for their effect, and says how many commands that were.
-    ///
-    /// # Errors
-    /// What stopped them, and after how many.
-    pub async fn execute(&mut self, sql: String) -> Result<usize, Completed> {
+    pub(crate) async fn execute(&mut self, sql: String) -> Result<usize, FailedQuery> {
         self.execute_within(self.patience, sql).await
     }
 
     /// The same with another limit.
-    ///
-    /// # Errors
-    /// As [`Session::execute`].
-    pub async fn execute_within(&mut self, patience: Duration, sql: String) -> Result<usize, Completed> {
+    pub(crate) async fn execute_within(
+        &mut self,
+        patience: Duration,
+        sql: String,
+    ) -> Result<usize, FailedQuery> {
         self.activity.begins();
-        self.in_step().map_err(|error| Completed { commands: 0, error })?;
+        self.in_step().map_err(|error| FailedQuery { commands: 0, error })?;
         query::execute(&mut self.connection, patience, sql).await
     }
 
@@ -136,17 +136,14 @@ impl Session {
     }
 
     /// Runs what may take as long as it likes: a script, or a build.
-    ///
-    /// # Errors
-    /// What stopped it, and after how many commands.
-    pub async fn execute_patiently(&mut self, sql: String) -> Result<usize, Completed> {
+    pub(crate) async fn execute_patiently(&mut self, sql: String) -> Result<usize, FailedQuery> {
         self.execute_within(Duration::ZERO, sql).await
     }
 
     /// Runs queries of ours, and keeps the rows of each.
-    pub(super) async fn rows(&mut self, sql: String) -> Result<Vec<Vec<PgRow>>, Completed> {
+    pub(super) async fn rows(&mut self, sql: String) -> Result<Vec<Vec<PgRow>>, FailedQuery> {
         self.activity.begins();
-        self.in_step().map_err(|error| Completed { commands: 0, error })?;
+        self.in_step().map_err(|error| FailedQuery { commands: 0, error })?;
         rows(&mut self.connection, self.patience, sql).await
     }
 
@@ -161,12 +158,9 @@ impl Session {
     }
 
     /// Reads the bookkeeping table, oldest first; empty where there is none.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] where the role may not read it, or sees only some of its rows, or had better not.
-    pub async fn applied(&mut self) -> Result<Vec<Applied>, Error> {
-        let Some(table) = self.facts.bookkeeping.clone() else { return Ok(Vec::new()) };
-        if let Some(problem) = table.unreadable(&self.facts.user) {
+    pub(crate) async fn applied(&mut self) -> Result<Vec<Applied>, Error> {
+        let Some(table) = self.info.bookkeeping.clone() else { return Ok(Vec::new()) };
+        if let Some(problem) = table.unreadable(&self.info.user) {
             return Err(Error::Refused(problem));
         }
         let name = table.qualified();
@@ -176,10 +170,10 @@ impl Session {
             Err(error) if error.sqlstate() == Some("42501") => {
                 return Err(Error::Refused(format!(
                     "row-level security hides rows of {name} from role {}: {error}",
-                    quoted_identifier(&self.facts.user)
+                    quoted_identifier(&self.info.user)
                 )));
             }
-            Err(source) => return Err(Error::database("reading the bookkeeping", source)),
+            Err(source) => return Err(Error::query("reading the bookkeeping", source)),
         };
         applied.sort_by_key(|applied| applied.version);
         Ok(applied)
@@ -206,27 +200,21 @@ impl Session {
     }
 
     /// The bookkeeping as it is now, table and rows: others may have made it since.
-    ///
-    /// # Errors
-    /// As [`Session::applied`].
-    pub async fn look_again(&mut self) -> Result<Vec<Applied>, Error> {
+    pub(crate) async fn look_again(&mut self) -> Result<Vec<Applied>, Error> {
         self.look("").await?;
         self.applied().await
     }
 
     /// Makes the bookkeeping table where the role's search path has none, and looks at what is there now.
-    ///
-    /// # Errors
-    /// When there is one already, after all, or the server refused.
-    pub async fn create_bookkeeping(&mut self, create: String) -> Result<(), Error> {
-        let failed = |source| Error::database("creating the bookkeeping table", source);
+    pub(crate) async fn create_bookkeeping(&mut self, create: String) -> Result<(), Error> {
+        let failed = |source| Error::query("creating the bookkeeping table", source);
         self.execute(create).await.map_err(|completed| failed(completed.error))?;
         self.look("").await
     }
 
     /// What Alembic's table says.
     pub(crate) async fn alembic_revision(&mut self, table: &Table) -> Option<String> {
-        if table.unreadable(&self.facts.user).is_some() {
+        if table.unreadable(&self.info.user).is_some() {
             return None;
         }
         let mut revisions = self.read_table(table, &["version_num"], revision).await.ok()?;
@@ -235,7 +223,7 @@ impl Session {
     }
 
     /// Ends the session in good order; that it may already be gone is no problem here.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         let _ = tokio::time::timeout(CANCEL_GRACE, self.connection.close()).await;
     }
 }
@@ -250,7 +238,7 @@ fn applied(row: &mut Fields<'_>) -> Result<Applied, DatabaseError> {
         description: row.text()?,
         installed_on: row.moment()?,
         success: row.truth()?,
-        checksum: recorded(&row.hex()?)?,
+        checksum: row.checksum()?,
         execution_time: row.long()?,
     })
 }

@@ -1,33 +1,32 @@
 //! A table of ours, or what is found under its name.
 
-use super::judgement::NOT_ORDINARY;
-use super::{BOOKKEEPING, PROGRESS, quoted_identifier, quoted_literal};
+use crate::postgres::sql::NOT_ORDINARY;
+use crate::postgres::sql::{PROGRESS, quoted_identifier, quoted_literal};
+use migration_core::state::BOOKKEEPING;
 
 /// What is said of one that is no longer what was looked at.
 const CHANGED: &str = "it has been changed or replaced since this run looked at it";
 
 /// A relation, what the role may do with it, and what speaks against doing so.
 #[derive(Clone, Debug, Default)]
-pub struct Table {
+pub(crate) struct Table {
     /// Its number in the catalog.
     pub(super) oid: u32,
     /// Its schema.
-    pub schema: String,
+    pub(crate) schema: String,
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its owner.
     pub(super) owner: String,
     /// Whether nobody can act as that role who can't act as ours anyway.
     pub(super) is_trusted: bool,
     pub(super) may_use_schema: bool,
     /// Whether the role may read it.
-    pub may_select: bool,
-    /// Whether the role may insert, update and delete.
-    pub may_write: bool,
-    /// Which of these rights and the one to read it lacks, for a GRANT.
+    pub(crate) may_select: bool,
+    /// Which of the rights to read and write it lacks, for a GRANT.
     pub(super) lacks: String,
     /// Whether the role may create tables beside it.
-    pub may_create: bool,
+    pub(crate) may_create: bool,
     /// Why it had better not be read.
     pub(super) reading: Option<String>,
     /// Why it had better not be written to.
@@ -38,17 +37,17 @@ pub struct Table {
 
 impl Table {
     /// The bookkeeping table that would be created.
-    pub fn new_in(schema: &str) -> Self {
+    pub(crate) fn new_in(schema: &str) -> Self {
         Self { schema: schema.to_owned(), name: BOOKKEEPING.to_owned(), is_trusted: true, ..Self::default() }
     }
 
     /// Its name with its schema, quoted for SQL.
-    pub fn qualified(&self) -> String {
+    pub(crate) fn qualified(&self) -> String {
         format!("{}.{}", quoted_identifier(&self.schema), quoted_identifier(&self.name))
     }
 
     /// The progress table beside it, quoted for SQL.
-    pub fn progress(&self) -> String {
+    pub(crate) fn progress(&self) -> String {
         format!("{}.{}", quoted_identifier(&self.schema), quoted_identifier(PROGRESS))
     }
 
@@ -87,7 +86,7 @@ impl Table {
     }
 
     /// Why `user` can't write to it, and what to do.
-    pub fn unwritable(&self, user: &str) -> Option<String> {
+    pub(crate) fn unwritable(&self, user: &str) -> Option<String> {
         if let Some(problem) = self.distrusted(user) {
             return Some(problem);
         }
@@ -99,7 +98,7 @@ impl Table {
     }
 
     /// What makes it a table that can't be trusted with what is written to it.
-    pub fn distrusted(&self, user: &str) -> Option<String> {
+    pub(crate) fn distrusted(&self, user: &str) -> Option<String> {
         match (&self.reading, &self.writing) {
             // It says what to do.
             (None, Some(problem)) if problem.contains("ALTER SCHEMA") => {
@@ -150,13 +149,13 @@ impl Table {
     /// The command that keeps triggers, rules and foreign keys from being hung on it until the transaction ends. It
     /// takes no snapshot, so that a script that begins after it may still choose its isolation level; and whatever
     /// snapshot is taken after it shows all that was hung on the table before.
-    pub fn lock_to_write(&self) -> String {
+    pub(crate) fn lock_to_write(&self) -> String {
         format!("LOCK TABLE ONLY {} IN ROW EXCLUSIVE MODE", self.qualified())
     }
 
     /// SQL that makes sure, in a transaction that is about to write to it, that it still is the table that was
     /// looked at, and that nobody has hung a trigger on it since, or will before the end of the transaction.
-    pub fn unchanged(&self) -> [String; 2] {
+    pub(crate) fn unchanged(&self) -> [String; 2] {
         let name = quoted_literal(&self.qualified());
         [
             self.lock_to_write(),
@@ -181,7 +180,6 @@ mod tests {
             owner: "mallory".to_owned(),
             may_use_schema: true,
             may_select: true,
-            may_write: true,
             is_trusted: false,
             ..Table::new_in("public")
         }
@@ -201,7 +199,7 @@ mod tests {
             Table { writing: problem("it belongs to role mallory"), ..found() },
             Table { may_use_schema: false, writing: problem("it belongs to role mallory"), ..found() },
             Table { may_select: false, writing: problem("it belongs to role mallory"), ..found() },
-            Table { may_write: false, writing: problem("it belongs to role mallory"), ..found() },
+            Table { writing: problem("it belongs to role mallory"), ..found() },
         ] {
             let said = [table.unreadable("app"), table.unwritable("app")];
             assert!(said.iter().any(Option::is_some), "{table:?}");
@@ -215,7 +213,7 @@ mod tests {
     #[test]
     fn what_is_missing_on_a_known_table_is_named() {
         let lacks = "SELECT, INSERT, UPDATE, DELETE".to_owned();
-        let table = Table { is_trusted: true, may_select: false, may_write: false, lacks, ..found() };
+        let table = Table { is_trusted: true, may_select: false, lacks, ..found() };
         let grant = "grant it with: GRANT SELECT ON \"public\".\"_sqlx_migrations\" TO \"app\"";
         assert!(table.unreadable("app").unwrap().ends_with(grant));
         assert_eq!(

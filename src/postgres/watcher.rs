@@ -6,40 +6,42 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
-use super::connect::{CANCEL_GRACE, second};
-use super::guard::try_each;
-use super::other::{Other, lasting};
-use super::path::OURS_FOR_NOW;
-use super::query::{execute, first, read, rows};
-use super::{DatabaseError, lock};
-use crate::config::Server;
+use crate::postgres::connect::second;
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::guard::try_each;
+use crate::postgres::lock;
+use crate::postgres::other_session::{OtherSession, lasting};
+use crate::postgres::path::OURS_FOR_NOW;
+use crate::postgres::query::CANCEL_GRACE;
+use crate::postgres::query::{execute, first, read, rows};
+use crate::postgres::server::Server;
 
 /// The second connection.
-pub struct Watcher {
+pub(crate) struct Watcher {
     connection: PgConnection,
     pid: i32,
 }
 
 /// What one look saw.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Sight {
+pub(crate) struct Observation {
     /// The sessions our statement waits for.
-    pub blockers: Vec<Other>,
+    pub(crate) blockers: Vec<OtherSession>,
     /// How many sessions wait for a lock that we were granted.
-    pub blocked: i64,
+    pub(crate) blocked: i64,
     /// For how long the first of them has waited.
-    pub blocked_for: Duration,
+    pub(crate) blocked_for: Duration,
     /// What the server says of the progress.
-    pub progress: Option<Progress>,
+    pub(crate) progress: Option<Progress>,
 }
 
 /// A progress view's row.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// Such as `building index: loading tuples in tree`.
-    pub phase: String,
+    pub(crate) phase: String,
     /// From 0 to 100, where the phase knows its end.
-    pub percent: Option<f64>,
+    pub(crate) percent: Option<f64>,
 }
 
 const BLOCKERS: &str = "\
@@ -87,10 +89,7 @@ const PROGRESS: [(u32, &str, &str); 5] = [
 
 impl Watcher {
     /// Connects to watch the session of `pid`.
-    ///
-    /// # Errors
-    /// When there is no second connection to be had in a few seconds.
-    pub async fn connect(server: &Server, pid: i32) -> Result<Self, DatabaseError> {
+    pub(crate) async fn connect(server: &Server, pid: i32) -> Result<Self, DatabaseError> {
         let mut connection = second(server).await?;
         // It must not outlive a lost node any more than the session it watches; a server may not know how.
         match execute(&mut connection, CANCEL_GRACE, format!("{OURS_FOR_NOW};\n{}", try_each())).await {
@@ -100,10 +99,7 @@ impl Watcher {
     }
 
     /// Looks once, in one round trip.
-    ///
-    /// # Errors
-    /// When the connection broke.
-    pub async fn look(&mut self) -> Result<Sight, DatabaseError> {
+    pub(crate) async fn look(&mut self) -> Result<Observation, DatabaseError> {
         let version = self.connection.server_version_num().unwrap_or(0);
         let since = if version >= 140_000 { "l.waitstart" } else { "a.query_start" };
         let progress: Vec<_> = PROGRESS
@@ -123,10 +119,7 @@ impl Watcher {
     }
 
     /// Cancels what the watched session is doing.
-    ///
-    /// # Errors
-    /// When the connection broke.
-    pub async fn cancel(&mut self) -> Result<(), DatabaseError> {
+    pub(crate) async fn cancel(&mut self) -> Result<(), DatabaseError> {
         rows(&mut self.connection, CANCEL_GRACE, lock::cancel(self.pid))
             .await
             .map(drop)
@@ -134,13 +127,13 @@ impl Watcher {
     }
 }
 
-fn sight(results: &[Vec<PgRow>]) -> Result<Sight, DatabaseError> {
+fn sight(results: &[Vec<PgRow>]) -> Result<Observation, DatabaseError> {
     let of = |index: usize| results.get(index).map(Vec::as_slice).unwrap_or_default();
     let progress =
         |(phase, percent): (Option<String>, _)| Progress { phase: phase.unwrap_or_default(), percent };
     let (blocked, blocked_for) = first(read(of(1))?).unwrap_or_default();
-    Ok(Sight {
-        blockers: Other::all(of(0))?,
+    Ok(Observation {
+        blockers: OtherSession::all(of(0))?,
         blocked,
         blocked_for: lasting(blocked_for),
         progress: first(read(of(2))?).map(progress),

@@ -23,16 +23,16 @@ use std::time::Duration;
 pub(super) use cancel::{CancelKey, cancel};
 use login::{Greeting, Stage};
 pub(super) use relay::{PORT, hand_over};
-use stream::{Place, Stream};
+use stream::{PeerAddress, Stream};
 use tls::Security;
 
-use super::DatabaseError;
-use crate::config::{Address, Server, Ssl, Tls};
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::server::{Address, Server, Ssl, Tls};
 
 /// A connection on which the server has said its last word about letting us in.
 pub(super) struct Opened {
     stream: Stream,
-    place: Place,
+    place: PeerAddress,
     security: Security,
     greeting: Greeting,
 }
@@ -119,7 +119,7 @@ fn say_not_encrypted(ssl: &Ssl) {
 }
 
 async fn attempt(server: &Server, way: Way<'_>, limit: Duration) -> Result<Opened, DatabaseError> {
-    let (stream, place) = stream::connect(&server.address, server.manners.connect_timeout).await?;
+    let (stream, place) = stream::connect(&server.address, server.options.connect_timeout).await?;
     let (mut stream, security) = match (&server.address, way) {
         (Address::Tcp(host, _), Way::Encrypted(tls)) => tls::encrypt(stream, tls, host).await?,
         (Address::Tcp(host, _), Way::EncryptedIfOffered(tls)) => {

@@ -182,7 +182,11 @@ pub fn downgrade<'a>(
     Ok(Plan { from, to: to.unwrap_or(Position::Base), steps, warnings: Vec::new() })
 }
 
-pub(crate) fn refuse_partially_applied(state: &State<'_>) -> Result<(), Disagreement> {
+/// Nothing goes on while a no-transaction script is partially applied.
+///
+/// # Errors
+/// [`Disagreement::PartiallyApplied`]
+pub fn refuse_partially_applied(state: &State<'_>) -> Result<(), Disagreement> {
     match state.with(Status::PartiallyApplied).next() {
         Some(entry) => Err(Disagreement::PartiallyApplied(PartiallyApplied {
             version: entry.version,

@@ -65,9 +65,9 @@ pub struct Begun {
     pub is_finished: bool,
 }
 
-/// How far the record goes.
+/// How far the record goes, and so where a run may go on.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum ResumePoint {
     /// All before this statement ended, and it never began.
     Next(usize),
     /// All before this statement ended; of itself it is known only that it began. The catalog tells.
@@ -78,7 +78,7 @@ pub enum Reach {
 ///
 /// # Errors
 /// Why a person has to look.
-pub fn reach(prepared: &Prepared<'_>, begun: Option<&[Begun]>) -> Result<Reach, String> {
+pub fn resume_point(prepared: &Prepared<'_>, begun: Option<&[Begun]>) -> Result<ResumePoint, String> {
     let Some(begun) = begun else { return Err("nothing is recorded of its statements".to_owned()) };
     let statements = prepared.split();
     let version = prepared.step.migration.version;
@@ -98,10 +98,10 @@ pub fn reach(prepared: &Prepared<'_>, begun: Option<&[Begun]>) -> Result<Reach, 
         ));
     }
     match begun.get(next) {
-        None => Ok(Reach::Next(next)),
+        None => Ok(ResumePoint::Next(next)),
         Some(row) => match statements[next].concurrent() {
             Some(Concurrent::Build { name: Some(name), table }) if !row.index_existed => {
-                Ok(Reach::Building(next, Concurrent::Build { name: Some(name), table }))
+                Ok(ResumePoint::Building(next, Concurrent::Build { name: Some(name), table }))
             }
             _ => Err(format!(
                 "{} began and its end is not recorded: it may or may not be in effect",
@@ -165,26 +165,26 @@ mod tests {
         rows.iter().map(row).collect()
     }
 
-    fn reached(rows: &[Begun]) -> Result<Reach, String> {
+    fn reached(rows: &[Begun]) -> Result<ResumePoint, String> {
         recorded(Some(rows))
     }
 
-    fn recorded(rows: Option<&[Begun]>) -> Result<Reach, String> {
+    fn recorded(rows: Option<&[Begun]>) -> Result<ResumePoint, String> {
         let mut migration = History::of(&[(1, "x")]).migrations()[0].clone();
         SCRIPT.clone_into(&mut migration.up.text);
         let prepared = prepare(&[Step { migration: &migration, direction: Direction::Up }]).unwrap();
-        reach(&prepared[0], rows)
+        resume_point(&prepared[0], rows)
     }
 
     #[test]
     fn goes_on_where_it_is_safe() {
         let done = |count: usize| (0..count).map(|index| (index, true)).collect::<Vec<_>>();
-        assert_eq!(reached(&begun(&done(0))), Ok(Reach::Next(0)), "it is recorded before it is sent");
-        assert_eq!(reached(&begun(&done(1))), Ok(Reach::Next(1)));
-        assert_eq!(reached(&begun(&done(3))), Ok(Reach::Next(3)));
+        assert_eq!(reached(&begun(&done(0))), Ok(ResumePoint::Next(0)), "it is recorded before it is sent");
+        assert_eq!(reached(&begun(&done(1))), Ok(ResumePoint::Next(1)));
+        assert_eq!(reached(&begun(&done(3))), Ok(ResumePoint::Next(3)));
         let building = begun(&[(0, true), (1, true), (2, false)]);
         let build = Concurrent::Build { name: Some("i".to_owned()), table: "t".to_owned() };
-        assert_eq!(reached(&building), Ok(Reach::Building(2, build)));
+        assert_eq!(reached(&building), Ok(ResumePoint::Building(2, build)));
     }
 
     #[test]

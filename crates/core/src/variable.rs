@@ -1,4 +1,8 @@
-//! The environment variables that the job reads.
+//! The environment variables that the job reads, and what may be wrong with them.
+
+use foreign_text::one_line;
+
+use crate::wording::counted;
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +43,7 @@ const fn given(name: &'static str, purpose: &'static str, set_by: SetBy) -> Vari
 }
 
 /// All of them, in the order in which they are told.
-pub const VARIABLES: [Variable; 37] = [
+pub const VARIABLES: [Variable; 36] = [
     setting("POSTGRES_HOST", "host name, or the directory of a Unix socket", None),
     setting("POSTGRES_PORT", "port", Some("5432")),
     setting("POSTGRES_DB", "database", None),
@@ -89,7 +93,6 @@ pub const VARIABLES: [Variable; 37] = [
     given("RUN_MIGRATIONS_CREATED", "the date of that commit", SetBy::Image),
     given("KUBERNETES_SERVICE_HOST", "set in every pod: the job is in a cluster", SetBy::Cluster),
     given("TERMINATION_MESSAGE_PATH", "where the verdict is left in a cluster", SetBy::Cluster),
-    setting("SSL_CERT_FILE", "the system's certificates, where they are not in the usual place", None),
 ];
 
 /// What holds where the variable is not set.
@@ -101,4 +104,23 @@ pub fn default(name: &str) -> &'static str {
         .find(|variable| variable.name == name)
         .and_then(|known| known.default)
         .unwrap_or_default()
+}
+
+/// A setting that is missing or wrong. Holds no value that may be secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The variable or option.
+    pub name: String,
+    /// What is wrong and what would be right.
+    pub problem: String,
+}
+
+/// Settings that are missing or wrong; all of them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} wrong:{}", counted(.0.len(), "setting is", "settings are"), lines(.0))]
+pub struct WrongSettings(pub Vec<Mistake>);
+
+fn lines(mistakes: &[Mistake]) -> String {
+    let line = |mistake: &Mistake| format!("\n  {}: {}", one_line(&mistake.name), one_line(&mistake.problem));
+    mistakes.iter().map(line).collect()
 }

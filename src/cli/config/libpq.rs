@@ -1,6 +1,6 @@
 //! Variables of libpq, which have no effect here: whoever sets one expects that it has.
 
-use super::Environment;
+use crate::cli::environment::Environment;
 
 /// Each with what has its effect.
 const VARIABLES: [(&str, &str); 22] = [
@@ -29,7 +29,7 @@ const VARIABLES: [(&str, &str); 22] = [
 ];
 
 /// What to say of those that are set.
-pub fn without_effect(environment: &Environment) -> Option<String> {
+pub(crate) fn without_effect(environment: &Environment) -> Option<String> {
     let set: Vec<_> = VARIABLES.iter().filter(|(name, _)| environment.has(name)).collect();
     let names: Vec<_> = set.iter().map(|(name, _)| *name).collect();
     let mut ours: Vec<&str> = Vec::new();

@@ -5,15 +5,13 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use foreign_text::one_line;
+use migration_core::plan::{Group, Transaction, groups};
+use migration_core::state::Status;
+use migration_core::summary::{Bookkeeping, MigrationReport, Report, StepReport};
+use migration_core::version::Direction;
+use migration_core::wording;
 
-use super::{Bookkeeping, MigrationReport, Report, StepReport, StepStatus};
-use crate::config::Transaction;
-use crate::error::Error;
-use crate::migration::Direction;
-use crate::revision::Position;
-use crate::run::{Group, at, groups};
-use crate::standing::Status;
-use crate::wording;
+use crate::cli::error::Error;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const WAITING: Style = AnsiColor::Yellow.on_default();
@@ -22,7 +20,7 @@ const FAINT: Style = Style::new().dimmed();
 const STRONG: Style = Style::new().bold();
 
 /// What is about to be done.
-pub fn heading(report: &Report) -> String {
+pub(crate) fn heading(report: &Report) -> String {
     let (Some(command), Some(from), Some(to)) = (report.command, report.from, report.to) else {
         return String::new();
     };
@@ -32,12 +30,29 @@ pub fn heading(report: &Report) -> String {
 
 /// Which table tells, or that there is none.
 fn bookkeeping(report: &Report) -> String {
-    let line = |bookkeeping: &Bookkeeping| format!("{FAINT}{bookkeeping}{FAINT:#}\n");
+    let line = |known: &Bookkeeping| format!("{FAINT}{}{FAINT:#}\n", which_table(known));
     report.bookkeeping.as_ref().map(line).unwrap_or_default()
 }
 
+/// The same in a sentence.
+pub(super) fn which_table(bookkeeping: &Bookkeeping) -> String {
+    match bookkeeping {
+        Bookkeeping::Found { bookkeeping } => format!("bookkeeping: {}", one_line(bookkeeping)),
+        Bookkeeping::Planned { bookkeeping, search_path } => format!(
+            "bookkeeping: {}, to be created: none was found on the search path ({})",
+            one_line(bookkeeping),
+            one_line(search_path)
+        ),
+        Bookkeeping::Missing { search_path, next, .. } => {
+            let next = next.as_ref().map(|next| format!("; {}", one_line(next))).unwrap_or_default();
+            format!("bookkeeping: none found on the search path ({}){next}", one_line(search_path))
+        }
+    }
+}
+
 /// Steps that are committed.
-pub fn committed<'s>(steps: impl Iterator<Item = &'s StepReport>, width: usize) -> String {
+pub(crate) fn committed(report: &Report, steps: &[&StepReport]) -> String {
+    let width = width(report.steps());
     let mut text = String::new();
     for StepReport { version, description, direction, milliseconds, .. } in steps {
         let verb = match direction {
@@ -54,7 +69,7 @@ pub fn committed<'s>(steps: impl Iterator<Item = &'s StepReport>, width: usize) 
 }
 
 /// The steps of a plan, and where it commits.
-pub fn plan(report: &Report, transaction: Transaction) -> String {
+pub(crate) fn plan(report: &Report, transaction: Transaction) -> String {
     let steps = report.steps();
     let groups = groups(steps, transaction, |step| step.transactional);
     let is_divided = groups.len() > 1 && transaction == Transaction::Run;
@@ -73,13 +88,13 @@ pub fn plan(report: &Report, transaction: Transaction) -> String {
     };
     for group in groups {
         match group {
-            Group::Together([only]) => line(only, "in a transaction"),
-            Group::Together([rest @ .., last]) => {
+            Group::Transactional([only]) => line(only, "in a transaction"),
+            Group::Transactional([rest @ .., last]) => {
                 rest.iter().for_each(|step| line(step, "in one transaction with the next"));
                 line(last, "then commit");
             }
-            Group::Together([]) => {}
-            Group::Alone(step) => match step.resumes_at {
+            Group::Transactional([]) => {}
+            Group::NonTransactional(step) => match step.resumes_at {
                 Some(number) => line(step, &format!("without a transaction, from statement {number} on")),
                 None => line(step, "without a transaction, statement by statement"),
             },
@@ -92,35 +107,34 @@ pub fn plan(report: &Report, transaction: Transaction) -> String {
 }
 
 /// What there was to do is done.
-pub fn done(report: &Report) -> String {
-    let place = place(report);
+pub(crate) fn done(report: &Report) -> String {
+    let place = report.place();
     let steps = report.steps();
     if steps.is_empty() {
         return format!("nothing to do: the database is {STRONG}{place}{STRONG:#}\n{}", bookkeeping(report));
     }
     let time: u64 = steps.iter().filter_map(|step| step.milliseconds).sum();
-    let count = steps.iter().filter(|step| step.status == StepStatus::Done).count();
-    let count = wording::counted(count, "migration", "migrations");
+    let count = wording::counted(report.done(), "migration", "migrations");
     format!("{GOOD}done{GOOD:#}: {count} in {time} ms; the database is {STRONG}{place}{STRONG:#}\n")
 }
 
 /// What `stamp` and `resolve` are about to record.
-pub fn recording(report: &Report) -> String {
+pub(crate) fn recording(report: &Report) -> String {
     let line = |line: &String| format!("  {WAITING}record{WAITING:#}  {}\n", one_line(line));
     let lines: String = report.recorded.iter().flatten().map(line).collect();
     lines + &bookkeeping(report)
 }
 
 /// Where the bookkeeping says the database is now.
-pub fn recorded(report: &Report) -> String {
+pub(crate) fn recorded(report: &Report) -> String {
     let done =
         if report.recorded.iter().flatten().next().is_none() { "nothing to record" } else { "recorded" };
-    format!("{GOOD}{done}{GOOD:#}: the database is {STRONG}{}{STRONG:#}\n", place(report))
+    format!("{GOOD}{done}{GOOD:#}: the database is {STRONG}{}{STRONG:#}\n", report.place())
 }
 
 /// Where the database is.
-pub fn current(report: &Report) -> String {
-    let place = place(report);
+pub(crate) fn current(report: &Report) -> String {
+    let place = report.place();
     let mut text = format!("{STRONG}{}{STRONG:#}\n", place.strip_prefix("at ").unwrap_or(&place));
     let others = report.migrations.iter().flatten().filter(|migration| migration.status != Status::Applied);
     for MigrationReport { version, description, status, .. } in others {
@@ -131,7 +145,7 @@ pub fn current(report: &Report) -> String {
 }
 
 /// Every migration, newest first as in Alembic.
-pub fn history(report: &Report) -> String {
+pub(crate) fn history(report: &Report) -> String {
     let migrations = report.migrations.as_deref().unwrap_or_default();
     let label = |migration: &MigrationReport| {
         let marks = match (migration.is_current, migration.is_head) {
@@ -168,7 +182,7 @@ pub fn history(report: &Report) -> String {
 }
 
 /// The error a run ended with.
-pub fn error(error: &Error) -> String {
+pub(crate) fn error(error: &Error) -> String {
     format!("{BAD}error{BAD:#}: {error}\n")
 }
 
@@ -177,22 +191,22 @@ pub(super) fn width(steps: &[StepReport]) -> usize {
     steps.iter().map(|step| one_line(&step.description).chars().count()).max().unwrap_or(0)
 }
 
-fn place(report: &Report) -> String {
-    at(report.current.unwrap_or(Position::Base), report.head.map(Position::At))
-}
-
 fn style(status: Status) -> Style {
     match status {
         Status::Applied => GOOD,
         Status::Pending => WAITING,
-        Status::OutOfOrder | Status::Drifted | Status::Unknown | Status::Halfway => BAD,
+        Status::OutOfOrder | Status::Drifted | Status::Unknown | Status::PartiallyApplied => BAD,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::Version;
+    use migration_core::summary::StepStatus;
+    use migration_core::version::Version;
+
+    use crate::postgres::catalog::DatabaseInfo;
+    use crate::postgres::table::Table;
 
     fn report(transactional: &[bool]) -> Report {
         let step = |(index, &transactional): (usize, &bool)| StepReport {
@@ -222,5 +236,37 @@ a script without a transaction divides this run: it is not all or nothing\n"
             plain(plan(&report(&[true, true]), Transaction::Each)),
             "  apply  1  step 0  in a transaction\n  apply  2  step 1  in a transaction\n"
         );
+    }
+
+    fn info(elsewhere: &[&str]) -> DatabaseInfo {
+        DatabaseInfo {
+            database: "shop".to_owned(),
+            user: "monitor".to_owned(),
+            schema: Some("public".to_owned()),
+            search_path: "\"$user\", public".to_owned(),
+            elsewhere: elsewhere.iter().map(|&schema| schema.to_owned()).collect(),
+            ..DatabaseInfo::default()
+        }
+    }
+
+    #[test]
+    fn every_report_says_which_table_it_goes_by() {
+        let none = "bookkeeping: none found on the search path (\"$user\", public)";
+        assert_eq!(which_table(&info(&[]).found_bookkeeping()), none);
+        assert_eq!(
+            which_table(&info(&["svc_a"]).found_bookkeeping()),
+            format!(
+                "{none}; there is one in schema \"svc_a\", not on that path; if the history of this service is in \
+                 another schema, make the role look there: ALTER ROLE \"monitor\" IN DATABASE \"shop\" SET search_path = \
+                 THAT_SCHEMA"
+            )
+        );
+        assert_eq!(
+            which_table(&info(&[]).planned_bookkeeping()),
+            "bookkeeping: \"public\".\"_sqlx_migrations\", to be created: none was found on the search path (\"$user\", public)"
+        );
+        let found = DatabaseInfo { bookkeeping: Some(Table::new_in("s")), ..info(&["t"]) };
+        assert_eq!(found.planned_bookkeeping(), found.found_bookkeeping());
+        assert_eq!(which_table(&found.found_bookkeeping()), "bookkeeping: \"s\".\"_sqlx_migrations\"");
     }
 }

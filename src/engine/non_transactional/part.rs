@@ -1,8 +1,8 @@
-//! How a script stands, at each of its statements and when its run ends early.
+//! How far a script has come, at each of its statements and when its run ends early.
 
-use crate::database::DatabaseError;
-use crate::script::Prepared;
-use crate::statement::Statement;
+use crate::postgres::database_error::DatabaseError;
+use migration_core::script::Prepared;
+use migration_core::statement::Statement;
 
 /// One statement of a script.
 pub(super) struct Part<'p> {
@@ -31,10 +31,10 @@ pub(super) enum Left {
 }
 
 impl Part<'_> {
-    pub(super) fn standing(&self, left: Left) -> Standing {
+    pub(super) fn state(&self, left: Left) -> ScriptState {
         match (self.index, left) {
-            (0, Left::Nothing) => Standing::Untouched,
-            (done, left) => Standing::Halfway { done, may_go_on: self.may_go_on(left) },
+            (0, Left::Nothing) => ScriptState::Untouched,
+            (done, left) => ScriptState::PartiallyApplied { done, may_go_on: self.may_go_on(left) },
         }
     }
 
@@ -43,24 +43,24 @@ impl Part<'_> {
     }
 }
 
-/// How a script stands when its run ends early.
+/// How far a script has come when its run ends early.
 #[derive(Clone, Copy)]
-pub(super) enum Standing {
+pub(super) enum ScriptState {
     /// Nothing of it is in effect.
     Untouched,
     /// So many of its statements are in effect.
-    Halfway {
+    PartiallyApplied {
         done: usize,
         /// Whether a later run can go on by itself.
         may_go_on: bool,
     },
 }
 
-impl Standing {
+impl ScriptState {
     pub(super) fn may_go_on(self) -> bool {
         match self {
             Self::Untouched => true,
-            Self::Halfway { may_go_on, .. } => may_go_on,
+            Self::PartiallyApplied { may_go_on, .. } => may_go_on,
         }
     }
 }

@@ -1,32 +1,34 @@
 //! What is recorded while a no-transaction script is under way: in sqlx's table that it stands
 //! halfway, and in a table of ours, which exists only so long, which statements began and ended.
 
-use super::{insert, proven, remove, update};
-use crate::database::path::{KEEP_ROLES_OWN, OURS, ROLES_OWN_FOR_NOW};
-use crate::database::{Table, quoted_literal, write_only_if_ordinary};
-use crate::migration::{Direction, Version};
-use crate::script::Prepared;
+use crate::postgres::batch::{insert, proven, remove, update};
+use crate::postgres::judgement::write_only_if_ordinary;
+use crate::postgres::path::{KEEP_ROLES_OWN, OURS, ROLES_OWN_FOR_NOW};
+use crate::postgres::sql::quoted_literal;
+use crate::postgres::table::Table;
+use migration_core::script::Prepared;
+use migration_core::version::{Direction, Version};
 
 /// The `execution_time` of a row whose script began and did not end tells which way it went: -1,
 /// which sqlx writes too, on the way up, and below that on the way down. A time below zero, of a
 /// clock that was set back, is not kept.
-pub const BEFORE_DOWN: &str = "-3 - greatest(execution_time, -1)";
+pub(crate) const BEFORE_DOWN: &str = "-3 - greatest(execution_time, -1)";
 
 /// The time there was before.
 const AFTER_DOWN: &str = "-3 - execution_time";
 
 /// What hangs on a table is asked after the table is locked. The role, or the script, may have set a level at which the
 /// answer is older.
-pub const FRESH: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
+pub(crate) const FRESH: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
 /// Which way the script of a halfway row went.
-pub fn direction(execution_time: i64) -> Direction {
+pub(crate) fn direction(execution_time: i64) -> Direction {
     if execution_time < -1 { Direction::Down } else { Direction::Up }
 }
 
 /// Before the first statement. One message is one transaction. Whoever may create in the schema may have put a table
 /// of the progress table's name there.
-pub fn enter(prepared: &Prepared<'_>, table: &Table) -> String {
+pub(crate) fn enter(prepared: &Prepared<'_>, table: &Table) -> String {
     let migration = prepared.step.migration;
     let row = match prepared.step.direction {
         Direction::Up => insert(migration, table, false, "-1"),
@@ -60,7 +62,7 @@ COMMENT ON TABLE {progress} IS
 }
 
 /// Before a statement that can't share a transaction with its record.
-pub fn start(prepared: &Prepared<'_>, table: &Table, statement: usize, index_existed: bool) -> String {
+pub(crate) fn start(prepared: &Prepared<'_>, table: &Table, statement: usize, index_existed: bool) -> String {
     format!("{FRESH};\n{}", begun(prepared, table, statement, index_existed))
 }
 
@@ -77,7 +79,7 @@ fn begun(prepared: &Prepared<'_>, table: &Table, statement: usize, index_existed
 }
 
 /// After it.
-pub fn finish(table: &Table, statement: usize) -> String {
+pub(crate) fn finish(table: &Table, statement: usize) -> String {
     let progress = table.progress();
     let check = write_only_if_ordinary(&progress);
     format!(
@@ -86,27 +88,27 @@ pub fn finish(table: &Table, statement: usize) -> String {
 }
 
 /// When nothing of a statement is left.
-pub fn forget(table: &Table, statement: usize) -> String {
+pub(crate) fn forget(table: &Table, statement: usize) -> String {
     let progress = table.progress();
     let check = write_only_if_ordinary(&progress);
     format!("{FRESH};\n{check};\nDELETE FROM {progress} WHERE statement = {statement}")
 }
 
 /// A statement that commits together with its record.
-pub struct Around {
+pub(crate) struct Around {
     /// What goes before it.
-    pub before: String,
+    pub(crate) before: String,
     /// How many commands that is.
-    pub commands_before: usize,
+    pub(crate) commands_before: usize,
     /// What goes behind it.
-    pub after: String,
+    pub(crate) after: String,
     /// How many commands that is without the commit.
-    pub commands_of_ours: usize,
+    pub(crate) commands_of_ours: usize,
 }
 
 /// What goes before a statement that commits together with its record, and what goes after it. The statement, and
 /// what is still deferred at the commit, has the role's own search path.
-pub fn around(prepared: &Prepared<'_>, table: &Table, statement: usize) -> Around {
+pub(crate) fn around(prepared: &Prepared<'_>, table: &Table, statement: usize) -> Around {
     let start = begun(prepared, table, statement, false);
     let finish = format!(
         "UPDATE {} SET finished_at = clock_timestamp() WHERE statement = {statement}",
@@ -125,7 +127,7 @@ pub fn around(prepared: &Prepared<'_>, table: &Table, statement: usize) -> Aroun
 }
 
 /// After the last statement of a script that took so long.
-pub fn leave(prepared: &Prepared<'_>, table: &Table, nanoseconds: u128) -> String {
+pub(crate) fn leave(prepared: &Prepared<'_>, table: &Table, nanoseconds: u128) -> String {
     let version = prepared.step.migration.version;
     match prepared.step.direction {
         Direction::Up => settle(version, table, &nanoseconds.to_string()),
@@ -134,7 +136,7 @@ pub fn leave(prepared: &Prepared<'_>, table: &Table, nanoseconds: u128) -> Strin
 }
 
 /// When nothing of the script is in effect: as it was before.
-pub fn undo(version: Version, direction: Direction, table: &Table) -> String {
+pub(crate) fn undo(version: Version, direction: Direction, table: &Table) -> String {
     match direction {
         Direction::Up => take_away(version, table),
         Direction::Down => settle(version, table, AFTER_DOWN),
@@ -142,7 +144,7 @@ pub fn undo(version: Version, direction: Direction, table: &Table) -> String {
 }
 
 /// When all of the script is in effect, though nobody saw its end.
-pub fn conclude(version: Version, direction: Direction, table: &Table) -> String {
+pub(crate) fn conclude(version: Version, direction: Direction, table: &Table) -> String {
     match direction {
         Direction::Up => settle(version, table, "0"),
         Direction::Down => take_away(version, table),

@@ -2,7 +2,7 @@
 
 /// Lets constraints that are due at commit speak while the session is still the script's: role, settings and
 /// search path are those that its triggers were written for.
-pub const CHECK_ALL: [&str; 1] = ["SET CONSTRAINTS ALL IMMEDIATE"];
+pub(crate) const CHECK_ALL: [&str; 1] = ["SET CONSTRAINTS ALL IMMEDIATE"];
 
 /// The same where other scripts follow, whose constraints must not be immediate. What the triggers do is undone,
 /// and done again at the commit.
@@ -31,7 +31,7 @@ END
 $run_migrations$";
 
 /// As `DISCARD ALL`, which can't run in a transaction and would release the run lock.
-pub const RESET_SESSION: [&str; 8] = [
+pub(crate) const RESET_SESSION: [&str; 8] = [
     "RESET SESSION AUTHORIZATION",
     "RESET ROLE",
     "RESET ALL",
@@ -43,19 +43,19 @@ pub const RESET_SESSION: [&str; 8] = [
 ];
 
 /// Brings the session back to how it was before a script.
-pub fn reset_session(settings: &[String]) -> String {
+pub(crate) fn reset_session(settings: &[String]) -> String {
     format!("{};\n{}", RESET_SESSION.join(";\n"), settings.join(";\n"))
 }
 
 /// Takes the time limits away from the next statement, and remembers them: a concurrent index build
 /// waits for every older transaction and blocks nobody meanwhile.
-pub const WITHOUT_LIMITS: &str = "\
+pub(crate) const WITHOUT_LIMITS: &str = "\
 SELECT pg_catalog.set_config('run_migrations.lock_timeout', pg_catalog.current_setting('lock_timeout'), false), \
        pg_catalog.set_config('run_migrations.statement_timeout', pg_catalog.current_setting('statement_timeout'), false);
 SET lock_timeout = 0;
 SET statement_timeout = 0";
 
 /// Gives back what [`WITHOUT_LIMITS`] took.
-pub const WITH_LIMITS_AGAIN: &str = "\
+pub(crate) const WITH_LIMITS_AGAIN: &str = "\
 SELECT pg_catalog.set_config('lock_timeout', pg_catalog.current_setting('run_migrations.lock_timeout'), false), \
        pg_catalog.set_config('statement_timeout', pg_catalog.current_setting('run_migrations.statement_timeout'), false)";

@@ -12,16 +12,16 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::unix::pipe::Receiver;
 
-use super::{LONGEST, Lack, Password, written};
-use crate::row_values::RowValues;
-use crate::wording;
+use crate::postgres::row_values::RowValues;
+use crate::postgres::secret::password::{LONGEST, Lack, Password, written};
+use migration_core::wording;
 
 /// How much of what the program complains about is shown.
 const SHOWN: usize = 400;
 
 /// A program and its arguments. No shell reads it: a small image has none.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PasswordCommand {
+pub(crate) struct PasswordCommand {
     program: String,
     arguments: Vec<String>,
     complaints: RowValues,
@@ -30,10 +30,7 @@ pub struct PasswordCommand {
 impl PasswordCommand {
     /// Splits a line at white space, as a shell does: quotes keep it together, and a backslash takes what
     /// follows as it is, but between single quotes. Nothing else is special.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn parse(line: &str) -> Result<Self, String> {
+    pub(crate) fn parse(line: &str) -> Result<Self, String> {
         let mut words = words(line)?.into_iter();
         let program = words.next().filter(|program| !program.is_empty());
         let program = program.ok_or_else(|| "names no program".to_owned())?;
@@ -42,7 +39,7 @@ impl PasswordCommand {
 
     /// Whether what the program complains about is shown: it may hold more than it should.
     #[must_use]
-    pub fn with_complaints(self, complaints: RowValues) -> Self {
+    pub(crate) fn with_complaints(self, complaints: RowValues) -> Self {
         Self { complaints, ..self }
     }
 

@@ -3,8 +3,8 @@
 
 use std::io;
 
-use super::message::nonsense;
-use crate::config::Method;
+use crate::postgres::require_auth::Method;
+use crate::postgres::wire::message::nonsense;
 
 /// The body of an authentication message.
 #[derive(Debug, PartialEq, Eq)]

@@ -2,10 +2,11 @@
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::super::DatabaseError;
-use super::stream::{self, Place, cut};
-use super::tls;
-use crate::config::{Address, Server, Ssl};
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::server::{Address, Server, Ssl};
+use crate::postgres::wire::stream;
+use crate::postgres::wire::stream::{PeerAddress, cut};
+use crate::postgres::wire::tls;
 
 /// <https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-CANCELREQUEST>
 const CANCEL_REQUEST: [u8; 8] = [0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e];
@@ -13,7 +14,7 @@ const CANCEL_REQUEST: [u8; 8] = [0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e];
 /// What the server has to be told so that it cancels what a session does.
 #[derive(Clone)]
 pub(in super::super) struct CancelKey {
-    pub(super) place: Place,
+    pub(super) place: PeerAddress,
     pub(super) key: [u8; 8],
     pub(super) is_encrypted: bool,
 }

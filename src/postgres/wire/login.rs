@@ -6,15 +6,17 @@ use std::time::Duration;
 use md5::{Digest as _, Md5};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
-use super::super::DatabaseError;
-use super::authentication::Question;
-use super::message::{self, Message, nonsense};
-use super::rules::{Rules, distrust};
-use super::scram::{Scram, ServerProof};
-use super::tls::Security;
-use crate::config::{ChannelBinding, Method, Server};
-use crate::error::Mistake;
-use crate::secret::{Lack, Password};
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::require_auth::Method;
+use crate::postgres::secret::password::{Lack, Password};
+use crate::postgres::server::{ChannelBinding, Server};
+use crate::postgres::wire::authentication::Question;
+use crate::postgres::wire::message;
+use crate::postgres::wire::message::{Message, nonsense};
+use crate::postgres::wire::rules::Rules;
+use crate::postgres::wire::scram::{Scram, ServerProof};
+use crate::postgres::wire::tls::Security;
+use migration_core::variable::Mistake;
 
 /// More than any server says before it is ready.
 const LONGEST_GREETING: usize = 1 << 20;
@@ -48,7 +50,7 @@ pub(super) enum Stage {
 }
 
 /// How far the proof of who we are has come.
-enum Progress {
+enum Exchange {
     Nothing,
     /// The password was sent, or a hash of it.
     Sent,
@@ -82,7 +84,7 @@ pub(super) async fn log_in(
         security,
     };
     let mut greeting = Greeting { bytes: Vec::new(), key: None, refused: None };
-    let mut progress = Progress::Nothing;
+    let mut exchange = Exchange::Nothing;
     let mut stage = Stage::Unasked;
     let mut is_bound = false;
     loop {
@@ -91,13 +93,13 @@ pub(super) async fn log_in(
             b'R' if stage != Stage::LoggedIn => {
                 let question = Question::read(&body).map_err(broken)?;
                 if question == Question::Welcome {
-                    welcome(&progress, &rules, is_bound)?;
+                    welcome(&exchange, &rules, is_bound)?;
                     stage = Stage::LoggedIn;
                     continue;
                 }
                 let answer;
-                (progress, answer) = respond(question, progress, &rules, server, limit).await?;
-                is_bound |= matches!(&progress, Progress::Begun(scram, _) if scram.is_bound());
+                (exchange, answer) = respond(question, exchange, &rules, server, limit).await?;
+                is_bound |= matches!(&exchange, Exchange::Begun(scram, _) if scram.is_bound());
                 stage = if is_bound { Stage::Bound } else { Stage::Asked };
                 if let Some(answer) = answer {
                     say(stream, &message::message(b'p', &answer)).await.map_err(broken)?;
@@ -129,17 +131,16 @@ async fn say(stream: &mut (impl AsyncWrite + Unpin + ?Sized), words: &[u8]) -> i
 }
 
 /// Whether the server may let us in at this point.
-fn welcome(progress: &Progress, rules: &Rules<'_>, is_bound: bool) -> Result<(), DatabaseError> {
-    match progress {
-        Progress::Nothing => rules.permit(Method::None),
-        Progress::Begun(..) | Progress::Proved(_) => Err(distrust(
-            "the server lets the job in without having proved that it knows the password, as the right server would"
-                .to_owned(),
+fn welcome(exchange: &Exchange, rules: &Rules<'_>, is_bound: bool) -> Result<(), DatabaseError> {
+    match exchange {
+        Exchange::Nothing => rules.permit(Method::None),
+        Exchange::Begun(..) | Exchange::Proved(_) => Err(DatabaseError::distrust(
+            "the server lets the job in without having proved that it knows the password, as the right server would",
         )),
-        Progress::Sent | Progress::Mutual => {
+        Exchange::Sent | Exchange::Mutual => {
             if rules.channel_binding == ChannelBinding::Require && !is_bound {
-                return Err(distrust(
-                    "the login is not bound to the connection, and POSTGRES_CHANNEL_BINDING is require".to_owned(),
+                return Err(DatabaseError::distrust(
+                    "the login is not bound to the connection, and POSTGRES_CHANNEL_BINDING is require",
                 ));
             }
             Ok(())
@@ -150,46 +151,45 @@ fn welcome(progress: &Progress, rules: &Rules<'_>, is_bound: bool) -> Result<(),
 /// What to say to a question, where there is something to say, and how far that brings us.
 async fn respond(
     question: Question,
-    progress: Progress,
+    exchange: Exchange,
     rules: &Rules<'_>,
     server: &Server,
     limit: Duration,
-) -> Result<(Progress, Option<Vec<u8>>), DatabaseError> {
+) -> Result<(Exchange, Option<Vec<u8>>), DatabaseError> {
     if let Some(method) = question.method() {
         rules.permit(method)?;
     }
-    match (question, progress) {
-        (Question::Cleartext, Progress::Nothing) => {
+    match (question, exchange) {
+        (Question::Cleartext, Exchange::Nothing) => {
             let password = password(server, limit).await?;
-            Ok((Progress::Sent, Some(terminated(password.reveal()))))
+            Ok((Exchange::Sent, Some(terminated(password.reveal()))))
         }
-        (Question::Md5(salt), Progress::Nothing) => {
+        (Question::Md5(salt), Exchange::Nothing) => {
             let password = password(server, limit).await?;
-            Ok((Progress::Sent, Some(terminated(&md5(&server.user, &password, salt)))))
+            Ok((Exchange::Sent, Some(terminated(&md5(&server.user, &password, salt)))))
         }
-        (Question::Sasl(offered), Progress::Nothing) => {
+        (Question::Sasl(offered), Exchange::Nothing) => {
             let (mechanism, binding) = rules.choose(&offered)?;
             let password = password(server, limit).await?;
             let scram = Scram::begin(binding).map_err(DatabaseError::Cut)?;
             let first = scram.first();
             let length = u32::try_from(first.len()).unwrap_or(u32::MAX).to_be_bytes();
             let answer = [&terminated(mechanism), &length[..], first.as_bytes()].concat();
-            Ok((Progress::Begun(scram, password), Some(answer)))
+            Ok((Exchange::Begun(scram, password), Some(answer)))
         }
-        (Question::SaslContinue(said), Progress::Begun(scram, password)) => {
+        (Question::SaslContinue(said), Exchange::Begun(scram, password)) => {
             let (answer, proof) = scram.prove(&password, &said).await?;
-            Ok((Progress::Proved(proof), Some(answer.into_bytes())))
+            Ok((Exchange::Proved(proof), Some(answer.into_bytes())))
         }
-        (Question::SaslFinal(said), Progress::Proved(proof)) => {
+        (Question::SaslFinal(said), Exchange::Proved(proof)) => {
             if proof.is_given_by(&said) {
-                return Ok((Progress::Mutual, None));
+                return Ok((Exchange::Mutual, None));
             }
-            Err(distrust(
-                "the server failed to prove that it knows the password: it is not the right server"
-                    .to_owned(),
+            Err(DatabaseError::distrust(
+                "the server failed to prove that it knows the password: it is not the right server",
             ))
         }
-        (Question::Other(code), Progress::Nothing) => Err(distrust(format!(
+        (Question::Other(code), Exchange::Nothing) => Err(DatabaseError::distrust(format!(
             "the server asks for {}, which this job does not support; use scram-sha-256 in pg_hba.conf",
             match code {
                 7 => "GSSAPI".to_owned(),
@@ -210,10 +210,7 @@ async fn password(server: &Server, limit: Duration) -> Result<Password, Database
         Lack::ForNow(problem) => DatabaseError::NotNow(mistake(problem)),
     })?;
     password.ok_or_else(|| {
-        distrust(
-            "the server asks for a password, and there is none; set POSTGRES_PASSWORD, POSTGRES_PASSWORD_FILE or POSTGRES_PASSWORD_COMMAND"
-                .to_owned(),
-        )
+        DatabaseError::distrust("the server asks for a password, and there is none; set POSTGRES_PASSWORD, POSTGRES_PASSWORD_FILE or POSTGRES_PASSWORD_COMMAND")
     })
 }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{Opened, message, vetting};
+use crate::postgres::wire::{Opened, message, vetting};
 
 /// The port in the name of every socket.
 pub(in super::super) const PORT: u16 = 5432;

@@ -1,9 +1,10 @@
 //! Which questions about the login are answered: decided before anything leaves that may be secret.
 
-use super::super::DatabaseError;
-use super::scram::Binding;
-use super::tls::{Encrypted, Security};
-use crate::config::{ChannelBinding, Method, RequireAuth};
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::require_auth::{Method, RequireAuth};
+use crate::postgres::server::ChannelBinding;
+use crate::postgres::wire::scram::Binding;
+use crate::postgres::wire::tls::{Encrypted, Security};
 
 const PLUS: &str = "SCRAM-SHA-256-PLUS";
 const WITHOUT: &str = "SCRAM-SHA-256";
@@ -28,18 +29,18 @@ impl Rules<'_> {
             Method::None => "lets the job in without asking for a password",
         };
         if self.channel_binding == ChannelBinding::Require && method != Method::Scram {
-            return Err(distrust(format!(
+            return Err(DatabaseError::distrust(format!(
                 "the server {asks}, which no channel binding protects, and POSTGRES_CHANNEL_BINDING is require"
             )));
         }
         match self.require_auth {
             Some(rules) if rules.allows(method) => Ok(()),
-            Some(rules) => Err(distrust(format!(
+            Some(rules) => Err(DatabaseError::distrust(format!(
                 "the server {asks}, which POSTGRES_REQUIRE_AUTH does not allow; if it should, {}",
                 rules.to_allow(method)
             ))),
             None if matches!(method, Method::Password | Method::Md5) && !self.security.is_verified() => {
-                Err(distrust(format!(
+                Err(DatabaseError::distrust(format!(
                     "the server {asks}, and nothing proves that it is the right server, so nothing was sent; \
                      verify it with POSTGRES_SSLMODE=verify-full and POSTGRES_SSLROOTCERT, or allow it with \
                      POSTGRES_REQUIRE_AUTH={method}"
@@ -60,21 +61,17 @@ impl Rules<'_> {
             (Security::Local | Security::Plain, _) => (None, false),
         };
         if offers(PLUS) && encrypted.is_none() {
-            return Err(distrust(
-                "the server offers channel binding on a connection without encryption, as only somebody in between would"
-                    .to_owned(),
+            return Err(DatabaseError::distrust(
+                "the server offers channel binding on a connection without encryption, as only somebody in between would",
             ));
         }
         match encrypted.filter(|_| wanted && offers(PLUS)) {
             Some(Encrypted { end_point: Some(end_point), .. }) => Ok((PLUS, Binding::To(end_point.clone()))),
             // Whoever is in between could show such a certificate to get rid of the binding.
-            Some(Encrypted { is_verified: false, .. }) => Err(distrust(
-                "the login can't be bound to the server's certificate, because its signature algorithm (such as Ed25519) \
+            Some(Encrypted { is_verified: false, .. }) => Err(DatabaseError::distrust("the login can't be bound to the server's certificate, because its signature algorithm (such as Ed25519) \
                  defines no hash; give the server another certificate, verify it with POSTGRES_SSLMODE=verify-full, or set \
-                 POSTGRES_CHANNEL_BINDING=disable"
-                    .to_owned(),
-            )),
-            bound if self.channel_binding == ChannelBinding::Require => Err(distrust(match (bound, encrypted) {
+                 POSTGRES_CHANNEL_BINDING=disable")),
+            bound if self.channel_binding == ChannelBinding::Require => Err(DatabaseError::distrust(match (bound, encrypted) {
                 (Some(_), _) => {
                     "the login can't be bound to the server's certificate, because its signature algorithm (such as \
                      Ed25519) defines no hash, and POSTGRES_CHANNEL_BINDING is require"
@@ -87,16 +84,12 @@ impl Rules<'_> {
             }
             .to_owned())),
             _ if !offers(WITHOUT) => {
-                Err(distrust(format!("the server offers only {}, which this job does not support", offered.join(", "))))
+                Err(DatabaseError::distrust(format!("the server offers only {}, which this job does not support", offered.join(", "))))
             }
             None if wanted => Ok((WITHOUT, Binding::NotOffered)),
             _ => Ok((WITHOUT, Binding::Unsupported)),
         }
     }
-}
-
-pub(super) fn distrust(reason: String) -> DatabaseError {
-    DatabaseError::Distrust(reason)
 }
 
 #[cfg(test)]

@@ -7,9 +7,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::{digest, hmac, pbkdf2};
 
-use super::super::DatabaseError;
-use super::rules::distrust;
-use crate::secret::Password;
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::secret::password::Password;
 
 /// PostgreSQL's default is 4,096. A server decides how long we calculate: with this many it is about a second.
 const MOST_ROUNDS: u32 = 1_000_000;
@@ -81,14 +80,14 @@ impl Scram {
         password: &Password,
         said: &[u8],
     ) -> Result<(String, ServerProof), DatabaseError> {
-        let wrong = || distrust("what the server says is not SCRAM".to_owned());
+        let wrong = || DatabaseError::distrust("what the server says is not SCRAM");
         let said = std::str::from_utf8(said).map_err(|_| wrong())?;
         let mut attributes = said.split(',');
         let mut attribute =
             |name| attributes.next().and_then(|text| text.strip_prefix(name)).ok_or_else(wrong);
         let (nonce, salt, rounds) = (attribute("r=")?, attribute("s=")?, attribute("i=")?);
         if nonce.len() <= self.nonce.len() || !nonce.starts_with(&self.nonce) {
-            return Err(distrust("the server's answer does not belong to this login".to_owned()));
+            return Err(DatabaseError::distrust("the server's answer does not belong to this login"));
         }
         let salt = BASE64.decode(salt).map_err(|_| wrong())?;
         let rounds = number(rounds).ok_or_else(wrong)?;

@@ -10,8 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 
-use super::super::{CANCEL_GRACE, DatabaseError};
-use crate::config::Address;
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::query::CANCEL_GRACE;
+use crate::postgres::server::Address;
 
 // As the server is asked to watch us, see `guard`.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(4);
@@ -29,19 +30,22 @@ pub(super) type Stream = Box<dyn Bytes>;
 
 /// Where a connection went: one address of a name that may have several.
 #[derive(Clone, Debug)]
-pub(in super::super) enum Place {
+pub(in super::super) enum PeerAddress {
     Tcp(SocketAddr),
     Unix(PathBuf),
 }
 
 /// Connects to the first place that answers.
-pub(super) async fn connect(address: &Address, limit: Duration) -> Result<(Stream, Place), DatabaseError> {
+pub(super) async fn connect(
+    address: &Address,
+    limit: Duration,
+) -> Result<(Stream, PeerAddress), DatabaseError> {
     let place = match address {
-        Address::Unix(directory, port) => Place::Unix(directory.join(format!(".s.PGSQL.{port}"))),
+        Address::Unix(directory, port) => PeerAddress::Unix(directory.join(format!(".s.PGSQL.{port}"))),
         Address::Tcp(host, port) => {
             let addresses: Vec<_> = lookup_host((host.as_str(), *port)).await.map_err(cut)?.collect();
             let stream = first_of(&addresses, limit).await.map_err(cut)?;
-            let place = Place::Tcp(stream.peer_addr().map_err(cut)?);
+            let place = PeerAddress::Tcp(stream.peer_addr().map_err(cut)?);
             return Ok((guarded(stream).map_err(cut)?, place));
         }
     };
@@ -49,10 +53,10 @@ pub(super) async fn connect(address: &Address, limit: Duration) -> Result<(Strea
 }
 
 /// Connects to where a connection went before.
-pub(super) async fn connect_to(place: &Place) -> io::Result<Stream> {
+pub(super) async fn connect_to(place: &PeerAddress) -> io::Result<Stream> {
     match place {
-        Place::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
-        Place::Tcp(address) => guarded(TcpStream::connect(address).await?),
+        PeerAddress::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
+        PeerAddress::Tcp(address) => guarded(TcpStream::connect(address).await?),
     }
 }
 

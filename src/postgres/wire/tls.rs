@@ -14,13 +14,12 @@ use rustls::{AlertDescription, CertificateError, ClientConfig, Error, SignatureS
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
 
-use super::super::DatabaseError;
-use super::certificate;
-use super::stream::{Stream, cut};
-use super::trust::Verifier;
-use crate::config::{Identity, Tls, Trust};
-use crate::error::Mistake;
-use crate::pem;
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::pem;
+use crate::postgres::server::{Identity, Tls, Trust};
+use crate::postgres::wire::certificate;
+use crate::postgres::wire::stream::{Stream, cut};
+use crate::postgres::wire::trust::Verifier;
 
 /// <https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-SSLREQUEST>
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
@@ -149,7 +148,7 @@ fn config(tls: &Tls, shown: &Arc<Shown>) -> Result<ClientConfig, DatabaseError> 
     let resolver = Resolver { certificate, shown: Arc::clone(shown) };
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let mut config = config
-        .map_err(|error| wrong("POSTGRES_SSLMODE")(error.to_string()))?
+        .map_err(|error| DatabaseError::wrong("POSTGRES_SSLMODE")(error.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_client_cert_resolver(Arc::new(resolver));
@@ -157,26 +156,17 @@ fn config(tls: &Tls, shown: &Arc<Shown>) -> Result<ClientConfig, DatabaseError> 
     Ok(config)
 }
 
-/// Tells about a file that can't be used.
-pub(super) fn wrong(name: &str) -> impl Fn(String) -> DatabaseError {
-    move |problem| DatabaseError::Settings(Mistake { name: name.to_owned(), problem })
-}
-
-/// The same of a file that could be read when the run began: somebody may be writing it.
-pub(super) fn not_now(name: &str) -> impl Fn(String) -> DatabaseError {
-    move |problem| DatabaseError::NotNow(Mistake { name: name.to_owned(), problem })
-}
-
 /// rustls itself would take no certificate of X.509's first version, which openssl makes without being asked for more.
 fn certified(identity: &Identity, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, DatabaseError> {
-    let certificates = pem::certificates(&identity.certificate).map_err(not_now("POSTGRES_SSLCERT"))?;
-    let key = pem::private_key(&identity.key).map_err(not_now("POSTGRES_SSLKEY"))?;
+    let certificates =
+        pem::certificates(&identity.certificate).map_err(DatabaseError::not_now("POSTGRES_SSLCERT"))?;
+    let key = pem::private_key(&identity.key).map_err(DatabaseError::not_now("POSTGRES_SSLKEY"))?;
     let key = provider.key_provider.load_private_key(key).map_err(|error| {
-        wrong("POSTGRES_SSLKEY")(format!("{} can't be used: {error}", identity.key.display()))
+        DatabaseError::wrong("POSTGRES_SSLKEY")(format!("{} can't be used: {error}", identity.key.display()))
     })?;
     let own = certificates.first().and_then(|certificate| certificate::public_key(certificate));
     if key.public_key().is_some_and(|public| own.is_none_or(|own| own != public.as_ref())) {
-        return Err(wrong("POSTGRES_SSLCERT")(format!(
+        return Err(DatabaseError::wrong("POSTGRES_SSLCERT")(format!(
             "the key in {} is not that of the certificate in {}",
             identity.key.display(),
             identity.certificate.display()

@@ -9,11 +9,10 @@ use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, Uni
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use webpki::RawPublicKeyEntity;
 
-use super::super::DatabaseError;
-use super::certificate;
-use super::tls::{not_now, wrong};
-use crate::config::{RootSource, Roots, Trust};
-use crate::pem;
+use crate::postgres::database_error::DatabaseError;
+use crate::postgres::pem;
+use crate::postgres::server::{RootSource, Roots, Trust};
+use crate::postgres::wire::certificate;
 
 /// What rustls asks about the server's certificate.
 #[derive(Debug)]
@@ -47,16 +46,19 @@ fn vouching(
     let mut store = RootCertStore::empty();
     match &roots.from {
         RootSource::File(path) => {
-            for certificate in pem::certificates(path).map_err(not_now(ROOTS))? {
+            for certificate in pem::certificates(path).map_err(DatabaseError::not_now(ROOTS))? {
                 store.add(certificate).map_err(|error| {
-                    wrong(ROOTS)(format!("{} holds an unusable certificate: {error}", path.display()))
+                    DatabaseError::wrong(ROOTS)(format!(
+                        "{} holds an unusable certificate: {error}",
+                        path.display()
+                    ))
                 })?;
             }
         }
         RootSource::System => {
             let found = rustls_native_certs::load_native_certs();
             if found.certs.is_empty() {
-                return Err(wrong(ROOTS)(
+                return Err(DatabaseError::wrong(ROOTS)(
                     "the system has no certificates to trust; set SSL_CERT_FILE to a file of them".to_owned(),
                 ));
             }
@@ -66,12 +68,12 @@ fn vouching(
     let mut builder = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider));
     if let Some(path) = &roots.revoked {
         builder = builder
-            .with_crls(pem::revocation_lists(path).map_err(not_now(REVOKED))?)
+            .with_crls(pem::revocation_lists(path).map_err(DatabaseError::not_now(REVOKED))?)
             .enforce_revocation_expiration();
     }
     builder.build().map_err(|error| {
         let name = if matches!(error, VerifierBuilderError::InvalidCrl(_)) { REVOKED } else { ROOTS };
-        wrong(name)(error.to_string())
+        DatabaseError::wrong(name)(error.to_string())
     })
 }
 

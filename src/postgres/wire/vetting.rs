@@ -9,7 +9,7 @@ use tokio::io::{
     copy, copy_buf, split,
 };
 
-use super::message::{body_length, nonsense};
+use crate::postgres::wire::message::{body_length, nonsense};
 
 /// PostgreSQL's own limit.
 const MOST_COLUMNS: u16 = 1664;
@@ -82,8 +82,8 @@ async fn vet(server: impl AsyncRead + Unpin, client: impl AsyncWrite + Unpin) ->
 
 #[cfg(test)]
 mod tests {
-    use super::super::message::message;
     use super::*;
+    use crate::postgres::wire::message::message;
 
     async fn vetted(said: &[u8]) -> (Vec<u8>, Option<String>) {
         let mut passed = Vec::new();

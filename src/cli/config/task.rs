@@ -3,14 +3,13 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::super::{Check, Extent, Resolution, Task};
-use super::{Reader, duration, quoted};
-use crate::cli::Args;
-use crate::migration::Direction;
-use crate::plan::OutOfOrder;
-use crate::revision::{Range, Revision};
-
-const COMMANDS: &str = "upgrade, downgrade, current, history, stamp or resolve";
+use crate::cli::args::Args;
+use crate::cli::config::reader::{Reader, duration, quoted};
+use crate::engine::task::{Check, Mode, Resolution, Task};
+use migration_core::command::{Command, FLAGS};
+use migration_core::plan::OutOfOrder;
+use migration_core::revision::{Range, Revision};
+use migration_core::version::Direction;
 
 pub(super) enum Asked {
     Script(Direction, Range),
@@ -20,21 +19,21 @@ pub(super) enum Asked {
 impl Reader<'_> {
     pub(super) fn task(&mut self, args: &Args) -> Option<Asked> {
         let from_arguments = args.command.is_some();
-        let command = match &args.command {
-            Some(command) => command.clone(),
-            None => self.required("COMMAND", &format!("one of {COMMANDS}"))?,
+        let word = match &args.command {
+            Some(word) => word.clone(),
+            None => self.required("COMMAND", &format!("one of {}", Command::listed()))?,
         };
-        let known = ["upgrade", "downgrade", "current", "history", "stamp", "resolve"];
-        if !known.contains(&command.as_str()) {
-            self.wrong("COMMAND", format!("{} is not one of {COMMANDS}", quoted(&command)));
+        let Some(command) = Command::of(&word) else {
+            self.wrong("COMMAND", format!("{} is not one of {}", quoted(&word), Command::listed()));
             return None;
-        }
-        self.misplaced_flags(args, &command);
+        };
+        self.misplaced_flags(args, command);
         let revision = args.revision.clone().or_else(|| self.text("REVISION"));
         if let Some(sql) = &args.sql {
-            return self.script(&command, sql, args.revision.as_deref());
+            return self.script(command, sql, args.revision.as_deref());
         }
-        let optional = from_arguments && matches!(command.as_str(), "current" | "history" | "resolve");
+        let optional =
+            from_arguments && matches!(command, Command::Current | Command::History | Command::Resolve);
         if revision.is_none() && !optional {
             self.wrong(
                 "REVISION",
@@ -42,13 +41,13 @@ impl Reader<'_> {
             );
             return None;
         }
-        let extent = if args.plan { Extent::Plan } else { Extent::Run };
+        let mode = if args.plan { Mode::Plan } else { Mode::Run };
         let order = if args.allow_out_of_order { OutOfOrder::Apply } else { OutOfOrder::Refuse };
-        let task = match command.as_str() {
-            "upgrade" => Task::Upgrade(self.target(revision.as_deref()?)?, order, extent),
-            "downgrade" => Task::Downgrade(self.target(revision.as_deref()?)?, extent),
-            "stamp" => Task::Stamp(self.target(revision.as_deref()?)?, extent),
-            "resolve" => {
+        let task = match command {
+            Command::Upgrade => Task::Upgrade(self.target(revision.as_deref()?)?, order, mode),
+            Command::Downgrade => Task::Downgrade(self.target(revision.as_deref()?)?, mode),
+            Command::Stamp => Task::Stamp(self.target(revision.as_deref()?)?, mode),
+            Command::Resolve => {
                 // From the environment a revision comes with every command.
                 let named = match &args.revision {
                     Some(text) => Some(self.revision(text)?),
@@ -56,8 +55,8 @@ impl Reader<'_> {
                 };
                 Task::Resolve(named, self.resolution(args)?)
             }
-            "history" => Task::History(self.range(revision.as_deref())?),
-            _ => {
+            Command::History => Task::History(self.range(revision.as_deref())?),
+            Command::Current => {
                 if let Some(revision) = &revision {
                     self.revision(revision)?;
                 }
@@ -67,19 +66,11 @@ impl Reader<'_> {
         Some(Asked::Task(task))
     }
 
-    fn misplaced_flags(&mut self, args: &Args, command: &str) {
-        let flags = [
-            ("--plan", args.plan, &["upgrade", "downgrade", "stamp"][..]),
-            ("--sql", args.sql.is_some(), &["upgrade", "downgrade"]),
-            ("--allow-out-of-order", args.allow_out_of_order, &["upgrade"]),
-            ("--check", args.check, &["current"]),
-            ("--wait", args.wait.is_some(), &["current"]),
-            ("--done", args.done, &["resolve"]),
-            ("--retry", args.retry, &["resolve"]),
-        ];
-        for (flag, given, commands) in flags {
-            if given && !commands.contains(&command) {
-                self.wrong(flag, format!("goes with {}, not with {command}", commands.join(", ")));
+    fn misplaced_flags(&mut self, args: &Args, command: Command) {
+        for flag in FLAGS {
+            if args.has(flag.name) && !flag.commands.contains(&command) {
+                let commands = flag.commands.iter().map(|command| command.name()).collect::<Vec<_>>();
+                self.wrong(flag.name, format!("goes with {}, not with {command}", commands.join(", ")));
             }
         }
         if args.sql.is_some() && args.plan {
@@ -87,11 +78,11 @@ impl Reader<'_> {
         }
     }
 
-    fn script(&mut self, command: &str, range: &str, revision: Option<&str>) -> Option<Asked> {
+    fn script(&mut self, command: Command, range: &str, revision: Option<&str>) -> Option<Asked> {
         if let Some(revision) = revision {
             self.wrong("REVISION", format!("{} is one too many: --sql has its own", quoted(revision)));
         }
-        let direction = if command == "downgrade" { Direction::Down } else { Direction::Up };
+        let direction = if command == Command::Downgrade { Direction::Down } else { Direction::Up };
         let range: Range = range.parse().map_err(|problem: String| self.wrong("--sql", problem)).ok()?;
         for side in [&range.from, &range.to] {
             if side.is_relative_to_current() {

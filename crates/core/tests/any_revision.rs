@@ -1,10 +1,25 @@
 //! Whatever is typed for a revision: it is read or refused, what is read is what is printed, and it names the place that
 //! counting on one's fingers names.
 
-use run_migrations::migration::{History, Version};
-use run_migrations::revision::{Offset, Position, Range, Revision, Whereabouts, resolve};
+#![expect(
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "a test that can't go on has failed; what it stands on is shared"
+)]
+#![expect(clippy::print_stdout, reason = "shown where a test has failed")]
 
-use crate::support::{Directory, Random, many_times};
+use migration_core::history::History;
+use migration_core::revision::{Offset, Position, Range, Revision, Whereabouts, resolve};
+use migration_core::version::Version;
+
+use directory::Directory;
+use random::{Random, many_times};
+
+#[path = "../../../tests/job/support/directory.rs"]
+mod directory;
+#[path = "../../../tests/job/support/random.rs"]
+mod random;
 
 const PIECES: &[&str] = &[
     "head",

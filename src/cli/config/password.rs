@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use super::super::environment::Value;
-use super::super::placeholder::{IS_ONE, is_placeholder};
-use super::Reader;
-use crate::row_values::RowValues;
-use crate::secret::{Lack, Password, PasswordCommand, PasswordSource, read_password_file};
+use crate::cli::config::placeholder::{IS_ONE, is_placeholder};
+use crate::cli::config::reader::Reader;
+use crate::cli::config::row_values::row_values;
+use crate::cli::environment::Value;
+use crate::postgres::secret::PasswordSource;
+use crate::postgres::secret::command::PasswordCommand;
+use crate::postgres::secret::password::{Lack, Password, read_password_file};
 
 const GIVEN: &str = "POSTGRES_PASSWORD";
 const FILE: &str = "POSTGRES_PASSWORD_FILE";
@@ -30,7 +32,7 @@ impl Reader<'_> {
         match set.first() {
             Some(&FILE) => self.password_file(),
             Some(&COMMAND) => {
-                let complaints = RowValues::of(self.environment);
+                let complaints = row_values(self.environment);
                 let command = self.parsed(COMMAND, PasswordCommand::parse);
                 command.map(|command| PasswordSource::Command(command.with_complaints(complaints)))
             }

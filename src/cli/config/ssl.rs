@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::{ChannelBinding, Identity, RootSource, Roots, Ssl, Tls, Trust};
-use super::Reader;
-use crate::pem;
+use crate::cli::config::reader::Reader;
+use crate::postgres::pem;
+use crate::postgres::server::{ChannelBinding, Identity, RootSource, Roots, Ssl, Tls, Trust};
 
 const MODE: &str = "POSTGRES_SSLMODE";
 const ROOTS: &str = "POSTGRES_SSLROOTCERT";
@@ -17,7 +17,7 @@ impl Reader<'_> {
         let modes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
         // Whoever names roots wants to know who the server is.
         let default = if self.is_set(ROOTS) { "verify-full" } else { "prefer" };
-        let mode = self.choice(MODE, default, &modes.map(|mode| (mode, mode)));
+        let mode = self.choice_or(MODE, default, &modes.map(|mode| (mode, mode)));
         let before = self.mistakes.len();
         let roots = self.roots();
         let identity = self.identity();
@@ -60,7 +60,7 @@ impl Reader<'_> {
             ("prefer", ChannelBinding::Prefer),
             ("require", ChannelBinding::Require),
         ];
-        let chosen = self.choice(NAME, ChannelBinding::Prefer, &choices);
+        let chosen = self.choice(NAME, &choices);
         if chosen == ChannelBinding::Require && ssl == Some(&Ssl::Disable) {
             self.wrong(
                 NAME,

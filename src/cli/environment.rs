@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 /// Variables by name. Only those that are not empty: empty counts as missing.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<OsString, OsString>);
+pub(crate) struct Environment(BTreeMap<OsString, OsString>);
 
 /// What a variable holds.
 pub(super) enum Value<'a> {
@@ -16,7 +16,7 @@ pub(super) enum Value<'a> {
 
 impl Environment {
     /// The environment of this process.
-    pub fn of_process() -> Self {
+    pub(crate) fn of_process() -> Self {
         std::env::vars_os().collect()
     }
 
@@ -29,12 +29,12 @@ impl Environment {
     }
 
     /// Whether a variable is set.
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         !matches!(self.get(name), Value::Missing)
     }
 
     /// A variable's text, if it has one.
-    pub fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         match self.get(name) {
             Value::Text(text) => Some(text),
             Value::Missing | Value::NotUnicode => None,
@@ -42,7 +42,7 @@ impl Environment {
     }
 
     /// Whether this process runs in a Kubernetes pod: the variable is there in every one.
-    pub fn is_in_cluster(&self) -> bool {
+    pub(crate) fn is_in_cluster(&self) -> bool {
         self.has("KUBERNETES_SERVICE_HOST")
     }
 }

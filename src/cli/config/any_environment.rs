@@ -4,11 +4,16 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
-use run_migrations::cli::Args;
-use run_migrations::config::{Environment, read};
-use run_migrations::error::Error;
+use migration_core::variable::WrongSettings;
 
-use crate::support::{Random, many_times};
+use crate::cli::args::Args;
+use crate::cli::config::read::read;
+use crate::cli::environment::Environment;
+use random::{Random, many_times};
+
+#[expect(dead_code, reason = "shared with the tests of the whole job, which need more of it")]
+#[path = "../../../tests/job/support/random.rs"]
+mod random;
 
 const SECRET: &str = "hunter2";
 
@@ -52,11 +57,9 @@ fn problem(environment: &Environment) -> Option<(BTreeSet<String>, String)> {
             assert!(!format!("{config:?}").contains(SECRET), "{config:?}");
             None
         }
-        Err(error @ Error::Configuration(_)) => {
-            let Error::Configuration(mistakes) = &error else { unreachable!() };
-            Some((mistakes.iter().map(|mistake| mistake.name.clone()).collect(), error.to_string()))
+        Err(wrong @ WrongSettings(_)) => {
+            Some((wrong.0.iter().map(|mistake| mistake.name.clone()).collect(), wrong.to_string()))
         }
-        Err(error) => panic!("{error}"),
     }
 }
 

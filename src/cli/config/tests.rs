@@ -2,10 +2,16 @@ use std::fs;
 
 use clap::Parser as _;
 
-use super::*;
-use crate::config::{Address, ChannelBinding, RequireAuth, RootSource, Roots, Server, Ssl, Task, Tls, Trust};
-use crate::revision::Revision;
-use crate::secret::PasswordSource;
+use crate::cli::args::Args;
+use crate::cli::config::read::read;
+use crate::cli::config::{Command, Config};
+use crate::cli::environment::Environment;
+use crate::engine::task::Task;
+use crate::postgres::require_auth::RequireAuth;
+use crate::postgres::secret::PasswordSource;
+use crate::postgres::server::{Address, ChannelBinding, RootSource, Roots, Server, Ssl, Tls, Trust};
+use migration_core::revision::Revision;
+use migration_core::variable::WrongSettings;
 
 const GOOD: [(&str, &str); 5] = [
     ("POSTGRES_HOST", "db"),
@@ -21,11 +27,8 @@ fn environment(more: &[(&'static str, &'static str)]) -> Environment {
 
 fn config(args: &[&str], more: &[(&'static str, &'static str)]) -> Result<Config, Vec<String>> {
     let args = Args::try_parse_from([&["run-migrations"], args].concat()).unwrap();
-    read(&args, &environment(more)).map_err(|error| match error {
-        Error::Configuration(mistakes) => {
-            mistakes.into_iter().map(|mistake| format!("{}: {}", mistake.name, mistake.problem)).collect()
-        }
-        other => panic!("{other}"),
+    read(&args, &environment(more)).map_err(|WrongSettings(mistakes)| {
+        mistakes.into_iter().map(|mistake| format!("{}: {}", mistake.name, mistake.problem)).collect()
     })
 }
 
@@ -53,7 +56,7 @@ fn the_example_of_the_secret_is_refused() {
         .collect();
     let args = Args::try_parse_from(["run-migrations", "upgrade", "head"]).unwrap();
     match read(&args, &environment) {
-        Err(Error::Configuration(mistakes)) => {
+        Err(WrongSettings(mistakes)) => {
             let names: Vec<_> = mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
             assert_eq!(names, ["POSTGRES_USER", "POSTGRES_PASSWORD"]);
         }
@@ -64,7 +67,7 @@ fn the_example_of_the_secret_is_refused() {
 #[test]
 fn everything_missing_is_reported_at_once() {
     let mistakes = match read(&Args::default(), &Environment::default()) {
-        Err(Error::Configuration(mistakes)) => mistakes,
+        Err(WrongSettings(mistakes)) => mistakes,
         other => panic!("{other:?}"),
     };
     let names: Vec<_> = mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
@@ -315,7 +318,7 @@ fn a_password_may_be_missing() {
         let args = Args::try_parse_from(["run-migrations", "upgrade", "head"]).unwrap();
         match read(&args, &environment) {
             Ok(Config { command: Command::Online(server, _), .. }) => Ok(server.password),
-            Err(Error::Configuration(mistakes)) => Err(mistakes.len()),
+            Err(WrongSettings(mistakes)) => Err(mistakes.len()),
             other => panic!("{other:?}"),
         }
     };
@@ -349,7 +352,10 @@ fn passwords_from_files() {
         match (read(&args, &environment), expected) {
             (Ok(Config { command: Command::Online(server, _), .. }), Ok(expected)) => {
                 let PasswordSource::File(path) = &server.password else { panic!("{server:?}") };
-                assert_eq!(crate::secret::read_password_file(path).unwrap().reveal(), expected);
+                assert_eq!(
+                    crate::postgres::secret::password::read_password_file(path).unwrap().reveal(),
+                    expected
+                );
             }
             (Err(error), Err(expected)) => {
                 let error = error.to_string();

@@ -1,38 +1,37 @@
-//! Which server, as whom, and with which manners: POSTGRES_* and the limits.
+//! Which server, as whom, and with which options: POSTGRES_* and the limits.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use super::super::environment::Environment;
-use super::super::{Address, Manners, RequireAuth, Server, Transaction};
-use super::{Reader, quoted};
-use crate::migration::Checksum;
+use crate::cli::config::reader::{Reader, duration, quoted};
+use crate::cli::environment::Environment;
+use crate::postgres::require_auth::RequireAuth;
+use crate::postgres::server::{Address, RunOptions, Server};
+use migration_core::plan::Transaction;
+use migration_core::version::Checksum;
 
 impl Reader<'_> {
     pub(super) fn server(&mut self) -> Option<Server> {
         let host =
             self.required("POSTGRES_HOST", "the server's host name, or the directory of its Unix socket");
-        let port = self.parsed("POSTGRES_PORT", port).unwrap_or(5432);
+        let port = self.or_default("POSTGRES_PORT", port);
         let database = self.required("POSTGRES_DB", "the database's name");
         let user = self.required("POSTGRES_USER", "the role to connect as");
         let ssl = self.ssl();
         let password = self.password();
         let require_auth = self.parsed("POSTGRES_REQUIRE_AUTH", RequireAuth::parse);
         let channel_binding = self.channel_binding(ssl.as_ref());
-        let manners = Manners {
-            transaction: self.choice(
-                "TRANSACTION",
-                Transaction::Each,
-                &[("each", Transaction::Each), ("run", Transaction::Run)],
-            ),
-            connect_timeout: self.duration("CONNECT_TIMEOUT", Duration::from_secs(60)),
-            run_lock_timeout: self.duration("RUN_LOCK_TIMEOUT", Duration::from_secs(15 * 60)),
-            lock_timeout: self.duration("LOCK_TIMEOUT", Duration::from_secs(2)),
-            lock_retries: self.parsed("LOCK_RETRIES", count).unwrap_or(10),
-            lock_retry_budget: self.duration("LOCK_RETRY_BUDGET", Duration::from_secs(10 * 60)),
-            statement_timeout: self.duration("STATEMENT_TIMEOUT", Duration::ZERO),
-            max_blocking: self.duration("MAX_BLOCKING", Duration::ZERO),
+        let options = RunOptions {
+            transaction: self
+                .choice("TRANSACTION", &[("each", Transaction::Each), ("run", Transaction::Run)]),
+            connect_timeout: self.or_default("CONNECT_TIMEOUT", duration),
+            run_lock_timeout: self.or_default("RUN_LOCK_TIMEOUT", duration),
+            lock_timeout: self.or_default("LOCK_TIMEOUT", duration),
+            lock_retries: self.or_default("LOCK_RETRIES", count),
+            lock_retry_budget: self.or_default("LOCK_RETRY_BUDGET", duration),
+            statement_timeout: self.or_default("STATEMENT_TIMEOUT", duration),
+            max_blocking: self.or_default("MAX_BLOCKING", duration),
         };
         let address = host.and_then(|host| self.address(host, port));
         Some(Server {
@@ -44,7 +43,7 @@ impl Reader<'_> {
             ssl: ssl?,
             require_auth,
             channel_binding,
-            manners,
+            options,
         })
     }
 
@@ -100,6 +99,6 @@ fn count(text: &str) -> Result<u32, String> {
 }
 
 /// Whether POSTGRES_PORT is a Kubernetes service link, which deserves a warning.
-pub fn port_is_service_link(environment: &Environment) -> bool {
+pub(crate) fn port_is_service_link(environment: &Environment) -> bool {
     environment.text("POSTGRES_PORT").is_some_and(|text| text.trim().starts_with("tcp://"))
 }

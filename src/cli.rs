@@ -1,0 +1,13 @@
+//! What people and machines see of the job: arguments, settings, the report, signals, the exit code.
+
+pub(crate) mod args;
+pub(crate) mod config;
+pub(crate) mod environment;
+mod error;
+mod exit;
+mod log;
+mod print;
+mod reporter;
+mod signals;
+pub(crate) mod supervise;
+mod termination_message;
