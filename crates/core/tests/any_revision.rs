@@ -4,7 +4,6 @@
 #![expect(
     clippy::unwrap_used,
     dead_code,
-    unreachable_pub,
     reason = "a test that can't go on has failed; what it stands on is shared"
 )]
 #![expect(clippy::print_stdout, reason = "shown where a test has failed")]
