@@ -11,3 +11,8 @@ mod reporter;
 mod signals;
 pub(crate) mod supervise;
 mod termination_message;
+
+pub(crate) use args::Args;
+pub(crate) use config::{Command, Config};
+pub(crate) use environment::Environment;
+pub(crate) use error::Error;

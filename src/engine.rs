@@ -20,14 +20,18 @@ pub(crate) mod tracker;
 pub(crate) mod transactional;
 pub(crate) mod watch;
 
-use migration_core::plan;
-use migration_core::version::Direction;
+pub(crate) use context::Context;
+pub(crate) use error::{Aftermath, Error};
+pub(crate) use event::{Event, Observer, Section};
+pub(crate) use failure::{Failure, Outcome};
+pub(crate) use retry::Attempts;
+pub(crate) use runner::Runner;
+pub(crate) use task::{Mode, Task};
+pub(crate) use tracker::Tracker;
+
+use migration_core::{Direction, plan};
 
 use crate::engine::change::{Change, change};
-use crate::engine::context::Context;
-use crate::engine::error::Error;
-use crate::engine::task::Task;
-use crate::engine::tracker::Tracker;
 
 /// Does a task on a database; the tracker holds what was done until it ended.
 pub(crate) async fn run(task: &Task, context: &Context<'_>, tracker: &mut Tracker<'_>) -> Result<(), Error> {

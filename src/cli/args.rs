@@ -4,9 +4,9 @@ mod help;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use foreign_text::one_line;
-use migration_core::command::Command;
+use migration_core::Command;
 
-use crate::cli::environment::Environment;
+use crate::cli::Environment;
 
 /// Apply SQL migrations to PostgreSQL, exactly once, and say what was done.
 #[derive(Debug, Default, Parser)]

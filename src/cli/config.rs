@@ -1,6 +1,7 @@
 //! What the program runs on: arguments and environment, checked as a whole.
 
 #[cfg(test)]
+#[path = "../../tests/job/any_environment.rs"]
 mod any_environment;
 pub(crate) mod libpq;
 mod password;
@@ -16,48 +17,32 @@ mod tests;
 
 use std::path::PathBuf;
 
-use migration_core::revision::Range;
-use migration_core::version::Direction;
+use migration_core::{Direction, Range};
 
-use crate::engine::task::Task;
-use crate::postgres::server::Server;
+use crate::engine::Task;
+use crate::postgres::Server;
 
-/// A whole, checked configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// What to do.
     pub(crate) command: Command,
-    /// Where the scripts are.
     pub(crate) migrations: PathBuf,
 }
 
-/// What to do, with all that needs.
 #[derive(Clone, Debug)]
 pub(crate) enum Command {
-    /// Print a psql script; no database.
-    Script {
-        /// Up or down.
-        direction: Direction,
-        /// From where to where.
-        range: Range,
-    },
-    /// Work on a database.
+    Script { direction: Direction, range: Range },
     Online(Box<Server>, Task),
 }
 
-/// How stdout is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
-    /// For people.
     Text,
     /// One JSON document.
     Json,
 }
 
-/// How stderr is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
-    /// For people.
     Text,
     /// One JSON object a line.
     Json,
@@ -69,7 +54,6 @@ pub(crate) enum LogFormat {
 /// format that was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct LogSettings {
-    /// The format.
     pub(crate) format: LogFormat,
     /// RUST_LOG, for `tracing_subscriber::filter::Targets`.
     pub(crate) filter: tracing_subscriber::filter::Targets,

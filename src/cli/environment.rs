@@ -15,7 +15,6 @@ pub(super) enum Value<'a> {
 }
 
 impl Environment {
-    /// The environment of this process.
     pub(crate) fn of_process() -> Self {
         std::env::vars_os().collect()
     }
@@ -28,12 +27,10 @@ impl Environment {
         }
     }
 
-    /// Whether a variable is set.
     pub(crate) fn has(&self, name: &str) -> bool {
         !matches!(self.get(name), Value::Missing)
     }
 
-    /// A variable's text, if it has one.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         match self.get(name) {
             Value::Text(text) => Some(text),

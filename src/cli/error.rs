@@ -3,9 +3,9 @@
 use std::io;
 
 use foreign_text::{lines, one_line};
-use migration_core::variable::WrongSettings;
+use migration_core::WrongSettings;
 
-use crate::engine::error::Error as EngineError;
+use crate::engine::Error as EngineError;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {

@@ -1,17 +1,11 @@
 //! The one translation of what went wrong into a documented code.
 
-use migration_core::disagreement::Disagreement;
-use migration_core::exit_code::ExitCode;
-use migration_core::plan::PlanError;
+use migration_core::{Disagreement, ExitCode, PlanError};
 
-use crate::cli::error::Error;
-use crate::engine::error::{Aftermath, Error as EngineError};
-use crate::engine::failure::Outcome;
-use crate::postgres::database_error::DatabaseError;
-use crate::postgres::error::Error as PostgresError;
-use crate::postgres::interrupt::Signal;
+use crate::cli::Error;
+use crate::engine::{Aftermath, Error as EngineError, Outcome};
+use crate::postgres::{DatabaseError, Error as PostgresError, Signal};
 
-/// How the process ends.
 pub(crate) fn exit_code(end: &Result<(), Error>) -> ExitCode {
     let Err(error) = end else { return ExitCode::Done };
     match error {

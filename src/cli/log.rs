@@ -15,7 +15,6 @@ use text::OneLine;
 /// How stderr is written, decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// For people.
     Text,
     /// One JSON object a line.
     Json,

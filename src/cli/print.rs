@@ -3,21 +3,20 @@
 use std::io;
 
 use foreign_text::{Text, json, lines, styled};
-use migration_core::summary::{Document, ErrorReport, Report};
+use migration_core::Report;
+use migration_core::summary::{Document, ErrorReport};
 
+use crate::cli::Error;
 use crate::cli::config::Output;
-use crate::cli::error::Error;
 use crate::cli::exit::exit_code;
 use crate::cli::reporter::text;
-use crate::engine::error::Error as EngineError;
-use crate::engine::failure::Failure;
+use crate::engine::{Error as EngineError, Failure};
 
 /// stdout, as it was asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Printer(Output);
 
 impl Printer {
-    /// For text or JSON.
     pub(crate) fn new(output: Output) -> Self {
         Self(output)
     }
@@ -32,7 +31,6 @@ impl Printer {
         write(io::stdout(), text)
     }
 
-    /// The whole, for machines.
     pub(crate) fn document(self, report: &Report, end: &Result<(), Error>) -> io::Result<()> {
         if self.0 == Output::Json {
             let error = end.as_ref().err().map(error_report);
@@ -65,13 +63,11 @@ fn error_report(error: &Error) -> ErrorReport {
     }
 }
 
-/// The error a run ended with, on stderr.
 pub(crate) fn print_error(error: &Error) {
     // There is nowhere left to say that this failed.
     let _ = write(anstream::stderr(), &styled(&text::error(error)));
 }
 
-/// Text that is not of our making, on stderr.
 pub(crate) fn print_lines(text: &str) {
     // As above.
     let _ = write(io::stderr(), &lines(text));

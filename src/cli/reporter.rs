@@ -5,15 +5,15 @@ pub(crate) mod text;
 
 use std::io;
 
-use migration_core::summary::{Report, StepStatus};
 use migration_core::wording::{counted, duration, path};
+use migration_core::{Report, StepStatus};
 
-use crate::cli::error::Error;
+use crate::cli::Error;
 use crate::cli::log::Format;
 use crate::cli::print::Printer;
 use crate::cli::reporter::activity::Activity;
-use crate::engine::event::{Event, Observer, Section};
-use crate::postgres::watcher::Observation;
+use crate::engine::{Event, Observer, Section};
+use crate::postgres::Observation;
 
 pub(crate) struct Reporter {
     printer: Printer,
@@ -32,7 +32,6 @@ impl Reporter {
         self.written(self.printer.raw(script));
     }
 
-    /// The document for machines.
     pub(crate) fn document(&mut self, report: &Report, end: &Result<(), Error>) {
         self.written(self.printer.document(report, end));
     }

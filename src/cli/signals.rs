@@ -3,7 +3,7 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::postgres::interrupt::{Interrupt, Signal};
+use crate::postgres::{Interrupt, Signal};
 
 /// Starts to listen. Must run inside the tokio runtime.
 pub(crate) fn listen() -> std::io::Result<Interrupt> {

@@ -4,35 +4,23 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use foreign_text::lines;
-use migration_core::exit_code::ExitCode;
-use migration_core::history::History;
-use migration_core::summary::{Report, Verdict};
+use migration_core::summary::Verdict;
+use migration_core::{ExitCode, History, Report};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::cli::args::Args;
 use crate::cli::config::libpq::without_effect;
 use crate::cli::config::read::{log_settings, output, read};
 use crate::cli::config::row_values::row_values;
 use crate::cli::config::server::port_is_service_link;
-use crate::cli::config::{Command, Config};
-use crate::cli::environment::Environment;
-use crate::cli::error::Error;
 use crate::cli::exit::exit_code;
 use crate::cli::print::{Printer, print_error, print_lines};
 use crate::cli::reporter::Reporter;
 use crate::cli::signals::listen;
-use crate::cli::{log, termination_message};
-use crate::engine::context::Context;
-use crate::engine::error::{Aftermath, Error as EngineError};
-use crate::engine::task::Task;
-use crate::engine::tracker::Tracker;
-use crate::engine::{self, offline};
+use crate::cli::{Args, Command, Config, Environment, Error, log, termination_message};
+use crate::engine::{self, Aftermath, Context, Error as EngineError, Task, Tracker, offline};
 use crate::postgres::connect::cancel;
-use crate::postgres::error::Error as PostgresError;
-use crate::postgres::interrupt::Signal;
 use crate::postgres::query::is_believing_a_server;
-use crate::postgres::row_values::RowValues;
-use crate::postgres::server::Server;
+use crate::postgres::{Error as PostgresError, RowValues, Server, Signal};
 
 /// How long a cancelled statement gets to roll back before the connection is simply closed.
 const ROLLBACK_GRACE: Duration = Duration::from_secs(15);
@@ -89,7 +77,6 @@ fn leave_verdict(environment: &Environment, report: &Report, end: &Result<(), Er
     termination_message::leave(environment, Verdict::of(report, exit_code(end), message));
 }
 
-/// Does everything, and says how it ended.
 pub(crate) fn run(args: &Args, environment: &Environment) -> ExitCode {
     let format = log::start(&log_settings(environment));
     let mut reporter = Reporter::new(Printer::new(output(environment)), format);
@@ -224,10 +211,9 @@ fn cancelled(end: Result<(), EngineError>, signal: Signal, tracker: &Tracker<'_>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::event::{Event, Observer};
-    use crate::postgres::database_error::{DatabaseError, ServerError};
-    use migration_core::revision::Position;
-    use migration_core::version::Version;
+    use crate::engine::{Event, Observer};
+    use crate::postgres::{DatabaseError, ServerError};
+    use migration_core::{Position, Version};
 
     /// The run lock was being released, all was recorded, and "nothing was changed".
     #[test]

@@ -7,7 +7,7 @@ use foreign_text::json;
 use migration_core::summary::Verdict;
 use serde::Serialize;
 
-use crate::cli::environment::Environment;
+use crate::cli::Environment;
 
 /// Kubernetes keeps so many bytes of a termination message:
 /// <https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/>.
@@ -68,9 +68,8 @@ fn rendered(value: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use migration_core::exit_code::ExitCode;
-    use migration_core::summary::{Report, StepStatus, VerdictRow};
-    use migration_core::version::Version;
+    use migration_core::summary::VerdictRow;
+    use migration_core::{ExitCode, Report, StepStatus, Version};
 
     use super::*;
 

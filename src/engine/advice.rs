@@ -1,11 +1,7 @@
 //! What to do about a statement's failure, where that is known.
 
-use crate::postgres::database_error::DatabaseError;
-use crate::postgres::server::RunOptions;
-use crate::postgres::sql::NOT_ORDINARY;
-use crate::postgres::sql::{LOCK_LOST, NOT_WRITTEN};
-use migration_core::plan::Transaction;
-use migration_core::wording;
+use crate::postgres::{DatabaseError, LOCK_LOST, NOT_ORDINARY, NOT_WRITTEN, RunOptions};
+use migration_core::{Transaction, wording};
 
 /// What PostgreSQL's message leaves out.
 pub(super) fn advice(error: &DatabaseError, options: &RunOptions, is_transactional: bool) -> Option<String> {

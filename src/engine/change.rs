@@ -1,27 +1,16 @@
 //! The straight line of `upgrade` and `downgrade`: connect, read, plan, lock, read again, run.
 
-use migration_core::history::History;
-use migration_core::plan::{Group, Plan, PlanError, groups};
-use migration_core::script::Prepared;
-use migration_core::state::State;
-use migration_core::version::Direction;
+use migration_core::plan::{Plan, groups};
+use migration_core::{Direction, Group, History, PlanError, Prepared, State};
 
-use crate::engine::context::Context;
-use crate::engine::error::Error;
-use crate::engine::event::{Event, Section};
-use crate::engine::failure::Outcome;
 use crate::engine::permission::{
     refuse_alembic, refuse_distrusted, refuse_unrecordable, refuse_unwritable, warn_of_refusal, warn_unless,
 };
-use crate::engine::runner::Runner;
-use crate::engine::task::Mode;
-use crate::engine::tracker::Tracker;
 use crate::engine::watch::Watch;
-use crate::engine::{lost_connection, resume};
-use crate::postgres::batch;
-use crate::postgres::lock::RunLock;
-use crate::postgres::session::Session;
-use crate::postgres::table::Table;
+use crate::engine::{
+    Context, Error, Event, Mode, Outcome, Runner, Section, Tracker, lost_connection, resume,
+};
+use crate::postgres::{RunLock, Session, Table, batch};
 
 /// Which way to go, and whether to go there.
 pub(super) struct Change {

@@ -2,17 +2,13 @@
 
 use std::cell::Cell;
 
-use migration_core::history::History;
+use migration_core::History;
 
-use crate::engine::error::Error;
 use crate::engine::permission::refuse_unwritable;
-use crate::engine::tracker::Tracker;
+use crate::engine::{Error, Tracker};
 use crate::postgres::connect::{Backend, connect};
-use crate::postgres::interrupt::Interrupt;
-use crate::postgres::lock::RunLock;
 use crate::postgres::pooling::refuse_transaction_pooling;
-use crate::postgres::server::Server;
-use crate::postgres::session::Session;
+use crate::postgres::{Interrupt, RunLock, Server, Session};
 
 pub(crate) struct Context<'a> {
     pub(crate) server: &'a Server,

@@ -1,15 +1,12 @@
 //! Why a run ended early.
 
 use foreign_text::one_line;
-use migration_core::disagreement::{Disagreement, PartiallyApplied};
-use migration_core::plan::PlanError;
 use migration_core::script_problem::UnusableScripts;
 use migration_core::wording::{counted, shortened};
+use migration_core::{Disagreement, PartiallyApplied, PlanError};
 
-use crate::engine::failure::Failure;
-use crate::postgres::database_error::DatabaseError;
-use crate::postgres::error::Error as PostgresError;
-use crate::postgres::interrupt::Signal;
+use crate::engine::Failure;
+use crate::postgres::{DatabaseError, Error as PostgresError, Signal};
 
 /// What a signal leaves of the step that was under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +30,6 @@ pub(crate) enum Error {
     Range { from: String, to: String },
     #[error(transparent)]
     Postgres(PostgresError),
-    /// A step of the plan failed.
     #[error(transparent)]
     Failed(Box<Failure>),
     /// A step stopped in the middle of its script, for another reason than one of its statements.
@@ -45,7 +41,6 @@ pub(crate) enum Error {
     /// `current --check`.
     #[error("{} pending: {}", counted(.0.len(), "migration is", "migrations are"), shortened(.0))]
     Pending(Vec<String>),
-    /// A signal ended the run.
     #[error("{signal}; {state}")]
     Interrupted { signal: Signal, state: String, left: Aftermath },
 }
@@ -120,10 +115,10 @@ impl From<PostgresError> for Error {
 #[cfg(test)]
 mod tests {
     use foreign_text::Text;
-    use migration_core::version::Version;
+    use migration_core::Version;
 
     use super::*;
-    use crate::postgres::database_error::ServerError;
+    use crate::postgres::ServerError;
 
     fn with_a_row() -> Error {
         let text = |text: &str| Some(Text::from(text));

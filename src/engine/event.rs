@@ -3,12 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use migration_core::plan::Transaction;
-use migration_core::summary::{Bookkeeping, Report, StepReport};
-use migration_core::version::Version;
+use migration_core::{Bookkeeping, Report, StepReport, Transaction, Version};
 
-use crate::postgres::database_error::DatabaseError;
-use crate::postgres::watcher::Observation;
+use crate::postgres::{DatabaseError, Observation};
 
 /// Is told everything, as soon as it is certain.
 pub(crate) trait Observer {
@@ -56,7 +53,6 @@ pub(crate) enum Event<'e> {
         counted: usize,
         sent: usize,
     },
-    /// An invalid index was dropped.
     DroppedIndex {
         index: &'e str,
         left_by: &'static str,
@@ -75,16 +71,13 @@ pub(crate) enum Event<'e> {
         seen: &'e Observation,
         elapsed: Duration,
     },
-    /// That statement has ended.
     Watched,
     /// Others have waited too long; the statement is cancelled.
     GivingWay(&'e Observation),
 }
 
-/// A part of the report.
 #[derive(Clone, Copy)]
 pub(crate) enum Section {
-    /// What is about to be done.
     Heading,
     /// The steps of a plan that is only shown.
     Steps(Transaction),

@@ -5,13 +5,10 @@ use std::path::PathBuf;
 
 use foreign_text::{lines, one_line};
 
-use crate::postgres::batch::Culprit;
-use crate::postgres::database_error::{DatabaseError, ServerError};
-use crate::postgres::interrupt::Signal;
 use crate::postgres::row_values::HIDDEN;
-use migration_core::excerpt::{Excerpt, Place, caret};
-use migration_core::version::{Direction, Version};
-use migration_core::wording;
+use crate::postgres::{Culprit, DatabaseError, ServerError, Signal};
+use migration_core::excerpt::{Place, caret};
+use migration_core::{Direction, Excerpt, Version, wording};
 
 /// What became of the work of a failed step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +17,6 @@ pub(crate) enum Outcome {
     RolledBack,
     /// A lock was not granted; nothing of it is left.
     NotGranted,
-    /// The connection broke.
     Cut,
     /// A no-transaction script stopped in the middle.
     PartiallyApplied,
@@ -28,33 +24,22 @@ pub(crate) enum Outcome {
     Stopped(Signal),
 }
 
-/// A step that failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// The migration.
     pub(crate) version: Version,
-    /// Its description.
     pub(crate) description: String,
-    /// Which way it went.
     pub(crate) direction: Direction,
-    /// Its script.
     pub(crate) path: PathBuf,
-    /// Which part of it failed.
     pub(crate) culprit: Culprit,
-    /// Where that is.
     pub(crate) excerpt: Option<Excerpt>,
-    /// What the server or the connection said.
     pub(crate) error: DatabaseError,
-    /// What became of its work.
     pub(crate) outcome: Outcome,
-    /// How the database stands now.
     pub(crate) state: String,
     /// What to do next, where that is known.
     pub(crate) advice: Option<String>,
 }
 
 impl Failure {
-    /// What happened, in one sentence.
     pub(crate) fn headline(&self) -> String {
         let verb = match self.direction {
             Direction::Up => "applying",

@@ -2,21 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use migration_core::plan::PlanError;
-use migration_core::revision::{Position, Range, resolve};
-use migration_core::state::{Applied, Entry, State, Status};
+use migration_core::revision::resolve;
+use migration_core::state::{Entry, Status};
 use migration_core::summary::MigrationReport;
+use migration_core::{Applied, PlanError, Position, Range, State};
 
-use crate::engine::context::Context;
-use crate::engine::error::Error;
-use crate::engine::event::{Event, Section};
 use crate::engine::permission::refuse_alembic;
 use crate::engine::task::Check;
-use crate::engine::tracker::Tracker;
-use crate::postgres::error::Error as PostgresError;
-use crate::postgres::session::Session;
+use crate::engine::{Context, Error, Event, Section, Tracker};
+use crate::postgres::{Error as PostgresError, Session};
 
-/// How often `--wait` looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Says where the database is, and what is not simply as it should be.
@@ -89,7 +84,6 @@ async fn look_again(
     }
 }
 
-/// Says how every migration of a range is.
 pub(super) async fn history(
     context: &Context<'_>,
     range: &Range,

@@ -2,17 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use migration_core::version::Direction;
+use migration_core::Direction;
 
-use crate::engine::context::Context;
-use crate::engine::error::Error;
-use crate::engine::event::Event;
-use crate::engine::failure::{Failure, Outcome};
 use crate::engine::permission::refuse_unwritable;
-use crate::engine::resume;
-use crate::engine::tracker::Tracker;
-use crate::postgres::lock::RunLock;
-use crate::postgres::session::Session;
+use crate::engine::{Context, Error, Event, Failure, Outcome, Tracker, resume};
+use crate::postgres::{RunLock, Session};
 
 /// After the connection broke: was it committed? Getting the run lock again proves that the old
 /// session is gone; then the bookkeeping tells.

@@ -6,24 +6,16 @@ mod part;
 
 use std::time::{Duration, Instant};
 
-use migration_core::disagreement::PartiallyApplied;
 use migration_core::resume::Index;
-use migration_core::script::Prepared;
-use migration_core::statement::{Concurrent, Statement};
-use migration_core::version::Version;
+use migration_core::statement::Concurrent;
+use migration_core::{PartiallyApplied, Prepared, Statement, Version};
 
-use crate::engine::error::{Aftermath, Error};
-use crate::engine::event::Event;
-use crate::engine::failure::Outcome;
 use crate::engine::non_transactional::part::{Failed, Left, Part, ScriptState};
-use crate::engine::retry::Attempts;
-use crate::engine::runner::{Runner, Stopped};
+use crate::engine::runner::Stopped;
+use crate::engine::{Aftermath, Attempts, Error, Event, Outcome, Runner};
 use crate::postgres::batch::session::{WITH_LIMITS_AGAIN, WITHOUT_LIMITS, reset_session};
-use crate::postgres::batch::{self, Culprit, partially_applied};
-use crate::postgres::database_error::DatabaseError;
-use crate::postgres::error::Error as PostgresError;
-use crate::postgres::path::{self, ScriptPath};
-use crate::postgres::query::FailedQuery;
+use crate::postgres::batch::{self, partially_applied};
+use crate::postgres::{Culprit, DatabaseError, Error as PostgresError, FailedQuery, ScriptPath, path};
 
 /// How long the removal of an invalid index may take when a build has failed: it waits for every
 /// transaction that uses the table, and a signal may have come.

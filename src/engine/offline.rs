@@ -4,20 +4,17 @@ use std::fmt::Write as _;
 
 use foreign_text::one_line;
 
-use crate::engine::error::Error;
+use crate::engine::Error;
 use crate::postgres::batch::{self, partially_applied, session};
 use crate::postgres::judgement::{judged, on_the_path, write_only_if};
-use crate::postgres::lock::RunLock;
-use crate::postgres::path::ROLES_OWN_FOR_NOW;
 use crate::postgres::sql::quoted_literal;
-use migration_core::history::{History, Migration};
-use migration_core::plan::{PlanError, Step};
-use migration_core::revision::{Offline, Position, Range, resolve};
-use migration_core::script::{Prepared, prepare};
-use migration_core::state::BOOKKEEPING;
-use migration_core::statement::Statement;
-use migration_core::version::Direction;
-use migration_core::wording;
+use crate::postgres::{ROLES_OWN_FOR_NOW, RunLock};
+use migration_core::revision::{Offline, resolve};
+use migration_core::script::prepare;
+use migration_core::{
+    BOOKKEEPING, Direction, History, Migration, PlanError, Position, Prepared, Range, Statement, Step,
+    wording,
+};
 
 /// The bookkeeping table, as psql puts it in.
 const TABLE: &str = ":run_migrations_table";

@@ -1,16 +1,11 @@
 //! What a run would need and does not have, found before it changes anything.
 
-use migration_core::disagreement::Disagreement;
-use migration_core::script::Prepared;
-use migration_core::state::BOOKKEEPING;
-use migration_core::wording;
+use migration_core::{BOOKKEEPING, Disagreement, Prepared, wording};
 
-use crate::engine::error::Error;
-use crate::engine::tracker::Tracker;
+use crate::engine::{Error, Tracker};
 use crate::postgres::bookkeeping::{elsewhere, repoint};
-use crate::postgres::catalog::DatabaseInfo;
-use crate::postgres::session::Session;
 use crate::postgres::sql::quoted_identifier;
+use crate::postgres::{DatabaseInfo, Session};
 
 /// A plan must not promise what the run would be refused. It may be made by a role that only reads.
 pub(super) fn warn_of_refusal(session: &Session, prepared: &[Prepared<'_>], tracker: &mut Tracker<'_>) {

@@ -1,22 +1,15 @@
 //! `stamp` and `resolve`: they change what is recorded, never what is there.
 
-use migration_core::plan::PlanError;
 use migration_core::plan::record::{Record, records};
-use migration_core::revision::{Position, Revision, resolve as resolve_revision};
-use migration_core::state::State;
-use migration_core::version::Direction;
+use migration_core::revision::resolve as resolve_revision;
+use migration_core::{Direction, PlanError, Position, Revision, State};
 
 use crate::engine::change::bookkeeping;
-use crate::engine::context::Context;
-use crate::engine::error::Error;
-use crate::engine::event::Section;
 use crate::engine::permission::warn_of_refusal;
-use crate::engine::task::{Mode, Resolution};
-use crate::engine::tracker::Tracker;
+use crate::engine::task::Resolution;
+use crate::engine::{Context, Error, Mode, Section, Tracker};
 use crate::postgres::batch::{self, partially_applied};
-use crate::postgres::error::Error as PostgresError;
-use crate::postgres::session::Session;
-use crate::postgres::table::Table;
+use crate::postgres::{Error as PostgresError, Session, Table};
 
 fn sql(record: &Record<'_>, table: &Table) -> String {
     match record {
@@ -26,7 +19,6 @@ fn sql(record: &Record<'_>, table: &Table) -> String {
     }
 }
 
-/// Records a revision without running a script.
 pub(super) async fn stamp(
     context: &Context<'_>,
     target: &Revision,

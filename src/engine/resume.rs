@@ -1,22 +1,12 @@
 //! Going on with a no-transaction script that an earlier run began.
 
-use migration_core::disagreement::PartiallyApplied;
-use migration_core::plan::Step;
 use migration_core::resume::{self, Leftover, ResumePoint};
-use migration_core::script::{self, Prepared};
-use migration_core::state::Applied;
-use migration_core::version::{Direction, Version};
+use migration_core::{Applied, Direction, PartiallyApplied, Prepared, Step, Version, script};
 
-use crate::engine::context::Context;
-use crate::engine::error::Error;
-use crate::engine::event::Event;
-use crate::engine::tracker::Tracker;
+use crate::engine::{Context, Error, Event, Tracker};
 use crate::postgres::batch::partially_applied;
 use crate::postgres::batch::session::{WITH_LIMITS_AGAIN, WITHOUT_LIMITS};
-use crate::postgres::database_error::DatabaseError;
-use crate::postgres::error::Error as PostgresError;
-use crate::postgres::path::ScriptPath;
-use crate::postgres::session::Session;
+use crate::postgres::{DatabaseError, Error as PostgresError, ScriptPath, Session};
 
 /// A script that can go on by itself.
 #[derive(Debug)]

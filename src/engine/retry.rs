@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::postgres::server::RunOptions;
+use crate::postgres::RunOptions;
 
 /// An attempt that worked longer than this before it met a lock is not worth repeating.
 const WORTH_REPEATING: Duration = Duration::from_secs(30);
@@ -11,7 +11,7 @@ const WORTH_REPEATING: Duration = Duration::from_secs(30);
 pub(super) const DRAIN: Duration = Duration::from_secs(5);
 
 /// How often a step was tried, and since when.
-pub(super) struct Attempts {
+pub(crate) struct Attempts {
     pub(super) start: Instant,
     latest: Instant,
     pub(super) count: u32,
@@ -46,7 +46,7 @@ pub(super) fn jittered(least: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use migration_core::plan::Transaction;
+    use migration_core::Transaction;
 
     #[test]
     fn what_worked_for_long_or_too_often_is_not_repeated() {

@@ -1,50 +1,28 @@
 //! Carries a plan out, step by step, and knows at every moment where the database is.
 
-use migration_core::excerpt::Excerpt;
-use migration_core::plan::{Group, groups};
-use migration_core::script::Prepared;
-use migration_core::version::Direction;
-use migration_core::wording;
+use migration_core::plan::groups;
+use migration_core::{Direction, Excerpt, Group, Prepared, wording};
 
 use crate::engine::advice::advice;
-use crate::engine::error::Error;
-use crate::engine::event::Event;
-use crate::engine::failure::{Failure, Outcome};
-use crate::engine::retry::{Attempts, DRAIN, jittered};
-use crate::engine::tracker::Tracker;
+use crate::engine::retry::{DRAIN, jittered};
 use crate::engine::watch::Watch;
-use crate::postgres::batch::Culprit;
-use crate::postgres::database_error::DatabaseError;
-use crate::postgres::interrupt::Interrupt;
-use crate::postgres::lock::RunLock;
-use crate::postgres::query::FailedQuery;
-use crate::postgres::server::RunOptions;
-use crate::postgres::session::Session;
-use crate::postgres::table::Table;
+use crate::engine::{Attempts, Error, Event, Failure, Outcome, Tracker};
+use crate::postgres::{Culprit, DatabaseError, FailedQuery, Interrupt, RunLock, RunOptions, Session, Table};
 
-/// What a run works with.
 pub(crate) struct Runner<'r, 'o> {
-    /// The session that holds the lock.
     pub(crate) session: &'r mut Session,
-    /// The lock.
     pub(crate) lock: &'r RunLock,
-    /// Who watches long statements.
     pub(crate) watch: Watch<'r>,
-    /// The bookkeeping table.
     pub(crate) table: Table,
     /// Transactions, limits, retries.
     pub(crate) options: RunOptions,
-    /// Whether a signal has come.
     pub(crate) interrupt: &'r Interrupt,
-    /// Where what was done is told.
     pub(crate) tracker: &'r mut Tracker<'o>,
 }
 
 /// A failed step, and whether it may be tried again.
 pub(super) enum Stopped {
-    /// For good.
     ForGood(Error),
-    /// Only a lock was missing.
     NotGranted(Box<Failure>),
 }
 
@@ -56,7 +34,6 @@ impl Stopped {
 }
 
 impl Runner<'_, '_> {
-    /// Runs every step.
     pub(crate) async fn run(&mut self, steps: &[Prepared<'_>]) -> Result<(), Error> {
         let transaction = self.options.transaction;
         for group in groups(steps, transaction, |prepared| prepared.script.is_transactional()) {

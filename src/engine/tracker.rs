@@ -3,16 +3,11 @@
 use std::time::Duration;
 
 use migration_core::plan::Plan;
-use migration_core::revision::Position;
-use migration_core::script::Prepared;
-use migration_core::summary::{Report, StepReport, StepStatus};
-use migration_core::version::{Direction, Version};
-use migration_core::wording;
+use migration_core::{Direction, Position, Prepared, Report, StepReport, StepStatus, Version, wording};
 
-use crate::engine::event::{Event, Observer, Section};
+use crate::engine::{Event, Observer, Section};
 
 pub(crate) struct Tracker<'o> {
-    /// What is known so far.
     pub(crate) report: Report,
     /// Whether a commit is under way: the server was told to, and has not answered. A script
     /// without a transaction commits all the time.
@@ -23,7 +18,6 @@ pub(crate) struct Tracker<'o> {
 }
 
 impl<'o> Tracker<'o> {
-    /// Starts with nothing known.
     pub(crate) fn new(observer: &'o mut dyn Observer) -> Self {
         Self { report: Report::default(), in_doubt: false, has_recorded: false, observer }
     }
@@ -32,7 +26,6 @@ impl<'o> Tracker<'o> {
         self.observer.on(event);
     }
 
-    /// Tells a part of the report.
     pub(crate) fn show(&mut self, part: Section) {
         self.observer.on(Event::Certain(part, &self.report));
     }
@@ -43,7 +36,6 @@ impl<'o> Tracker<'o> {
         self.report.warnings.push(warning);
     }
 
-    /// The plan is made.
     pub(crate) fn planned(&mut self, plan: &Plan<'_>, prepared: &[Prepared<'_>]) {
         let step = |prepared: &Prepared<'_>| StepReport {
             version: prepared.step.migration.version,
@@ -85,7 +77,6 @@ impl<'o> Tracker<'o> {
         self.report.current = Some(to);
     }
 
-    /// The transaction was committed.
     pub(crate) fn committed(&mut self) {
         let is_new = |step: &&StepReport| step.status == StepStatus::Uncommitted;
         let Some(last) = self.report.steps().iter().rposition(|step| is_new(&step)) else { return };

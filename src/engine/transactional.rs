@@ -2,17 +2,13 @@
 
 use std::time::Instant;
 
-use migration_core::script::Prepared;
+use migration_core::Prepared;
 
-use crate::engine::error::Error;
-use crate::engine::event::Event;
-use crate::engine::failure::Outcome;
-use crate::engine::retry::Attempts;
-use crate::engine::runner::{Runner, Stopped};
+use crate::engine::runner::Stopped;
+use crate::engine::{Attempts, Error, Event, Outcome, Runner};
 use crate::postgres::batch::session::reset_session;
 use crate::postgres::batch::{self, Batch};
-use crate::postgres::database_error::DatabaseError;
-use crate::postgres::query::FailedQuery;
+use crate::postgres::{DatabaseError, FailedQuery};
 
 /// Which part of its transaction a batch is.
 #[derive(Clone, Copy)]

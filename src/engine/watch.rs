@@ -3,11 +3,10 @@
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use crate::engine::event::Event;
-use crate::engine::tracker::Tracker;
+use crate::engine::{Event, Tracker};
 use crate::postgres::other_session::listed;
-use crate::postgres::server::Server;
-use crate::postgres::watcher::{Observation, Watcher};
+use crate::postgres::watcher::Watcher;
+use crate::postgres::{Observation, Server};
 
 /// A statement that ends sooner needs no watching.
 const LET_RUN: Duration = Duration::from_secs(1);
@@ -33,7 +32,6 @@ pub(crate) struct Watch<'s> {
 }
 
 impl<'s> Watch<'s> {
-    /// Will watch this session.
     pub(crate) fn new(server: &'s Server, pid: i32) -> Self {
         Self { server, pid, watcher: None, failed: None, met_a_lock: false, blockers: None, gave_way: false }
     }
@@ -52,7 +50,6 @@ impl<'s> Watch<'s> {
         self.watcher().await;
     }
 
-    /// Watches until it is dropped.
     pub(crate) async fn forever(&mut self, tracker: &mut Tracker<'_>) -> Infallible {
         let limit = self.server.options.max_blocking;
         let every = self.every();

@@ -10,15 +10,11 @@ pub(crate) mod session;
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::postgres::database_error::ServerError;
 use crate::postgres::lock::unlock_and_lock_again;
-use crate::postgres::path::ROLES_OWN_FOR_NOW;
-use crate::postgres::sql::{LOCK_LOST, NOT_WRITTEN, quoted_literal};
-use crate::postgres::table::Table;
-use migration_core::excerpt::{Excerpt, byte_of_char};
-use migration_core::history::Migration;
-use migration_core::script::Prepared;
-use migration_core::version::{Direction, Version};
+use crate::postgres::sql::quoted_literal;
+use crate::postgres::{LOCK_LOST, NOT_WRITTEN, ROLES_OWN_FOR_NOW, ServerError, Table};
+use migration_core::excerpt::byte_of_char;
+use migration_core::{Direction, Excerpt, Migration, Prepared, Version};
 use session::{CHECK_ALL, CHECK_DEFERRED, CHECK_TEMPORARY, RESET_SESSION};
 
 /// sqlx 0.9's table, to the letter: <https://docs.rs/sqlx-postgres/0.9.0/src/sqlx_postgres/migrate.rs.html>.
@@ -37,28 +33,21 @@ pub(crate) fn create_bookkeeping(name: &str) -> String {
     )
 }
 
-/// Which part of a step failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Culprit {
     /// A statement of the script, counted from 1.
     Statement {
-        /// Which.
         number: usize,
-        /// Of how many.
         of: usize,
     },
-    /// A constraint that is checked at the end of the transaction.
     DeferredConstraint,
-    /// Our own bookkeeping.
     Bookkeeping,
-    /// The commit.
     Commit,
 }
 
 /// One simple query that holds a whole migration.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    /// The query.
     pub(crate) sql: String,
     script: Range<usize>,
     commands_before: usize,
@@ -123,7 +112,6 @@ impl Batch {
         Self { sql, script, commands_before, statements: prepared.statements, after }
     }
 
-    /// How many commands the server should complete.
     pub(crate) fn commands(&self) -> usize {
         self.commands_before + self.statements + self.after.len()
     }
@@ -251,13 +239,11 @@ fn row(migration: &Migration, version: &str, success: bool, execution_time: &str
     )
 }
 
-/// Gives a migration its row.
 pub(crate) fn insert(migration: &Migration, table: &Table, success: bool, execution_time: &str) -> String {
     let row = row(migration, &proven(migration.version), success, execution_time);
     exactly(1, &insert_rows(table, &row), migration.version)
 }
 
-/// Changes a migration's row.
 pub(crate) fn update(version: Version, table: &Table, assignments: &str) -> String {
     let update =
         format!("UPDATE {} SET {assignments} WHERE version = {}", table.qualified(), proven(version));
@@ -270,7 +256,6 @@ pub(crate) fn rewrite_checksum(migration: &Migration, table: &Table) -> String {
     update(migration.version, table, &checksum)
 }
 
-/// Takes a migration's row away.
 pub(crate) fn remove(version: Version, table: &Table) -> String {
     let delete = format!("DELETE FROM {} WHERE version = {}", table.qualified(), proven(version));
     exactly(1, &delete, version)
@@ -281,9 +266,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use migration_core::history::History;
-    use migration_core::plan::Step;
     use migration_core::script::prepare;
+    use migration_core::{History, Step};
 
     fn migration(text: &str) -> Migration {
         static COUNT: AtomicUsize = AtomicUsize::new(0);

@@ -1,8 +1,8 @@
 //! Where the history of the database is kept, as every report says it.
 
-use migration_core::summary::Bookkeeping;
+use migration_core::Bookkeeping;
 
-use crate::postgres::catalog::DatabaseInfo;
+use crate::postgres::DatabaseInfo;
 use crate::postgres::sql::quoted_identifier;
 
 impl DatabaseInfo {

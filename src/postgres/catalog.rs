@@ -5,20 +5,17 @@ use sqlx::postgres::PgRow;
 use sqlx::postgres::types::Oid;
 use sqlx::{FromRow, Row as _};
 
-use crate::postgres::database_error::DatabaseError;
 use crate::postgres::judgement::{judged, on_the_path};
 use crate::postgres::query::{first, read};
 use crate::postgres::sql::{PROGRESS, quoted_identifier};
-use crate::postgres::table::Table;
-use migration_core::state::BOOKKEEPING;
+use crate::postgres::{DatabaseError, Table};
+use migration_core::BOOKKEEPING;
 
-/// Alembic's bookkeeping table.
 const ALEMBIC: &str = "alembic_version";
 
 /// What one look at the server tells.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DatabaseInfo {
-    /// The database's name.
     pub(crate) database: String,
     /// Where the bookkeeping table would be made: the first schema of the role's search path in which it may
     /// create; the first of all where it may in none; `None` where the path has no schema.
@@ -29,15 +26,10 @@ pub(crate) struct DatabaseInfo {
     pub(crate) first_schema: Option<String>,
     /// A few of the schemas off the path that hold a table of the bookkeeping's name, whoever made it.
     pub(crate) elsewhere: Vec<String>,
-    /// The role.
     pub(crate) user: String,
-    /// The server process of this session.
     pub(crate) pid: i32,
-    /// Whether the server is a standby.
     pub(crate) is_standby: bool,
-    /// Whether transactions are read-only by default.
     pub(crate) is_read_only: bool,
-    /// Whether the role may create tables in `schema`.
     pub(crate) may_create: bool,
     /// Whether a commit is reported before it is safe on disk.
     pub(crate) commits_lazily: bool,
@@ -47,7 +39,6 @@ pub(crate) struct DatabaseInfo {
     pub(crate) bookkeeping: Option<Table>,
     /// What there is under the progress table's name beside it.
     pub(crate) progress: Option<Table>,
-    /// What `alembic_version` means, if anything.
     pub(crate) alembic: Option<Table>,
 }
 
@@ -111,7 +102,6 @@ pub(super) fn around() -> String {
 type About =
     (String, Option<String>, String, i32, bool, bool, bool, bool, i64, String, Option<String>, Vec<String>);
 
-/// What the two answers say.
 pub(super) fn info(about: &[PgRow], tables: &[PgRow]) -> Result<DatabaseInfo, DatabaseError> {
     let about: Option<About> = first(read(about)?);
     let (

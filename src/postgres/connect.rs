@@ -6,20 +6,15 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions as _, PgConnection};
 
-use migration_core::variable::WrongSettings;
+use migration_core::WrongSettings;
 
 use crate::postgres::activity::Activity;
-use crate::postgres::database_error::{DatabaseError, ServerError};
-use crate::postgres::error::Error;
-use crate::postgres::interrupt::{Interrupt, Signal};
-use crate::postgres::lock;
-use crate::postgres::query::{CANCEL_GRACE, answered, execute};
-use crate::postgres::secret::PasswordSource;
-use crate::postgres::server::Server;
-use crate::postgres::session::Session;
+use crate::postgres::query::{answered, execute};
 use crate::postgres::sql::quoted_identifier;
-use crate::postgres::wire;
-use crate::postgres::wire::CancelKey;
+use crate::postgres::wire::{self, CancelKey};
+use crate::postgres::{
+    CANCEL_GRACE, DatabaseError, Error, Interrupt, PasswordSource, Server, ServerError, Session, Signal, lock,
+};
 
 /// Connects, sets the session up and looks around. Whatever may pass (the name doesn't resolve
 /// yet, nobody listens, the server is starting or full) is tried again until CONNECT_TIMEOUT.

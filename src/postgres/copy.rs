@@ -10,14 +10,13 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use sqlx::PgConnection;
 
-use migration_core::version::Checksum;
+use migration_core::Checksum;
 
-use crate::postgres::database_error::DatabaseError;
+use crate::postgres::DatabaseError;
 use crate::postgres::query::{LONGEST_ANSWER, answered};
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 
-/// What the server sends for the statement.
 pub(super) async fn copy_out(
     connection: &mut PgConnection,
     patience: Duration,
@@ -63,7 +62,6 @@ pub(super) fn rows<T>(
     }
 }
 
-/// What is still to be read.
 struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
@@ -90,7 +88,6 @@ impl<'a> Rest<'a> {
     }
 }
 
-/// The fields of a row, one after the other.
 pub(super) struct Fields<'a>(std::vec::IntoIter<Option<&'a [u8]>>);
 
 impl<'a> Fields<'a> {
@@ -122,7 +119,6 @@ impl<'a> Fields<'a> {
         String::from_utf8(self.bytes()?.to_vec()).map_err(|_| unexpected("text that is not UTF-8"))
     }
 
-    /// A `bytea` that is a checksum.
     pub(super) fn checksum(&mut self) -> Result<Checksum, DatabaseError> {
         self.bytes().map(|bytes| Checksum::from_bytes(bytes.to_vec()))
     }

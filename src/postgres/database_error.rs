@@ -7,14 +7,11 @@ use foreign_text::{Text, one_line};
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgSeverity};
 
 use crate::postgres::row_values::{HIDDEN, without_values};
-use crate::postgres::sql::NOT_ORDINARY;
-use crate::postgres::sql::{LOCK_LOST, NOT_WRITTEN};
-use migration_core::variable::Mistake;
+use crate::postgres::{LOCK_LOST, NOT_ORDINARY, NOT_WRITTEN};
+use migration_core::Mistake;
 
-/// A failed query or connection.
 #[derive(Debug)]
 pub(crate) enum DatabaseError {
-    /// The server answered with an error.
     Server(Box<ServerError>),
     /// No connection, or it broke.
     Cut(String),
@@ -36,13 +33,9 @@ pub(crate) enum DatabaseError {
 pub(crate) struct ServerError {
     /// Whether the session ended with it.
     pub(crate) is_fatal: bool,
-    /// The five characters of SQLSTATE.
     pub(crate) sqlstate: String,
-    /// The primary message.
     pub(crate) message: Text,
-    /// More about the problem.
     pub(crate) detail: Option<Text>,
-    /// What to do about it.
     pub(crate) hint: Option<Text>,
     /// The call stack of functions, innermost first.
     pub(crate) context: Option<Text>,
@@ -55,7 +48,6 @@ pub(crate) struct ServerError {
 }
 
 impl DatabaseError {
-    /// The server's SQLSTATE, where it sent one.
     pub(crate) fn sqlstate(&self) -> Option<&str> {
         self.of_server().map(|error| error.sqlstate.as_str())
     }

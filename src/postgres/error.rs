@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use foreign_text::one_line;
-use migration_core::variable::WrongSettings;
+use migration_core::WrongSettings;
 use migration_core::wording::duration;
 
-use crate::postgres::database_error::DatabaseError;
-use crate::postgres::interrupt::Signal;
+use crate::postgres::{DatabaseError, Signal};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -17,7 +16,6 @@ pub(crate) enum Error {
     /// The server did not answer within CONNECT_TIMEOUT.
     #[error("no connection to the server within {}: {}; nothing was changed", duration(*.after), one_line(reason))]
     Unreachable { after: Duration, reason: String },
-    /// The run lock is held by somebody else.
     #[error("the run lock was not granted within {}: it is held by {holder}; {state}; run again later", duration(*.after))]
     RunLock { after: Duration, holder: String, state: String },
     /// The connection went, or a query of ours failed. The state is told where the run had begun to change the database.

@@ -1,9 +1,8 @@
 //! What makes the server notice that we are gone, so that no session of a dead job holds locks for
 //! hours. Any role may set these; which of them a server has depends on its version and system.
 
-use crate::postgres::database_error::DatabaseError;
 use crate::postgres::query::read;
-use crate::postgres::session::Session;
+use crate::postgres::{DatabaseError, Session};
 
 /// A dead process closes its socket, and the server looks for that every two seconds even while it
 /// works. A dead node closes nothing: after 4 s of silence it is asked every 2 s, and has to answer

@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// The signals that end a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// Ctrl-C.
     Interrupt,
     /// What Kubernetes and `docker stop` send.
     Terminate,
@@ -23,22 +21,18 @@ impl fmt::Display for Signal {
     }
 }
 
-/// Tells whether a signal has come.
 #[derive(Clone, Debug)]
 pub(crate) struct Interrupt(watch::Receiver<Option<Signal>>);
 
 impl Interrupt {
-    /// Of whoever listens.
     pub(crate) fn of(signals: watch::Receiver<Option<Signal>>) -> Self {
         Self(signals)
     }
 
-    /// The last signal that came.
     pub(crate) fn signal(&self) -> Option<Signal> {
         *self.0.borrow()
     }
 
-    /// Waits for the next signal.
     pub(crate) async fn next(&mut self) -> Signal {
         self.0.mark_unchanged();
         loop {

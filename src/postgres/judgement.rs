@@ -1,7 +1,8 @@
 //! Whether a table is what it is taken for: an ordinary one, on which nobody has hung code but whoever is
 //! [trusted](super::trusted). Whatever runs when our role reads or writes a table runs with its rights.
 
-use crate::postgres::sql::{NOT_ORDINARY, quoted_literal};
+use crate::postgres::NOT_ORDINARY;
+use crate::postgres::sql::quoted_literal;
 use crate::postgres::trusted::TRUSTED;
 
 /// Oids and places of the relations to judge, from the schemas that [`super::path::LEARN`] noted. What

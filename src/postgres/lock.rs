@@ -2,13 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::postgres::database_error::DatabaseError;
-use crate::postgres::error::Error;
-use crate::postgres::interrupt::Interrupt;
-use crate::postgres::other_session::{OtherSession, listed};
-use crate::postgres::path::OURS_FOR_NOW;
-use crate::postgres::server::RunOptions;
-use crate::postgres::session::Session;
+use crate::postgres::other_session::listed;
+use crate::postgres::{DatabaseError, Error, Interrupt, OURS_FOR_NOW, OtherSession, RunOptions, Session};
 use migration_core::wording;
 
 /// Our own key: the first eight bytes of SHA-384("run-migrations"). Advisory locks are per
@@ -22,7 +17,6 @@ fn sqlx_key(database: &str) -> i64 {
     0x3d32_ad9e * i64::from(CRC.checksum(database.as_bytes()))
 }
 
-/// How often a polling waiter says whom it waits for.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
 /// The held lock. Our key is held twice, so that [`unlock_and_lock_again`] can prove it is held
@@ -163,7 +157,6 @@ async fn poll(
     }
 }
 
-/// Who holds an advisory lock; a role sees pid, user, application and address of every session.
 async fn holder(session: &mut Session, key: i64) -> Result<String, DatabaseError> {
     let sql = format!(
         "SELECT coalesce(l.pid, 0), nullif(a.usename::text, ''), nullif(a.application_name, ''), \

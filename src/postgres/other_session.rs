@@ -6,7 +6,7 @@ use std::time::Duration;
 use foreign_text::{Text, shortened};
 use sqlx::postgres::PgRow;
 
-use crate::postgres::database_error::DatabaseError;
+use crate::postgres::DatabaseError;
 use crate::postgres::query::read;
 use migration_core::statement::without_literals;
 use migration_core::wording;
@@ -16,20 +16,16 @@ use migration_core::wording;
 pub(crate) struct OtherSession {
     /// Its server process; 0 for a prepared transaction, which has none.
     pub(crate) pid: i32,
-    /// Its role.
     pub(crate) role: Option<Text>,
-    /// Its application.
     pub(crate) application: Option<Text>,
     /// `active`, `idle in transaction`, …
     pub(crate) state: Option<Text>,
     /// For how long it has been so.
     pub(crate) since: Option<Duration>,
-    /// Its query.
     pub(crate) query: Option<Text>,
 }
 
 impl OtherSession {
-    /// Rows of these columns, the duration in seconds.
     pub(super) fn all(rows: &[PgRow]) -> Result<Vec<Self>, DatabaseError> {
         type Row = (i32, Option<String>, Option<String>, Option<String>, Option<f64>, Option<String>);
         let text = |text: Option<String>| text.map(Text::from);

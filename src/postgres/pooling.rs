@@ -2,12 +2,8 @@
 //! session locks and settings mean nothing, and stay behind for whoever comes next.
 
 use crate::postgres::connect::second;
-use crate::postgres::error::Error;
-use crate::postgres::path::OURS_FOR_NOW;
-use crate::postgres::query::CANCEL_GRACE;
 use crate::postgres::query::value;
-use crate::postgres::server::Server;
-use crate::postgres::session::Session;
+use crate::postgres::{CANCEL_GRACE, Error, OURS_FOR_NOW, Server, Session};
 
 /// The session is not set up yet.
 const PID: &str = "SELECT pg_catalog.pg_backend_pid()";

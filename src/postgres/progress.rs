@@ -3,15 +3,12 @@
 use sqlx::postgres::types::Oid;
 
 use crate::postgres::copy::Fields;
-use crate::postgres::database_error::DatabaseError;
-use crate::postgres::error::Error;
-use crate::postgres::path::ScriptPath;
 use crate::postgres::query::read;
-use crate::postgres::session::Session;
 use crate::postgres::sql::quoted_literal;
+use crate::postgres::{DatabaseError, Error, ScriptPath, Session};
+use migration_core::Version;
 use migration_core::resume::{Begun, Index};
 use migration_core::statement::Concurrent;
-use migration_core::version::Version;
 
 /// The relation that a name in a script was found to mean.
 const NAMED: &str = "SELECT nullif(current_setting('run_migrations.relation'), '')::oid AS oid";
@@ -70,7 +67,6 @@ impl Session {
         )
     }
 
-    /// Whether the table of a concurrent statement can be found by the name in the statement.
     pub(crate) async fn table_is_there(
         &mut self,
         statement: &Concurrent,
@@ -91,7 +87,6 @@ impl Session {
         self.value(format!("{}{sql}", self.for_now())).await.unwrap_or(false)
     }
 
-    /// The statements that began, in order; `None` where there is no progress table.
     pub(crate) async fn progress(&mut self) -> Result<Option<Vec<Begun>>, Error> {
         let Some(table) = self.info.progress.clone() else { return Ok(None) };
         let user = &self.info.user;

@@ -12,7 +12,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Column as _, Either, FromRow, PgConnection, Row as _, raw_sql};
 
-use crate::postgres::database_error::DatabaseError;
+use crate::postgres::DatabaseError;
 use migration_core::wording;
 
 /// How long a second connection may take, or what is asked over it.
@@ -39,13 +39,10 @@ pub(crate) fn is_believing_a_server() -> bool {
 /// A query that failed, and how many of its commands had completed before.
 #[derive(Debug)]
 pub(crate) struct FailedQuery {
-    /// Commands that completed.
     pub(crate) commands: usize,
-    /// What stopped the next.
     pub(crate) error: DatabaseError,
 }
 
-/// Runs statements and keeps the rows of each.
 pub(super) async fn rows(
     connection: &mut PgConnection,
     patience: Duration,
@@ -98,12 +95,10 @@ where
     first.map(|(value,)| value).ok_or_else(|| DatabaseError::Cut("the server answered nothing".to_owned()))
 }
 
-/// The first of them.
 pub(super) fn first<T>(rows: Vec<T>) -> Option<T> {
     rows.into_iter().next()
 }
 
-/// Reads rows as tuples, column by column.
 pub(super) fn read<T: for<'r> FromRow<'r, PgRow>>(rows: &[PgRow]) -> Result<Vec<T>, DatabaseError> {
     believing(|| rows.iter().map(T::from_row).collect::<Result<_, _>>())?.map_err(DatabaseError::from)
 }

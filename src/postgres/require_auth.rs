@@ -5,13 +5,10 @@ use std::fmt;
 /// What a server may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
-    /// The password itself.
     Password,
-    /// An MD5 hash of the password.
     Md5,
     /// Proof of knowing the password, which works both ways.
     Scram,
-    /// Kerberos.
     Gss,
     /// Kerberos on Windows.
     Sspi,
@@ -75,7 +72,6 @@ impl RequireAuth {
         if self.are_forbidden { format!("take !{method} out of it") } else { format!("add {method} to it") }
     }
 
-    /// Whether the server may ask for this.
     pub(crate) fn allows(&self, method: Method) -> bool {
         self.methods.contains(&method) != self.are_forbidden
     }

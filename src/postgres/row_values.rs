@@ -1,10 +1,8 @@
 //! Values of rows in a server's errors. DETAIL and CONTEXT may hold whole rows, and a few messages quote a value; in a
 //! cluster the log and the verdict are read by more people than the database is.
 
-/// Whether values of rows are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RowValues {
-    /// As the server sends them.
     Show,
     /// Left out, and said so.
     Hide,

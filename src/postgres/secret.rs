@@ -15,16 +15,12 @@ use crate::postgres::secret::password::{Lack, Password, read_password_file};
 pub(crate) enum PasswordSource {
     /// There is none: a certificate, peer or trust lets the role in.
     Absent,
-    /// POSTGRES_PASSWORD.
     Given(Password),
-    /// POSTGRES_PASSWORD_FILE.
     File(PathBuf),
-    /// POSTGRES_PASSWORD_COMMAND.
     Command(PasswordCommand),
 }
 
 impl PasswordSource {
-    /// The variable that sets it.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Absent | Self::Given(_) => "POSTGRES_PASSWORD",

@@ -6,28 +6,20 @@ use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, FromRow, PgConnection};
 
 use crate::postgres::activity::{Activity, Clearing};
-use crate::postgres::catalog;
-use crate::postgres::catalog::DatabaseInfo;
-use crate::postgres::copy;
-use crate::postgres::copy::{Fields, copy_out};
-use crate::postgres::database_error::DatabaseError;
-use crate::postgres::error::Error;
+use crate::postgres::copy::{self, Fields, copy_out};
 use crate::postgres::path::{LEARN, OURS};
-use crate::postgres::query;
-use crate::postgres::query::CANCEL_GRACE;
-use crate::postgres::query::{FailedQuery, rows};
-use crate::postgres::server::RunOptions;
+use crate::postgres::query::{self, rows};
 use crate::postgres::sql::quoted_identifier;
-use crate::postgres::table::Table;
-use migration_core::state::Applied;
-use migration_core::version::Version;
+use crate::postgres::{
+    CANCEL_GRACE, DatabaseError, DatabaseInfo, Error, FailedQuery, RunOptions, Table, catalog,
+};
+use migration_core::{Applied, Version};
 
 /// A connection, set up and looked around.
 pub(crate) struct Session {
     pub(super) connection: PgConnection,
     /// The commands that set the session up, to be run again whenever it was reset.
     pub(crate) settings: Vec<String>,
-    /// What is known of the server and the role.
     pub(crate) info: DatabaseInfo,
     /// How long the answer to a query of ours may take; zero is no limit.
     patience: Duration,
@@ -115,7 +107,6 @@ impl Session {
         self.execute_within(self.patience, sql).await
     }
 
-    /// The same with another limit.
     pub(crate) async fn execute_within(
         &mut self,
         patience: Duration,
@@ -212,7 +203,6 @@ impl Session {
         self.look("").await
     }
 
-    /// What Alembic's table says.
     pub(crate) async fn alembic_revision(&mut self, table: &Table) -> Option<String> {
         if table.unreadable(&self.info.user).is_some() {
             return None;

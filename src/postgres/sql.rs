@@ -12,7 +12,6 @@ pub(crate) const NOT_WRITTEN: &str = "the bookkeeping was not written for versio
 /// The same, for a table that is none of ours.
 pub(crate) const NOT_ORDINARY: &str = "what is called so is not our table: ";
 
-/// An identifier in double quotes.
 pub(crate) fn quoted_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

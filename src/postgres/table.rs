@@ -1,8 +1,8 @@
 //! A table of ours, or what is found under its name.
 
-use crate::postgres::sql::NOT_ORDINARY;
+use crate::postgres::NOT_ORDINARY;
 use crate::postgres::sql::{PROGRESS, quoted_identifier, quoted_literal};
-use migration_core::state::BOOKKEEPING;
+use migration_core::BOOKKEEPING;
 
 /// What is said of one that is no longer what was looked at.
 const CHANGED: &str = "it has been changed or replaced since this run looked at it";
@@ -10,18 +10,12 @@ const CHANGED: &str = "it has been changed or replaced since this run looked at 
 /// A relation, what the role may do with it, and what speaks against doing so.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
-    /// Its number in the catalog.
     pub(super) oid: u32,
-    /// Its schema.
     pub(crate) schema: String,
-    /// Its name.
     pub(crate) name: String,
-    /// Its owner.
     pub(super) owner: String,
-    /// Whether nobody can act as that role who can't act as ours anyway.
     pub(super) is_trusted: bool,
     pub(super) may_use_schema: bool,
-    /// Whether the role may read it.
     pub(crate) may_select: bool,
     /// Which of the rights to read and write it lacks, for a GRANT.
     pub(super) lacks: String,
@@ -31,7 +25,6 @@ pub(crate) struct Table {
     pub(super) reading: Option<String>,
     /// Why it had better not be written to.
     pub(super) writing: Option<String>,
-    /// Its triggers as they are.
     pub(super) triggers: String,
 }
 
@@ -51,7 +44,6 @@ impl Table {
         format!("{}.{}", quoted_identifier(&self.schema), quoted_identifier(PROGRESS))
     }
 
-    /// Why `user` can't read it, and what to do.
     pub(super) fn unreadable(&self, user: &str) -> Option<String> {
         let (table, role) = (self.qualified(), quoted_identifier(user));
         let schema = quoted_identifier(&self.schema);
@@ -85,7 +77,6 @@ impl Table {
         })
     }
 
-    /// Why `user` can't write to it, and what to do.
     pub(crate) fn unwritable(&self, user: &str) -> Option<String> {
         if let Some(problem) = self.distrusted(user) {
             return Some(problem);

@@ -7,16 +7,11 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
 use crate::postgres::connect::second;
-use crate::postgres::database_error::DatabaseError;
 use crate::postgres::guard::try_each;
-use crate::postgres::lock;
-use crate::postgres::other_session::{OtherSession, lasting};
-use crate::postgres::path::OURS_FOR_NOW;
-use crate::postgres::query::CANCEL_GRACE;
+use crate::postgres::other_session::lasting;
 use crate::postgres::query::{execute, first, read, rows};
-use crate::postgres::server::Server;
+use crate::postgres::{CANCEL_GRACE, DatabaseError, OURS_FOR_NOW, OtherSession, Server, lock};
 
-/// The second connection.
 pub(crate) struct Watcher {
     connection: PgConnection,
     pid: i32,
@@ -25,7 +20,6 @@ pub(crate) struct Watcher {
 /// What one look saw.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Observation {
-    /// The sessions our statement waits for.
     pub(crate) blockers: Vec<OtherSession>,
     /// How many sessions wait for a lock that we were granted.
     pub(crate) blocked: i64,
@@ -88,7 +82,6 @@ const PROGRESS: [(u32, &str, &str); 5] = [
 ];
 
 impl Watcher {
-    /// Connects to watch the session of `pid`.
     pub(crate) async fn connect(server: &Server, pid: i32) -> Result<Self, DatabaseError> {
         let mut connection = second(server).await?;
         // It must not outlive a lost node any more than the session it watches; a server may not know how.
@@ -98,7 +91,6 @@ impl Watcher {
         }
     }
 
-    /// Looks once, in one round trip.
     pub(crate) async fn look(&mut self) -> Result<Observation, DatabaseError> {
         let version = self.connection.server_version_num().unwrap_or(0);
         let since = if version >= 140_000 { "l.waitstart" } else { "a.query_start" };
@@ -118,7 +110,6 @@ impl Watcher {
         sight(results.get(1..).unwrap_or_default())
     }
 
-    /// Cancels what the watched session is doing.
     pub(crate) async fn cancel(&mut self) -> Result<(), DatabaseError> {
         rows(&mut self.connection, CANCEL_GRACE, lock::cancel(self.pid))
             .await

@@ -26,8 +26,7 @@ pub(super) use relay::{PORT, hand_over};
 use stream::{PeerAddress, Stream};
 use tls::Security;
 
-use crate::postgres::database_error::DatabaseError;
-use crate::postgres::server::{Address, Server, Ssl, Tls};
+use crate::postgres::{Address, DatabaseError, Server, Ssl, Tls};
 
 /// A connection on which the server has said its last word about letting us in.
 pub(super) struct Opened {
@@ -38,7 +37,6 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// What cancels the statements of this session, where the server has told.
     pub(super) fn cancel_key(&self) -> Option<CancelKey> {
         let is_encrypted = matches!(self.security, Security::Tls(_));
         self.greeting.key.map(|key| CancelKey { place: self.place.clone(), key, is_encrypted })

@@ -1,6 +1,6 @@
 //! sqlx's own `Migrator` as the oracle: it and the job see the same state and make the same schema.
 
-use migration_core::version::Checksum;
+use migration_core::Checksum;
 use sqlx::migrate::{MigrateError, Migrator};
 
 use crate::offline_sql::rows;

@@ -5,11 +5,7 @@
 
 use std::path::Path;
 
-use migration_core::history::{History, Migration};
-use migration_core::plan::{self, OutOfOrder};
-use migration_core::revision::Revision;
-use migration_core::script;
-use migration_core::state::{Applied, State};
+use migration_core::{Applied, History, Migration, OutOfOrder, Revision, State, plan, script};
 
 const COUNT: i64 = 10_000;
 const REPETITIONS: u16 = 25;

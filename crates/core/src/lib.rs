@@ -21,3 +21,17 @@ pub mod summary;
 pub mod variable;
 pub mod version;
 pub mod wording;
+
+pub use command::Command;
+pub use disagreement::{Disagreement, PartiallyApplied};
+pub use excerpt::Excerpt;
+pub use exit_code::ExitCode;
+pub use history::{History, Migration};
+pub use plan::{Group, OutOfOrder, PlanError, Step, Transaction};
+pub use revision::{Position, Range, Revision};
+pub use script::Prepared;
+pub use state::{Applied, BOOKKEEPING, State};
+pub use statement::Statement;
+pub use summary::{Bookkeeping, Report, StepReport, StepStatus};
+pub use variable::{Mistake, WrongSettings};
+pub use version::{Checksum, Direction, Version};

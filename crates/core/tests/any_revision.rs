@@ -8,9 +8,8 @@
 )]
 #![expect(clippy::print_stdout, reason = "shown where a test has failed")]
 
-use migration_core::history::History;
-use migration_core::revision::{Offset, Position, Range, Revision, Whereabouts, resolve};
-use migration_core::version::Version;
+use migration_core::revision::{Offset, Whereabouts, resolve};
+use migration_core::{History, Position, Range, Revision, Version};
 
 use directory::Directory;
 use random::{Random, many_times};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use migration_core::exit_code::ExitCode;
+use migration_core::ExitCode;
 use migration_core::variable::{SetBy, VARIABLES, Variable};
 
 const REVISIONS: &str = "\
@@ -41,7 +41,6 @@ pub(super) fn after() -> String {
     text + EXAMPLES
 }
 
-/// Its name in the first column, and what it is for in the second.
 fn setting(variable: &Variable) -> String {
     const COLUMN: usize = 25;
     const WIDTH: usize = 80;

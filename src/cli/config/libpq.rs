@@ -1,6 +1,6 @@
 //! Variables of libpq, which have no effect here: whoever sets one expects that it has.
 
-use crate::cli::environment::Environment;
+use crate::cli::Environment;
 
 /// Each with what has its effect.
 const VARIABLES: [(&str, &str); 22] = [

@@ -6,7 +6,7 @@ use crate::cli::config::placeholder::{IS_ONE, is_placeholder};
 use crate::cli::config::reader::Reader;
 use crate::cli::config::row_values::row_values;
 use crate::cli::environment::Value;
-use crate::postgres::secret::PasswordSource;
+use crate::postgres::PasswordSource;
 use crate::postgres::secret::command::PasswordCommand;
 use crate::postgres::secret::password::{Lack, Password, read_password_file};
 
@@ -15,7 +15,6 @@ const FILE: &str = "POSTGRES_PASSWORD_FILE";
 const COMMAND: &str = "POSTGRES_PASSWORD_COMMAND";
 
 impl Reader<'_> {
-    /// A server may need none.
     pub(super) fn password(&mut self) -> Option<PasswordSource> {
         // White space may be a password, but it is no path.
         let mut set: Vec<_> = [FILE, COMMAND].into_iter().filter(|name| self.is_set(name)).collect();

@@ -1,16 +1,14 @@
 //! Arguments and environment → [`Config`], with every mistake there is.
 
-use migration_core::variable::WrongSettings;
+use migration_core::WrongSettings;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use crate::cli::args::Args;
 use crate::cli::config::reader::{Reader, quoted};
 use crate::cli::config::row_values::{ROW_VALUES, default_row_values};
 use crate::cli::config::task::Asked;
-use crate::cli::config::{Command, Config, LogFormat, LogSettings, Output};
-use crate::cli::environment::Environment;
+use crate::cli::config::{LogFormat, LogSettings, Output};
+use crate::cli::{Args, Command, Config, Environment};
 
-/// Checks arguments and environment against each other.
 pub(crate) fn read(args: &Args, environment: &Environment) -> Result<Config, WrongSettings> {
     let mut reader = Reader::of(environment);
     reader.allows_relative = reader.choice("ALLOW_RELATIVE", &[("true", true), ("false", false)]);

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use migration_core::variable::{self, Mistake};
+use migration_core::{Mistake, variable};
 
+use crate::cli::Environment;
 use crate::cli::config::placeholder::{IS_ONE, is_placeholder};
-use crate::cli::environment::{Environment, Value};
+use crate::cli::environment::Value;
 
 pub(super) struct Reader<'a> {
     pub(super) environment: &'a Environment,
-    /// ALLOW_RELATIVE.
     pub(super) allows_relative: bool,
     pub(super) mistakes: Vec<Mistake>,
 }

@@ -1,8 +1,8 @@
 //! DETAIL, read on its own: what goes wrong before the settings are read is told in the same way. What is wrong with it
 //! is reported where the settings are read.
 
-use crate::cli::environment::Environment;
-use crate::postgres::row_values::RowValues;
+use crate::cli::Environment;
+use crate::postgres::RowValues;
 
 pub(super) const ROW_VALUES: [(&str, RowValues); 2] = [("show", RowValues::Show), ("hide", RowValues::Hide)];
 

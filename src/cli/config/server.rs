@@ -4,12 +4,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use crate::cli::Environment;
 use crate::cli::config::reader::{Reader, duration, quoted};
-use crate::cli::environment::Environment;
-use crate::postgres::require_auth::RequireAuth;
-use crate::postgres::server::{Address, RunOptions, Server};
-use migration_core::plan::Transaction;
-use migration_core::version::Checksum;
+use crate::postgres::{Address, RequireAuth, RunOptions, Server};
+use migration_core::{Checksum, Transaction};
 
 impl Reader<'_> {
     pub(super) fn server(&mut self) -> Option<Server> {

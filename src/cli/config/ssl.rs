@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::config::reader::Reader;
-use crate::postgres::pem;
-use crate::postgres::server::{ChannelBinding, Identity, RootSource, Roots, Ssl, Tls, Trust};
+use crate::postgres::server::Identity;
+use crate::postgres::{ChannelBinding, RootSource, Roots, Ssl, Tls, Trust, pem};
 
 const MODE: &str = "POSTGRES_SSLMODE";
 const ROOTS: &str = "POSTGRES_SSLROOTCERT";

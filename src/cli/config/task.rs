@@ -3,13 +3,12 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::cli::args::Args;
+use crate::cli::Args;
 use crate::cli::config::reader::{Reader, duration, quoted};
-use crate::engine::task::{Check, Mode, Resolution, Task};
-use migration_core::command::{Command, FLAGS};
-use migration_core::plan::OutOfOrder;
-use migration_core::revision::{Range, Revision};
-use migration_core::version::Direction;
+use crate::engine::task::{Check, Resolution};
+use crate::engine::{Mode, Task};
+use migration_core::command::FLAGS;
+use migration_core::{Command, Direction, OutOfOrder, Range, Revision};
 
 pub(super) enum Asked {
     Script(Direction, Range),

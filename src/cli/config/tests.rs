@@ -2,16 +2,13 @@ use std::fs;
 
 use clap::Parser as _;
 
-use crate::cli::args::Args;
 use crate::cli::config::read::read;
-use crate::cli::config::{Command, Config};
-use crate::cli::environment::Environment;
-use crate::engine::task::Task;
-use crate::postgres::require_auth::RequireAuth;
-use crate::postgres::secret::PasswordSource;
-use crate::postgres::server::{Address, ChannelBinding, RootSource, Roots, Server, Ssl, Tls, Trust};
-use migration_core::revision::Revision;
-use migration_core::variable::WrongSettings;
+use crate::cli::{Args, Command, Config, Environment};
+use crate::engine::Task;
+use crate::postgres::{
+    Address, ChannelBinding, PasswordSource, RequireAuth, RootSource, Roots, Server, Ssl, Tls, Trust,
+};
+use migration_core::{Revision, WrongSettings};
 
 const GOOD: [(&str, &str); 5] = [
     ("POSTGRES_HOST", "db"),

@@ -10,7 +10,6 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Level and message; fields behind it, where there are some.
 pub(super) struct OneLine {
     pub(super) colours: bool,
 }
@@ -35,7 +34,6 @@ where
     }
 }
 
-/// What an event holds.
 #[derive(Default)]
 struct Said {
     message: String,

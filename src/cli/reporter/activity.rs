@@ -7,8 +7,9 @@ use foreign_text::one_line;
 use migration_core::wording;
 
 use crate::cli::log::Format;
+use crate::postgres::Observation;
 use crate::postgres::other_session::listed;
-use crate::postgres::watcher::{Observation, Progress};
+use crate::postgres::watcher::Progress;
 
 /// How often the log gets a line that says the same as before.
 const SAY_EVERY: Duration = Duration::from_secs(10);
@@ -37,7 +38,6 @@ impl Activity {
         }
     }
 
-    /// The statement has ended.
     pub(super) fn end(&mut self) {
         self.line.clear();
         self.said = None;
@@ -104,7 +104,7 @@ fn describe(seen: &Observation) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::postgres::other_session::OtherSession;
+    use crate::postgres::OtherSession;
 
     #[test]
     fn says_what_is_seen() {

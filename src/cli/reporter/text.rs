@@ -5,13 +5,12 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use foreign_text::one_line;
-use migration_core::plan::{Group, Transaction, groups};
+use migration_core::plan::groups;
 use migration_core::state::Status;
-use migration_core::summary::{Bookkeeping, MigrationReport, Report, StepReport};
-use migration_core::version::Direction;
-use migration_core::wording;
+use migration_core::summary::MigrationReport;
+use migration_core::{Bookkeeping, Direction, Group, Report, StepReport, Transaction, wording};
 
-use crate::cli::error::Error;
+use crate::cli::Error;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const WAITING: Style = AnsiColor::Yellow.on_default();
@@ -19,7 +18,6 @@ const BAD: Style = AnsiColor::Red.on_default();
 const FAINT: Style = Style::new().dimmed();
 const STRONG: Style = Style::new().bold();
 
-/// What is about to be done.
 pub(crate) fn heading(report: &Report) -> String {
     let (Some(command), Some(from), Some(to)) = (report.command, report.from, report.to) else {
         return String::new();
@@ -50,7 +48,6 @@ pub(super) fn which_table(bookkeeping: &Bookkeeping) -> String {
     }
 }
 
-/// Steps that are committed.
 pub(crate) fn committed(report: &Report, steps: &[&StepReport]) -> String {
     let width = width(report.steps());
     let mut text = String::new();
@@ -106,7 +103,6 @@ pub(crate) fn plan(report: &Report, transaction: Transaction) -> String {
     text
 }
 
-/// What there was to do is done.
 pub(crate) fn done(report: &Report) -> String {
     let place = report.place();
     let steps = report.steps();
@@ -132,7 +128,6 @@ pub(crate) fn recorded(report: &Report) -> String {
     format!("{GOOD}{done}{GOOD:#}: the database is {STRONG}{}{STRONG:#}\n", report.place())
 }
 
-/// Where the database is.
 pub(crate) fn current(report: &Report) -> String {
     let place = report.place();
     let mut text = format!("{STRONG}{}{STRONG:#}\n", place.strip_prefix("at ").unwrap_or(&place));
@@ -181,12 +176,10 @@ pub(crate) fn history(report: &Report) -> String {
     text + &bookkeeping(report)
 }
 
-/// The error a run ended with.
 pub(crate) fn error(error: &Error) -> String {
     format!("{BAD}error{BAD:#}: {error}\n")
 }
 
-/// The width of the descriptions' column.
 pub(super) fn width(steps: &[StepReport]) -> usize {
     steps.iter().map(|step| one_line(&step.description).chars().count()).max().unwrap_or(0)
 }
@@ -202,11 +195,9 @@ fn style(status: Status) -> Style {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use migration_core::summary::StepStatus;
-    use migration_core::version::Version;
+    use migration_core::{StepStatus, Version};
 
-    use crate::postgres::catalog::DatabaseInfo;
-    use crate::postgres::table::Table;
+    use crate::postgres::{DatabaseInfo, Table};
 
     fn report(transactional: &[bool]) -> Report {
         let step = |(index, &transactional): (usize, &bool)| StepReport {

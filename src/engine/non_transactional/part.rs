@@ -1,10 +1,8 @@
 //! How far a script has come, at each of its statements and when its run ends early.
 
-use crate::postgres::database_error::DatabaseError;
-use migration_core::script::Prepared;
-use migration_core::statement::Statement;
+use crate::postgres::DatabaseError;
+use migration_core::{Prepared, Statement};
 
-/// One statement of a script.
 pub(super) struct Part<'p> {
     pub(super) prepared: &'p Prepared<'p>,
     pub(super) index: usize,
@@ -14,13 +12,11 @@ pub(super) struct Part<'p> {
     pub(super) is_clear: bool,
 }
 
-/// A statement that failed.
 pub(super) struct Failed {
     pub(super) error: DatabaseError,
     pub(super) left: Left,
 }
 
-/// What is left of a statement that failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Left {
     Nothing,
@@ -46,7 +42,6 @@ impl Part<'_> {
 /// How far a script has come when its run ends early.
 #[derive(Clone, Copy)]
 pub(super) enum ScriptState {
-    /// Nothing of it is in effect.
     Untouched,
     /// So many of its statements are in effect.
     PartiallyApplied {

@@ -3,11 +3,10 @@
 
 use crate::postgres::batch::{insert, proven, remove, update};
 use crate::postgres::judgement::write_only_if_ordinary;
-use crate::postgres::path::{KEEP_ROLES_OWN, OURS, ROLES_OWN_FOR_NOW};
+use crate::postgres::path::{KEEP_ROLES_OWN, OURS};
 use crate::postgres::sql::quoted_literal;
-use crate::postgres::table::Table;
-use migration_core::script::Prepared;
-use migration_core::version::{Direction, Version};
+use crate::postgres::{ROLES_OWN_FOR_NOW, Table};
+use migration_core::{Direction, Prepared, Version};
 
 /// The `execution_time` of a row whose script began and did not end tells which way it went: -1,
 /// which sqlx writes too, on the way up, and below that on the way down. A time below zero, of a
@@ -96,11 +95,8 @@ pub(crate) fn forget(table: &Table, statement: usize) -> String {
 
 /// A statement that commits together with its record.
 pub(crate) struct Around {
-    /// What goes before it.
     pub(crate) before: String,
-    /// How many commands that is.
     pub(crate) commands_before: usize,
-    /// What goes behind it.
     pub(crate) after: String,
     /// How many commands that is without the commit.
     pub(crate) commands_of_ours: usize,

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::unix::pipe::Receiver;
 
-use crate::postgres::row_values::RowValues;
+use crate::postgres::RowValues;
 use crate::postgres::secret::password::{LONGEST, Lack, Password, written};
 use migration_core::wording;
 

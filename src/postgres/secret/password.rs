@@ -27,7 +27,6 @@ impl fmt::Debug for Password {
     }
 }
 
-/// Why there is no password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Lack {
     /// A setting or its value is wrong; asking again changes nothing.
@@ -37,7 +36,6 @@ pub(crate) enum Lack {
 }
 
 impl Lack {
-    /// What is wrong.
     pub(crate) fn problem(self) -> String {
         match self {
             Self::Wrong(problem) | Self::ForNow(problem) => problem,
@@ -70,7 +68,6 @@ pub(super) fn written(bytes: Vec<u8>, place: &str) -> Result<Password, Lack> {
     Ok(Password(password))
 }
 
-/// POSTGRES_PASSWORD_FILE.
 pub(crate) fn read_password_file(path: &Path) -> Result<Password, Lack> {
     let bytes = file::read(path, LONGEST).map_err(Lack::ForNow)?;
     written(bytes, &path.display().to_string())

@@ -3,25 +3,19 @@
 
 use std::io;
 
-use crate::postgres::require_auth::Method;
+use crate::postgres::Method;
 use crate::postgres::wire::message::nonsense;
 
-/// The body of an authentication message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Question {
     /// Nothing more: we are in.
     Welcome,
-    /// The password itself.
     Cleartext,
-    /// A hash of the password with this salt.
     Md5([u8; 4]),
     /// One of these mechanisms.
     Sasl(Vec<String>),
-    /// The next step of it.
     SaslContinue(Vec<u8>),
-    /// The last step of it.
     SaslFinal(Vec<u8>),
-    /// What this job can't do.
     Other(u32),
 }
 

@@ -2,11 +2,9 @@
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::postgres::database_error::DatabaseError;
-use crate::postgres::server::{Address, Server, Ssl};
-use crate::postgres::wire::stream;
-use crate::postgres::wire::stream::{PeerAddress, cut};
+use crate::postgres::wire::stream::{self, PeerAddress, cut};
 use crate::postgres::wire::tls;
+use crate::postgres::{Address, DatabaseError, Server, Ssl};
 
 /// <https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-CANCELREQUEST>
 const CANCEL_REQUEST: [u8; 8] = [0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e];

@@ -8,7 +8,6 @@ const OBJECT_IDENTIFIER: u8 = 0x06;
 /// `[0]`, with something inside.
 const CONTEXT_0: u8 = 0xa0;
 
-/// A part of a certificate in DER.
 struct Part<'a> {
     tag: u8,
     /// With its tag and its length.
@@ -16,7 +15,6 @@ struct Part<'a> {
     inside: &'a [u8],
 }
 
-/// The first part, and what follows it.
 fn split(bytes: &[u8]) -> Option<(Part<'_>, &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     let (&first, rest) = rest.split_first()?;

@@ -6,17 +6,14 @@ use std::time::Duration;
 use md5::{Digest as _, Md5};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
-use crate::postgres::database_error::DatabaseError;
-use crate::postgres::require_auth::Method;
 use crate::postgres::secret::password::{Lack, Password};
-use crate::postgres::server::{ChannelBinding, Server};
 use crate::postgres::wire::authentication::Question;
-use crate::postgres::wire::message;
-use crate::postgres::wire::message::{Message, nonsense};
+use crate::postgres::wire::message::{self, Message, nonsense};
 use crate::postgres::wire::rules::Rules;
 use crate::postgres::wire::scram::{Scram, ServerProof};
 use crate::postgres::wire::tls::Security;
-use migration_core::variable::Mistake;
+use crate::postgres::{ChannelBinding, DatabaseError, Method, Server};
+use migration_core::Mistake;
 
 /// More than any server says before it is ready.
 const LONGEST_GREETING: usize = 1 << 20;
@@ -27,7 +24,6 @@ pub(super) struct Greeting {
     pub(super) bytes: Vec<u8>,
     /// What a cancel request has to name.
     pub(super) key: Option<[u8; 8]>,
-    /// Where the server said no.
     pub(super) refused: Option<Refused>,
 }
 
@@ -36,16 +32,13 @@ pub(super) struct Refused {
     pub(super) stage: Stage,
 }
 
-/// When the server said no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Before it asked for anything.
     Unasked,
     /// While the job proved who it is.
     Asked,
     /// The same, when that was bound to the server's certificate.
     Bound,
-    /// After that.
     LoggedIn,
 }
 

@@ -14,7 +14,6 @@ const LONGEST_DESCRIPTION: u64 = 1 << 20;
 /// Longer than anything that is said about a login, and than any setting that is reported.
 const LONGEST_AT_LOGIN: u64 = 64 << 10;
 
-/// One message of the server's.
 pub(super) struct Message {
     pub(super) tag: u8,
     pub(super) body: Vec<u8>,
@@ -54,7 +53,6 @@ pub(super) fn nonsense(what: &str) -> Error {
     Error::new(ErrorKind::InvalidData, what)
 }
 
-/// A message, as it is sent.
 pub(super) fn message(tag: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 4).unwrap_or(u32::MAX);
     [&[tag], &length.to_be_bytes()[..], body].concat()
@@ -75,7 +73,6 @@ pub(super) fn startup(settings: &[(&str, &str)]) -> Vec<u8> {
     [&length.to_be_bytes()[..], &body].concat()
 }
 
-/// The SQLSTATE of an `ErrorResponse`.
 pub(super) fn sqlstate(body: &[u8]) -> String {
     let mut fields = body.split(|byte| *byte == 0);
     let code = fields.find_map(|field| field.strip_prefix(b"C")).unwrap_or_default();

@@ -13,7 +13,6 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::postgres::wire::{Opened, message, vetting};
 
-/// The port in the name of every socket.
 pub(in super::super) const PORT: u16 = 5432;
 
 /// Longer than what sqlx says first.

@@ -1,10 +1,8 @@
 //! Which questions about the login are answered: decided before anything leaves that may be secret.
 
-use crate::postgres::database_error::DatabaseError;
-use crate::postgres::require_auth::{Method, RequireAuth};
-use crate::postgres::server::ChannelBinding;
 use crate::postgres::wire::scram::Binding;
 use crate::postgres::wire::tls::{Encrypted, Security};
+use crate::postgres::{ChannelBinding, DatabaseError, Method, RequireAuth};
 
 const PLUS: &str = "SCRAM-SHA-256-PLUS";
 const WITHOUT: &str = "SCRAM-SHA-256";
@@ -17,7 +15,6 @@ pub(super) struct Rules<'s> {
 }
 
 impl Rules<'_> {
-    /// Whether the server may ask for this.
     pub(super) fn permit(&self, method: Method) -> Result<(), DatabaseError> {
         let asks = match method {
             Method::Password => "asks for the password in clear text",

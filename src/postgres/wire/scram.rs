@@ -7,20 +7,17 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::{digest, hmac, pbkdf2};
 
-use crate::postgres::database_error::DatabaseError;
+use crate::postgres::DatabaseError;
 use crate::postgres::secret::password::Password;
 
 /// PostgreSQL's default is 4,096. A server decides how long we calculate: with this many it is about a second.
 const MOST_ROUNDS: u32 = 1_000_000;
 
-/// What the login is bound to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Binding {
-    /// The server's certificate.
     To(Vec<u8>),
     /// Nothing, though we could: a server that had offered it then knows that it was struck out on the way.
     NotOffered,
-    /// Nothing.
     Unsupported,
 }
 
@@ -115,7 +112,6 @@ impl Scram {
 }
 
 impl ServerProof {
-    /// Whether the server knows the password as well.
     pub(super) fn is_given_by(&self, said: &[u8]) -> bool {
         let said = said.split(|byte| *byte == b',').next().unwrap_or_default();
         let signature = said.strip_prefix(b"v=").and_then(|signature| BASE64.decode(signature).ok());

@@ -10,9 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 
-use crate::postgres::database_error::DatabaseError;
-use crate::postgres::query::CANCEL_GRACE;
-use crate::postgres::server::Address;
+use crate::postgres::{Address, CANCEL_GRACE, DatabaseError};
 
 // As the server is asked to watch us, see `guard`.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(4);

@@ -14,27 +14,22 @@ use rustls::{AlertDescription, CertificateError, ClientConfig, Error, SignatureS
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
 
-use crate::postgres::database_error::DatabaseError;
-use crate::postgres::pem;
-use crate::postgres::server::{Identity, Tls, Trust};
+use crate::postgres::server::Identity;
 use crate::postgres::wire::certificate;
 use crate::postgres::wire::stream::{Stream, cut};
 use crate::postgres::wire::trust::Verifier;
+use crate::postgres::{DatabaseError, Tls, Trust, pem};
 
 /// <https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-SSLREQUEST>
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-/// What protects a connection.
 pub(super) enum Security {
     /// A Unix socket: nothing leaves the machine.
     Local,
-    /// Nothing.
     Plain,
-    /// Encryption.
     Tls(Encrypted),
 }
 
-/// What is known of an encrypted connection.
 pub(super) struct Encrypted {
     /// Whether a certificate made out to the host proved who the server is: an authority such as that of a cloud vouches
     /// for the servers of others as well.
@@ -52,7 +47,6 @@ impl Encrypted {
 }
 
 impl Security {
-    /// Whether it is known who the server is.
     pub(super) fn is_verified(&self) -> bool {
         match self {
             Self::Local => true,
@@ -66,7 +60,6 @@ impl Security {
         matches!(self, Self::Tls(encrypted) if encrypted.shown.is_lacking())
     }
 
-    /// Whether the server has our certificate.
     pub(super) fn shows_certificate(&self) -> bool {
         matches!(self, Self::Tls(encrypted) if encrypted.shown.is_shown.load(Ordering::Relaxed))
     }
@@ -238,7 +231,6 @@ fn what_to_do(problem: &CertificateError) -> Option<&'static str> {
     })
 }
 
-/// What became of our certificate.
 #[derive(Debug, Default)]
 struct Shown {
     was_asked_for: AtomicBool,

@@ -9,10 +9,8 @@ use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, Uni
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use webpki::RawPublicKeyEntity;
 
-use crate::postgres::database_error::DatabaseError;
-use crate::postgres::pem;
-use crate::postgres::server::{RootSource, Roots, Trust};
 use crate::postgres::wire::certificate;
+use crate::postgres::{DatabaseError, RootSource, Roots, Trust, pem};
 
 /// What rustls asks about the server's certificate.
 #[derive(Debug)]
@@ -26,7 +24,6 @@ pub(super) enum Verifier {
 }
 
 impl Verifier {
-    /// Reads the roots and the revocation lists.
     pub(super) fn of(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Self, DatabaseError> {
         Ok(match trust {
             Trust::Anybody => Self::Anybody(Arc::clone(provider)),

@@ -35,7 +35,6 @@ pub(super) async fn pass_on(
     tokio::try_join!(up, down).map(drop)
 }
 
-/// Passes on one message after the other.
 async fn vet(server: impl AsyncRead + Unpin, client: impl AsyncWrite + Unpin) -> io::Result<()> {
     let mut server = BufReader::with_capacity(64 << 10, server);
     let mut client = BufWriter::new(client);

@@ -1,18 +1,18 @@
-//! Whatever the environment holds: every mistake in it is told at once, and no secret.
+//! Whatever the environment holds: every mistake in it is told at once, and no secret. A part of the binary's own tests,
+//! for thousands of environments in a second.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
-use migration_core::variable::WrongSettings;
+use migration_core::WrongSettings;
 
-use crate::cli::args::Args;
 use crate::cli::config::read::read;
-use crate::cli::environment::Environment;
+use crate::cli::{Args, Environment};
 use random::{Random, many_times};
 
 #[expect(dead_code, reason = "shared with the tests of the whole job, which need more of it")]
-#[path = "../../../tests/job/support/random.rs"]
+#[path = "support/random.rs"]
 mod random;
 
 const SECRET: &str = "hunter2";
