@@ -12,6 +12,7 @@ use crate::cli::Error;
 use crate::cli::log::Format;
 use crate::cli::print::Printer;
 use crate::cli::reporter::activity::Activity;
+use crate::engine::event::Retry;
 use crate::engine::{Event, Observer, Section};
 use crate::postgres::Observation;
 
@@ -70,39 +71,41 @@ impl Observer for Reporter {
                 Section::Current => text::current(report),
                 Section::History => text::history(report),
             }),
-            Event::Committed { report, steps } => self.show(&text::committed(report, steps)),
-            Event::Watching { seen, elapsed } => self.activity.see(seen, elapsed),
+            Event::Committed(report, steps) => self.show(&text::committed(report, steps)),
+            Event::Watching(seen, elapsed) => self.activity.see(seen, elapsed),
             Event::Watched => self.activity.end(),
             Event::GivingWay(seen) => give_way(seen),
             Event::Warning(warning) => tracing::warn!("{warning}"),
-            Event::WaitingForMigrations { pending, bookkeeping } => {
+            Event::WaitingForMigrations(pending, bookkeeping) => {
                 let pending = counted(pending, "pending migration", "pending migrations");
                 let missing = bookkeeping.map(text::which_table).map(|table| format!("; {table}"));
                 tracing::info!("waiting for {pending}{}", missing.unwrap_or_default());
             }
-            Event::Resumed { version, statement } => {
+            Event::Resumed(version, statement) => {
                 tracing::info!("an earlier run began {version}; going on with its statement {statement}");
             }
-            Event::CreatedBookkeeping { table } => tracing::info!("created the bookkeeping table {table}"),
-            Event::Retrying { failure, gave_way, pause, attempt, most } => tracing::warn!(
-                "{failure}{}; rolled back, trying again in {} ({attempt} of {most})",
+            Event::CreatedBookkeeping(table) => tracing::info!("created the bookkeeping table {table}"),
+            Event::Retrying(Retry { failure, gave_way, pause, attempt, most }) => tracing::warn!(
+                "{}{}; rolled back, trying again in {} ({attempt} of {most})",
+                failure.headline(),
                 if gave_way { ", as MAX_BLOCKING asks" } else { "" },
                 duration(pause),
             ),
-            Event::Reconnecting { failure } => {
+            Event::Reconnecting(failure) => {
+                let failure = failure.headline();
                 tracing::warn!("{failure}; connecting again to learn what became of it");
             }
-            Event::Miscounted { script, counted, sent } => tracing::warn!(
+            Event::Miscounted(script, counted, sent) => tracing::warn!(
                 "the server counted {counted} commands in {}, not {sent}: please report this script",
                 path(script),
             ),
-            Event::DroppedIndex { index, left_by } => {
+            Event::DroppedIndex(index, left_by) => {
                 tracing::info!("dropped {index}, which {left_by} left invalid");
             }
-            Event::SparedIndex { index } => {
+            Event::SparedIndex(index) => {
                 tracing::warn!("{index} is not dropped: another session may be building it");
             }
-            Event::InvalidIndex { index, error } => {
+            Event::InvalidIndex(index, error) => {
                 tracing::warn!("{index} is invalid and could not be dropped: {error}");
             }
         }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use foreign_text::lines;
-use migration_core::summary::Verdict;
+use migration_core::verdict::Verdict;
 use migration_core::{ExitCode, History, Report};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -219,17 +219,7 @@ mod tests {
     #[test]
     fn a_cancelled_query_does_not_deny_what_was_recorded() {
         let cancelled_by = |signal, tracker: &Tracker<'_>| {
-            let error = ServerError {
-                is_fatal: false,
-                sqlstate: "57014".to_owned(),
-                message: "".into(),
-                detail: None,
-                hint: None,
-                context: None,
-                position: None,
-                internal: None,
-                has_hidden_values: false,
-            };
+            let error = ServerError { sqlstate: "57014".to_owned(), ..ServerError::default() };
             let end =
                 Err(EngineError::query("releasing the run lock", DatabaseError::Server(Box::new(error))));
             cancelled(end, signal, tracker).unwrap_err().to_string()

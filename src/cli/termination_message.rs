@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 
 use foreign_text::json;
-use migration_core::summary::Verdict;
+use migration_core::verdict::Verdict;
 use serde::Serialize;
 
 use crate::cli::Environment;
@@ -68,7 +68,7 @@ fn rendered(value: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use migration_core::summary::VerdictRow;
+    use migration_core::verdict::VerdictRow;
     use migration_core::{ExitCode, Report, StepStatus, Version};
 
     use super::*;

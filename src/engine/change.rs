@@ -176,7 +176,7 @@ pub(super) async fn bookkeeping(session: &mut Session, tracker: &mut Tracker<'_>
     if session.info.bookkeeping.is_none() {
         let home = session.info.home().map(|home| home.qualified()).unwrap_or_default();
         session.create_bookkeeping(batch::create_bookkeeping(&home)).await?;
-        tracker.tell(Event::CreatedBookkeeping { table: &home });
+        tracker.tell(Event::CreatedBookkeeping(&home));
     }
     let table = session.info.bookkeeping.clone();
     let table = table.ok_or_else(|| Error::refused("the bookkeeping table was taken away"))?;

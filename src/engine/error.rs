@@ -123,15 +123,11 @@ mod tests {
     fn with_a_row() -> Error {
         let text = |text: &str| Some(Text::from(text));
         let error = ServerError {
-            is_fatal: false,
             sqlstate: "22000".to_owned(),
             message: "value \"ann@example.org\" is odd".into(),
             detail: text("Failing row contains (ann@example.org)."),
-            hint: None,
             context: text("ann@example.org"),
-            position: None,
-            internal: None,
-            has_hidden_values: false,
+            ..ServerError::default()
         };
         Error::query("looking at the indexes", DatabaseError::Server(Box::new(error)))
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use migration_core::{Bookkeeping, Report, StepReport, Transaction, Version};
 
+use crate::engine::Failure;
 use crate::postgres::{DatabaseError, Observation};
 
 /// Is told everything, as soon as it is certain.
@@ -15,65 +16,43 @@ pub(crate) trait Observer {
 pub(crate) enum Event<'e> {
     /// Something is odd, but did not stop the run.
     Warning(&'e str),
-    /// `current --check --wait` goes on waiting.
-    WaitingForMigrations {
-        pending: usize,
-        bookkeeping: Option<&'e Bookkeeping>,
-    },
+    /// `current --check --wait` goes on waiting for so many.
+    WaitingForMigrations(usize, Option<&'e Bookkeeping>),
     /// A part of the report is certain.
     Certain(Section, &'e Report),
     /// An earlier run began this script; this one goes on with its statement, from 1.
-    Resumed {
-        version: Version,
-        statement: usize,
-    },
-    CreatedBookkeeping {
-        table: &'e str,
-    },
+    Resumed(Version, usize),
+    CreatedBookkeeping(&'e str),
     /// These steps of the report were committed.
-    Committed {
-        report: &'e Report,
-        steps: &'e [&'e StepReport],
-    },
+    Committed(&'e Report, &'e [&'e StepReport]),
     /// A step did not get its locks, and is tried again.
-    Retrying {
-        failure: &'e str,
-        gave_way: bool,
-        pause: Duration,
-        attempt: u32,
-        most: u32,
-    },
+    Retrying(Retry<'e>),
     /// The connection broke while a commit was under way.
-    Reconnecting {
-        failure: &'e str,
-    },
-    /// The server did not count the commands that were sent.
-    Miscounted {
-        script: &'e Path,
-        counted: usize,
-        sent: usize,
-    },
-    DroppedIndex {
-        index: &'e str,
-        left_by: &'static str,
-    },
+    Reconnecting(&'e Failure),
+    /// The server counted so many commands in a script, and not as many as were sent.
+    Miscounted(&'e Path, usize, usize),
+    /// An invalid index was dropped, which an earlier run or a failed build had left.
+    DroppedIndex(&'e str, &'static str),
     /// An invalid index may be another session's work.
-    SparedIndex {
-        index: &'e str,
-    },
+    SparedIndex(&'e str),
     /// An invalid index is still there.
-    InvalidIndex {
-        index: &'e str,
-        error: &'e DatabaseError,
-    },
-    /// What is seen of a statement that takes long.
-    Watching {
-        seen: &'e Observation,
-        elapsed: Duration,
-    },
+    InvalidIndex(&'e str, &'e DatabaseError),
+    /// What is seen of a statement that has taken so long.
+    Watching(&'e Observation, Duration),
+    /// That statement has ended.
     Watched,
     /// Others have waited too long; the statement is cancelled.
     GivingWay(&'e Observation),
+}
+
+/// One more attempt.
+pub(crate) struct Retry<'e> {
+    pub(crate) failure: &'e Failure,
+    /// Whether the step gave way to others.
+    pub(crate) gave_way: bool,
+    pub(crate) pause: Duration,
+    pub(crate) attempt: u32,
+    pub(crate) most: u32,
 }
 
 #[derive(Clone, Copy)]

@@ -41,10 +41,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn headline(&self) -> String {
-        let verb = match self.direction {
-            Direction::Up => "applying",
-            Direction::Down => "taking back",
-        };
+        let verb = self.direction.doing();
         let part = match &self.culprit {
             Culprit::Statement { of: 1, .. } => String::new(),
             Culprit::Statement { number, of } => format!(", statement {number} of {of}"),

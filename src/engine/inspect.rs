@@ -33,7 +33,7 @@ pub(super) async fn current(
         if said != Some(pending.len()) {
             let missing = session.info.found_bookkeeping();
             let bookkeeping = session.info.bookkeeping.is_none().then_some(&missing);
-            tracker.tell(Event::WaitingForMigrations { pending: pending.len(), bookkeeping });
+            tracker.tell(Event::WaitingForMigrations(pending.len(), bookkeeping));
             said = Some(pending.len());
         }
         context

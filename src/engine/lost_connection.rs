@@ -22,7 +22,7 @@ pub(super) async fn learn(
         failure.outcome = context.interrupt.signal().map_or(Outcome::Cut, Outcome::Stopped);
         return Error::Failed(failure);
     }
-    tracker.tell(Event::Reconnecting { failure: &failure.headline() });
+    tracker.tell(Event::Reconnecting(&failure));
     failure.state = match ask(context, &failure, tracker).await {
         Ok(Became::Committed) => {
             tracker.turned_out_committed();

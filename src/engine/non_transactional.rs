@@ -238,18 +238,17 @@ impl Runner<'_, '_> {
             self.ours(prepared, progress, DROP_LIMIT.to_owned()).await?;
             let again = self.indexes_of(part, progress, target).await?;
             if index.is_worked_on || !again.contains(index) {
-                self.tracker.tell(Event::SparedIndex { index: &index.name });
+                self.tracker.tell(Event::SparedIndex(&index.name));
                 left = Left::Something;
                 continue;
             }
             let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
             match self.session.execute_within(DROP_PATIENCE, drop).await {
                 Ok(_) => {
-                    let left_by = "the failed build";
-                    self.tracker.tell(Event::DroppedIndex { index: &index.name, left_by });
+                    self.tracker.tell(Event::DroppedIndex(&index.name, "the failed build"));
                 }
                 Err(FailedQuery { error, .. }) => {
-                    self.tracker.tell(Event::InvalidIndex { index: &index.name, error: &error });
+                    self.tracker.tell(Event::InvalidIndex(&index.name, &error));
                     if target.is_among(before) {
                         left = Left::Something;
                     } else if left == Left::Nothing {

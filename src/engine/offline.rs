@@ -34,12 +34,7 @@ pub(crate) fn script(history: &History, direction: Direction, range: &Range) -> 
         Direction::Down => from < to,
     };
     if wrong {
-        let (command, way, side, other) = match direction {
-            Direction::Up => ("upgrade", "up", "below", "downgrade"),
-            Direction::Down => ("downgrade", "down", "above", "upgrade"),
-        };
-        let revision = range.to.to_string();
-        return Err(PlanError::WrongWay { command, way, revision, to, side, from, other }.into());
+        return Err(PlanError::WrongWay { direction, revision: range.to.to_string(), to, from }.into());
     }
     let between = |migration: &&Migration| {
         let at = Position::At(migration.version);
@@ -209,10 +204,7 @@ $run_migrations$;
 
 fn one(prepared: &Prepared<'_>) -> String {
     let migration = prepared.step.migration;
-    let verb = match prepared.step.direction {
-        Direction::Up => "applying",
-        Direction::Down => "taking back",
-    };
+    let verb = prepared.step.direction.doing();
     let echo = psql_argument(&format!("{verb} {}", migration.version.called(&migration.description)));
     let mut after = format!("{};\n{SETTINGS}", session::RESET_SESSION.join(";\n"));
     if prepared.script.is_transactional() && !prepared.is_plain_ddl() {

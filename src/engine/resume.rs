@@ -36,7 +36,7 @@ impl Resumed {
         session: &mut Session,
         tracker: &mut Tracker<'_>,
     ) -> Result<(), Error> {
-        tracker.tell(Event::Resumed { version: self.version, statement: self.at + 1 });
+        tracker.tell(Event::Resumed(self.version, self.at + 1));
         let Some(index) = &self.leftover else { return Ok(()) };
         for sql in [
             WITHOUT_LIMITS.to_owned(),
@@ -47,7 +47,7 @@ impl Resumed {
                 Error::query("dropping the invalid index that an earlier run left", failed.error)
             })?;
         }
-        tracker.tell(Event::DroppedIndex { index, left_by: "an earlier run" });
+        tracker.tell(Event::DroppedIndex(index, "an earlier run"));
         Ok(())
     }
 }

@@ -1,9 +1,10 @@
 //! Carries a plan out, step by step, and knows at every moment where the database is.
 
 use migration_core::plan::groups;
-use migration_core::{Direction, Excerpt, Group, Prepared, wording};
+use migration_core::{Excerpt, Group, Prepared, wording};
 
 use crate::engine::advice::advice;
+use crate::engine::event::Retry;
 use crate::engine::retry::{DRAIN, jittered};
 use crate::engine::watch::Watch;
 use crate::engine::{Attempts, Error, Event, Failure, Outcome, Tracker};
@@ -66,13 +67,9 @@ impl Runner<'_, '_> {
             }
             return Err(Error::Failed(failure));
         }
-        self.tracker.tell(Event::Retrying {
-            failure: &failure.headline(),
-            gave_way: self.watch.gave_way,
-            pause,
-            attempt: attempts.count,
-            most: self.options.lock_retries,
-        });
+        let gave_way = self.watch.gave_way;
+        let (attempt, most) = (attempts.count, self.options.lock_retries);
+        self.tracker.tell(Event::Retrying(Retry { failure: &failure, gave_way, pause, attempt, most }));
         let waited = async { tokio::join!(self.watch.get_ready(), tokio::time::sleep(pause)) };
         let waited = self.interrupt.unless(waited).await.map(drop);
         waited.map_err(|signal| Error::interrupted(signal, self.tracker.state()))
@@ -99,10 +96,7 @@ impl Runner<'_, '_> {
     }
 
     pub(super) fn announce(&self, prepared: &Prepared<'_>) {
-        let verb = match prepared.step.direction {
-            Direction::Up => "applying",
-            Direction::Down => "taking back",
-        };
+        let verb = prepared.step.direction.doing();
         let migration = prepared.step.migration;
         tracing::debug!("{verb} {}", migration.version.called(&migration.description));
     }

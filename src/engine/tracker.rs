@@ -89,7 +89,7 @@ impl<'o> Tracker<'o> {
             }
         };
         let committed: Vec<_> = steps.iter().filter(is_new).collect();
-        self.observer.on(Event::Committed { report: &self.report, steps: &committed });
+        self.observer.on(Event::Committed(&self.report, &committed));
         self.mark(StepStatus::Uncommitted, StepStatus::Done);
         self.report.current = position;
     }

@@ -56,11 +56,9 @@ impl Runner<'_, '_> {
             let answer = self.watched(batch.sql.clone()).await;
             self.tracker.in_doubt &= answer.as_ref().is_err_and(|failed| failed.error.is_outage());
             match answer {
-                Ok(counted) if counted != batch.commands() => self.tracker.tell(Event::Miscounted {
-                    script: &prepared.script.path,
-                    counted,
-                    sent: batch.commands(),
-                }),
+                Ok(counted) if counted != batch.commands() => {
+                    self.tracker.tell(Event::Miscounted(&prepared.script.path, counted, batch.commands()));
+                }
                 Ok(_) => {}
                 Err(completed) => {
                     return Err(self.rolled_back(steps, prepared, &batch, frame, completed).await);

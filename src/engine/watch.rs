@@ -63,7 +63,7 @@ impl<'s> Watch<'s> {
             if !limit.is_zero() && seen.blocked_for > limit && !self.gave_way {
                 self.give_way(&seen, tracker).await;
             }
-            tracker.tell(Event::Watching { seen: &seen, elapsed: start.elapsed() });
+            tracker.tell(Event::Watching(&seen, start.elapsed()));
         }
     }
 

@@ -291,15 +291,10 @@ mod tests {
 
     fn server_error(position: Option<usize>) -> ServerError {
         ServerError {
-            is_fatal: false,
             sqlstate: "42601".into(),
             message: "syntax error".into(),
-            detail: None,
-            hint: None,
-            context: None,
             position,
-            internal: None,
-            has_hidden_values: false,
+            ..ServerError::default()
         }
     }
 

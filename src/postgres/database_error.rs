@@ -29,7 +29,7 @@ pub(crate) enum DatabaseError {
 
 /// The fields of an `ErrorResponse`:
 /// <https://www.postgresql.org/docs/current/protocol-error-fields.html>.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ServerError {
     /// Whether the session ended with it.
     pub(crate) is_fatal: bool,

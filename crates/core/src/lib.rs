@@ -19,6 +19,7 @@ pub mod state;
 pub mod statement;
 pub mod summary;
 pub mod variable;
+pub mod verdict;
 pub mod version;
 pub mod wording;
 

@@ -44,34 +44,31 @@ pub enum PlanError {
     #[error(transparent)]
     Revision(#[from] RevisionError),
     /// The place lies the other way.
-    #[error(
-        "{command} only goes {way}, and {} is {side} {from}; use {other} to go there", named(revision, *to)
-    )]
+    #[error("{}", wrong_way(*.direction, revision, *.to, *.from))]
     WrongWay {
-        /// What was asked for.
-        command: &'static str,
-        /// The way it goes.
-        way: &'static str,
+        /// The way that was asked for.
+        direction: Direction,
         /// What was typed.
         revision: String,
         /// The place that is.
         to: Position,
-        /// `above` or `below`.
-        side: &'static str,
         /// Where the database is.
         from: Position,
-        /// The command that goes there.
-        other: &'static str,
     },
     /// History and database disagree.
     #[error(transparent)]
     Disagreement(#[from] Disagreement),
 }
 
-/// A revision as it was typed, and what it names where that is not the same.
-fn named(typed: &str, place: Position) -> String {
-    let (typed, place) = (one_line(typed), place.to_string());
-    if typed == place { place } else { format!("{typed} ({place})") }
+fn wrong_way(direction: Direction, typed: &str, to: Position, from: Position) -> String {
+    let (command, way, side, other) = match direction {
+        Direction::Up => ("upgrade", "up", "below", "downgrade"),
+        Direction::Down => ("downgrade", "down", "above", "upgrade"),
+    };
+    let (typed, place) = (one_line(typed), to.to_string());
+    // As it was typed, and what it names where that is not the same.
+    let named = if typed == place { place } else { format!("{typed} ({place})") };
+    format!("{command} only goes {way}, and {named} is {side} {from}; use {other} to go there")
 }
 
 /// What to do about migrations that are pending below the current revision.
@@ -122,15 +119,7 @@ pub fn upgrade<'a>(
     let is_head = history.head().map(Position::At) == Some(to);
     let is_ahead = is_head && !unknown.is_empty();
     if to < from && !is_ahead {
-        return Err(PlanError::WrongWay {
-            command: "upgrade",
-            way: "up",
-            revision: target.to_string(),
-            to,
-            side: "below",
-            from,
-            other: "downgrade",
-        });
+        return Err(PlanError::WrongWay { direction: Direction::Up, revision: target.to_string(), to, from });
     }
     let steps = state
         .pending()
@@ -156,13 +145,10 @@ pub fn downgrade<'a>(
     let to = revision::resolve(target, history, state)?;
     if to > from {
         return Err(PlanError::WrongWay {
-            command: "downgrade",
-            way: "down",
+            direction: Direction::Down,
             revision: target.to_string(),
             to,
-            side: "above",
             from,
-            other: "upgrade",
         });
     }
     let above = |entry: &&Entry<'_>| Position::At(entry.version) > to;

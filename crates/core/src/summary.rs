@@ -1,5 +1,4 @@
-//! What a run says of itself to machines: the document on stdout, and the last word that Kubernetes keeps. Plain data
-//! that is read as it is written.
+//! What a run says of itself to machines: the document on stdout. Plain data that is read as it is written.
 
 use serde::{Deserialize, Serialize};
 
@@ -92,102 +91,6 @@ impl Document {
     pub fn of(report: Report, end: ExitCode, error: Option<ErrorReport>) -> Self {
         Self { schema_version: SCHEMA_VERSION, outcome: end, exit_code: Some(end), report, error }
     }
-}
-
-/// The few facts that fit into a termination message. Everything may be missing: an older job leaves less.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Verdict {
-    /// [`SCHEMA_VERSION`]; 0 of a job that did not say.
-    pub schema_version: u32,
-    /// How the run ended, in one word.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<ExitCode>,
-    /// The same as a number.
-    #[serde(with = "exit_code::number", skip_serializing_if = "Option::is_none")]
-    pub exit_code: Option<ExitCode>,
-    /// What was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub command: Option<Command>,
-    /// The database's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub database: Option<String>,
-    /// Where its history is kept.
-    #[serde(flatten)]
-    pub bookkeeping: Option<Bookkeeping>,
-    /// Where the database was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub from: Option<Position>,
-    /// Where it was to go.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub to: Option<Position>,
-    /// Where it is now.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub current: Option<Position>,
-    /// The newest migration there is a script for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub head: Option<Version>,
-    /// How many steps the plan has.
-    pub steps: usize,
-    /// How many of them were committed.
-    pub done: usize,
-    /// The last steps that were reached, as many as fitted: what is left of the table when nobody has the log.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub migrations: Vec<VerdictRow>,
-    /// How many rows there were before these.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub omitted: usize,
-    /// Why it ended early.
-    pub message: String,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-fn is_zero(count: &usize) -> bool {
-    *count == 0
-}
-
-impl Verdict {
-    /// Of a run that ended so.
-    pub fn of(report: &Report, end: ExitCode, message: String) -> Self {
-        let reached = report.steps().iter().filter(|step| step.status != StepStatus::Planned);
-        let row = |step: &StepReport| VerdictRow {
-            version: step.version,
-            description: step.description.clone(),
-            status: step.status,
-            milliseconds: step.milliseconds,
-        };
-        Self {
-            schema_version: SCHEMA_VERSION,
-            outcome: Some(end),
-            exit_code: Some(end),
-            command: report.command,
-            database: report.database.clone(),
-            bookkeeping: report.bookkeeping.clone(),
-            from: report.from,
-            to: report.to,
-            current: report.current,
-            head: report.head,
-            steps: report.steps().len(),
-            done: report.done(),
-            migrations: reached.map(row).collect(),
-            omitted: 0,
-            message,
-        }
-    }
-}
-
-/// A step in the verdict's table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VerdictRow {
-    /// The migration.
-    pub version: Version,
-    /// Its description.
-    pub description: String,
-    /// What became of it.
-    pub status: StepStatus,
-    /// How long it took.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub milliseconds: Option<u64>,
 }
 
 /// One step of the plan.
@@ -330,6 +233,7 @@ pub enum Bookkeeping {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verdict::Verdict;
 
     fn report(bookkeeping: Bookkeeping) -> Report {
         Report {
@@ -370,7 +274,6 @@ mod tests {
             let report = report(bookkeeping);
             let excerpt = Excerpt::at("a\nb", 2, false);
             let error = ErrorReport { excerpt: Some(excerpt), detail_hidden: true, ..ErrorReport::default() };
-            let verdict = Verdict::of(&report, ExitCode::Failed, "why".to_owned());
             for error in [None, Some(ErrorReport::default()), Some(error)] {
                 let document = Document::of(report.clone(), ExitCode::Failed, error);
                 let json = serde_json::to_string(&document).unwrap();
@@ -381,6 +284,7 @@ mod tests {
                 }
                 assert_eq!(read, document, "{json}");
             }
+            let verdict = Verdict::of(&report, ExitCode::Failed, "why".to_owned());
             let json = serde_json::to_string(&verdict).unwrap();
             assert_eq!(serde_json::from_str::<Verdict>(&json).unwrap(), verdict, "{json}");
         }
@@ -391,21 +295,5 @@ mod tests {
         let none = Bookkeeping::Missing { bookkeeping: (), search_path: "a".to_owned(), next: None };
         let json = serde_json::json!({"bookkeeping": null, "search_path": "a"});
         assert_eq!(serde_json::to_value(none).unwrap(), json);
-    }
-
-    /// A verdict with a code that the job does not have, or a word that is none, is no verdict.
-    #[test]
-    fn what_the_job_does_not_say_is_not_read() {
-        assert!(serde_json::from_str::<Verdict>("{}").is_ok_and(|verdict| verdict.exit_code.is_none()));
-        for text in [
-            r#"{"exit_code": 42}"#,
-            r#"{"exit_code": "5"}"#,
-            r#"{"outcome": "fine"}"#,
-            r#"{"current": "999 (head)"}"#,
-            r#"{"command": "drop"}"#,
-            r#"{"migrations": [{"version": 1, "description": "a", "status": "<b>"}]}"#,
-        ] {
-            assert!(serde_json::from_str::<Verdict>(text).is_err(), "{text}");
-        }
     }
 }

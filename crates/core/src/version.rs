@@ -33,6 +33,16 @@ pub enum Direction {
     Down,
 }
 
+impl Direction {
+    /// What a run does, for a sentence: `applying` or `taking back`.
+    pub fn doing(self) -> &'static str {
+        match self {
+            Self::Up => "applying",
+            Self::Down => "taking back",
+        }
+    }
+}
+
 /// SHA-384 of a script's bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Checksum(Vec<u8>);
