@@ -35,7 +35,7 @@ use crate::engine::change::{Change, change};
 
 /// Does a task on a database; the tracker holds what was done until it ended.
 pub(crate) async fn run(task: &Task, context: &Context<'_>, tracker: &mut Tracker<'_>) -> Result<(), Error> {
-    tracker.report.command = Some(task.command());
+    tracker.report.header.command = Some(task.command());
     match task {
         Task::Current(check) => inspect::current(context, *check, tracker).await,
         Task::History(range) => inspect::history(context, range, tracker).await,

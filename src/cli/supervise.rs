@@ -119,7 +119,7 @@ fn carry_out(
         tracker.warn(warning);
     }
     let history = History::read(&config.migrations).map_err(EngineError::from)?;
-    tracker.report.head = history.head();
+    tracker.report.header.head = history.head();
     match &config.command {
         Command::Script { direction, range } => Ok(Some(offline::script(&history, *direction, range)?)),
         Command::Online(server, task) => in_runtime(server, task, &history, tracker).map(|()| None),

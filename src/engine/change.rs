@@ -107,7 +107,7 @@ fn show_heading(
         tracker.warn(warning);
     }
     tracker.planned(plan, prepared);
-    tracker.report.bookkeeping = Some(session.info.planned_bookkeeping());
+    tracker.report.header.bookkeeping = Some(session.info.planned_bookkeeping());
     tracker.show(Section::Heading);
 }
 
@@ -181,6 +181,6 @@ pub(super) async fn bookkeeping(session: &mut Session, tracker: &mut Tracker<'_>
     let table = session.info.bookkeeping.clone();
     let table = table.ok_or_else(|| Error::refused("the bookkeeping table was taken away"))?;
     refuse_distrusted(session)?;
-    tracker.report.bookkeeping = Some(session.info.found_bookkeeping());
+    tracker.report.header.bookkeeping = Some(session.info.found_bookkeeping());
     Ok(table)
 }

@@ -22,8 +22,8 @@ impl Context<'_> {
     pub(super) async fn connect(&self, tracker: &mut Tracker<'_>) -> Result<Session, Error> {
         let (session, backend) = connect(self.server, self.interrupt).await?;
         self.backend.set(Some(backend));
-        tracker.report.database = Some(session.info.database.clone());
-        tracker.report.bookkeeping = Some(session.info.found_bookkeeping());
+        tracker.report.header.database = Some(session.info.database.clone());
+        tracker.report.header.bookkeeping = Some(session.info.found_bookkeeping());
         if let Some(odd) = session.info.odd_place()
             && !tracker.report.warnings.contains(&odd)
         {

@@ -42,7 +42,7 @@ pub(super) async fn current(
             .await
             .map_err(|signal| Error::interrupted(signal, "it only waited; nothing was changed"))?;
         applied = look_again(context, &mut session, tracker).await?;
-        tracker.report.bookkeeping = Some(session.info.found_bookkeeping());
+        tracker.report.header.bookkeeping = Some(session.info.found_bookkeeping());
     }
     if check == Check::Show {
         refuse_alembic(&mut session).await?;
@@ -55,7 +55,7 @@ pub(super) async fn current(
     let told = state.entries().iter().filter(worth_telling);
     tracker.report.migrations =
         Some(told.map(|entry| MigrationReport::of(entry, position, context.history.head())).collect());
-    tracker.report.current = Some(position);
+    tracker.report.header.current = Some(position);
     tracker.show(Section::Current);
     let pending = open(&state);
     if check == Check::Show || pending.is_empty() { Ok(()) } else { Err(Error::Pending(pending)) }
@@ -109,7 +109,7 @@ pub(super) async fn history(
     let entries = state.entries().iter().filter(in_range);
     tracker.report.migrations =
         Some(entries.map(|entry| MigrationReport::of(entry, position, context.history.head())).collect());
-    tracker.report.current = Some(position);
+    tracker.report.header.current = Some(position);
     tracker.show(Section::History);
     Ok(())
 }

@@ -2,27 +2,19 @@
 //! has `success = false`, and each statement's start and end is recorded, so that a later run can
 //! tell where this one stopped.
 
+mod leftovers;
 mod part;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use migration_core::resume::Index;
-use migration_core::statement::Concurrent;
 use migration_core::{PartiallyApplied, Prepared, Statement, Version};
 
 use crate::engine::non_transactional::part::{Failed, Left, Part, ScriptState};
 use crate::engine::runner::Stopped;
-use crate::engine::{Aftermath, Attempts, Error, Event, Outcome, Runner};
+use crate::engine::{Aftermath, Attempts, Error, Outcome, Runner};
 use crate::postgres::batch::session::{WITH_LIMITS_AGAIN, WITHOUT_LIMITS, reset_session};
 use crate::postgres::batch::{self, partially_applied};
-use crate::postgres::{Culprit, DatabaseError, Error as PostgresError, FailedQuery, ScriptPath, path};
-
-/// How long the removal of an invalid index may take when a build has failed: it waits for every
-/// transaction that uses the table, and a signal may have come.
-const DROP_LIMIT: &str = "SET lock_timeout = 0; SET statement_timeout = '10s'";
-
-/// How long the server may take to say that it came to that limit.
-const DROP_PATIENCE: Duration = Duration::from_secs(15);
+use crate::postgres::{Culprit, DatabaseError, Error as PostgresError, FailedQuery, path};
 
 impl Runner<'_, '_> {
     pub(super) async fn non_transactional(&mut self, prepared: &Prepared<'_>) -> Result<(), Error> {
@@ -203,61 +195,6 @@ impl Runner<'_, '_> {
             };
         }
         Ok(Err(Failed { error: error.shifted_back(before.chars().count()), left: Left::Nothing }))
-    }
-
-    async fn indexes_of(
-        &mut self,
-        part: &Part<'_>,
-        progress: ScriptState,
-        target: &Concurrent,
-    ) -> Result<Vec<Index>, Error> {
-        match self.session.indexes_of(target, ScriptPath::Kept).await {
-            Ok(indexes) => Ok(indexes),
-            Err(source) => {
-                let error = Error::query("looking at the indexes of a concurrent build", source);
-                Err(self.ended(part.prepared, progress, error).await)
-            }
-        }
-    }
-
-    /// Drops what a failed build left: an invalid unique index rejects the site's writes. Says what
-    /// is left then.
-    async fn clear_away(
-        &mut self,
-        part: &Part<'_>,
-        target: &Concurrent,
-        before: &[Index],
-    ) -> Result<Left, Error> {
-        let prepared = part.prepared;
-        let progress = part.state(Left::Something);
-        let after = self.indexes_of(part, progress, target).await?;
-        // Without the table nothing can be told.
-        let is_there = self.session.table_is_there(target, ScriptPath::Kept).await.unwrap_or(false);
-        let mut left = if is_there { Left::Nothing } else { Left::Something };
-        for index in after.iter().filter(|index| target.has_left(index, before)) {
-            self.ours(prepared, progress, DROP_LIMIT.to_owned()).await?;
-            let again = self.indexes_of(part, progress, target).await?;
-            if index.is_worked_on || !again.contains(index) {
-                self.tracker.tell(Event::SparedIndex(&index.name));
-                left = Left::Something;
-                continue;
-            }
-            let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
-            match self.session.execute_within(DROP_PATIENCE, drop).await {
-                Ok(_) => {
-                    self.tracker.tell(Event::DroppedIndex(&index.name, "the failed build"));
-                }
-                Err(FailedQuery { error, .. }) => {
-                    self.tracker.tell(Event::InvalidIndex(&index.name, &error));
-                    if target.is_among(before) {
-                        left = Left::Something;
-                    } else if left == Left::Nothing {
-                        left = Left::Index;
-                    }
-                }
-            }
-        }
-        Ok(left)
     }
 
     /// A query of ours around the script,  again and again as long as it only

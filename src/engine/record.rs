@@ -39,10 +39,10 @@ pub(super) async fn stamp(
         records.retain(|record| matches!(record, Record::Rewritten(..)));
     }
     let report = &mut tracker.report;
-    report.bookkeeping = Some(session.info.planned_bookkeeping());
-    report.from = Some(state.position());
-    report.to = Some(to);
-    report.current = report.from;
+    report.header.bookkeeping = Some(session.info.planned_bookkeeping());
+    report.header.from = Some(state.position());
+    report.header.to = Some(to);
+    report.header.current = report.header.from;
     report.recorded = Some(records.iter().map(Record::describe).collect());
     if lock.is_none() && !records.is_empty() {
         warn_of_refusal(&session, &[], tracker);

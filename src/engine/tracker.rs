@@ -46,9 +46,9 @@ impl<'o> Tracker<'o> {
             status: StepStatus::Planned,
             milliseconds: None,
         };
-        self.report.from = Some(plan.from);
-        self.report.to = Some(plan.to);
-        self.report.current = Some(plan.from);
+        self.report.header.from = Some(plan.from);
+        self.report.header.to = Some(plan.to);
+        self.report.header.current = Some(plan.from);
         self.report.steps = Some(prepared.iter().map(step).collect());
     }
 
@@ -74,7 +74,7 @@ impl<'o> Tracker<'o> {
     /// `stamp` or `resolve` has committed; the database is there now.
     pub(crate) fn recorded(&mut self, to: Position) {
         self.has_recorded = true;
-        self.report.current = Some(to);
+        self.report.header.current = Some(to);
     }
 
     pub(crate) fn committed(&mut self) {
@@ -82,16 +82,16 @@ impl<'o> Tracker<'o> {
         let Some(last) = self.report.steps().iter().rposition(|step| is_new(&step)) else { return };
         let steps = self.report.steps();
         let position = match steps[last].direction {
-            Direction::Up => self.report.current.max(Some(Position::At(steps[last].version))),
+            Direction::Up => self.report.header.current.max(Some(Position::At(steps[last].version))),
             // The plan goes down in order: the next step is what is highest now.
             Direction::Down => {
-                steps.get(last + 1).map_or(self.report.to, |next| Some(Position::At(next.version)))
+                steps.get(last + 1).map_or(self.report.header.to, |next| Some(Position::At(next.version)))
             }
         };
         let committed: Vec<_> = steps.iter().filter(is_new).collect();
         self.observer.on(Event::Committed(&self.report, &committed));
         self.mark(StepStatus::Uncommitted, StepStatus::Done);
-        self.report.current = position;
+        self.report.header.current = position;
     }
 
     /// The transaction was rolled back because of this step.
@@ -128,14 +128,16 @@ impl<'o> Tracker<'o> {
             lost.push(step.version.called(&step.description));
         }
         if !lost.is_empty() {
-            self.report.current = Some(applied.last().copied().map_or(Position::Base, Position::At));
+            self.report.header.current = Some(applied.last().copied().map_or(Position::Base, Position::At));
         }
         lost
     }
 
     /// How the database is now, for a sentence.
     pub(crate) fn state(&self) -> String {
-        let Report { current: Some(_), .. } = self.report else { return "nothing was changed".to_owned() };
+        if self.report.header.current.is_none() {
+            return "nothing was changed".to_owned();
+        }
         let (place, done) = (self.report.place(), self.report.done());
         match (done, self.report.steps().len() - done) {
             _ if self.has_recorded => format!("it was recorded that the database is {place}"),

@@ -99,40 +99,10 @@ pub(super) fn around() -> String {
     )
 }
 
-type About =
-    (String, Option<String>, String, i32, bool, bool, bool, bool, i64, String, Option<String>, Vec<String>);
-
 pub(super) fn info(about: &[PgRow], tables: &[PgRow]) -> Result<DatabaseInfo, DatabaseError> {
-    let about: Option<About> = first(read(about)?);
-    let (
-        database,
-        schema,
-        user,
-        pid,
-        is_standby,
-        is_read_only,
-        may_create,
-        commits_lazily,
-        lock_slots,
-        search_path,
-        first_schema,
-        elsewhere,
-    ) = about.ok_or_else(|| DatabaseError::Cut("the server answered nothing".to_owned()))?;
-    let mut info = DatabaseInfo {
-        database,
-        schema,
-        search_path,
-        first_schema,
-        elsewhere,
-        user,
-        pid,
-        is_standby,
-        is_read_only,
-        may_create,
-        commits_lazily,
-        lock_slots,
-        ..DatabaseInfo::default()
-    };
+    let about = first(read(about)?);
+    let mut info: DatabaseInfo =
+        about.ok_or_else(|| DatabaseError::Cut("the server answered nothing".to_owned()))?;
     choose(&mut info, read(tables)?);
     Ok(info)
 }
@@ -147,6 +117,27 @@ fn choose(info: &mut DatabaseInfo, tables: Vec<Table>) {
         table.name == PROGRESS && home.as_ref().is_some_and(|home| home.schema == table.schema)
     };
     info.progress = tables.iter().find(beside).cloned();
+}
+
+/// Column by column of the first query.
+impl FromRow<'_, PgRow> for DatabaseInfo {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            database: row.try_get(0)?,
+            schema: row.try_get(1)?,
+            user: row.try_get(2)?,
+            pid: row.try_get(3)?,
+            is_standby: row.try_get(4)?,
+            is_read_only: row.try_get(5)?,
+            may_create: row.try_get(6)?,
+            commits_lazily: row.try_get(7)?,
+            lock_slots: row.try_get(8)?,
+            search_path: row.try_get(9)?,
+            first_schema: row.try_get(10)?,
+            elsewhere: row.try_get(11)?,
+            ..Self::default()
+        })
+    }
 }
 
 impl FromRow<'_, PgRow> for Table {

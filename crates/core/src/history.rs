@@ -109,8 +109,6 @@ pub struct History {
 
 impl History {
     /// Reads every up script of `directory`.
-    ///
-    /// # Errors
     /// [`UnusableScripts`] with everything that is wrong at once: an unreadable directory, names
     /// that don't parse, duplicates, down scripts without an up, text that isn't UTF-8, and a
     /// directory without a single migration.

@@ -81,8 +81,6 @@ pub enum OutOfOrder {
 }
 
 /// Plans the way up to `target`.
-///
-/// # Errors
 /// [`PlanError`] where the revision names no place above, or history and database disagree.
 pub fn upgrade<'a>(
     history: &'a History,
@@ -131,8 +129,6 @@ pub fn upgrade<'a>(
 }
 
 /// Plans the way down to `target`.
-///
-/// # Errors
 /// [`PlanError`] where the revision names no place below, or history and database disagree.
 pub fn downgrade<'a>(
     history: &'a History,
@@ -169,8 +165,6 @@ pub fn downgrade<'a>(
 }
 
 /// Nothing goes on while a no-transaction script is partially applied.
-///
-/// # Errors
 /// [`Disagreement::PartiallyApplied`]
 pub fn refuse_partially_applied(state: &State<'_>) -> Result<(), Disagreement> {
     match state.with(Status::PartiallyApplied).next() {

@@ -75,8 +75,6 @@ pub enum ResumePoint {
 }
 
 /// Reads the record of a script; `None` is a script that sqlx's own tools began.
-///
-/// # Errors
 /// Why a person has to look.
 pub fn resume_point(prepared: &Prepared<'_>, begun: Option<&[Begun]>) -> Result<ResumePoint, String> {
     let Some(begun) = begun else { return Err("nothing is recorded of its statements".to_owned()) };
@@ -127,8 +125,6 @@ pub enum Leftover {
 }
 
 /// Tells from the catalog what became of a build: from the indexes of its table.
-///
-/// # Errors
 /// Why a person has to look.
 pub fn leftover(build: &Concurrent, indexes: &[Index]) -> Result<Leftover, String> {
     let Concurrent::Build { name: Some(name), .. } = build else {

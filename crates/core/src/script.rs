@@ -38,8 +38,6 @@ impl Prepared<'_> {
 }
 
 /// Reads and checks every script of a plan.
-///
-/// # Errors
 /// [`UnusableScripts`] with everything that is wrong.
 pub fn prepare<'a>(steps: &[Step<'a>]) -> Result<Vec<Prepared<'a>>, UnusableScripts> {
     let mut problems = Vec::new();
@@ -54,8 +52,6 @@ pub fn prepare<'a>(steps: &[Step<'a>]) -> Result<Vec<Prepared<'a>>, UnusableScri
 }
 
 /// Reads and checks the script of one step.
-///
-/// # Errors
 /// [`UnusableScripts`] with everything that is wrong with it.
 pub fn one(step: Step<'_>) -> Result<Prepared<'_>, UnusableScripts> {
     let script = step.migration.script(step.direction).map_err(|problem| UnusableScripts(vec![problem]))?;

@@ -31,8 +31,6 @@ pub struct Unterminated {
 }
 
 /// Splits a script where PostgreSQL would.
-///
-/// # Errors
 /// [`Unterminated`] where a quote or a comment is never closed: the rest of the script, and what
 /// the job appends to it, would vanish in it.
 pub fn split(script: &str) -> Result<Vec<Statement<'_>>, Unterminated> {

@@ -12,9 +12,9 @@ use crate::version::{Direction, Version};
 /// Counted up when a field changes its meaning or goes; one more field is no such change.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// Everything there is to say about a run.
+/// Which database, and where it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
+pub struct Header {
     /// What was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<Command>,
@@ -36,6 +36,14 @@ pub struct Report {
     /// The newest migration there is a script for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<Version>,
+}
+
+/// Everything there is to say about a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Which database, and where it is.
+    #[serde(flatten)]
+    pub header: Header,
     /// The plan, and what became of each step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<Vec<StepReport>>,
@@ -63,7 +71,8 @@ impl Report {
 
     /// Where the database is, for a sentence.
     pub fn place(&self) -> String {
-        self.current.unwrap_or(Position::Base).place(self.head)
+        let Header { current, head, .. } = self.header;
+        current.unwrap_or(Position::Base).place(head)
     }
 }
 
@@ -236,7 +245,7 @@ mod tests {
     use crate::verdict::Verdict;
 
     fn report(bookkeeping: Bookkeeping) -> Report {
-        Report {
+        let header = Header {
             command: Some(Command::Upgrade),
             database: Some("website".to_owned()),
             bookkeeping: Some(bookkeeping),
@@ -244,6 +253,9 @@ mod tests {
             to: Some(Position::At(Version(2))),
             current: Some(Position::At(Version(1))),
             head: Some(Version(2)),
+        };
+        Report {
+            header,
             steps: Some(vec![StepReport {
                 version: Version(2),
                 description: "b".to_owned(),

@@ -2,10 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::Command;
 use crate::exit_code::{self, ExitCode};
-use crate::revision::Position;
-use crate::summary::{Bookkeeping, Report, SCHEMA_VERSION, StepReport, StepStatus};
+use crate::summary::{Header, Report, SCHEMA_VERSION, StepReport, StepStatus};
 use crate::version::Version;
 
 /// The few facts that fit into a termination message. Everything may be missing: an older job leaves less.
@@ -20,27 +18,9 @@ pub struct Verdict {
     /// The same as a number.
     #[serde(with = "exit_code::number", skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<ExitCode>,
-    /// What was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub command: Option<Command>,
-    /// The database's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub database: Option<String>,
-    /// Where its history is kept.
+    /// Which database, and where it is.
     #[serde(flatten)]
-    pub bookkeeping: Option<Bookkeeping>,
-    /// Where the database was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub from: Option<Position>,
-    /// Where it was to go.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub to: Option<Position>,
-    /// Where it is now.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub current: Option<Position>,
-    /// The newest migration there is a script for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub head: Option<Version>,
+    pub header: Header,
     /// How many steps the plan has.
     pub steps: usize,
     /// How many of them were committed.
@@ -74,13 +54,7 @@ impl Verdict {
             schema_version: SCHEMA_VERSION,
             outcome: Some(end),
             exit_code: Some(end),
-            command: report.command,
-            database: report.database.clone(),
-            bookkeeping: report.bookkeeping.clone(),
-            from: report.from,
-            to: report.to,
-            current: report.current,
-            head: report.head,
+            header: report.header.clone(),
             steps: report.steps().len(),
             done: report.done(),
             migrations: reached.map(row).collect(),

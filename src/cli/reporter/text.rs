@@ -19,7 +19,8 @@ const FAINT: Style = Style::new().dimmed();
 const STRONG: Style = Style::new().bold();
 
 pub(crate) fn heading(report: &Report) -> String {
-    let (Some(command), Some(from), Some(to)) = (report.command, report.from, report.to) else {
+    let (Some(command), Some(from), Some(to)) = (report.header.command, report.header.from, report.header.to)
+    else {
         return String::new();
     };
     let count = wording::counted(report.steps().len(), "migration", "migrations");
@@ -29,7 +30,7 @@ pub(crate) fn heading(report: &Report) -> String {
 /// Which table tells, or that there is none.
 fn bookkeeping(report: &Report) -> String {
     let line = |known: &Bookkeeping| format!("{FAINT}{}{FAINT:#}\n", which_table(known));
-    report.bookkeeping.as_ref().map(line).unwrap_or_default()
+    report.header.bookkeeping.as_ref().map(line).unwrap_or_default()
 }
 
 /// The same in a sentence.

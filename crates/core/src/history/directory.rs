@@ -10,8 +10,6 @@ use crate::script_problem::ScriptProblem;
 use crate::version::{Direction, Version};
 
 /// The migrations of a directory, and what is wrong with the rest of it.
-///
-/// # Errors
 /// Where the directory can't be read at all.
 pub(super) fn list(directory: &Path) -> Result<(BTreeMap<Version, Pair>, Vec<ScriptProblem>), ScriptProblem> {
     let names =

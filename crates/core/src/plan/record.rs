@@ -38,8 +38,6 @@ impl Record<'_> {
 }
 
 /// What has to change so that the bookkeeping says `target`, and nothing else.
-///
-/// # Errors
 /// [`Disagreement`] where more than the bookkeeping is in question.
 pub fn records<'a>(state: &State<'a>, target: Position) -> Result<Vec<Record<'a>>, Disagreement> {
     refuse_partially_applied(state)?;

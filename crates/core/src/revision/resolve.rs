@@ -94,8 +94,6 @@ impl Whereabouts for Offline {
 }
 
 /// Finds the place a revision names.
-///
-/// # Errors
 /// [`RevisionError`] where there is none, or more than one.
 pub fn resolve(
     revision: &Revision,
