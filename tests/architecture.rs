@@ -95,8 +95,9 @@ fn leaked(text: &str) -> &'static str {
 impl Source {
     fn of(path: &str, text: &str, exists: impl Fn(&str) -> bool) -> Self {
         // What its tests know is their own affair.
-        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-        let tokens = tokens(code);
+        let (code, after) = text.split_once("#[cfg(test)]\nmod tests {").unwrap_or((text, ""));
+        let after = after.split_once("\n}\n").map_or("", |(_, after)| after);
+        let tokens = tokens(&[code, after].concat());
         let stem = path.trim_end_matches(".rs").trim_end_matches("/main").trim_end_matches("/lib");
         let mut source = Self { lines: text.lines().count(), ..Self::default() };
         for words in tokens.windows(3) {
