@@ -46,8 +46,6 @@ pub(crate) enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-    /// `Text` on a terminal.
-    Auto,
 }
 
 /// The log's settings: read on their own, so that even a wrong configuration is reported in the

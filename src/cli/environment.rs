@@ -7,7 +7,6 @@ use std::ffi::OsString;
 #[derive(Clone, Default)]
 pub(crate) struct Environment(BTreeMap<OsString, OsString>);
 
-/// What a variable holds.
 pub(super) enum Value<'a> {
     Missing,
     NotUnicode,

@@ -9,17 +9,14 @@ use crate::engine::Error as EngineError;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// Words on the command line that clap can't make sense of.
     #[error("{}", one_line(.0))]
     Usage(String),
     #[error(transparent)]
     Settings(#[from] WrongSettings),
-    /// stdout takes no more.
     #[error("the result could not be written: {0}; nothing was changed")]
     Unwritten(io::Error),
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// This program is wrong.
     #[error("a defect in this program: {}; please report it", lines(.0))]
     Defect(String),
 }

@@ -2,7 +2,7 @@
 
 mod text;
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 
 use foreign_text::json;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -12,31 +12,11 @@ use tracing_subscriber::{fmt, registry};
 use crate::cli::config::{LogFormat, LogSettings};
 use text::OneLine;
 
-/// How stderr is written, decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-impl Format {
-    /// What was asked for, on the stderr there is.
-    pub(crate) fn of(asked: LogFormat) -> Self {
-        match asked {
-            LogFormat::Auto if io::stderr().is_terminal() => Self::Text,
-            LogFormat::Text => Self::Text,
-            LogFormat::Json | LogFormat::Auto => Self::Json,
-        }
-    }
-}
-
 /// Starts logging. Text is for people: level and message. JSON is for machines: one object a
 /// line, with its time. What an event quotes can neither begin a line nor move a cursor.
-pub(crate) fn start(settings: &LogSettings) -> Format {
-    let format = Format::of(settings.format);
+pub(crate) fn start(settings: &LogSettings) {
     let registry = registry().with(settings.filter.clone());
-    if format == Format::Json {
+    if settings.format == LogFormat::Json {
         let document = fmt::layer().json().flatten_event(true).with_writer(|| Json(io::stderr()));
         registry.with(document).init();
     } else {
@@ -44,7 +24,6 @@ pub(crate) fn start(settings: &LogSettings) -> Format {
         let text = fmt::layer().event_format(OneLine { colours }).with_ansi(false).with_writer(io::stderr);
         registry.with(text).init();
     }
-    format
 }
 
 /// Takes one whole event at a time, which is how tracing writes them.

@@ -12,7 +12,6 @@ use crate::cli::exit::exit_code;
 use crate::cli::reporter::text;
 use crate::engine::{Error as EngineError, Failure};
 
-/// stdout, as it was asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Printer(Output);
 

@@ -9,7 +9,7 @@ use migration_core::wording::{counted, duration, path};
 use migration_core::{Report, StepStatus};
 
 use crate::cli::Error;
-use crate::cli::log::Format;
+use crate::cli::config::LogFormat;
 use crate::cli::print::Printer;
 use crate::cli::reporter::activity::Activity;
 use crate::engine::event::Retry;
@@ -19,16 +19,14 @@ use crate::postgres::Observation;
 pub(crate) struct Reporter {
     printer: Printer,
     activity: Activity,
-    /// Why stdout holds less than the report.
     unwritten: Option<io::Error>,
 }
 
 impl Reporter {
-    pub(crate) fn new(printer: Printer, log: Format) -> Self {
+    pub(crate) fn new(printer: Printer, log: LogFormat) -> Self {
         Self { printer, activity: Activity::new(log), unwritten: None }
     }
 
-    /// A script for psql.
     pub(crate) fn script(&mut self, script: &str) {
         self.written(self.printer.raw(script));
     }

@@ -8,6 +8,7 @@ use migration_core::verdict::Verdict;
 use migration_core::{ExitCode, History, Report};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::cli::config::LogFormat;
 use crate::cli::config::libpq::without_effect;
 use crate::cli::config::read::{log_settings, output, read};
 use crate::cli::config::row_values::row_values;
@@ -78,8 +79,9 @@ fn leave_verdict(environment: &Environment, report: &Report, end: &Result<(), Er
 }
 
 pub(crate) fn run(args: &Args, environment: &Environment) -> ExitCode {
-    let format = log::start(&log_settings(environment));
-    let mut reporter = Reporter::new(Printer::new(output(environment)), format);
+    let settings = log_settings(environment);
+    log::start(&settings);
+    let mut reporter = Reporter::new(Printer::new(output(environment)), settings.format);
     let mut tracker = Tracker::new(&mut reporter);
     let config = read(args, environment).map_err(Error::from);
     let end = config.and_then(|config| carry_out(&config, environment, &mut tracker));
@@ -97,10 +99,10 @@ pub(crate) fn run(args: &Args, environment: &Environment) -> ExitCode {
     }
     let end = end.and_then(|()| reporter.delivered(&report));
     let code = exit_code(&end);
-    match (&end, format) {
+    match (&end, settings.format) {
         (Ok(()), _) => {}
-        (Err(error), log::Format::Text) => print_error(error),
-        (Err(error), log::Format::Json) => tracing::error!(exit_code = code.code(), "{error}"),
+        (Err(error), LogFormat::Text) => print_error(error),
+        (Err(error), LogFormat::Json) => tracing::error!(exit_code = code.code(), "{error}"),
     }
     leave_verdict(environment, &report, &end);
     code

@@ -12,7 +12,6 @@ use crate::engine::{
 };
 use crate::postgres::{RunLock, Session, Table, batch};
 
-/// Which way to go, and whether to go there.
 pub(super) struct Change {
     pub(super) direction: Direction,
     pub(super) mode: Mode,

@@ -35,10 +35,8 @@ pub(crate) enum Error {
     /// A step stopped in the middle of its script, for another reason than one of its statements.
     #[error("{}", script.because(&format!(", and then: {because}")))]
     PartiallyApplied { script: PartiallyApplied, because: Box<Error> },
-    /// `resolve` has nothing to resolve.
     #[error("{}", one_line(.0))]
     NothingToResolve(String),
-    /// `current --check`.
     #[error("{} pending: {}", counted(.0.len(), "migration is", "migrations are"), shortened(.0))]
     Pending(Vec<String>),
     #[error("{signal}; {state}")]

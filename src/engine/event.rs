@@ -8,13 +8,11 @@ use migration_core::{Bookkeeping, Report, StepReport, Transaction, Version};
 use crate::engine::Failure;
 use crate::postgres::{DatabaseError, Observation};
 
-/// Is told everything, as soon as it is certain.
 pub(crate) trait Observer {
     fn on(&mut self, event: Event<'_>);
 }
 
 pub(crate) enum Event<'e> {
-    /// Something is odd, but did not stop the run.
     Warning(&'e str),
     /// `current --check --wait` goes on waiting for so many.
     WaitingForMigrations(usize, Option<&'e Bookkeeping>),
@@ -33,9 +31,7 @@ pub(crate) enum Event<'e> {
     Miscounted(&'e Path, usize, usize),
     /// An invalid index was dropped, which an earlier run or a failed build had left.
     DroppedIndex(&'e str, &'static str),
-    /// An invalid index may be another session's work.
     SparedIndex(&'e str),
-    /// An invalid index is still there.
     InvalidIndex(&'e str, &'e DatabaseError),
     /// What is seen of a statement that has taken so long.
     Watching(&'e Observation, Duration),
@@ -45,10 +41,8 @@ pub(crate) enum Event<'e> {
     GivingWay(&'e Observation),
 }
 
-/// One more attempt.
 pub(crate) struct Retry<'e> {
     pub(crate) failure: &'e Failure,
-    /// Whether the step gave way to others.
     pub(crate) gave_way: bool,
     pub(crate) pause: Duration,
     pub(crate) attempt: u32,
@@ -58,11 +52,8 @@ pub(crate) struct Retry<'e> {
 #[derive(Clone, Copy)]
 pub(crate) enum Section {
     Heading,
-    /// The steps of a plan that is only shown.
     Steps(Transaction),
-    /// That all there was to do is done.
     Done,
-    /// What `stamp` and `resolve` are about to record.
     Recording,
     Recorded,
     Current,

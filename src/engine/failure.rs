@@ -15,12 +15,9 @@ use migration_core::{Direction, Excerpt, Version, wording};
 pub(crate) enum Outcome {
     /// Nothing of it is left.
     RolledBack,
-    /// A lock was not granted; nothing of it is left.
     NotGranted,
     Cut,
-    /// A no-transaction script stopped in the middle.
     PartiallyApplied,
-    /// A signal came; nothing of it is left.
     Stopped(Signal),
 }
 

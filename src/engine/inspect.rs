@@ -94,7 +94,7 @@ pub(super) async fn history(
     refuse_alembic(&mut session).await?;
     session.close().await;
     let state = State::of(context.history, &applied);
-    let side = |revision| resolve(revision, context.history, &state).map_err(PlanError::from);
+    let side = |revision| resolve(revision, context.history, Some(state.applied())).map_err(PlanError::from);
     let (from, to) = (side(&range.from)?, side(&range.to)?);
     if from > to {
         return Err(Error::Range { from: range.from.to_string(), to: range.to.to_string() });

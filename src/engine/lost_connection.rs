@@ -48,13 +48,11 @@ pub(super) async fn learn(
     Error::Failed(failure)
 }
 
-/// What became of a step whose connection broke.
 enum Became {
     Committed,
     RolledBack,
     /// Nobody knows: the server has forgotten steps before it.
     Lost(Vec<String>),
-    /// A no-transaction script, which can go on.
     Interrupted,
 }
 

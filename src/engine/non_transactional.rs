@@ -197,8 +197,7 @@ impl Runner<'_, '_> {
         Ok(Err(Failed { error: error.shifted_back(before.chars().count()), left: Left::Nothing }))
     }
 
-    /// A query of ours around the script,  again and again as long as it only
-    /// lacks a lock.
+    /// A query of ours around the script, again and again as long as it only lacks a lock.
     async fn ours(
         &mut self,
         prepared: &Prepared<'_>,
@@ -301,7 +300,7 @@ impl Runner<'_, '_> {
             other => Error::PartiallyApplied {
                 script: PartiallyApplied {
                     version: migration.version,
-                    label: migration.version.called(&migration.description),
+                    label: migration.called(),
                     why: script,
                 },
                 because: Box::new(other),

@@ -9,7 +9,7 @@ use crate::postgres::batch::{self, partially_applied, session};
 use crate::postgres::judgement::{judged, on_the_path, write_only_if};
 use crate::postgres::sql::quoted_literal;
 use crate::postgres::{ROLES_OWN_FOR_NOW, RunLock};
-use migration_core::revision::{Offline, resolve};
+use migration_core::revision::resolve;
 use migration_core::script::prepare;
 use migration_core::{
     BOOKKEEPING, Direction, History, Migration, PlanError, Position, Prepared, Range, Statement, Step,
@@ -25,9 +25,8 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// The flags psql needs: no startup file, and a stop at the first error.
 pub(crate) const PSQL_FLAGS: &str = "psql -X -v ON_ERROR_STOP=1";
 
-/// Writes the script that takes a database from one revision to another.
 pub(crate) fn script(history: &History, direction: Direction, range: &Range) -> Result<String, Error> {
-    let side = |revision| resolve(revision, history, &Offline).map_err(PlanError::from);
+    let side = |revision| resolve(revision, history, None).map_err(PlanError::from);
     let (from, to) = (side(&range.from)?, side(&range.to)?);
     let wrong = match direction {
         Direction::Up => from > to,
@@ -205,7 +204,7 @@ $run_migrations$;
 fn one(prepared: &Prepared<'_>) -> String {
     let migration = prepared.step.migration;
     let verb = prepared.step.direction.doing();
-    let echo = psql_argument(&format!("{verb} {}", migration.version.called(&migration.description)));
+    let echo = psql_argument(&format!("{verb} {}", migration.called()));
     let mut after = format!("{};\n{SETTINGS}", session::RESET_SESSION.join(";\n"));
     if prepared.script.is_transactional() && !prepared.is_plain_ddl() {
         after = format!("{};\n{after}", session::CHECK_ALL.join(";\n"));

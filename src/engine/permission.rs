@@ -45,10 +45,8 @@ pub(super) fn refuse_unrecordable(session: &Session, prepared: &[Prepared<'_>]) 
 /// What a table of a stranger's says is not to decide what is run, and nothing is to be written to it.
 pub(super) fn refuse_distrusted(session: &Session) -> Result<(), Error> {
     let info = &session.info;
-    match info.bookkeeping.as_ref().and_then(|table| table.distrusted(&info.user)) {
-        Some(problem) => Err(Error::refused(problem)),
-        None => Ok(()),
-    }
+    let problem = info.bookkeeping.as_ref().and_then(|table| table.distrusted(&info.user));
+    problem.map_or(Ok(()), |problem| Err(Error::refused(problem)))
 }
 
 /// A database that Alembic built, and of which our bookkeeping knows nothing.
@@ -86,17 +84,15 @@ fn not_found(info: &DatabaseInfo, schema: Option<&str>) -> String {
     let user = quoted_identifier(&info.user);
     let what = format!("no {BOOKKEEPING} was found on the search path of role {user} ({})", info.search_path);
     let repoint = repoint(info);
-    match (schema.map(quoted_identifier), elsewhere(info)) {
-        (None, None) => format!("{what}, which names no schema to create it in; {repoint}"),
-        (None, Some(elsewhere)) => {
-            format!("{what}, which names no schema to create it in; {elsewhere}; {repoint}")
-        }
-        (Some(schema), None) => format!(
-            "{what}, and the role may not create it in schema {schema}; {repoint}; if the database has no history yet, \
+    let elsewhere = elsewhere(info).map(|elsewhere| format!("{elsewhere}; "));
+    let found = elsewhere.is_some();
+    let next = format!("{}{repoint}", elsewhere.unwrap_or_default());
+    match schema.map(quoted_identifier) {
+        None => format!("{what}, which names no schema to create it in; {next}"),
+        Some(schema) if found => format!("{what}, and the role may not create it in schema {schema}; {next}"),
+        Some(schema) => format!(
+            "{what}, and the role may not create it in schema {schema}; {next}; if the database has no history yet, \
              grant it with: GRANT CREATE ON SCHEMA {schema} TO {user}"
         ),
-        (Some(schema), Some(elsewhere)) => {
-            format!("{what}, and the role may not create it in schema {schema}; {elsewhere}; {repoint}")
-        }
     }
 }

@@ -32,7 +32,7 @@ pub(super) async fn stamp(
     };
     let applied = session.look_again().await?;
     let state = State::of(context.history, &applied);
-    let to = resolve_revision(target, context.history, &state).map_err(PlanError::from)?;
+    let to = resolve_revision(target, context.history, Some(state.applied())).map_err(PlanError::from)?;
     let mut records = records(&state, to)?;
     if *target == Revision::Current {
         // The way out of drift: a script that has yet to run below is not to be passed over.
@@ -79,7 +79,8 @@ pub(super) async fn resolve(
     };
     let state = State::of(context.history, &applied);
     if let Some(named) = named {
-        let meant = resolve_revision(named, context.history, &state).map_err(PlanError::from)?;
+        let meant =
+            resolve_revision(named, context.history, Some(state.applied())).map_err(PlanError::from)?;
         if meant != Position::At(row.version) {
             return Err(Error::NothingToResolve(format!(
                 "{named} does not stand halfway; {} does",

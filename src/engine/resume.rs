@@ -8,7 +8,6 @@ use crate::postgres::batch::partially_applied;
 use crate::postgres::batch::session::{WITH_LIMITS_AGAIN, WITHOUT_LIMITS};
 use crate::postgres::{DatabaseError, Error as PostgresError, ScriptPath, Session};
 
-/// A script that can go on by itself.
 #[derive(Debug)]
 pub(super) struct Resumed {
     version: Version,

@@ -10,7 +10,6 @@ const WORTH_REPEATING: Duration = Duration::from_secs(30);
 /// Between two attempts the queue behind our lock must get time to drain.
 pub(super) const DRAIN: Duration = Duration::from_secs(5);
 
-/// How often a step was tried, and since when.
 pub(crate) struct Attempts {
     pub(super) start: Instant,
     latest: Instant,

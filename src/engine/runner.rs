@@ -21,7 +21,6 @@ pub(crate) struct Runner<'r, 'o> {
     pub(crate) tracker: &'r mut Tracker<'o>,
 }
 
-/// A failed step, and whether it may be tried again.
 pub(super) enum Stopped {
     ForGood(Error),
     NotGranted(Box<Failure>),
@@ -49,7 +48,6 @@ impl Runner<'_, '_> {
         Ok(())
     }
 
-    /// Waits until it is time to try again.
     pub(super) async fn pause(&mut self, stopped: Stopped, attempts: &mut Attempts) -> Result<(), Error> {
         let mut failure = match stopped {
             Stopped::ForGood(error) => return Err(error),
@@ -75,7 +73,6 @@ impl Runner<'_, '_> {
         waited.map_err(|signal| Error::interrupted(signal, self.tracker.state()))
     }
 
-    /// Runs what may take long.
     pub(super) async fn watched(&mut self, sql: String) -> Result<usize, FailedQuery> {
         self.watch.begin();
         let result = tokio::select! {
@@ -98,7 +95,7 @@ impl Runner<'_, '_> {
     pub(super) fn announce(&self, prepared: &Prepared<'_>) {
         let verb = prepared.step.direction.doing();
         let migration = prepared.step.migration;
-        tracing::debug!("{verb} {}", migration.version.called(&migration.description));
+        tracing::debug!("{verb} {}", migration.called());
     }
 
     pub(super) fn outcome(&self, error: &DatabaseError) -> Outcome {

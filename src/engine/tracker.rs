@@ -12,7 +12,6 @@ pub(crate) struct Tracker<'o> {
     /// Whether a commit is under way: the server was told to, and has not answered. A script
     /// without a transaction commits all the time.
     pub(crate) in_doubt: bool,
-    /// Whether `stamp` or `resolve` has committed.
     has_recorded: bool,
     observer: &'o mut dyn Observer,
 }
@@ -30,7 +29,6 @@ impl<'o> Tracker<'o> {
         self.observer.on(Event::Certain(part, &self.report));
     }
 
-    /// Something odd, for now and for the report.
     pub(crate) fn warn(&mut self, warning: String) {
         self.tell(Event::Warning(&warning));
         self.report.warnings.push(warning);
@@ -62,7 +60,6 @@ impl<'o> Tracker<'o> {
         }
     }
 
-    /// A step ran; its transaction is still open.
     pub(crate) fn ran(&mut self, prepared: &Prepared<'_>, took: Duration) {
         let version = prepared.step.migration.version;
         if let Some(step) = self.steps_mut().iter_mut().find(|step| step.version == version) {
@@ -100,7 +97,6 @@ impl<'o> Tracker<'o> {
         self.failed(prepared);
     }
 
-    /// A step stopped the run.
     pub(crate) fn failed(&mut self, prepared: &Prepared<'_>) {
         let version = prepared.step.migration.version;
         if let Some(step) = self.steps_mut().iter_mut().find(|step| step.version == version) {
@@ -128,7 +124,7 @@ impl<'o> Tracker<'o> {
             lost.push(step.version.called(&step.description));
         }
         if !lost.is_empty() {
-            self.report.header.current = Some(applied.last().copied().map_or(Position::Base, Position::At));
+            self.report.header.current = Some(Position::of(applied));
         }
         lost
     }

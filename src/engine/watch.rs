@@ -8,7 +8,6 @@ use crate::postgres::other_session::listed;
 use crate::postgres::watcher::Watcher;
 use crate::postgres::{Observation, Server};
 
-/// A statement that ends sooner needs no watching.
 const LET_RUN: Duration = Duration::from_secs(1);
 
 /// More often nobody is looked at.

@@ -250,7 +250,6 @@ pub(crate) fn update(version: Version, table: &Table, assignments: &str) -> Stri
     exactly(1, &update, version)
 }
 
-/// Records an edited file as the one that was applied.
 pub(crate) fn rewrite_checksum(migration: &Migration, table: &Table) -> String {
     let checksum = format!("checksum = pg_catalog.decode('{}', 'hex')", migration.checksum);
     update(migration.version, table, &checksum)

@@ -20,7 +20,6 @@ pub(crate) struct DatabaseInfo {
     /// Where the bookkeeping table would be made: the first schema of the role's search path in which it may
     /// create; the first of all where it may in none; `None` where the path has no schema.
     pub(crate) schema: Option<String>,
-    /// The search path of the role, as it is set.
     pub(crate) search_path: String,
     /// The schema in which a script's objects are created that name none: the first of the path that is there.
     pub(crate) first_schema: Option<String>,

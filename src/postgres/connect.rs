@@ -98,7 +98,6 @@ pub(super) async fn second(server: &Server) -> Result<PgConnection, DatabaseErro
     answered(patience, connecting).await
 }
 
-/// The server process that works for a session.
 #[derive(Clone)]
 pub(crate) struct Backend {
     pid: i32,
@@ -154,7 +153,6 @@ async fn authenticate(
     Ok((connection, key))
 }
 
-/// Why there is no session, and what to look at.
 fn refused(server: &Server, error: DatabaseError, known: Option<&str>) -> Error {
     let address = &server.address;
     Error::Refused(match error {

@@ -13,15 +13,12 @@ use migration_core::Mistake;
 #[derive(Debug)]
 pub(crate) enum DatabaseError {
     Server(Box<ServerError>),
-    /// No connection, or it broke.
     Cut(String),
-    /// Encryption could not be agreed on.
     Tls(String),
     /// The server's certificate is not one that we trust.
     Untrusted(String),
     /// We refused to go on: what the server asked for, or did not prove, is not good enough.
     Distrust(String),
-    /// What a setting names can't be used.
     Settings(Mistake),
     /// The same, but it could be a moment ago or may be in a moment: a program failed, or a file is being written.
     NotNow(Mistake),
@@ -63,7 +60,6 @@ impl DatabaseError {
         }
     }
 
-    /// Leaves out what may hold values of rows.
     pub(crate) fn hide_row_values(&mut self) {
         if let Self::Server(error) = self {
             error.hide_row_values();
@@ -102,7 +98,6 @@ impl DatabaseError {
         Self::Distrust(reason.into())
     }
 
-    /// Tells about a file that can't be used.
     pub(crate) fn wrong(name: &str) -> impl Fn(String) -> Self {
         move |problem| Self::Settings(Mistake { name: name.to_owned(), problem })
     }
@@ -112,7 +107,6 @@ impl DatabaseError {
         move |problem| Self::NotNow(Mistake { name: name.to_owned(), problem })
     }
 
-    /// What the server said, if it was the server.
     pub(crate) fn of_server(&self) -> Option<&ServerError> {
         match self {
             Self::Server(error) => Some(error),
@@ -144,7 +138,6 @@ fn raised_by_us(message: &str) -> Option<&str> {
     sentence.strip_suffix('"').filter(|_| is_ours)
 }
 
-/// An error with all its sources, each once.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

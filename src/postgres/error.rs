@@ -10,7 +10,6 @@ use crate::postgres::{DatabaseError, Signal};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// What a setting names can't be used.
     #[error(transparent)]
     Settings(#[from] WrongSettings),
     /// The server did not answer within CONNECT_TIMEOUT.
@@ -21,7 +20,6 @@ pub(crate) enum Error {
     /// The connection went, or a query of ours failed. The state is told where the run had begun to change the database.
     #[error("{doing}: {}{state}", source.in_full())]
     Query { doing: &'static str, source: DatabaseError, state: String },
-    /// The server refuses what the job needs.
     #[error("{}", one_line(.0))]
     Refused(String),
     /// A signal came while nothing was under way that it would leave unfinished.

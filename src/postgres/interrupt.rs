@@ -8,7 +8,6 @@ use tokio::sync::watch;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     Interrupt,
-    /// What Kubernetes and `docker stop` send.
     Terminate,
 }
 

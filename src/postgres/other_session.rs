@@ -11,7 +11,6 @@ use crate::postgres::query::read;
 use migration_core::statement::without_literals;
 use migration_core::wording;
 
-/// Another session, as far as our role may see it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct OtherSession {
     /// Its server process; 0 for a prepared transaction, which has none.
@@ -20,7 +19,6 @@ pub(crate) struct OtherSession {
     pub(crate) application: Option<Text>,
     /// `active`, `idle in transaction`, …
     pub(crate) state: Option<Text>,
-    /// For how long it has been so.
     pub(crate) since: Option<Duration>,
     pub(crate) query: Option<Text>,
 }

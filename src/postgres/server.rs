@@ -8,7 +8,6 @@ use migration_core::Transaction;
 
 use crate::postgres::{PasswordSource, RequireAuth};
 
-/// How to reach the server, and how to behave there.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     pub(crate) address: Address,
@@ -28,7 +27,6 @@ pub(crate) struct Server {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
-    /// A host name or IP address, and a port.
     Tcp(String, u16),
     /// The directory of a Unix socket, and the port in its name.
     Unix(PathBuf, u16),
@@ -48,7 +46,6 @@ impl fmt::Display for Address {
 /// <https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION>.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ssl {
-    /// Never.
     Disable,
     Allow(Tls),
     Prefer(Tls),
@@ -62,7 +59,6 @@ pub(crate) struct Tls {
     pub(crate) identity: Option<Identity>,
 }
 
-/// Which certificates of a server are trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Trust {
     /// Any: it is encrypted, and nobody knows to whom.
@@ -87,7 +83,6 @@ pub(crate) enum RootSource {
     System,
 }
 
-/// A certificate and its key, in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// The certificate, followed by those between it and the root.
@@ -101,7 +96,6 @@ pub(crate) enum ChannelBinding {
     Disable,
     /// Used where the server offers it.
     Prefer,
-    /// Nothing else will do.
     Require,
 }
 

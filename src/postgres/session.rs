@@ -15,7 +15,6 @@ use crate::postgres::{
 };
 use migration_core::{Applied, Version};
 
-/// A connection, set up and looked around.
 pub(crate) struct Session {
     pub(super) connection: PgConnection,
     /// The commands that set the session up, to be run again whenever it was reset.
@@ -131,7 +130,6 @@ impl Session {
         self.execute_within(Duration::ZERO, sql).await
     }
 
-    /// Runs queries of ours, and keeps the rows of each.
     pub(super) async fn rows(&mut self, sql: String) -> Result<Vec<Vec<PgRow>>, FailedQuery> {
         self.activity.begins();
         self.in_step().map_err(|error| FailedQuery { commands: 0, error })?;

@@ -19,7 +19,6 @@ pub(crate) struct Table {
     pub(crate) may_select: bool,
     /// Which of the rights to read and write it lacks, for a GRANT.
     pub(super) lacks: String,
-    /// Whether the role may create tables beside it.
     pub(crate) may_create: bool,
     /// Why it had better not be read.
     pub(super) reading: Option<String>,
@@ -29,17 +28,14 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The bookkeeping table that would be created.
     pub(crate) fn new_in(schema: &str) -> Self {
         Self { schema: schema.to_owned(), name: BOOKKEEPING.to_owned(), is_trusted: true, ..Self::default() }
     }
 
-    /// Its name with its schema, quoted for SQL.
     pub(crate) fn qualified(&self) -> String {
         format!("{}.{}", quoted_identifier(&self.schema), quoted_identifier(&self.name))
     }
 
-    /// The progress table beside it, quoted for SQL.
     pub(crate) fn progress(&self) -> String {
         format!("{}.{}", quoted_identifier(&self.schema), quoted_identifier(PROGRESS))
     }

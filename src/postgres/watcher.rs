@@ -17,15 +17,12 @@ pub(crate) struct Watcher {
     pid: i32,
 }
 
-/// What one look saw.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Observation {
     pub(crate) blockers: Vec<OtherSession>,
     /// How many sessions wait for a lock that we were granted.
     pub(crate) blocked: i64,
-    /// For how long the first of them has waited.
     pub(crate) blocked_for: Duration,
-    /// What the server says of the progress.
     pub(crate) progress: Option<Progress>,
 }
 

@@ -82,6 +82,11 @@ pub struct Migration {
 }
 
 impl Migration {
+    /// `version (description)`, as sentences name it.
+    pub fn called(&self) -> String {
+        self.version.called(&self.description)
+    }
+
     /// Whether there is a way back.
     pub fn has_down(&self) -> bool {
         self.down.is_some()

@@ -112,7 +112,7 @@ pub fn upgrade<'a>(
         warnings.push(format!("applying out of order: {}", late.join(", ")));
     }
     let from = state.position();
-    let to = revision::resolve(target, history, state)?;
+    let to = revision::resolve(target, history, Some(state.applied()))?;
     // An image that was rolled back has its head below the database: nothing to do.
     let is_head = history.head().map(Position::At) == Some(to);
     let is_ahead = is_head && !unknown.is_empty();
@@ -138,7 +138,7 @@ pub fn downgrade<'a>(
     refuse_partially_applied(state)?;
     refuse_drift(state)?;
     let from = state.position();
-    let to = revision::resolve(target, history, state)?;
+    let to = revision::resolve(target, history, Some(state.applied()))?;
     if to > from {
         return Err(PlanError::WrongWay {
             direction: Direction::Down,

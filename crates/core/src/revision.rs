@@ -12,7 +12,7 @@ use crate::version::Version;
 
 mod resolve;
 
-pub use resolve::{Offline, RevisionError, Whereabouts, resolve};
+pub use resolve::{RevisionError, resolve};
 
 /// A place in the history: before the first migration, or after one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +62,11 @@ impl<'de> Deserialize<'de> for Position {
 }
 
 impl Position {
+    /// Where a database is that has these versions applied, in order.
+    pub fn of(applied: &[Version]) -> Self {
+        applied.last().copied().map_or(Self::Base, Self::At)
+    }
+
     /// `at base`, `at 2`, `at 3 (head)`, for a sentence about where the database is.
     pub fn place(self, head: Option<Version>) -> String {
         let mark = if self != Self::Base && head.map(Self::At) == Some(self) { " (head)" } else { "" };

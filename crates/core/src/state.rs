@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::history::{History, Migration};
-use crate::revision::{Position, Whereabouts};
+use crate::revision::Position;
 use crate::version::{Checksum, Version};
 
 /// sqlx's bookkeeping table.
@@ -140,19 +140,14 @@ impl<'a> State<'a> {
         self.entries.iter().filter(|entry| matches!(entry.status, Status::Pending | Status::OutOfOrder))
     }
 
+    /// The versions that are applied, in order.
+    pub fn applied(&self) -> &[Version] {
+        &self.applied
+    }
+
     /// The highest applied version.
     pub fn position(&self) -> Position {
-        self.applied.last().copied().map_or(Position::Base, Position::At)
-    }
-}
-
-impl Whereabouts for State<'_> {
-    fn current(&self) -> Option<Position> {
-        Some(self.position())
-    }
-
-    fn applied(&self) -> &[Version] {
-        &self.applied
+        Position::of(&self.applied)
     }
 }
 

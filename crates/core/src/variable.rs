@@ -9,7 +9,7 @@ use crate::wording::counted;
 pub struct Variable {
     /// As it is set.
     pub name: &'static str,
-    /// What it is for.
+    /// What it is for; variables that have the same purpose are told together.
     pub purpose: &'static str,
     /// What holds where it is not set, in words where it depends on something.
     pub default: Option<&'static str>,
@@ -48,9 +48,13 @@ pub const VARIABLES: [Variable; 36] = [
     setting("POSTGRES_PORT", "port", Some("5432")),
     setting("POSTGRES_DB", "database", None),
     setting("POSTGRES_USER", "role", None),
-    secret("POSTGRES_PASSWORD", "password, if the server asks for one; or one of the next two"),
-    setting("POSTGRES_PASSWORD_FILE", "the file with it", None),
-    setting("POSTGRES_PASSWORD_COMMAND", "a program that prints it; no shell runs it: sh -c '…' does", None),
+    secret("POSTGRES_PASSWORD", "password, if the server asks for one"),
+    setting("POSTGRES_PASSWORD_FILE", "or the file with it", None),
+    setting(
+        "POSTGRES_PASSWORD_COMMAND",
+        "or a program that prints it; no shell runs it: sh -c '…' does",
+        None,
+    ),
     setting(
         "POSTGRES_SSLMODE",
         "disable, allow, prefer, require, verify-ca, verify-full",
@@ -58,16 +62,16 @@ pub const VARIABLES: [Variable; 36] = [
     ),
     setting("POSTGRES_SSLROOTCERT", "file with the certificates to trust, or `system`", None),
     setting("POSTGRES_SSLCRL", "file with the certificates that were revoked", None),
-    setting("POSTGRES_SSLCERT", "client certificate, in PEM", None),
-    setting("POSTGRES_SSLKEY", "its key, in PEM", None),
+    setting("POSTGRES_SSLCERT", "client certificate and its key, in PEM", None),
+    setting("POSTGRES_SSLKEY", "client certificate and its key, in PEM", None),
     setting("POSTGRES_CHANNEL_BINDING", "disable, prefer or require", Some("prefer")),
     setting(
         "POSTGRES_REQUIRE_AUTH",
         "how the server may ask to log in, such as scram-sha-256 or !password",
         Some("password and md5 only if it is verified"),
     ),
-    setting("COMMAND", "as the argument; then every command needs REVISION", None),
-    setting("REVISION", "as the argument", None),
+    setting("COMMAND", "as the arguments; then every command needs both", None),
+    setting("REVISION", "as the arguments; then every command needs both", None),
     setting("MIGRATIONS_DIR", "scripts", Some("/migrations if that exists, else migrations")),
     setting("TRANSACTION", "each: one per migration; run: one for all", Some("each")),
     setting("CONNECT_TIMEOUT", "how long to wait for the server", Some("60s")),

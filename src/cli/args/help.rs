@@ -22,39 +22,45 @@ Examples:
   run-migrations upgrade --sql base:head | psql -X -v ON_ERROR_STOP=1 …";
 
 pub(super) fn after() -> String {
-    let settings = VARIABLES.iter().filter(|variable| variable.set_by == SetBy::Operator).map(setting);
     let mut text = String::from(REVISIONS);
-    text.extend(settings);
+    let is_setting = |variable: &&Variable| variable.set_by == SetBy::Operator;
+    let settings: Vec<_> = VARIABLES.iter().filter(is_setting).collect();
+    for together in settings.chunk_by(|one, next| one.purpose == next.purpose) {
+        let names: Vec<_> = together.iter().map(|variable| variable.name).collect();
+        text.push_str(&setting(&names.join(", "), together[0]));
+    }
     text.push_str(
         "\n--sql reads MIGRATIONS_DIR alone; its script has the default LOCK_TIMEOUT.\n\nExit codes:\n",
     );
     let (left, right) = ExitCode::ALL.split_at(ExitCode::ALL.len().div_ceil(2));
+    let column = |code: &ExitCode| format!("{:>3} {}", code.code(), code.meaning());
     for (index, code) in left.iter().enumerate() {
-        let line = match right.get(index) {
-            Some(other) => {
-                format!("{:>3} {:<29}{:>3} {}", code.code(), code.meaning(), other.code(), other.meaning())
-            }
-            None => format!("{:>3} {}", code.code(), code.meaning()),
-        };
-        let _ = writeln!(text, "{line}");
+        let other = right.get(index).map(column).unwrap_or_default();
+        let _ = writeln!(text, "{}", format!("{:<32}{other}", column(code)).trim_end());
     }
     text + EXAMPLES
 }
 
-fn setting(variable: &Variable) -> String {
+/// Names in the first column, and what they are for in the second.
+fn setting(names: &str, variable: &Variable) -> String {
     const COLUMN: usize = 25;
-    const WIDTH: usize = 80;
-    let default = variable.default.map(|default| format!(" [{default}]")).unwrap_or_default();
-    let mut lines = vec![format!("  {:22}", variable.name)];
-    for word in format!("{}{default}", variable.purpose).split(' ') {
-        let last = lines.last_mut().map_or(0, |line| line.chars().count());
-        if last + 1 + word.chars().count() >= WIDTH || (lines.len() == 1 && last > COLUMN - 1) {
-            lines.push(" ".repeat(COLUMN - 1));
-        }
-        if let Some(line) = lines.last_mut() {
-            line.push(' ');
-            line.push_str(word);
-        }
+    const WIDTH: usize = 79;
+    let indent = " ".repeat(COLUMN);
+    let mut text = String::new();
+    let mut line = format!("  {names:23}");
+    if line.len() > COLUMN {
+        let _ = writeln!(text, "{line}");
+        line.clone_from(&indent);
     }
-    lines.join("\n") + "\n"
+    let default = variable.default.map(|default| format!(" [{default}]")).unwrap_or_default();
+    for word in format!("{}{default}", variable.purpose).split(' ') {
+        if line.chars().count() + word.chars().count() > WIDTH {
+            let _ = writeln!(text, "{}", line.trim_end());
+            line.clone_from(&indent);
+        }
+        line.push_str(word);
+        line.push(' ');
+    }
+    let _ = writeln!(text, "{}", line.trim_end());
+    text
 }

@@ -28,7 +28,6 @@ const VARIABLES: [(&str, &str); 22] = [
     ("PGDATESTYLE", "ALTER ROLE … SET"),
 ];
 
-/// What to say of those that are set.
 pub(crate) fn without_effect(environment: &Environment) -> Option<String> {
     let set: Vec<_> = VARIABLES.iter().filter(|(name, _)| environment.has(name)).collect();
     let names: Vec<_> = set.iter().map(|(name, _)| *name).collect();

@@ -1,5 +1,7 @@
 //! Arguments and environment → [`Config`], with every mistake there is.
 
+use std::io::{self, IsTerminal as _};
+
 use migration_core::WrongSettings;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
@@ -38,7 +40,8 @@ pub(crate) fn log_settings(environment: &Environment) -> LogSettings {
 
 fn log(environment: &Environment) -> (LogSettings, Reader<'_>) {
     let mut reader = Reader::of(environment);
-    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json), ("auto", LogFormat::Auto)];
+    let auto = if io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json), ("auto", auto)];
     let format = reader.choice("LOG_FORMAT", &formats);
     let filter = reader.parsed("RUST_LOG", |text| {
         text.parse::<Targets>().map_err(|_| {

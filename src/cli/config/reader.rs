@@ -80,7 +80,6 @@ impl<'a> Reader<'a> {
         found.unwrap_or(default)
     }
 
-    /// What a variable means, or its default.
     pub(super) fn or_default<T: Default>(
         &mut self,
         name: &str,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use foreign_text::one_line;
 use migration_core::wording;
 
-use crate::cli::log::Format;
+use crate::cli::config::LogFormat;
 use crate::postgres::Observation;
 use crate::postgres::other_session::listed;
 use crate::postgres::watcher::Progress;
@@ -16,13 +16,12 @@ const SAY_EVERY: Duration = Duration::from_secs(10);
 
 pub(super) struct Activity {
     line: LiveLine,
-    /// What was logged last of this statement, and when.
     said: Option<(String, Instant)>,
 }
 
 impl Activity {
-    pub(super) fn new(format: Format) -> Self {
-        let on = format == Format::Text && io::stderr().is_terminal();
+    pub(super) fn new(format: LogFormat) -> Self {
+        let on = format == LogFormat::Text && io::stderr().is_terminal();
         Self { line: LiveLine { on, shown: false }, said: None }
     }
 
@@ -58,7 +57,6 @@ struct LiveLine {
 }
 
 impl LiveLine {
-    /// Whether there is a terminal to show it on.
     fn show(&mut self, text: &str) -> bool {
         if self.on {
             let _ = write!(io::stderr(), "\r\x1b[2K{}", one_line(text));

@@ -27,7 +27,6 @@ pub(crate) fn heading(report: &Report) -> String {
     format!("{STRONG}{command}{STRONG:#} from {from} to {to}: {count}\n{}", bookkeeping(report))
 }
 
-/// Which table tells, or that there is none.
 fn bookkeeping(report: &Report) -> String {
     let line = |known: &Bookkeeping| format!("{FAINT}{}{FAINT:#}\n", which_table(known));
     report.header.bookkeeping.as_ref().map(line).unwrap_or_default()
@@ -115,14 +114,12 @@ pub(crate) fn done(report: &Report) -> String {
     format!("{GOOD}done{GOOD:#}: {count} in {time} ms; the database is {STRONG}{place}{STRONG:#}\n")
 }
 
-/// What `stamp` and `resolve` are about to record.
 pub(crate) fn recording(report: &Report) -> String {
     let line = |line: &String| format!("  {WAITING}record{WAITING:#}  {}\n", one_line(line));
     let lines: String = report.recorded.iter().flatten().map(line).collect();
     lines + &bookkeeping(report)
 }
 
-/// Where the bookkeeping says the database is now.
 pub(crate) fn recorded(report: &Report) -> String {
     let done =
         if report.recorded.iter().flatten().next().is_none() { "nothing to record" } else { "recorded" };

@@ -39,16 +39,10 @@ impl Part<'_> {
     }
 }
 
-/// How far a script has come when its run ends early.
 #[derive(Clone, Copy)]
 pub(super) enum ScriptState {
     Untouched,
-    /// So many of its statements are in effect.
-    PartiallyApplied {
-        done: usize,
-        /// Whether a later run can go on by itself.
-        may_go_on: bool,
-    },
+    PartiallyApplied { done: usize, may_go_on: bool },
 }
 
 impl ScriptState {

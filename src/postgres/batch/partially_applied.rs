@@ -86,7 +86,6 @@ pub(crate) fn finish(table: &Table, statement: usize) -> String {
     )
 }
 
-/// When nothing of a statement is left.
 pub(crate) fn forget(table: &Table, statement: usize) -> String {
     let progress = table.progress();
     let check = write_only_if_ordinary(&progress);

@@ -29,7 +29,6 @@ impl fmt::Debug for Password {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Lack {
-    /// A setting or its value is wrong; asking again changes nothing.
     Wrong(String),
     /// A service did not answer, or a file is just being written; the next time may be better.
     ForNow(String),

@@ -12,7 +12,6 @@ pub(super) enum Question {
     Welcome,
     Cleartext,
     Md5([u8; 4]),
-    /// One of these mechanisms.
     Sasl(Vec<String>),
     SaslContinue(Vec<u8>),
     SaslFinal(Vec<u8>),

@@ -7,7 +7,6 @@ use crate::postgres::{ChannelBinding, DatabaseError, Method, RequireAuth};
 const PLUS: &str = "SCRAM-SHA-256-PLUS";
 const WITHOUT: &str = "SCRAM-SHA-256";
 
-/// What was asked for, and on what connection.
 pub(super) struct Rules<'s> {
     pub(super) require_auth: Option<&'s RequireAuth>,
     pub(super) channel_binding: ChannelBinding,

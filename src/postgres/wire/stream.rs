@@ -19,7 +19,6 @@ const KEEPALIVE_COUNT: u32 = 4;
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(11);
 
-/// Bytes in both directions, encrypted or not.
 pub(super) trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
@@ -33,7 +32,6 @@ pub(in super::super) enum PeerAddress {
     Unix(PathBuf),
 }
 
-/// Connects to the first place that answers.
 pub(super) async fn connect(
     address: &Address,
     limit: Duration,
@@ -50,7 +48,6 @@ pub(super) async fn connect(
     Ok((connect_to(&place).await.map_err(cut)?, place))
 }
 
-/// Connects to where a connection went before.
 pub(super) async fn connect_to(place: &PeerAddress) -> io::Result<Stream> {
     match place {
         PeerAddress::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),

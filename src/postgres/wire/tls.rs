@@ -73,7 +73,6 @@ impl Security {
     }
 }
 
-/// Asks for encryption, and takes nothing else.
 pub(super) async fn encrypt(
     stream: Stream,
     tls: &Tls,
@@ -207,7 +206,6 @@ fn failure(error: io::Error, shown: &Shown, way_out: &str) -> DatabaseError {
     DatabaseError::Tls(format!("{reason}; {advice}"))
 }
 
-/// About a certificate that we do not take.
 fn what_to_do(problem: &CertificateError) -> Option<&'static str> {
     Some(match problem {
         CertificateError::UnknownIssuer => {
@@ -243,7 +241,6 @@ impl Shown {
     }
 }
 
-/// Shows the certificate to whoever asks, and remembers that.
 struct Resolver {
     certificate: Option<Arc<CertifiedKey>>,
     shown: Arc<Shown>,

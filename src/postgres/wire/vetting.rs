@@ -11,7 +11,6 @@ use tokio::io::{
 
 use crate::postgres::wire::message::{body_length, nonsense};
 
-/// PostgreSQL's own limit.
 const MOST_COLUMNS: u16 = 1664;
 
 /// PostgreSQL reports some fifteen, and a pooler a few of its own.

@@ -24,13 +24,13 @@ impl Record<'_> {
     pub fn describe(&self) -> String {
         match self {
             Self::Applied(migration) => {
-                format!("{} as applied", migration.version.called(&migration.description))
+                format!("{} as applied", migration.called())
             }
             Self::NotApplied(version, description) => {
                 format!("{} as not applied", version.called(description))
             }
             Self::Rewritten(migration, difference) => {
-                let called = migration.version.called(&migration.description);
+                let called = migration.called();
                 format!("{called} with the checksum of its file: {difference}")
             }
         }

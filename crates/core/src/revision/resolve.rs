@@ -1,111 +1,71 @@
 //! Which place in the history a revision names.
 
 use super::{Offset, Position, Revision};
-use crate::history::History;
+use crate::history::{History, Migration};
 use crate::version::Version;
 use crate::wording::counted;
 
-/// Why a revision names no place. Always decided before anything is written.
+/// Why a revision names no place, in a sentence. Always decided before anything is written.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RevisionError {
-    /// Nothing in the history is called so.
-    #[error("no migration is called {name:?}{}", did_you_mean(closest))]
-    Unknown {
-        /// What was typed.
-        name: String,
-        /// The closest that exist, as `version (description)`.
-        closest: Vec<String>,
-    },
-    /// More than one migration is called so.
-    #[error("{name:?} names several migrations: {}; type more of the version", candidates.join(", "))]
-    Ambiguous {
-        /// What was typed.
-        name: String,
-        /// All of them, as `version (description)`.
-        candidates: Vec<String>,
-    },
-    /// More steps than there are.
-    #[error("{revision} {}", walked_off(*from, *offset, *available))]
-    OffTheEnd {
-        /// What was typed.
-        revision: String,
-        /// Where the walk started.
-        from: Position,
-        /// How many steps were asked for.
-        offset: Offset,
-        /// How many there are.
-        available: usize,
-    },
-    /// The database is at a version without a script here.
-    #[error(
-        "{revision} is relative to the database's revision {current}, which has no script here; \
-         name a version instead"
-    )]
-    CurrentNotHere {
-        /// What was typed.
-        revision: String,
-        /// The applied version.
-        current: Version,
-    },
-    /// No database is asked, so there is no current revision.
-    #[error("{0} depends on the database; name a version, head or base")]
-    NeedsDatabase(String),
-}
+#[error("{0}")]
+pub struct RevisionError(String);
 
-fn did_you_mean(closest: &[String]) -> String {
-    match closest {
-        [] => "; `history` lists those there are".to_owned(),
-        [one] => format!("; the closest is {one}"),
-        several => format!("; the closest are {}", several.join(", ")),
+impl RevisionError {
+    fn unknown(name: &str, closest: &[String]) -> Self {
+        let closest = match closest {
+            [] => "`history` lists those there are".to_owned(),
+            [one] => format!("the closest is {one}"),
+            several => format!("the closest are {}", several.join(", ")),
+        };
+        Self(format!("no migration is called {name:?}; {closest}"))
+    }
+
+    fn ambiguous(name: &str, candidates: &[&Migration]) -> Self {
+        let called = candidates.iter().map(|migration| migration.called()).collect::<Vec<_>>().join(", ");
+        Self(format!("{name:?} names several migrations: {called}; type more of the version"))
+    }
+
+    fn needs_database(revision: &Revision) -> Self {
+        Self(format!("{revision} depends on the database; name a version, head or base"))
+    }
+
+    fn current_is_not_here(revision: &Revision, current: Version) -> Self {
+        Self(format!(
+            "{revision} is relative to the database's revision {current}, which has no script here; \
+             name a version instead"
+        ))
+    }
+
+    fn off_the_end(revision: &Revision, from: Position, offset: Offset, available: usize) -> Self {
+        let steps = counted(available, "step is", "steps are");
+        Self(match (offset, available) {
+            (Offset::Up(_), 0) => format!("{revision} goes past head: {from} is the last there is"),
+            (Offset::Down(_), 0) => format!("{revision} goes below base, which is the first there is"),
+            (Offset::Up(_), _) => {
+                format!("{revision} goes past head from {from}: only {steps} left that way")
+            }
+            (Offset::Down(_), _) => {
+                format!("{revision} goes below base from {from}: only {steps} left that way")
+            }
+        })
     }
 }
 
-fn walked_off(from: Position, offset: Offset, available: usize) -> String {
-    match (offset, available) {
-        (Offset::Up(_), 0) => format!("goes past head: {from} is the last there is"),
-        (Offset::Down(_), 0) => "goes below base, which is the first there is".to_owned(),
-        (_, available) => {
-            let end = if matches!(offset, Offset::Up(_)) { "past head" } else { "below base" };
-            let steps = counted(available, "step is", "steps are");
-            format!("goes {end} from {from}: only {steps} left that way")
-        }
-    }
-}
-
-/// Where the database is, as far as resolving needs it.
-pub trait Whereabouts {
-    /// The highest applied version; `None` when nobody was asked.
-    fn current(&self) -> Option<Position>;
-    /// Applied versions in order: the way down follows what is applied, not what could be.
-    fn applied(&self) -> &[Version];
-}
-
-/// Offline: only the files are known.
-pub struct Offline;
-
-impl Whereabouts for Offline {
-    fn current(&self) -> Option<Position> {
-        None
-    }
-
-    fn applied(&self) -> &[Version] {
-        &[]
-    }
-}
-
-/// Finds the place a revision names.
+/// Finds the place a revision names. Of the database it takes the applied versions, in order, where one was asked: the
+/// way down follows what is applied, not what could be.
 /// [`RevisionError`] where there is none, or more than one.
 pub fn resolve(
     revision: &Revision,
     history: &History,
-    database: &dyn Whereabouts,
+    applied: Option<&[Version]>,
 ) -> Result<Position, RevisionError> {
     match revision {
         Revision::Base => Ok(Position::Base),
         Revision::Head => Ok(history.head().map_or(Position::Base, Position::At)),
-        Revision::Current => {
-            database.current().ok_or_else(|| RevisionError::NeedsDatabase(revision.to_string()))
-        }
+        Revision::Current => match applied {
+            Some(applied) => Ok(Position::of(applied)),
+            None => Err(RevisionError::needs_database(revision)),
+        },
         Revision::Named(name) => named(name, history).map(Position::At),
         Revision::Offset(from, offset) => {
             // A description that ends in -2 is a name first.
@@ -114,12 +74,12 @@ pub fn resolve(
             {
                 return Ok(Position::At(version));
             }
-            let start = resolve(from, history, database).map_err(|error| match error {
-                RevisionError::NeedsDatabase(_) => RevisionError::NeedsDatabase(revision.to_string()),
-                other => other,
-            })?;
             let follows_database = revision.is_relative_to_current();
-            walk(revision, start, *offset, history, follows_database.then_some(database))
+            if follows_database && applied.is_none() {
+                return Err(RevisionError::needs_database(revision));
+            }
+            let start = resolve(from, history, applied)?;
+            walk(revision, start, *offset, history, applied.filter(|_| follows_database))
         }
     }
 }
@@ -129,38 +89,25 @@ fn walk(
     start: Position,
     offset: Offset,
     history: &History,
-    database: Option<&dyn Whereabouts>,
+    applied: Option<&[Version]>,
 ) -> Result<Position, RevisionError> {
     if let Position::At(current) = start
         && history.find(current).is_none()
     {
-        return Err(RevisionError::CurrentNotHere { revision: revision.to_string(), current });
+        return Err(RevisionError::current_is_not_here(revision, current));
     }
-    let places: Vec<Position> = match (offset, database) {
-        (Offset::Down(_), Some(database)) => {
-            let below = database.applied().iter().rev().map(|&version| Position::At(version));
-            below
-                .filter(|&place| place < start)
-                .chain([Position::Base])
-                .filter(|&place| place < start)
-                .collect()
-        }
-        (Offset::Down(_), None) => {
-            let below = history.migrations().iter().rev().map(|migration| Position::At(migration.version));
-            below.chain([Position::Base]).filter(|&place| place < start).collect()
-        }
-        (Offset::Up(_), _) => {
-            let all = history.migrations().iter().map(|migration| Position::At(migration.version));
-            all.filter(|&place| place > start).collect()
+    let all = || history.migrations().iter().map(|migration| migration.version);
+    let places: Vec<Position> = match offset {
+        Offset::Up(_) => all().map(Position::At).filter(|&place| place > start).collect(),
+        Offset::Down(_) => {
+            let versions = applied.map_or_else(|| all().collect(), <[_]>::to_vec);
+            let below = versions.into_iter().rev().map(Position::At).chain([Position::Base]);
+            below.filter(|&place| place < start).collect()
         }
     };
     let (Offset::Up(steps) | Offset::Down(steps)) = offset;
-    places.get(steps.get() - 1).copied().ok_or_else(|| RevisionError::OffTheEnd {
-        revision: revision.to_string(),
-        from: start,
-        offset,
-        available: places.len(),
-    })
+    let place = places.get(steps.get() - 1).copied();
+    place.ok_or_else(|| RevisionError::off_the_end(revision, start, offset, places.len()))
 }
 
 fn named(name: &str, history: &History) -> Result<Version, RevisionError> {
@@ -179,13 +126,7 @@ fn named(name: &str, history: &History) -> Result<Version, RevisionError> {
     match by_prefix.as_slice() {
         [one] => Ok(one.version),
         [] => described(name, history),
-        several => Err(RevisionError::Ambiguous {
-            name: name.to_owned(),
-            candidates: several
-                .iter()
-                .map(|migration| migration.version.called(&migration.description))
-                .collect(),
-        }),
+        several => Err(RevisionError::ambiguous(name, several)),
     }
 }
 
@@ -195,14 +136,8 @@ fn described(name: &str, history: &History) -> Result<Version, RevisionError> {
     let found: Vec<_> = all.iter().filter(|migration| migration.description == wanted).collect();
     match found.as_slice() {
         [one] => Ok(one.version),
-        [] => Err(RevisionError::Unknown { name: name.to_owned(), closest: closest(&wanted, history) }),
-        several => Err(RevisionError::Ambiguous {
-            name: name.to_owned(),
-            candidates: several
-                .iter()
-                .map(|migration| migration.version.called(&migration.description))
-                .collect(),
-        }),
+        [] => Err(RevisionError::unknown(name, &closest(&wanted, history))),
+        several => Err(RevisionError::ambiguous(name, several)),
     }
 }
 
@@ -218,28 +153,12 @@ fn closest(wanted: &str, history: &History) -> Vec<String> {
         .filter(|(score, _)| *score > 0.7)
         .collect();
     scored.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    scored
-        .into_iter()
-        .take(3)
-        .map(|(_, migration)| migration.version.called(&migration.description))
-        .collect()
+    scored.into_iter().take(3).map(|(_, migration)| migration.called()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct At(Vec<Version>);
-
-    impl Whereabouts for At {
-        fn current(&self) -> Option<Position> {
-            Some(self.0.last().copied().map_or(Position::Base, Position::At))
-        }
-
-        fn applied(&self) -> &[Version] {
-            &self.0
-        }
-    }
 
     fn history() -> History {
         History::of(&[
@@ -250,8 +169,8 @@ mod tests {
         ])
     }
 
-    fn at(versions: &[i64]) -> At {
-        At(versions.iter().copied().map(Version).collect())
+    fn at(versions: &[i64]) -> Vec<Version> {
+        versions.iter().copied().map(Version).collect()
     }
 
     #[test]
@@ -277,7 +196,7 @@ mod tests {
             ("base+2", &[], Position::At(Version(20_260_102))),
             ("add_phone-1", &[], Position::At(Version(20_260_101))),
         ] {
-            let found = resolve(&text.parse().unwrap(), &history(), &at(applied));
+            let found = resolve(&text.parse().unwrap(), &history(), Some(&at(applied)));
             assert_eq!(found, Ok(expected), "{text} from {applied:?}");
         }
     }
@@ -309,10 +228,10 @@ mod tests {
                 "-1 is relative to the database's revision 20280101, which has no script here; name a version instead",
             ),
         ] {
-            let error = resolve(&text.parse().unwrap(), &history(), &at(applied)).unwrap_err();
+            let error = resolve(&text.parse().unwrap(), &history(), Some(&at(applied))).unwrap_err();
             assert_eq!(error.to_string(), expected, "{text} from {applied:?}");
         }
-        let error = resolve(&"-1".parse().unwrap(), &history(), &Offline).unwrap_err();
+        let error = resolve(&"-1".parse().unwrap(), &history(), None).unwrap_err();
         assert_eq!(error.to_string(), "-1 depends on the database; name a version, head or base");
     }
 }
