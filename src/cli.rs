@@ -13,6 +13,6 @@ pub(crate) mod supervise;
 mod termination_message;
 
 pub(crate) use args::Args;
-pub(crate) use config::{Command, Config};
+pub(crate) use config::{Action, Config};
 pub(crate) use environment::Environment;
 pub(crate) use error::Error;

@@ -24,12 +24,12 @@ use crate::postgres::Server;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    pub(crate) command: Command,
+    pub(crate) action: Action,
     pub(crate) migrations: PathBuf,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Command {
+pub(crate) enum Action {
     Script { direction: Direction, range: Range },
     Online(Box<Server>, Task),
 }

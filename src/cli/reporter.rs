@@ -1,6 +1,6 @@
 //! Tells people what happens in a run: its results on stdout, the rest in the log.
 
-mod activity;
+mod long_statement;
 pub(crate) mod text;
 
 use std::io;
@@ -11,20 +11,20 @@ use migration_core::{Report, StepStatus};
 use crate::cli::Error;
 use crate::cli::config::LogFormat;
 use crate::cli::print::Printer;
-use crate::cli::reporter::activity::Activity;
+use crate::cli::reporter::long_statement::LongStatement;
 use crate::engine::event::Retry;
 use crate::engine::{Event, Observer, Section};
 use crate::postgres::Observation;
 
 pub(crate) struct Reporter {
     printer: Printer,
-    activity: Activity,
+    statement: LongStatement,
     unwritten: Option<io::Error>,
 }
 
 impl Reporter {
     pub(crate) fn new(printer: Printer, log: LogFormat) -> Self {
-        Self { printer, activity: Activity::new(log), unwritten: None }
+        Self { printer, statement: LongStatement::new(log), unwritten: None }
     }
 
     pub(crate) fn script(&mut self, script: &str) {
@@ -70,8 +70,8 @@ impl Observer for Reporter {
                 Section::History => text::history(report),
             }),
             Event::Committed(report, steps) => self.show(&text::committed(report, steps)),
-            Event::Watching(seen, elapsed) => self.activity.see(seen, elapsed),
-            Event::Watched => self.activity.end(),
+            Event::Watching(seen, elapsed) => self.statement.see(seen, elapsed),
+            Event::Watched => self.statement.end(),
             Event::GivingWay(seen) => give_way(seen),
             Event::Warning(warning) => tracing::warn!("{warning}"),
             Event::WaitingForMigrations(pending, bookkeeping) => {

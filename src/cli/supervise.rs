@@ -17,7 +17,7 @@ use crate::cli::exit::exit_code;
 use crate::cli::print::{Printer, print_error, print_lines};
 use crate::cli::reporter::Reporter;
 use crate::cli::signals::listen;
-use crate::cli::{Args, Command, Config, Environment, Error, log, termination_message};
+use crate::cli::{Action, Args, Config, Environment, Error, log, termination_message};
 use crate::engine::{self, Aftermath, Context, Error as EngineError, Task, Tracker, offline};
 use crate::postgres::connect::cancel;
 use crate::postgres::query::is_believing_a_server;
@@ -117,14 +117,14 @@ fn carry_out(
     if port_is_service_link(environment) {
         tracker.warn("POSTGRES_PORT is a Kubernetes service link; took its port".to_owned());
     }
-    if let (Command::Online(..), Some(warning)) = (&config.command, without_effect(environment)) {
+    if let (Action::Online(..), Some(warning)) = (&config.action, without_effect(environment)) {
         tracker.warn(warning);
     }
     let history = History::read(&config.migrations).map_err(EngineError::from)?;
     tracker.report.header.head = history.head();
-    match &config.command {
-        Command::Script { direction, range } => Ok(Some(offline::script(&history, *direction, range)?)),
-        Command::Online(server, task) => in_runtime(server, task, &history, tracker).map(|()| None),
+    match &config.action {
+        Action::Script { direction, range } => Ok(Some(offline::script(&history, *direction, range)?)),
+        Action::Online(server, task) => in_runtime(server, task, &history, tracker).map(|()| None),
     }
 }
 

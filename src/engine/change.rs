@@ -62,7 +62,7 @@ pub(super) async fn change(
         }
     }
     let lock = context.lock(&mut session).await?;
-    let applied = session.look_again().await?;
+    let applied = session.read_again().await?;
     let resumed = resume::find(&mut session, context, &applied, direction).await?;
     let rows = resumed.as_ref().map_or_else(|| applied.clone(), |resumed| resumed.before(&applied));
     let state = State::of(context.history, &rows);

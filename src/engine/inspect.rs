@@ -41,7 +41,7 @@ pub(super) async fn current(
             .sleep(LOOK_EVERY.min(left))
             .await
             .map_err(|signal| Error::interrupted(signal, "it only waited; nothing was changed"))?;
-        applied = look_again(context, &mut session, tracker).await?;
+        applied = read_again(context, &mut session, tracker).await?;
         tracker.report.header.bookkeeping = Some(session.info.found_bookkeeping());
     }
     if check == Check::Show {
@@ -70,12 +70,12 @@ fn open(state: &State<'_>) -> Vec<String> {
 }
 
 /// Reads once more, over a new connection where the old one broke.
-async fn look_again(
+async fn read_again(
     context: &Context<'_>,
     session: &mut Session,
     tracker: &mut Tracker<'_>,
 ) -> Result<Vec<Applied>, Error> {
-    match session.look_again().await {
+    match session.read_again().await {
         Err(PostgresError::Query { source, .. }) if source.is_outage() => {
             *session = context.connect(tracker).await?;
             Ok(session.applied().await?)

@@ -60,7 +60,7 @@ async fn ask(context: &Context<'_>, failure: &Failure, tracker: &mut Tracker<'_>
     let mut session = primary(context, tracker).await?;
     refuse_unwritable(&session)?;
     let lock = RunLock::take(&mut session, &context.server.options, context.interrupt).await?;
-    let applied = session.look_again().await?;
+    let applied = session.read_again().await?;
     let resumed = resume::find(&mut session, context, &applied, failure.direction).await?;
     lock.release(&mut session).await?;
     session.close().await;

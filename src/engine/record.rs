@@ -30,7 +30,7 @@ pub(super) async fn stamp(
         Mode::Run => Some(context.lock(&mut session).await?),
         Mode::Plan => None,
     };
-    let applied = session.look_again().await?;
+    let applied = session.read_again().await?;
     let state = State::of(context.history, &applied);
     let to = resolve_revision(target, context.history, Some(state.applied())).map_err(PlanError::from)?;
     let mut records = records(&state, to)?;
@@ -71,7 +71,7 @@ pub(super) async fn resolve(
 ) -> Result<(), Error> {
     let mut session = context.connect(tracker).await?;
     let lock = context.lock(&mut session).await?;
-    let applied = session.look_again().await?;
+    let applied = session.read_again().await?;
     let Some(row) = applied.iter().find(|row| !row.success) else {
         return Err(Error::NothingToResolve(
             "no script stands halfway; there is nothing to resolve".to_owned(),

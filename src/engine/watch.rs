@@ -55,7 +55,7 @@ impl<'s> Watch<'s> {
         let start = Instant::now();
         loop {
             tokio::time::sleep(every).await;
-            let Some(seen) = self.look().await else { continue };
+            let Some(seen) = self.observe().await else { continue };
             if !seen.blockers.is_empty() {
                 self.blockers = Some(listed(&seen.blockers));
             }
@@ -71,7 +71,7 @@ impl<'s> Watch<'s> {
     pub(crate) async fn settle(&mut self) -> bool {
         if self.gave_way {
             // The answer to the cancel, which nobody may have waited for, comes before the one to this.
-            self.look().await;
+            self.observe().await;
         }
         self.gave_way
     }
@@ -84,8 +84,8 @@ impl<'s> Watch<'s> {
         limits.map(|limit| limit / 4).min().map_or(LET_RUN, |quarter| quarter.clamp(OFTENEST, LET_RUN))
     }
 
-    async fn look(&mut self) -> Option<Observation> {
-        match self.watcher().await?.look().await {
+    async fn observe(&mut self) -> Option<Observation> {
+        match self.watcher().await?.observe().await {
             Ok(seen) => Some(seen),
             Err(error) => {
                 tracing::debug!("the watching connection broke: {error}");

@@ -5,16 +5,16 @@ use std::rc::Rc;
 
 /// Shared by the session and those who may cancel its statements.
 #[derive(Clone, Default)]
-pub(super) struct Activity(Rc<State>);
+pub(super) struct Activity(Rc<Counters>);
 
 #[derive(Default)]
-struct State {
+struct Counters {
     messages: Cell<u64>,
     clearing: Cell<u32>,
 }
 
 /// As long as it lives, the session clears up after a failure and is not to be cancelled.
-pub(crate) struct Clearing(Rc<State>);
+pub(crate) struct Clearing(Rc<Counters>);
 
 impl Activity {
     /// A message is sent to the server: what was sent before has ended.

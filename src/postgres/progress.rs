@@ -1,4 +1,4 @@
-//! What the catalog and the progress table say of a script that stands halfway.
+//! What the catalog and the progress table say of a partially applied script.
 
 use sqlx::postgres::types::Oid;
 

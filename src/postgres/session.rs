@@ -68,11 +68,11 @@ impl Session {
             activity: Activity::default(),
             is_out_of_step: false,
         };
-        session.look(&format!("{STRINGS};\n")).await?;
+        session.inspect(&format!("{STRINGS};\n")).await?;
         Ok(session)
     }
 
-    async fn look(&mut self, before: &str) -> Result<(), Error> {
+    async fn inspect(&mut self, before: &str) -> Result<(), Error> {
         let failed = |source| Error::query("looking around on the server", source);
         let sql = format!("{before}{};\n{LEARN};\n{}", for_now(&self.settings), catalog::around());
         let results = self.rows(sql).await.map_err(|completed| failed(completed.error))?;
@@ -189,8 +189,8 @@ impl Session {
     }
 
     /// The bookkeeping as it is now, table and rows: others may have made it since.
-    pub(crate) async fn look_again(&mut self) -> Result<Vec<Applied>, Error> {
-        self.look("").await?;
+    pub(crate) async fn read_again(&mut self) -> Result<Vec<Applied>, Error> {
+        self.inspect("").await?;
         self.applied().await
     }
 
@@ -198,7 +198,7 @@ impl Session {
     pub(crate) async fn create_bookkeeping(&mut self, create: String) -> Result<(), Error> {
         let failed = |source| Error::query("creating the bookkeeping table", source);
         self.execute(create).await.map_err(|completed| failed(completed.error))?;
-        self.look("").await
+        self.inspect("").await
     }
 
     pub(crate) async fn alembic_revision(&mut self, table: &Table) -> Option<String> {

@@ -88,7 +88,7 @@ impl Watcher {
         }
     }
 
-    pub(crate) async fn look(&mut self) -> Result<Observation, DatabaseError> {
+    pub(crate) async fn observe(&mut self) -> Result<Observation, DatabaseError> {
         let version = self.connection.server_version_num().unwrap_or(0);
         let since = if version >= 140_000 { "l.waitstart" } else { "a.query_start" };
         let progress: Vec<_> = PROGRESS

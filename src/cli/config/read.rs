@@ -9,7 +9,7 @@ use crate::cli::config::reader::{Reader, quoted};
 use crate::cli::config::row_values::{ROW_VALUES, default_row_values};
 use crate::cli::config::task::Asked;
 use crate::cli::config::{LogFormat, LogSettings, Output};
-use crate::cli::{Args, Command, Config, Environment};
+use crate::cli::{Action, Args, Config, Environment};
 
 pub(crate) fn read(args: &Args, environment: &Environment) -> Result<Config, WrongSettings> {
     let mut reader = Reader::of(environment);
@@ -21,13 +21,13 @@ pub(crate) fn read(args: &Args, environment: &Environment) -> Result<Config, Wro
     reader.choice_or("DETAIL", default_row_values(environment), &ROW_VALUES);
     let Reader { mistakes: wrong_log, .. } = log(environment).1;
     reader.mistakes.extend(wrong_log);
-    let command = match (task, server) {
-        (Some(Asked::Script(direction, range)), _) => Some(Command::Script { direction, range }),
-        (Some(Asked::Task(task)), Some(Some(server))) => Some(Command::Online(Box::new(server), task)),
+    let action = match (task, server) {
+        (Some(Asked::Script(direction, range)), _) => Some(Action::Script { direction, range }),
+        (Some(Asked::Task(task)), Some(Some(server))) => Some(Action::Online(Box::new(server), task)),
         _ => None,
     };
-    match command {
-        Some(command) if reader.mistakes.is_empty() => Ok(Config { command, migrations }),
+    match action {
+        Some(action) if reader.mistakes.is_empty() => Ok(Config { action, migrations }),
         _ => Err(WrongSettings(reader.mistakes)),
     }
 }

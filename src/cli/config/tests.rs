@@ -3,7 +3,7 @@ use std::fs;
 use clap::Parser as _;
 
 use crate::cli::config::read::read;
-use crate::cli::{Args, Command, Config, Environment};
+use crate::cli::{Action, Args, Config, Environment};
 use crate::engine::Task;
 use crate::postgres::{
     Address, ChannelBinding, PasswordSource, RequireAuth, RootSource, Roots, Server, Ssl, Tls, Trust,
@@ -30,9 +30,9 @@ fn config(args: &[&str], more: &[(&'static str, &'static str)]) -> Result<Config
 }
 
 fn server(more: &[(&'static str, &'static str)]) -> Server {
-    match config(&["upgrade", "head"], more).unwrap().command {
-        Command::Online(server, _) => *server,
-        Command::Script { .. } => panic!("no server"),
+    match config(&["upgrade", "head"], more).unwrap().action {
+        Action::Online(server, _) => *server,
+        Action::Script { .. } => panic!("no server"),
     }
 }
 
@@ -189,7 +189,7 @@ fn commands_and_revisions() {
 #[test]
 fn an_argument_wins_over_the_environment() {
     let config = config(&["upgrade", "base"], &[("COMMAND", "downgrade"), ("REVISION", "head")]).unwrap();
-    assert!(matches!(config.command, Command::Online(_, Task::Upgrade(Revision::Base, ..))));
+    assert!(matches!(config.action, Action::Online(_, Task::Upgrade(Revision::Base, ..))));
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn a_password_may_be_missing() {
         let environment: Environment = GOOD.into_iter().filter(|(name, _)| !missing.contains(name)).collect();
         let args = Args::try_parse_from(["run-migrations", "upgrade", "head"]).unwrap();
         match read(&args, &environment) {
-            Ok(Config { command: Command::Online(server, _), .. }) => Ok(server.password),
+            Ok(Config { action: Action::Online(server, _), .. }) => Ok(server.password),
             Err(WrongSettings(mistakes)) => Err(mistakes.len()),
             other => panic!("{other:?}"),
         }
@@ -347,7 +347,7 @@ fn passwords_from_files() {
             .collect();
         let args = Args::try_parse_from(["run-migrations", "upgrade", "head"]).unwrap();
         match (read(&args, &environment), expected) {
-            (Ok(Config { command: Command::Online(server, _), .. }), Ok(expected)) => {
+            (Ok(Config { action: Action::Online(server, _), .. }), Ok(expected)) => {
                 let PasswordSource::File(path) = &server.password else { panic!("{server:?}") };
                 assert_eq!(
                     crate::postgres::secret::password::read_password_file(path).unwrap().reveal(),

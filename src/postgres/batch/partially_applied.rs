@@ -1,5 +1,5 @@
-//! What is recorded while a no-transaction script is under way: in sqlx's table that it stands
-//! halfway, and in a table of ours, which exists only so long, which statements began and ended.
+//! What is recorded while a no-transaction script is under way: in sqlx's table that it is
+//! partially applied, and in a table of ours, which exists only so long, which statements began and ended.
 
 use crate::postgres::batch::{insert, proven, remove, update};
 use crate::postgres::judgement::write_only_if_ordinary;
@@ -20,7 +20,7 @@ const AFTER_DOWN: &str = "-3 - execution_time";
 /// answer is older.
 pub(crate) const FRESH: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
-/// Which way the script of a halfway row went.
+/// Which way the script of such a row went.
 pub(crate) fn direction(execution_time: i64) -> Direction {
     if execution_time < -1 { Direction::Down } else { Direction::Up }
 }
@@ -146,7 +146,7 @@ pub(crate) fn conclude(version: Version, direction: Direction, table: &Table) ->
     }
 }
 
-/// Makes a halfway row one of an applied migration.
+/// Makes such a row one of an applied migration.
 fn settle(version: Version, table: &Table, execution_time: &str) -> String {
     let assignments = format!("success = true, execution_time = {execution_time}");
     ended(table, &update(version, table, &assignments))

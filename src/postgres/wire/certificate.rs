@@ -8,14 +8,14 @@ const OBJECT_IDENTIFIER: u8 = 0x06;
 /// `[0]`, with something inside.
 const CONTEXT_0: u8 = 0xa0;
 
-struct Part<'a> {
+struct Element<'a> {
     tag: u8,
     /// With its tag and its length.
     whole: &'a [u8],
     inside: &'a [u8],
 }
 
-fn split(bytes: &[u8]) -> Option<(Part<'_>, &[u8])> {
+fn split(bytes: &[u8]) -> Option<(Element<'_>, &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     let (&first, rest) = rest.split_first()?;
     let (length, rest) = if first < 0x80 {
@@ -30,10 +30,10 @@ fn split(bytes: &[u8]) -> Option<(Part<'_>, &[u8])> {
     };
     let (inside, after) = rest.split_at_checked(length)?;
     let whole = &bytes[..bytes.len() - after.len()];
-    Some((Part { tag, whole, inside }, after))
+    Some((Element { tag, whole, inside }, after))
 }
 
-fn parts(mut bytes: &[u8]) -> Option<Vec<Part<'_>>> {
+fn elements(mut bytes: &[u8]) -> Option<Vec<Element<'_>>> {
     let mut parts = Vec::new();
     while !bytes.is_empty() {
         let (part, rest) = split(bytes)?;
@@ -44,23 +44,23 @@ fn parts(mut bytes: &[u8]) -> Option<Vec<Part<'_>>> {
 }
 
 /// The three parts of a certificate: what is signed, the algorithm, the signature.
-fn of_certificate(certificate: &[u8]) -> Option<[Part<'_>; 3]> {
+fn of_certificate(certificate: &[u8]) -> Option<[Element<'_>; 3]> {
     let (certificate, _) = split(certificate)?;
-    parts(certificate.inside)?.try_into().ok()
+    elements(certificate.inside)?.try_into().ok()
 }
 
 /// The `SubjectPublicKeyInfo`, of certificates of any version.
 pub(super) fn public_key(certificate: &[u8]) -> Option<&[u8]> {
     let [signed, ..] = of_certificate(certificate)?;
     // The version may be missing; then serial number, algorithm, issuer, validity, subject.
-    let mut fields = parts(signed.inside)?.into_iter().skip_while(|part| part.tag == CONTEXT_0).skip(5);
+    let mut fields = elements(signed.inside)?.into_iter().skip_while(|part| part.tag == CONTEXT_0).skip(5);
     fields.next().filter(|part| part.tag == SEQUENCE).map(|part| part.whole)
 }
 
 /// What a login is bound to; `None` where the signature's algorithm has no hash of its own, as Ed25519.
 pub(super) fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
     let [_, algorithm, _] = of_certificate(certificate)?;
-    let mut fields = parts(algorithm.inside)?.into_iter();
+    let mut fields = elements(algorithm.inside)?.into_iter();
     let identifier = fields.next().filter(|part| part.tag == OBJECT_IDENTIFIER)?;
     let hash = match identifier.inside {
         RSA_PSS => hash_of_pss(fields.next()),
@@ -109,7 +109,7 @@ const HASHES: [(&[u8], Hash); 3] = [
 ];
 
 /// SHA-1, where the parameters don't say, counts as SHA-256, as does all else.
-fn hash_of_pss(parameters: Option<Part<'_>>) -> Hash {
+fn hash_of_pss(parameters: Option<Element<'_>>) -> Hash {
     let named = parameters.and_then(|parameters| {
         let (hash, _) = split(parameters.inside)?;
         let (algorithm, _) = split(hash.inside).filter(|_| hash.tag == CONTEXT_0)?;

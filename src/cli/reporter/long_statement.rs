@@ -14,12 +14,12 @@ use crate::postgres::watcher::Progress;
 /// How often the log gets a line that says the same as before.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
-pub(super) struct Activity {
+pub(super) struct LongStatement {
     line: LiveLine,
     said: Option<(String, Instant)>,
 }
 
-impl Activity {
+impl LongStatement {
     pub(super) fn new(format: LogFormat) -> Self {
         let on = format == LogFormat::Text && io::stderr().is_terminal();
         Self { line: LiveLine { on, shown: false }, said: None }
@@ -43,7 +43,7 @@ impl Activity {
     }
 }
 
-impl Drop for Activity {
+impl Drop for LongStatement {
     fn drop(&mut self) {
         self.line.clear();
     }
