@@ -1,10 +1,20 @@
-//! The migration job's one entry and one exit.
+//! The migration job: SQL scripts in a directory, a PostgreSQL database, and the one safe way from
+//! where the database is to where it should be.
+//!
+//! ```text
+//! arguments + environment → Config → History (files) ┐
+//!                            └→ Database (applied) ──┴→ Plan → engine → Report → exit code
+//! ```
+
+mod cli;
+mod engine;
+mod postgres;
 
 use std::process::ExitCode;
 
-use run_migrations::cli::Args;
-use run_migrations::config::Environment;
-use run_migrations::supervise;
+use cli::args::Args;
+use cli::environment::Environment;
+use cli::supervise;
 
 fn main() -> ExitCode {
     let environment = Environment::of_process();

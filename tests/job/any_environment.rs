@@ -1,14 +1,19 @@
-//! Whatever the environment holds: every mistake in it is told at once, and no secret.
+//! Whatever the environment holds: every mistake in it is told at once, and no secret. A part of the binary's own tests,
+//! for thousands of environments in a second.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
-use run_migrations::cli::Args;
-use run_migrations::config::{Environment, read};
-use run_migrations::error::Error;
+use migration_core::WrongSettings;
 
-use crate::support::{Random, many_times};
+use crate::cli::config::read::read;
+use crate::cli::{Args, Environment};
+use random::{Random, many_times};
+
+#[expect(dead_code, reason = "shared with the tests of the whole job, which need more of it")]
+#[path = "support/random.rs"]
+mod random;
 
 const SECRET: &str = "hunter2";
 
@@ -52,11 +57,9 @@ fn problem(environment: &Environment) -> Option<(BTreeSet<String>, String)> {
             assert!(!format!("{config:?}").contains(SECRET), "{config:?}");
             None
         }
-        Err(error @ Error::Configuration(_)) => {
-            let Error::Configuration(mistakes) = &error else { unreachable!() };
-            Some((mistakes.iter().map(|mistake| mistake.name.clone()).collect(), error.to_string()))
+        Err(wrong @ WrongSettings(_)) => {
+            Some((wrong.0.iter().map(|mistake| mistake.name.clone()).collect(), wrong.to_string()))
         }
-        Err(error) => panic!("{error}"),
     }
 }
 

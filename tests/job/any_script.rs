@@ -2,7 +2,8 @@
 //! one.
 
 use futures_util::TryStreamExt as _;
-use run_migrations::statement::{Statement, Unterminated, split};
+use migration_core::Statement;
+use migration_core::statement::{Unterminated, split};
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 use sqlx::{AssertSqlSafe, Either, PgConnection, raw_sql};
 

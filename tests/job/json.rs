@@ -56,7 +56,7 @@ fn success_of_every_command_is_one_document() {
     };
     assert_eq!(
         run("upgrade head"),
-        json!({"outcome": "done", "exit_code": 0, "command": "upgrade", "database": "DATABASE", "bookkeeping": "\"public\".\"_sqlx_migrations\"", "from": "base",
+        json!({"schema_version": 1, "outcome": "done", "exit_code": 0, "command": "upgrade", "database": "DATABASE", "bookkeeping": "\"public\".\"_sqlx_migrations\"", "from": "base",
                "to": 2, "current": 2, "head": 2,
                "steps": [step(1, "a", "up", "done"), step(2, "b", "up", "done")]})
     );
@@ -66,22 +66,22 @@ fn success_of_every_command_is_one_document() {
     };
     assert_eq!(
         run("history"),
-        json!({"outcome": "done", "exit_code": 0, "command": "history", "database": "DATABASE", "bookkeeping": "\"public\".\"_sqlx_migrations\"", "current": 2, "head": 2,
+        json!({"schema_version": 1, "outcome": "done", "exit_code": 0, "command": "history", "database": "DATABASE", "bookkeeping": "\"public\".\"_sqlx_migrations\"", "current": 2, "head": 2,
                "migrations": [row(1, "a", "applied", false), row(2, "b", "applied", true)]})
     );
     assert_eq!(
         run("current"),
-        json!({"outcome": "done", "exit_code": 0, "command": "current", "database": "DATABASE", "bookkeeping": "\"public\".\"_sqlx_migrations\"", "current": 2, "head": 2,
+        json!({"schema_version": 1, "outcome": "done", "exit_code": 0, "command": "current", "database": "DATABASE", "bookkeeping": "\"public\".\"_sqlx_migrations\"", "current": 2, "head": 2,
                "migrations": [row(2, "b", "applied", true)]})
     );
     assert_eq!(
         run("downgrade -1"),
-        json!({"outcome": "done", "exit_code": 0, "command": "downgrade", "database": "DATABASE", "bookkeeping": "\"public\".\"_sqlx_migrations\"", "from": 2, "to": 1,
+        json!({"schema_version": 1, "outcome": "done", "exit_code": 0, "command": "downgrade", "database": "DATABASE", "bookkeeping": "\"public\".\"_sqlx_migrations\"", "from": 2, "to": 1,
                "current": 1, "head": 2, "steps": [step(2, "b", "down", "done")]})
     );
     assert_eq!(
         run("upgrade 1"),
-        json!({"outcome": "done", "exit_code": 0, "command": "upgrade", "database": "DATABASE", "bookkeeping": "\"public\".\"_sqlx_migrations\"", "from": 1, "to": 1,
+        json!({"schema_version": 1, "outcome": "done", "exit_code": 0, "command": "upgrade", "database": "DATABASE", "bookkeeping": "\"public\".\"_sqlx_migrations\"", "from": 1, "to": 1,
                "current": 1, "head": 2, "steps": []})
     );
     assert_eq!(
@@ -90,7 +90,7 @@ fn success_of_every_command_is_one_document() {
     );
     assert_eq!(
         run("stamp base"),
-        json!({"outcome": "done", "exit_code": 0, "command": "stamp", "database": "DATABASE", "bookkeeping": "\"public\".\"_sqlx_migrations\"", "from": 1, "to": "base",
+        json!({"schema_version": 1, "outcome": "done", "exit_code": 0, "command": "stamp", "database": "DATABASE", "bookkeeping": "\"public\".\"_sqlx_migrations\"", "from": 1, "to": "base",
                "current": "base", "head": 2, "recorded": ["1 (a) as not applied"]})
     );
 }

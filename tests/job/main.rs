@@ -7,8 +7,6 @@
 mod support;
 
 mod any_directory;
-mod any_environment;
-mod any_revision;
 mod any_script;
 mod any_server;
 mod bookkeeping;

@@ -1,5 +1,6 @@
 //! sqlx's own `Migrator` as the oracle: it and the job see the same state and make the same schema.
 
+use migration_core::Checksum;
 use sqlx::migrate::{MigrateError, Migrator};
 
 use crate::offline_sql::rows;
@@ -133,4 +134,17 @@ fn both_use_the_same_lock_whatever_the_database_is_called() {
     database.block_on(sqlx::migrate::Migrate::lock(&mut holder)).unwrap();
     let job = Job::new("upgrade head").within(&directory).on(&database);
     job.env("RUN_LOCK_TIMEOUT", "50ms").run().fails(4, "application test");
+}
+
+#[test]
+fn checksums_are_sqlx_s() {
+    let text = "CREATE TABLE x ();\n";
+    let sqlx = sqlx::migrate::Migration::new(
+        1,
+        "x".into(),
+        sqlx::migrate::MigrationType::ReversibleUp,
+        sqlx::SqlSafeStr::into_sql_str(sqlx::AssertSqlSafe(text.to_owned())),
+        false,
+    );
+    assert_eq!(Checksum::of(text), Checksum::from_bytes(sqlx.checksum.to_vec()));
 }

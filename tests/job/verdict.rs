@@ -29,7 +29,7 @@ fn success_and_failure_leave_a_verdict() {
     assert!(left.as_object_mut().unwrap().remove("database").unwrap().is_string());
     assert_eq!(
         left,
-        json!({"outcome": "done", "exit_code": 0, "command": "upgrade", "bookkeeping": "\"public\".\"_sqlx_migrations\"",
+        json!({"schema_version": 1, "outcome": "done", "exit_code": 0, "command": "upgrade", "bookkeeping": "\"public\".\"_sqlx_migrations\"",
                "from": "base", "to": 2, "current": 2, "head": 2,
                "steps": 2, "done": 2, "message": "",
                "migrations": [{"version": 1, "description": "a", "status": "done"},

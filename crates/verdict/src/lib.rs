@@ -205,7 +205,7 @@ mod tests {
     /// A verdict with a code that was new in the job was no verdict here.
     #[test]
     fn the_exit_codes_are_those_of_the_job_its_readme_and_its_manifest() {
-        let source = include_str!("../../../src/error.rs");
+        let source = include_str!("../../core/src/exit_code.rs");
         let (_, source) = source.split_once("pub enum ExitCode {").unwrap();
         let (source, _) = source.split_once("\n}").unwrap();
         let codes: Vec<u8> = source

@@ -100,7 +100,7 @@ mod tests {
     use workspace::cargo;
     use workspace::project::Project;
 
-    /// What cargo compiles of the real workspace is the oracle: libraries for the target, as it says itself.
+    /// What cargo compiles of the real workspace is the oracle: the job and its libraries for the target, as it says itself.
     #[test]
     fn what_is_linked_is_what_cargo_compiles_for_the_target() {
         let project = Project::find().unwrap();
@@ -122,7 +122,7 @@ mod tests {
         let compiled: BTreeSet<String> = printed
             .lines()
             .map(|line| serde_json::from_str::<Value>(line).unwrap())
-            .filter(|message| message["reason"] == "compiler-artifact" && is_library_for(message, &target))
+            .filter(|message| message["reason"] == "compiler-artifact" && is_linked_for(message, &target))
             .map(|message| name_and_version(message["package_id"].as_str().unwrap()))
             .collect();
         let closure = Sealed::of(&project).unwrap().closure(Which::Linked, &[target]).unwrap();
@@ -140,13 +140,13 @@ mod tests {
         format!("{name} {version}")
     }
 
-    fn is_library_for(message: &Value, target: &str) -> bool {
+    fn is_linked_for(message: &Value, target: &str) -> bool {
         let words = |value: &Value| {
             value.as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect()
         };
         let (kinds, files): (Vec<String>, Vec<String>) =
             (words(&message["target"]["kind"]), words(&message["filenames"]));
-        kinds.iter().any(|kind| kind.contains("lib"))
+        kinds.iter().any(|kind| kind.contains("lib") || kind == "bin")
             && files.iter().any(|file| file.contains(&format!("/{target}/")))
     }
 

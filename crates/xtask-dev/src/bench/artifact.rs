@@ -42,12 +42,12 @@ fn compress(bytes: &[u8]) -> anyhow::Result<usize> {
     Ok(output.stdout.len())
 }
 
-/// `benches/planning.rs`, with the profile and the flags of the image's binary, so that both share what they compile.
+/// `crates/core/benches/planning.rs`, with the profile and the flags of the image's binary, so that both share what they compile.
 pub(super) fn planning(project: &Project, target: &str) -> anyhow::Result<Vec<Figure>> {
     let toolchain = Toolchain::find(project)?;
     let mut command = toolchain.cargo()?;
     command
-        .args(["bench", "--quiet", "--package", "run-migrations", "--bench", "planning", "--profile", "job"])
+        .args(["bench", "--quiet", "--package", "migration-core", "--bench", "planning", "--profile", "job"])
         .args(["--target", target, "--manifest-path"])
         .arg(project.root().join("Cargo.toml"))
         .arg("--target-dir")

@@ -1,0 +1,75 @@
+//! History and database disagree, so that no run is safe.
+
+use foreign_text::one_line;
+
+use crate::state::BOOKKEEPING;
+use crate::version::Version;
+use crate::wording::list;
+
+/// In what they disagree.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Disagreement {
+    /// A no-transaction script stopped in the middle.
+    #[error("{0}")]
+    PartiallyApplied(PartiallyApplied),
+    /// Files changed after they were applied.
+    #[error(
+        "applied migrations were edited:{}\n  put the files back as they were; or, if the database is as \
+         the files say, record them anew with `stamp current`", list(.0)
+    )]
+    Drifted(Vec<String>),
+    /// Rows without a file.
+    #[error(
+        "applied, but without a script here: {}; run the image that has the scripts, or bring them back", .0.join(", ")
+    )]
+    Unknown(Vec<String>),
+    /// Files below the current revision that were never applied.
+    #[error(
+        "pending below the database's revision: {}; give them versions above it, or apply them as they are \
+         with --allow-out-of-order", .0.join(", ")
+    )]
+    OutOfOrder(Vec<String>),
+    /// Alembic's bookkeeping, and none of ours.
+    #[error(
+        "the database was migrated by Alembic (table {} of role {}, revision {}) and has no {BOOKKEEPING}; \
+         write its schema as the first migration, then run `stamp` with that migration's version; \
+         if that table is none of this service's, rename it",
+        one_line(table),
+        one_line(owner),
+        one_line(revision)
+    )]
+    Alembic {
+        /// The table, with its schema.
+        table: String,
+        /// Whose it is.
+        owner: String,
+        /// What it says.
+        revision: String,
+    },
+}
+
+/// A no-transaction script that stopped in the middle, and that a person has to look at.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.because(""))]
+pub struct PartiallyApplied {
+    /// The migration.
+    pub version: Version,
+    /// `version (description)`
+    pub label: String,
+    /// Why a person has to look.
+    pub why: String,
+}
+
+impl PartiallyApplied {
+    /// The whole sentence, with what else went wrong.
+    pub fn because(&self, more: &str) -> String {
+        let Self { version, label, why } = self;
+        format!(
+            "the no-transaction script of {label} stands halfway, and can't go on by itself: {}{more}; \
+             look at the database, bring it to one side, then run \
+             `resolve {version} --done` if all of the script is in effect, or \
+             `resolve {version} --retry` if none of it is",
+            one_line(why)
+        )
+    }
+}

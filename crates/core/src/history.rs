@@ -1,0 +1,183 @@
+//! The scripts on disk, read into a [`History`].
+//!
+//! File names and checksums are sqlx's, so that sqlx-cli and an application's own
+//! `sqlx::migrate!` see the same migrations:
+//! <https://docs.rs/sqlx/0.9.0/sqlx/migrate/trait.MigrationSource.html>.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use crate::script_problem::{ScriptProblem, UnusableScripts};
+use crate::version::{Checksum, Direction, Version};
+
+mod directory;
+
+pub use directory::{Pair, pair_up};
+
+/// The first line that takes a script out of its transaction. As in sqlx, whatever follows it
+/// on the line is comment.
+const NO_TRANSACTION: &str = "-- no-transaction";
+
+/// All of them are held in memory.
+const MOST: u64 = 256 << 20;
+
+/// One SQL file, read.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// Where it stands, as messages name it.
+    pub path: PathBuf,
+    /// What it holds.
+    pub text: String,
+}
+
+impl Script {
+    fn read(path: PathBuf, most: u64) -> Result<Self, ScriptProblem> {
+        let unreadable = |error| ScriptProblem::file(&path, directory::unreadable(&error));
+        let file = fs::File::open(&path).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        // Asked first, so that nothing is read in vain; but what says that it has no length may have one.
+        if file.metadata().map_err(unreadable)?.len() > most
+            || file.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)? as u64 > most
+        {
+            return Err(ScriptProblem::file(
+                &path,
+                format!(
+                    "is too large: all scripts together may have {} MiB; load data by other means",
+                    MOST >> 20
+                ),
+            ));
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Self { path, text }),
+            Err(error) => {
+                let good = error.utf8_error().valid_up_to();
+                let line = error.as_bytes()[..good].iter().filter(|&&byte| byte == b'\n').count() + 1;
+                Err(ScriptProblem {
+                    line: Some(line),
+                    ..ScriptProblem::file(&path, "is not UTF-8; save it as UTF-8")
+                })
+            }
+        }
+    }
+
+    /// Whether the script runs inside a transaction together with its bookkeeping.
+    pub fn is_transactional(&self) -> bool {
+        !self.text.starts_with(NO_TRANSACTION)
+    }
+}
+
+/// One version of the schema: how to reach it and, unless it is up-only, how to leave it again.
+#[derive(Clone, Debug)]
+pub struct Migration {
+    /// Its place in the history.
+    pub version: Version,
+    /// The rest of the file name, with spaces for underscores.
+    pub description: String,
+    /// The up script.
+    pub up: Script,
+    /// The checksum of the up script, which the bookkeeping records.
+    pub checksum: Checksum,
+    down: Option<PathBuf>,
+}
+
+impl Migration {
+    /// `version (description)`, as sentences name it.
+    pub fn called(&self) -> String {
+        self.version.called(&self.description)
+    }
+
+    /// Whether there is a way back.
+    pub fn has_down(&self) -> bool {
+        self.down.is_some()
+    }
+
+    /// Reads the script of a direction; down scripts are read only when they are wanted.
+    pub fn script(&self, direction: Direction) -> Result<Script, ScriptProblem> {
+        match (direction, &self.down) {
+            (Direction::Up, _) => Ok(self.up.clone()),
+            (Direction::Down, Some(path)) => Script::read(path.clone(), MOST),
+            (Direction::Down, None) => Err(ScriptProblem::file(
+                &self.up.path,
+                "has no down script beside it, so it can't be taken back; \
+                 write one, or restore from a backup",
+            )),
+        }
+    }
+}
+
+/// All migrations of a directory, in version order.
+#[derive(Clone, Debug)]
+pub struct History {
+    migrations: Vec<Migration>,
+}
+
+impl History {
+    /// Reads every up script of `directory`.
+    /// [`UnusableScripts`] with everything that is wrong at once: an unreadable directory, names
+    /// that don't parse, duplicates, down scripts without an up, text that isn't UTF-8, and a
+    /// directory without a single migration.
+    pub fn read(directory: &Path) -> Result<Self, UnusableScripts> {
+        let (found, mut problems) =
+            directory::list(directory).map_err(|problem| UnusableScripts(vec![problem]))?;
+        let mut migrations = Vec::with_capacity(found.len());
+        let mut most = MOST;
+        for (version, pair) in found {
+            match Script::read(pair.up, most) {
+                Ok(up) => {
+                    most -= up.text.len() as u64;
+                    migrations.push(Migration {
+                        version,
+                        description: pair.description,
+                        checksum: Checksum::of(&up.text),
+                        up,
+                        down: pair.down,
+                    });
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if migrations.is_empty() && problems.is_empty() {
+            problems.push(ScriptProblem::file(
+                directory,
+                "holds no migration; expected files such as 20260102030405_add_phone.up.sql",
+            ));
+        }
+        if problems.is_empty() { Ok(Self { migrations }) } else { Err(UnusableScripts(problems)) }
+    }
+
+    /// The migrations, oldest first; never empty.
+    pub fn migrations(&self) -> &[Migration] {
+        &self.migrations
+    }
+
+    /// The newest version.
+    pub fn head(&self) -> Option<Version> {
+        self.migrations.last().map(|migration| migration.version)
+    }
+
+    /// The migration of a version.
+    pub fn find(&self, version: Version) -> Option<&Migration> {
+        let at = self.migrations.binary_search_by_key(&version, |migration| migration.version).ok()?;
+        self.migrations.get(at)
+    }
+}
+
+#[cfg(test)]
+impl History {
+    /// A history out of thin air, for the tables of tests.
+    pub(crate) fn of(versions: &[(i64, &str)]) -> Self {
+        let migration = |&(version, description): &(i64, &str)| {
+            let name = format!("{version}_{}", description.replace(' ', "_"));
+            let text = format!("SELECT {version};\n");
+            Migration {
+                version: Version(version),
+                description: description.to_owned(),
+                checksum: Checksum::of(&text),
+                up: Script { path: PathBuf::from(format!("migrations/{name}.up.sql")), text },
+                down: Some(PathBuf::from(format!("migrations/{name}.down.sql"))),
+            }
+        };
+        Self { migrations: versions.iter().map(migration).collect() }
+    }
+}
