@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// Kubernetes keeps 4096 bytes of a termination message; we add little to it.
 const LONGEST: usize = 16 << 10;
 
-/// How the job may end: README, "Exit codes"; a test holds it to the job's own list.
+/// How the job may end: docs/exit-codes.md; a test holds it to the job's own list.
 const EXIT_CODES: [u8; 13] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 70, 130, 143];
 
 /// The JSON of the job's termination message. Everything may be missing: a job that is killed leaves nothing, an older
@@ -219,9 +219,9 @@ mod tests {
             .collect();
         assert_eq!(codes, EXIT_CODES);
 
-        let readme = include_str!("../../README.md");
-        let (_, table) = readme.split_once("### Exit codes\n").unwrap();
-        let (table, _) = table.split_once("\n### ").unwrap();
+        let readme = include_str!("../../docs/exit-codes.md");
+        let (_, table) = readme.split_once("# Exit codes\n").unwrap();
+        let (table, _) = table.split_once("\n## ").unwrap();
         let cells =
             table.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |")).map(|(cell, _)| cell);
         let told: Vec<u8> =
