@@ -209,7 +209,7 @@ mod tests {
 
     /// A verdict with a code that was new in the job was no verdict here.
     #[test]
-    fn the_exit_codes_are_those_of_the_job_its_readme_and_its_manifest() {
+    fn the_exit_codes_are_those_of_the_job_its_page_and_its_manifest() {
         let source = include_str!("../../src/error.rs");
         let (_, source) = source.split_once("pub enum ExitCode {").unwrap();
         let (source, _) = source.split_once("\n}").unwrap();
@@ -219,8 +219,8 @@ mod tests {
             .collect();
         assert_eq!(codes, EXIT_CODES);
 
-        let readme = include_str!("../../docs/exit-codes.md");
-        let (_, table) = readme.split_once("# Exit codes\n").unwrap();
+        let page = include_str!("../../docs/exit-codes.md");
+        let (_, table) = page.split_once("# Exit codes\n").unwrap();
         let (table, _) = table.split_once("\n## ").unwrap();
         let cells =
             table.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |")).map(|(cell, _)| cell);
