@@ -131,7 +131,7 @@ fn labels_hold_what_labels_may() {
     }
 }
 
-/// What Kubernetes makes of an exit code is a promise of the README; the order of the rules is part of it.
+/// What Kubernetes makes of an exit code is promised in docs/exit-codes.md; the order of the rules is part of it.
 #[test]
 fn the_base_keeps_its_promises() {
     let job = only_job(BASE).unwrap();

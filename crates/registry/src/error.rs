@@ -43,7 +43,7 @@ fn advice(code: &str) -> &'static str {
             "; AWS does not know these credentials: look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE"
         }
         "AccessDeniedException" | "AccessDenied" => {
-            "; add the action to the policy of this identity (the README has one to paste)"
+            "; add the action to the policy of this identity (docs/releasing.md has one to paste)"
         }
         _ => "",
     }

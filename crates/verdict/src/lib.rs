@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// Kubernetes keeps 4096 bytes of a termination message; we add little to it.
 const LONGEST: usize = 16 << 10;
 
-/// How the job may end: README, "Exit codes"; a test holds it to the job's own list.
+/// How the job may end: docs/exit-codes.md; a test holds it to the job's own list.
 const EXIT_CODES: [u8; 13] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 70, 130, 143];
 
 /// The JSON of the job's termination message. Everything may be missing: a job that is killed leaves nothing, an older
@@ -204,7 +204,7 @@ mod tests {
 
     /// A verdict with a code that was new in the job was no verdict here.
     #[test]
-    fn the_exit_codes_are_those_of_the_job_its_readme_and_its_manifest() {
+    fn the_exit_codes_are_those_of_the_job_its_page_and_its_manifest() {
         let source = include_str!("../../core/src/exit_code.rs");
         let (_, source) = source.split_once("pub enum ExitCode {").unwrap();
         let (source, _) = source.split_once("\n}").unwrap();
@@ -214,9 +214,9 @@ mod tests {
             .collect();
         assert_eq!(codes, EXIT_CODES);
 
-        let readme = include_str!("../../../README.md");
-        let (_, table) = readme.split_once("### Exit codes\n").unwrap();
-        let (table, _) = table.split_once("\n### ").unwrap();
+        let page = include_str!("../../../docs/exit-codes.md");
+        let (_, table) = page.split_once("# Exit codes\n").unwrap();
+        let (table, _) = table.split_once("\n## ").unwrap();
         let cells =
             table.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |")).map(|(cell, _)| cell);
         let told: Vec<u8> =

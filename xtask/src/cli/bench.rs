@@ -10,7 +10,7 @@
 #[command(after_help = "\
 Examples:
   cargo xtask bench --quick          a first impression, in a minute or two
-  cargo xtask bench                  what the figures in the README were made with
+  cargo xtask bench                  what the figures in docs/measured.md were made with
   cargo xtask bench --fresh-clone    also from a fresh clone to a migrated database, which compiles everything
   cargo xtask bench --push           only releases, against an emulator of ECR
   cargo xtask bench --json > bench.json

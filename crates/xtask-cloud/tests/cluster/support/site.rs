@@ -36,7 +36,7 @@ impl Site {
         let site = Self { namespace, database, directory };
         site.create_secret("run-migrations");
         site.write_overlay(patch);
-        // As the README has it.
+        // As docs/cluster.md has it.
         let overlay = site.directory.display().to_string();
         site.kubectl(&["apply", "-k", &overlay, "--selector", "app.kubernetes.io/component=setup"]);
         site
