@@ -275,10 +275,7 @@ fn no_table_is_made_where_it_could_not_be_trusted() {
     let problem = "\"public\".\"_sqlx_migrations\" can't be used: its schema public belongs to role pg_database_owner, and ";
     cast.setup.job("upgrade head").run().fails(8, problem);
     assert!(cast.setup.job("upgrade head --plan").run().ok().stderr.contains(problem));
-    assert_eq!(
-        cast.setup.database.value::<bool>("SELECT to_regclass('public._sqlx_migrations') IS NULL"),
-        true
-    );
+    assert!(cast.setup.database.value::<bool>("SELECT to_regclass('public._sqlx_migrations') IS NULL"));
     // It works for whoever the schema belongs to.
     cast.setup.job("upgrade head").role(&cast.ops).run().ok();
 }

@@ -169,7 +169,8 @@ fn action(line: &str) -> Option<String> {
 
 #[test]
 fn the_policy_in_the_documentation_is_what_a_release_needs_and_no_more() {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/releasing.md")).unwrap();
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/releasing.md")).unwrap();
     let policy = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
     let policy: Value = serde_json::from_str(policy).unwrap();
     let statements = policy["Statement"].as_array().unwrap();
