@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::process::Command;
 
 use anyhow::{Context, bail};
 
@@ -41,7 +40,7 @@ struct PlannedScript {
 /// The scripts of the checkout, or of a commit.
 pub(crate) fn read(project: &Project, commit: Option<&str>) -> anyhow::Result<History> {
     let mut history = History::new();
-    let git = |words: &[&str]| process::output(Command::new("git").arg("-C").arg(project.root()).args(words));
+    let git = |words: &[&str]| process::output(process::git(project.root()).args(words));
     let paths = match commit {
         Some(commit) => git(&["ls-tree", "-z", "--name-only", commit, "--", "migrations/"])?,
         None => git(&["ls-files", "-z", "--", "migrations/"])?,
@@ -78,8 +77,8 @@ fn add(history: &mut History, path: &str, text: &str) {
 
 /// The tag of the release before a commit, among those it grew from.
 pub(crate) fn last_release(project: &Project, but: Option<&str>) -> anyhow::Result<Option<String>> {
-    let mut git = Command::new("git");
-    git.arg("-C").arg(project.root()).args(["tag", "--list", "v*", "--merged", "HEAD"]);
+    let mut git = process::git(project.root());
+    git.args(["tag", "--list", "v*", "--merged", "HEAD"]);
     let tags = process::output(&mut git).context("git does not list the releases")?;
     Ok(newest(tags.lines().filter(|tag| Some(*tag) != but)).map(str::to_owned))
 }

@@ -1,8 +1,6 @@
 //! Where an image comes from: labels and environment of its config, never bytes of the binary, so that a commit that
 //! leaves the code alone leaves the layers alone.
 
-use std::process::Command;
-
 use workspace::process;
 use workspace::project::Project;
 
@@ -19,7 +17,7 @@ pub struct Provenance {
 impl Provenance {
     pub fn read(project: &Project) -> Self {
         let git = |arguments: &[&str]| {
-            process::output(Command::new("git").arg("-C").arg(project.root()).args(arguments))
+            process::output(process::git(project.root()).args(arguments))
                 .ok()
                 .map(|said| said.trim().to_owned())
         };

@@ -66,7 +66,10 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
         ("digest", manifest.digest.as_str()),
     ])?;
     if arguments.gate == Gate::Off {
-        ui::note("Not asked", "who attested it");
+        let commit = built_from(&manifest, &ecr, project)
+            .await
+            .with_context(|| format!("{reference} is not known to be the image of these inputs"))?;
+        ui::note("Not asked", format!("who attested it; it says that it was built from {commit}"));
         ui::result(&reference);
         return set_outputs(&[("attested", "off")]);
     }

@@ -5,7 +5,6 @@ mod publish;
 mod run;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -98,8 +97,7 @@ pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()
 
 /// The release on GitHub is of whatever the tag names there, and the page of this checkout.
 fn still_names_this(tag: &str, project: &Project) -> anyhow::Result<()> {
-    let here =
-        process::output(Command::new("git").arg("-C").arg(project.root()).args(["rev-parse", "HEAD"]))?;
+    let here = process::output(process::git(project.root()).args(["rev-parse", "HEAD"]))?;
     let there = commit_of(&Repository::find(project)?, tag)?;
     ensure!(
         there.as_deref() == Some(here.trim()),
@@ -127,8 +125,8 @@ fn facts(arguments: &Arguments, project: &Project) -> anyhow::Result<ReleasePage
         let here = format!("{server}/{repository}");
         links.push(("this run", format!("{here}/actions/runs/{id}")));
         // A run by hand has another commit than the tag it was given.
-        let mut git = Command::new("git");
-        git.arg("-C").arg(project.root()).args(["rev-parse", "HEAD"]);
+        let mut git = process::git(project.root());
+        git.args(["rev-parse", "HEAD"]);
         if let Ok(commit) = process::output(&mut git) {
             let commit = commit.trim();
             links.push(("commit", format!("{here}/commit/{commit}")));
@@ -180,6 +178,10 @@ fn deployment(deploy: &str, result: &str, record: Option<&Record>) -> Deployment
     let has_failed = |record: &Record| record.verdict.exit_code.is_some_and(|code| code != 0);
     match (deploy, result) {
         ("kubernetes", "success") if record.is_some_and(has_failed) => Deployment::Failed,
+        // Nobody saw its end.
+        ("kubernetes", "success") if record.is_some_and(|record| record.end == RunEnd::Left) => {
+            Deployment::BrokenOff
+        }
         ("kubernetes", "success") => Deployment::Done,
         ("kubernetes", "failure") if record.is_some_and(|record| record.end == RunEnd::Left) => {
             Deployment::BrokenOff
@@ -256,6 +258,7 @@ mod tests {
         for (deploy, result, record, expected) in [
             ("kubernetes", "success", "", Deployment::Done),
             ("kubernetes", "success", r#"{"exit_code": 5}"#, Deployment::Failed),
+            ("kubernetes", "success", left, Deployment::BrokenOff),
             ("kubernetes", "failure", "", Deployment::Failed),
             ("kubernetes", "failure", left, Deployment::BrokenOff),
             ("kubernetes", "skipped", "", Deployment::NotBegun),

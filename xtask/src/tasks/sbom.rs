@@ -3,8 +3,6 @@
 mod document;
 mod runtime;
 
-use std::process::Command;
-
 use anyhow::Context;
 
 use crate::tasks::build_image;
@@ -82,8 +80,8 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
 
 fn origin(project: &Project) -> anyhow::Result<Origin> {
     let git = |format: &str| {
-        let mut git = Command::new("git");
-        git.arg("-C").arg(project.root()).env("TZ", "UTC0");
+        let mut git = process::git(project.root());
+        git.env("TZ", "UTC0");
         git.args(["show", "--no-patch", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", format, "HEAD"]);
         process::output(&mut git).map(|said| said.trim().to_owned()).context("git does not tell the commit")
     };

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, bail};
 use toml::Table;
@@ -42,8 +41,8 @@ impl Origin {
                 std::fs::read(root.join(path)).with_context(|| format!("cannot read {path}"))
             }
             Self::Commit(root, commit) => {
-                let mut git = Command::new("git");
-                git.arg("-C").arg(root).args(["cat-file", "blob", &format!("{commit}:{path}")]);
+                let mut git = process::git(root);
+                git.args(["cat-file", "blob", &format!("{commit}:{path}")]);
                 let output = git.output().context("cannot run git")?;
                 anyhow::ensure!(output.status.success(), "{commit} has no file {path}");
                 Ok(output.stdout)
@@ -69,8 +68,8 @@ impl Origin {
                 Ok(found)
             }
             Self::Commit(root, commit) => {
-                let mut git = Command::new("git");
-                git.arg("-C").arg(root).args(["ls-tree", "-r", "-z", "--full-tree", commit, "--", path]);
+                let mut git = process::git(root);
+                git.args(["ls-tree", "-r", "-z", "--full-tree", commit, "--", path]);
                 process::output(&mut git)?.split_terminator('\0').map(regular).collect()
             }
         }

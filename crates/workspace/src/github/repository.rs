@@ -1,7 +1,6 @@
 //! Which repository on GitHub this checkout belongs to.
 
 use std::fmt;
-use std::process::Command;
 
 use anyhow::Context;
 
@@ -18,8 +17,8 @@ impl Repository {
         if let Some(name) = std::env::var("GITHUB_REPOSITORY").ok().filter(|name| !name.is_empty()) {
             return Self::parse(&name).with_context(|| format!("GITHUB_REPOSITORY is {name:?}"));
         }
-        let mut git = Command::new("git");
-        git.arg("-C").arg(project.root()).args(["remote", "get-url", "origin"]);
+        let mut git = process::git(project.root());
+        git.args(["remote", "get-url", "origin"]);
         let url = process::output(&mut git)
             .context("which repository on GitHub is this? There is no remote `origin`; set GITHUB_REPOSITORY=owner/name")?;
         let url = url.trim();

@@ -1,7 +1,6 @@
 //! What is to be pushed: a committed tree with its identity, or, if asked for, one that has none.
 
 use std::fmt;
-use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
 
@@ -27,7 +26,7 @@ impl Source {
         settings: &Settings,
         allow_loose: bool,
     ) -> anyhow::Result<Self> {
-        let changes = process::output(Command::new("git").arg("-C").arg(project.root()).args([
+        let changes = process::output(process::git(project.root()).args([
             "status",
             "--porcelain",
             "--no-renames",

@@ -1,7 +1,5 @@
 //! What has to be true before the tag, but for the image.
 
-use std::process::Command;
-
 use anyhow::{Context, bail};
 use serde_json::Value;
 
@@ -18,7 +16,7 @@ pub(crate) struct Git<'a>(pub(crate) &'a Project);
 impl Git<'_> {
     /// What git says, without the line's end.
     pub(super) fn say(&self, words: &[&str]) -> anyhow::Result<String> {
-        let said = process::output(Command::new("git").arg("-C").arg(self.0.root()).args(words))?;
+        let said = process::output(process::git(self.0.root()).args(words))?;
         Ok(said.trim_end().to_owned())
     }
 }

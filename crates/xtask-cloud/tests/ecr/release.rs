@@ -151,9 +151,15 @@ fn who_attested_an_image_decides() {
 fn an_attested_image_is_this_trees_only_if_its_commit_has_the_same_inputs() {
     let tree = Tree::copy();
     let repository = Repository::created("attested-inputs", "MUTABLE");
-    let attestation = || {
-        let mut command = tree.xtask("attestation --gate required", &address());
+    let asked = |gate: &str| {
+        let mut command = tree.xtask(&format!("attestation --gate {gate}"), &address());
         run(command.env("ECR_REPOSITORY", &repository.0))
+    };
+    let attestation = || asked("required");
+    // That nobody is asked who built it does not make it the image of another commit.
+    let refused = |why: &[&str]| {
+        asked("off").failed(why);
+        refused(why);
     };
     let first = tree.git(&["rev-parse", "HEAD"]);
     let put = |commit: &str, layer: &[u8]| {
@@ -176,7 +182,7 @@ fn an_attested_image_is_this_trees_only_if_its_commit_has_the_same_inputs() {
     crate::evidence::relock(&tree, "sqlx-postgres");
     tree.commit("Update a crate of the job");
     put(&first, b"one");
-    attestation().failed(&["is not known to be the image of these inputs", "which has other inputs"]);
+    refused(&["is not known to be the image of these inputs", "which has other inputs"]);
     tree.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
     tree.git(&["push", "--quiet", "--force", "origin", "HEAD:main"]);
 
@@ -184,20 +190,20 @@ fn an_attested_image_is_this_trees_only_if_its_commit_has_the_same_inputs() {
     std::fs::write(tree.root().join("migrations/99990101000000_new.sql"), "SELECT 1;\n").unwrap();
     tree.commit("Add a migration");
     put(&first, b"one");
-    attestation().failed(&["is not known to be the image of these inputs", &first, "which has other inputs"]);
+    refused(&["is not known to be the image of these inputs", &first, "which has other inputs"]);
     for (commit, why) in [
         ("0123456789abcdef0123456789abcdef01234567", "this repository has no commit 0123456789abcdef"),
         ("--output=x", "\"--output=x\" is no commit"),
         ("unknown", "it does not say which commit it was built from"),
     ] {
         put(commit, b"two");
-        attestation().failed(&["is not known to be the image of these inputs", why]);
+        refused(&["is not known to be the image of these inputs", why]);
     }
 
     // A workflow that checks out one commit alone.
     tree.clone_shallow();
     put(&first, b"three");
-    attestation().failed(&["this clone is shallow and lacks the commit", &first, "fetch-depth: 0"]);
+    refused(&["this clone is shallow and lacks the commit", &first, "fetch-depth: 0"]);
     let head = tree.git(&["rev-parse", "HEAD"]);
     put(&head, b"four");
     attestation().succeeded().said(&["built from", &head]);

@@ -1,7 +1,6 @@
 //! The files of the project: what git tracks, and what it would track after `git add`.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::Context;
 
@@ -16,14 +15,8 @@ pub(super) struct ProjectFiles {
 
 impl ProjectFiles {
     pub(super) fn read(project: &Project) -> anyhow::Result<Self> {
-        let mut git = Command::new("git");
-        git.current_dir(project.root()).args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ]);
+        let mut git = process::git(project.root());
+        git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
         let listed = process::output(&mut git).context("cannot list the project's files")?;
         let root = project.root().to_owned();
         let mut paths: Vec<_> =
