@@ -159,7 +159,7 @@ fn an_attested_image_is_this_trees_only_if_its_commit_has_the_same_inputs() {
     // That nobody is asked who built it does not make it the image of another commit.
     let refused = |why: &[&str]| {
         asked("off").failed(why);
-        refused(why);
+        attestation().failed(why);
     };
     let first = tree.git(&["rev-parse", "HEAD"]);
     let put = |commit: &str, layer: &[u8]| {
