@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 
 use verdict::migrations;
 use workspace::changelog::Version;
+use workspace::git::git;
 use workspace::github::cell;
 use workspace::process;
 use workspace::project::Project;
@@ -40,14 +41,14 @@ struct PlannedScript {
 /// The scripts of the checkout, or of a commit.
 pub(crate) fn read(project: &Project, commit: Option<&str>) -> anyhow::Result<History> {
     let mut history = History::new();
-    let git = |words: &[&str]| process::output(process::git(project.root()).args(words));
+    let ask = |words: &[&str]| process::output(git(project.root()).args(words));
     let paths = match commit {
-        Some(commit) => git(&["ls-tree", "-z", "--name-only", commit, "--", "migrations/"])?,
-        None => git(&["ls-files", "-z", "--", "migrations/"])?,
+        Some(commit) => ask(&["ls-tree", "-z", "--name-only", commit, "--", "migrations/"])?,
+        None => ask(&["ls-files", "-z", "--", "migrations/"])?,
     };
     for path in paths.split_terminator('\0').filter(|path| is_script(path)) {
         let text = match commit {
-            Some(commit) => git(&["show", &format!("{commit}:{path}")])?,
+            Some(commit) => ask(&["show", &format!("{commit}:{path}")])?,
             None => std::fs::read_to_string(project.root().join(path))
                 .with_context(|| format!("cannot read {path}"))?,
         };
@@ -77,7 +78,7 @@ fn add(history: &mut History, path: &str, text: &str) {
 
 /// The tag of the release before a commit, among those it grew from.
 pub(crate) fn last_release(project: &Project, but: Option<&str>) -> anyhow::Result<Option<String>> {
-    let mut git = process::git(project.root());
+    let mut git = git(project.root());
     git.args(["tag", "--list", "v*", "--merged", "HEAD"]);
     let tags = process::output(&mut git).context("git does not list the releases")?;
     Ok(newest(tags.lines().filter(|tag| Some(*tag) != but)).map(str::to_owned))

@@ -28,5 +28,7 @@ mod pod;
 pub mod reference;
 mod same_pod;
 mod same_run;
+#[cfg(test)]
+mod same_run_fixtures;
 pub mod table;
 mod watches;

@@ -8,8 +8,8 @@ use super::pod::{MAIN, container_name};
 use super::same_run::{DECISIVE_OF_CONTAINER, DECISIVE_OF_POD, Difference, Extras, compare, list};
 
 /// Of these, what the scheduler sets, and what is compared by rules of its own.
-const OTHERWISE_OF_POD: [&str; 5] =
-    ["initContainers", "nodeName", "serviceAccount", "serviceAccountName", "volumes"];
+const OTHERWISE_OF_POD: [&str; 6] =
+    ["initContainers", "nodeName", "nodeSelector", "serviceAccount", "serviceAccountName", "volumes"];
 
 /// In what a pod of this Job does not run what the Job says. Rules of the cluster may put containers, variables of the
 /// cloud's identity and volumes of their own beside it.
@@ -36,6 +36,10 @@ pub(crate) fn difference_of_pod(job: &Job, pod: &Pod) -> Option<Difference> {
             let is_default =
                 asked["serviceAccountName"].is_null() && found["serviceAccountName"] == json!("default");
             if is_default { None } else { key("serviceAccountName") }
+        })
+        // Rules of the cluster, or of the namespace, may narrow where a pod runs; they can't take from what was asked.
+        .or_else(|| {
+            compare("spec.nodeSelector", &asked["nodeSelector"], &found["nodeSelector"], Extras::Pass)
         })
         .or_else(|| {
             let mut keys = DECISIVE_OF_POD.iter().filter(|key| !OTHERWISE_OF_POD.contains(*key));
@@ -137,3 +141,7 @@ fn beside(
     }
     next.map(|missing| Difference { field: path.to_owned(), asked: missing.clone(), found: Value::Null })
 }
+
+#[cfg(test)]
+#[path = "same_pod_tests.rs"]
+mod tests;

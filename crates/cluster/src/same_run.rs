@@ -47,8 +47,9 @@ pub(super) enum Extras {
     Pass,
 }
 
-/// Of a pod, what decides over rights, network, files and processes.
-pub(super) const DECISIVE_OF_POD: [&str; 18] = [
+/// Of a pod, what decides over rights, network, files, processes, devices, and on whose node it runs.
+pub(super) const DECISIVE_OF_POD: [&str; 22] = [
+    "affinity",
     "automountServiceAccountToken",
     "dnsConfig",
     "dnsPolicy",
@@ -61,6 +62,9 @@ pub(super) const DECISIVE_OF_POD: [&str; 18] = [
     "hostUsers",
     "initContainers",
     "nodeName",
+    "nodeSelector",
+    "resourceClaims",
+    "resources",
     "runtimeClassName",
     "securityContext",
     "serviceAccount",
@@ -70,7 +74,7 @@ pub(super) const DECISIVE_OF_POD: [&str; 18] = [
 ];
 
 /// Of a container, what decides over what it does; what tells most comes first.
-pub(super) const DECISIVE_OF_CONTAINER: [&str; 17] = [
+pub(super) const DECISIVE_OF_CONTAINER: [&str; 18] = [
     "image",
     "args",
     "command",
@@ -79,6 +83,7 @@ pub(super) const DECISIVE_OF_CONTAINER: [&str; 17] = [
     "lifecycle",
     "livenessProbe",
     "readinessProbe",
+    "resources",
     "restartPolicy",
     "securityContext",
     "startupProbe",
@@ -94,7 +99,7 @@ pub(super) const DECISIVE_OF_CONTAINER: [&str; 17] = [
 const DECISIVE_OF_JOB: [&str; 2] = ["managedBy", "manualSelector"];
 
 /// Quantities, which the server writes in its own way and which do not change what runs.
-const QUANTITIES: [&str; 3] = ["divisor", "resources", "sizeLimit"];
+const QUANTITIES: [&str; 4] = ["divisor", "limits", "requests", "sizeLimit"];
 
 /// Lists to which admission rules add, so that a pod finds its node and its image.
 const OPEN_LISTS: [&str; 3] = ["imagePullSecrets", "tolerations", "topologySpreadConstraints"];
@@ -108,6 +113,7 @@ const MARKS: [&str; 4] =
 
 /// Those of the queue, by their domain.
 const QUEUE: &str = "kueue.x-k8s.io/";
+const QUEUE_NAME: &str = "kueue.x-k8s.io/queue-name";
 
 /// The first thing in which the Job that the server holds is not the one that was sent.
 pub(super) fn difference(sent: &Value, held: &Value) -> Option<Difference> {
@@ -127,10 +133,16 @@ pub(super) fn difference(sent: &Value, held: &Value) -> Option<Difference> {
     }
     let (sent_spec, held_spec) = part("/spec");
     let is_compared = |key: &str| key != "template" && key != "suspend";
+    let sent_job = sent;
     fields("spec", sent_spec, held_spec, &DECISIVE_OF_JOB, is_compared).or_else(|| {
         let (sent, held) = part("/spec/template/spec");
         let path = "spec.template.spec";
-        fields(path, sent, held, &DECISIVE_OF_POD, |key| key != "containers").or_else(|| {
+        // A queue that was asked to run the Job chooses the nodes.
+        let is_queued = !at(sent_job, "/metadata/labels")[QUEUE_NAME].is_null();
+        let selector = |job: &Value| job["nodeSelector"].clone();
+        let chosen = compare(&format!("{path}.nodeSelector"), &selector(sent), &selector(held), Extras::Pass);
+        let is_compared = |key: &str| key != "containers" && !(key == "nodeSelector" && is_queued);
+        chosen.or_else(|| fields(path, sent, held, &DECISIVE_OF_POD, is_compared)).or_else(|| {
             let (sent, held) = (list(&sent["containers"]), list(&held["containers"]));
             containers(&format!("{path}.containers"), sent, held)
         })
@@ -203,6 +215,8 @@ pub(super) fn compare(path: &str, sent: &Value, held: &Value, extras: Extras) ->
             let is_left_out = *sent == json!(false) && LEFT_OUT.contains(&key);
             if is_empty(sent) || is_left_out { None } else { differs() }
         }
+        // What is added to them is quantities, or is compared.
+        (Value::Null, Value::Object(_)) if key == "resources" => compare(path, &json!({}), held, extras),
         (Value::Null, held) => {
             if extras == Extras::Pass || is_filled_in(key, held) {
                 None

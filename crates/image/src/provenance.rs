@@ -1,6 +1,7 @@
 //! Where an image comes from: labels and environment of its config, never bytes of the binary, so that a commit that
 //! leaves the code alone leaves the layers alone.
 
+use workspace::git::git;
 use workspace::process;
 use workspace::project::Project;
 
@@ -16,20 +17,18 @@ pub struct Provenance {
 
 impl Provenance {
     pub fn read(project: &Project) -> Self {
-        let git = |arguments: &[&str]| {
-            process::output(process::git(project.root()).args(arguments))
-                .ok()
-                .map(|said| said.trim().to_owned())
+        let ask = |arguments: &[&str]| {
+            process::output(git(project.root()).args(arguments)).ok().map(|said| said.trim().to_owned())
         };
         let unknown = || "unknown".to_owned();
-        let dirty = git(&["status", "--porcelain"]).is_some_and(|changes| !changes.is_empty());
+        let dirty = ask(&["status", "--porcelain"]).is_some_and(|changes| !changes.is_empty());
         let mark = if dirty { "-dirty" } else { "" };
         Self {
-            version: git(&["describe", "--tags", "--always"]).map_or_else(unknown, |version| version + mark),
-            revision: git(&["rev-parse", "HEAD"]).map_or_else(unknown, |revision| revision + mark),
+            version: ask(&["describe", "--tags", "--always"]).map_or_else(unknown, |version| version + mark),
+            revision: ask(&["rev-parse", "HEAD"]).map_or_else(unknown, |revision| revision + mark),
             // The commit's time, not the clock's: the same tree gives the same config.
-            created: git(&["show", "--no-patch", "--format=%cI", "HEAD"]),
-            source: git(&["remote", "get-url", "origin"]).map_or_else(unknown, |url| public_address(&url)),
+            created: ask(&["show", "--no-patch", "--format=%cI", "HEAD"]),
+            source: ask(&["remote", "get-url", "origin"]).map_or_else(unknown, |url| public_address(&url)),
         }
     }
 }

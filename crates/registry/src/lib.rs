@@ -12,7 +12,7 @@ pub mod verify;
 
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use aws_config::BehaviorVersion;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
@@ -29,7 +29,7 @@ use image::reference::Name;
 use retries::SaysSo;
 use settings::ecr::{Creation, EcrSettings};
 use sources::Sources;
-use workspace::ui;
+use workspace::{github, ui};
 
 /// A registry we have credentials for.
 #[derive(Debug)]
@@ -102,7 +102,13 @@ impl Ecr {
         };
         ecr_host::check_region(&region)?;
         let account = match &settings.account {
-            Some(account) => account.clone(),
+            Some(account) => {
+                // A workflow's settings were reviewed; whose credentials it was given may be another matter.
+                if github::is_running() {
+                    is_of(account, &self::account(&config).await?)?;
+                }
+                account.clone()
+            }
             None => account(&config).await?,
         };
         let registry = match &settings.registry {
@@ -138,6 +144,17 @@ impl Ecr {
             expires: data.expires_at().and_then(|time| SystemTime::try_from(*time).ok()),
         })
     }
+}
+
+/// Whoever runs a workflow with credentials of another account would look there, and find what its owner put there.
+fn is_of(account: &Account, caller: &Account) -> anyhow::Result<()> {
+    ensure!(
+        account == caller,
+        "the credentials are of the account {}, and the registry is of {}; in a workflow both are of one",
+        caller.as_str(),
+        account.as_str()
+    );
+    Ok(())
 }
 
 /// The account the credentials belong to.

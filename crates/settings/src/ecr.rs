@@ -28,6 +28,20 @@ pub struct EcrFlags {
     profile: Option<String>,
 }
 
+impl EcrFlags {
+    /// What is set in the environment, for a task that has other flags.
+    pub fn of_environment() -> Self {
+        let set = |variable: &str| std::env::var(variable).ok();
+        Self {
+            region: set("AWS_REGION"),
+            account: set("ECR_ACCOUNT"),
+            registry: set("ECR_REGISTRY"),
+            repository: set("ECR_REPOSITORY"),
+            profile: None,
+        }
+    }
+}
+
 /// `ecr` in `xtask/release.yaml`.
 #[derive(Debug, Default)]
 pub(super) struct EcrFile {

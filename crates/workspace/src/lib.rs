@@ -2,6 +2,7 @@
 
 pub mod cargo;
 pub mod changelog;
+pub mod git;
 pub mod github;
 pub mod given;
 pub mod kubectl;

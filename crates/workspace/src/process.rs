@@ -1,6 +1,5 @@
 //! Running other programs with errors that say which one, why it failed, and what it printed.
 
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, bail};
@@ -20,27 +19,6 @@ pub fn output(command: &mut Command) -> anyhow::Result<String> {
 fn said(stdout: &[u8], stderr: &[u8]) -> String {
     let text = if stderr.trim_ascii().is_empty() { stdout } else { stderr };
     String::from_utf8_lossy(text.trim_ascii()).into_owned()
-}
-
-/// git in a checkout. Neither replaced objects nor variables that name another repository may have it tell of other
-/// content than the commit's own.
-pub fn git(checkout: &Path) -> Command {
-    let mut git = Command::new("git");
-    for elsewhere in [
-        "GIT_DIR",
-        "GIT_COMMON_DIR",
-        "GIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-        "GIT_NAMESPACE",
-        "GIT_GRAFT_FILE",
-        "GIT_REPLACE_REF_BASE",
-    ] {
-        git.env_remove(elsewhere);
-    }
-    git.env("GIT_NO_REPLACE_OBJECTS", "1").arg("-C").arg(checkout);
-    git
 }
 
 /// The first directory of PATH that holds the program.
@@ -116,31 +94,6 @@ pub async fn foreground(command: &mut tokio::process::Command) -> anyhow::Result
 
 #[cfg(test)]
 mod tests {
-    use super::{git, output};
-
-    /// A commit with a script that drops the schema was shown as the one without it.
-    #[test]
-    fn git_tells_what_a_commit_holds_and_no_other() {
-        let checkout = std::env::temp_dir().join(format!("replaced-{}", std::process::id()));
-        std::fs::create_dir_all(&checkout).unwrap();
-        let run = |words: &[&str]| {
-            let mut git = git(&checkout);
-            git.args(["-c", "user.name=a", "-c", "user.email=a@localhost"]).args(words);
-            output(&mut git).unwrap().trim().to_owned()
-        };
-        run(&["init", "--quiet"]);
-        let commit = |text: &str| {
-            std::fs::write(checkout.join("script"), text).unwrap();
-            run(&["add", "script"]);
-            run(&["commit", "--quiet", "--message", text]);
-            run(&["rev-parse", "HEAD"])
-        };
-        let (honest, other) = (commit("honest"), commit("other"));
-        run(&["replace", &honest, &other]);
-        assert_eq!(run(&["show", &format!("{honest}:script")]), "honest");
-        std::fs::remove_dir_all(&checkout).unwrap();
-    }
-
     #[test]
     fn words_survive_the_shell() {
         for (word, text) in

@@ -69,7 +69,10 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
         let commit = built_from(&manifest, &ecr, project)
             .await
             .with_context(|| format!("{reference} is not known to be the image of these inputs"))?;
-        ui::note("Not asked", format!("who attested it; it says that it was built from {commit}"));
+        ui::note(
+            "Not asked",
+            format!("who attested it; it says that it was built from {commit}, which is on main"),
+        );
         ui::result(&reference);
         return set_outputs(&[("attested", "off")]);
     }

@@ -2,6 +2,7 @@
 
 mod fleet;
 mod kubernetes;
+mod reviewed;
 mod terminal;
 
 pub(crate) use kubernetes::run;

@@ -58,15 +58,3 @@ fn crates_depend_on_what_stands_below_them() {
         }
     }
 }
-
-/// What is said of a commit has to be true of it: see `workspace::process::git`.
-#[test]
-fn git_is_called_in_one_way() {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-    let words = ["grep", "--name-only", "--untracked", "Command::new(\"git\")", "--", "*.rs"];
-    let found = Command::new("git").arg("-C").arg(root).args(words).output().unwrap();
-    let found = String::from_utf8(found.stdout).unwrap();
-    // What makes clones to measure, and tests, say nothing of a commit.
-    let others = |path: &&str| !path.contains("/tests/") && !path.contains("/bench/");
-    assert_eq!(found.lines().filter(others).collect::<Vec<_>>(), ["crates/workspace/src/process.rs"]);
-}

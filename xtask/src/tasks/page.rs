@@ -15,6 +15,7 @@ use markdown::{Deployment, GateResult, Image, ReleasePage};
 use publish::Earlier;
 use verdict::{Record, RunEnd};
 use workspace::changelog::{self, Version};
+use workspace::git::git;
 use workspace::github::cli::get;
 use workspace::github::repository::Repository;
 use workspace::github::tag::commit_of;
@@ -97,7 +98,7 @@ pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()
 
 /// The release on GitHub is of whatever the tag names there, and the page of this checkout.
 fn still_names_this(tag: &str, project: &Project) -> anyhow::Result<()> {
-    let here = process::output(process::git(project.root()).args(["rev-parse", "HEAD"]))?;
+    let here = process::output(git(project.root()).args(["rev-parse", "HEAD"]))?;
     let there = commit_of(&Repository::find(project)?, tag)?;
     ensure!(
         there.as_deref() == Some(here.trim()),
@@ -125,7 +126,7 @@ fn facts(arguments: &Arguments, project: &Project) -> anyhow::Result<ReleasePage
         let here = format!("{server}/{repository}");
         links.push(("this run", format!("{here}/actions/runs/{id}")));
         // A run by hand has another commit than the tag it was given.
-        let mut git = process::git(project.root());
+        let mut git = git(project.root());
         git.args(["rev-parse", "HEAD"]);
         if let Ok(commit) = process::output(&mut git) {
             let commit = commit.trim();
@@ -178,8 +179,8 @@ fn deployment(deploy: &str, result: &str, record: Option<&Record>) -> Deployment
     let has_failed = |record: &Record| record.verdict.exit_code.is_some_and(|code| code != 0);
     match (deploy, result) {
         ("kubernetes", "success") if record.is_some_and(has_failed) => Deployment::Failed,
-        // Nobody saw its end.
-        ("kubernetes", "success") if record.is_some_and(|record| record.end == RunEnd::Left) => {
+        // Whatever the workflow came to, nobody saw the Job end well.
+        ("kubernetes", "success") if record.is_some_and(|record| record.end != RunEnd::Finished) => {
             Deployment::BrokenOff
         }
         ("kubernetes", "success") => Deployment::Done,
@@ -259,6 +260,9 @@ mod tests {
             ("kubernetes", "success", "", Deployment::Done),
             ("kubernetes", "success", r#"{"exit_code": 5}"#, Deployment::Failed),
             ("kubernetes", "success", left, Deployment::BrokenOff),
+            ("kubernetes", "success", r#"{"end": "left", "exit_code": 0}"#, Deployment::BrokenOff),
+            ("kubernetes", "success", r#"{"end": "not_started"}"#, Deployment::BrokenOff),
+            ("kubernetes", "success", r#"{"end": "stopped"}"#, Deployment::BrokenOff),
             ("kubernetes", "failure", "", Deployment::Failed),
             ("kubernetes", "failure", left, Deployment::BrokenOff),
             ("kubernetes", "skipped", "", Deployment::NotBegun),

@@ -16,6 +16,7 @@ use image::reference::PinnedReference;
 use image::sealed::Sealed;
 use image::sealed::closure::{Closure, Which};
 use settings::{ImageFlags, PostgresFlags, Settings};
+use workspace::git::git;
 use workspace::given::Mistakes;
 use workspace::project::Project;
 use workspace::{process, ui};
@@ -79,14 +80,14 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
 }
 
 fn origin(project: &Project) -> anyhow::Result<Origin> {
-    let git = |format: &str| {
-        let mut git = process::git(project.root());
+    let show = |format: &str| {
+        let mut git = git(project.root());
         git.env("TZ", "UTC0");
         git.args(["show", "--no-patch", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", format, "HEAD"]);
         process::output(&mut git).map(|said| said.trim().to_owned()).context("git does not tell the commit")
     };
     let repository = Some(Provenance::read(project).source).filter(|source| source != "unknown");
-    Ok(Origin { commit: git("--format=%H")?, time: git("--format=%cd")?, repository })
+    Ok(Origin { commit: show("--format=%H")?, time: show("--format=%cd")?, repository })
 }
 
 /// Of what is downloaded, by name and version.

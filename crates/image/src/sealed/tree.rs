@@ -8,6 +8,7 @@ use toml::Table;
 
 use super::lock::Lock;
 use super::manifest;
+use workspace::git::git;
 use workspace::process;
 
 /// Where files are read from.
@@ -41,7 +42,7 @@ impl Origin {
                 std::fs::read(root.join(path)).with_context(|| format!("cannot read {path}"))
             }
             Self::Commit(root, commit) => {
-                let mut git = process::git(root);
+                let mut git = git(root);
                 git.args(["cat-file", "blob", &format!("{commit}:{path}")]);
                 let output = git.output().context("cannot run git")?;
                 anyhow::ensure!(output.status.success(), "{commit} has no file {path}");
@@ -68,7 +69,7 @@ impl Origin {
                 Ok(found)
             }
             Self::Commit(root, commit) => {
-                let mut git = process::git(root);
+                let mut git = git(root);
                 git.args(["ls-tree", "-r", "-z", "--full-tree", commit, "--", path]);
                 process::output(&mut git)?.split_terminator('\0').map(regular).collect()
             }

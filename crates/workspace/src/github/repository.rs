@@ -4,6 +4,7 @@ use std::fmt;
 
 use anyhow::Context;
 
+use crate::git::git;
 use crate::process;
 use crate::project::Project;
 
@@ -17,7 +18,7 @@ impl Repository {
         if let Some(name) = std::env::var("GITHUB_REPOSITORY").ok().filter(|name| !name.is_empty()) {
             return Self::parse(&name).with_context(|| format!("GITHUB_REPOSITORY is {name:?}"));
         }
-        let mut git = process::git(project.root());
+        let mut git = git(project.root());
         git.args(["remote", "get-url", "origin"]);
         let url = process::output(&mut git)
             .context("which repository on GitHub is this? There is no remote `origin`; set GITHUB_REPOSITORY=owner/name")?;

@@ -9,6 +9,7 @@ use image::binary::Compiler;
 use image::identity::Identity;
 use image::inputs;
 use settings::Settings;
+use workspace::git::git;
 use workspace::process;
 use workspace::project::Project;
 
@@ -26,7 +27,7 @@ impl Source {
         settings: &Settings,
         allow_loose: bool,
     ) -> anyhow::Result<Self> {
-        let changes = process::output(process::git(project.root()).args([
+        let changes = process::output(git(project.root()).args([
             "status",
             "--porcelain",
             "--no-renames",

@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 
 use workspace::changelog::{self, Version};
+use workspace::git::git;
 use workspace::github::cli::get;
 use workspace::github::repository::Repository;
 use workspace::process;
@@ -16,7 +17,7 @@ pub(crate) struct Git<'a>(pub(crate) &'a Project);
 impl Git<'_> {
     /// What git says, without the line's end.
     pub(super) fn say(&self, words: &[&str]) -> anyhow::Result<String> {
-        let said = process::output(process::git(self.0.root()).args(words))?;
+        let said = process::output(git(self.0.root()).args(words))?;
         Ok(said.trim_end().to_owned())
     }
 }

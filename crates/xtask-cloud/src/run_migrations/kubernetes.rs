@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use foreign_text::one_line;
 
 use super::fleet;
+use super::reviewed;
 use super::terminal::{confirm, exit_code, show};
 use cluster::cluster::{Cluster, Start, Validity};
 use cluster::follow::{self, FollowEnd, Log};
@@ -19,7 +20,7 @@ use verdict::{Record, RunEnd, Verdict};
 use workspace::kubectl;
 use workspace::process::Signals;
 use workspace::project::Project;
-use workspace::ui;
+use workspace::{github, ui};
 use xtask::tasks::run_migrations::{Arguments, DryRun, job_arguments};
 
 pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<ExitCode> {
@@ -30,6 +31,10 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
     let asked = mistakes.found("COMMAND", job_arguments::asked(&words));
     let databases = arguments.fleet.fleet.as_ref().map(|file| mistakes.found("--fleet", fleet::read(file)));
     let (settings, (image, asked)) = mistakes.or(settings.zip(image.zip(asked)))?;
+    if github::is_running() {
+        reviewed::image(&image, project).await?;
+        reviewed::manifests(&settings.manifests, project)?;
+    }
     let wanted = Wanted { image: &image, command: asked.command, revision: asked.revision, words: &words };
     let template = manifest::only_job(&rendered(&project.root().join(&settings.manifests))?)
         .with_context(|| format!("{} can't be run", settings.manifests.display()))?;

@@ -5,16 +5,19 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
+use super::delivery::{self, DeliveryFile, FILE};
 use super::roles::Role;
 use super::script;
 use super::site::Site;
+use crate::release::inputs::MAIN;
 use workspace::github::cli::{gh, list};
 use workspace::process::{self, quoted};
 
 pub(super) fn differences(
     site: &Site,
     roles: &[Role],
-    variables: &[(&'static str, String)],
+    file: &DeliveryFile,
+    delivery: &[(&'static str, String)],
 ) -> anyhow::Result<Vec<String>> {
     let mut found = Vec::new();
     let provider =
@@ -65,28 +68,56 @@ pub(super) fn differences(
         site.rulesets.differences(&site.repository).iter().map(|(what, commands)| mend(what, commands)),
     );
     found.extend(own_runners(site)?);
-    let there = gh(&["variable", "list", "--repo", &site.repository, "--json", "name,value"])?;
-    let there: Value = serde_json::from_str(&there).context("gh variable list printed no JSON")?;
-    if site.is_public && is_set(&there, "DEPLOY_RUNNER") {
-        found.push(mend(
-            "DEPLOY_RUNNER is set in a public repository, whose releases the gate then refuses",
-            &format!("gh variable delete DEPLOY_RUNNER --repo {}", site.repository),
-        ));
-    }
-    for (name, value) in variables {
-        // Without a cluster others may deploy what the release names.
-        let may_be =
-            |there: &Value| *there == **value || (*name == "DEPLOY" && value == "none" && there == "gitops");
-        let is_set = |one: &Value| one["name"] == *name && may_be(&one["value"]);
-        if !there.as_array().is_some_and(|there| there.iter().any(is_set)) {
-            found.push(mend(&format!("the variable {name} is not {value}"), &script::set(site, name, value)));
-        }
-    }
+    found.extend(in_file(site, file, delivery));
+    found.extend(leftovers(site)?);
     Ok(found)
 }
 
-fn is_set(variables: &Value, name: &str) -> bool {
-    variables.as_array().is_some_and(|all| all.iter().any(|one| one["name"] == name && one["value"] != ""))
+/// What the workflows go by, held against what it should say.
+fn in_file(site: &Site, file: &DeliveryFile, delivery: &[(&'static str, String)]) -> Vec<String> {
+    let there = &file.values;
+    let differs = |(key, value): &&(&'static str, String)| there.get(key) != value.as_str();
+    let mut found: Vec<_> = delivery
+        .iter()
+        .filter(differs)
+        .map(|(key, value)| mend(&format!("{FILE} does not say {key}={value}"), &there.command(key, value)))
+        .collect();
+    // Of the roles that nobody asked to compare, too: an image is deployed by the account that it was verified in.
+    for key in delivery::keys().filter(|key| key.starts_with("AWS_ROLE_")) {
+        let role = there.get(key);
+        let is_decided = delivery.iter().any(|(own, _)| *own == key);
+        if !is_decided && !role.is_empty() && role.split(':').nth(4) != Some(&site.account) {
+            let what = format!("{FILE} has a role of another account than {}, {key}", site.account);
+            found.push(mend(&what, &there.command(key, "")));
+        }
+    }
+    if site.is_public && !there.get("DEPLOY_RUNNER").is_empty() {
+        found.push(mend(
+            "DEPLOY_RUNNER is set in a public repository, whose releases the gate then refuses",
+            &there.command("DEPLOY_RUNNER", ""),
+        ));
+    }
+    if file.main.as_ref().is_some_and(|main| main != there) {
+        found.push(mend(
+            &format!("{FILE} of this checkout is not that of main, which alone has an effect; commit it, and merge it"),
+            &format!("git diff {MAIN} -- {FILE}"),
+        ));
+    }
+    found
+}
+
+/// Variables that the workflows read before, and whoever may write to the repository sets.
+fn leftovers(site: &Site) -> anyhow::Result<Vec<String>> {
+    let there = gh(&["variable", "list", "--repo", &site.repository, "--json", "name,value"])?;
+    let there: Value = serde_json::from_str(&there).context("gh variable list printed no JSON")?;
+    let is_there = |key: &&str| there.as_array().is_some_and(|all| all.iter().any(|one| one["name"] == *key));
+    let leftover = |key| {
+        mend(
+            &format!("the repository's variable {key} has no effect any more: {FILE} says it"),
+            &format!("gh variable delete {key} --repo {}", site.repository),
+        )
+    };
+    Ok(delivery::keys().filter(is_there).map(leftover).collect())
 }
 
 /// No policy of IAM tells the tags of one role from those of another; that none can be moved limits what either can do.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::delivery::{Delivery, FILE};
 use super::roles::Role;
 use super::site::{ISSUER, Site};
 use workspace::process::quoted;
@@ -11,7 +12,12 @@ use workspace::process::quoted;
 /// The group that k8s/release binds its Role to.
 pub(super) const GROUP: &str = "run-migrations-release";
 
-pub(super) fn write(site: &Site, roles: &[Role], variables: &[(&'static str, String)]) -> String {
+/// Of attestations.
+const PRIVATE: &str = "Attestations of a private repository take GitHub Enterprise Cloud.";
+/// With ATTESTATIONS=off.
+pub(super) const LOST: &str = "What is lost with that: nobody verifies who built an image. Whoever may push to the registry can have an image of theirs deployed, if it says that it was built from a commit of main with the release's inputs.";
+
+pub(super) fn write(site: &Site, roles: &[Role], delivery: &Delivery) -> anyhow::Result<String> {
     let mut text =
         format!("# Lets the workflows of {} release; --check compares later.\nset -eu\n", site.repository);
     let mut section = |comment: &str, commands: &[String]| {
@@ -53,9 +59,14 @@ pub(super) fn write(site: &Site, roles: &[Role], variables: &[(&'static str, Str
             &rulesets,
         );
     }
-    let variables: Vec<_> = variables.iter().map(|(name, value)| set(site, name, value)).collect();
-    section("What the workflows read.", &variables);
-    text.trim_end().to_owned()
+    section(
+        "What the workflows read. Commit it, by way of a pull request: main's alone has an effect. Variables of the repository have none.",
+        &[format!("cat > {FILE} <<'END'\n{}END", delivery.text()?)],
+    );
+    if !site.is_public {
+        section(&format!("{PRIVATE} Without it set ATTESTATIONS=off there. {LOST}"), &[]);
+    }
+    Ok(text.trim_end().to_owned())
 }
 
 pub(super) fn provider(site: &Site) -> String {
@@ -107,10 +118,6 @@ pub(super) fn permit(role: &Role) -> String {
         "aws iam put-role-policy --role-name {name} --policy-name {POLICY} --policy-document {}",
         document(policy)
     )
-}
-
-pub(super) fn set(site: &Site, name: &str, value: &str) -> String {
-    format!("gh variable set {name} --repo {} --body {}", site.repository, quoted(value))
 }
 
 fn document(policy: &Value) -> String {

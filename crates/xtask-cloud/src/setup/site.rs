@@ -3,6 +3,7 @@
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+use super::delivery::Delivery;
 use super::environment::{self, Environment};
 use super::rulesets::Rulesets;
 use registry::Ecr;
@@ -111,24 +112,33 @@ impl Site {
         format!("arn:{}:iam::{}:oidc-provider/{ISSUER}", self.partition(), self.account)
     }
 
-    /// What the workflows read as `vars`.
-    pub(super) fn variables(&self) -> Vec<(&'static str, String)> {
-        let mut variables = vec![
+    /// What `.github/delivery.env` is to say; what nobody but its author can decide stays as it is there.
+    pub(super) fn delivery(&self, there: &Delivery) -> Vec<(&'static str, String)> {
+        let deploy = match &self.cluster {
+            Some(_) => "kubernetes",
+            // Others may deploy what the release names.
+            None if there.get("DEPLOY") == "gitops" => "gitops",
+            None => "none",
+        };
+        let mut values = vec![
+            ("REPOSITORY", self.repository.clone()),
             ("AWS_REGION", self.region.clone()),
             ("AWS_ROLE_PUSHER", self.role_arn("pusher")),
             ("AWS_ROLE_PROMOTER", self.role_arn("promoter")),
             ("AWS_ROLE_READER", self.role_arn("reader")),
             ("ECR_REPOSITORY", self.images.clone()),
             ("ENVIRONMENT", self.environment.name.clone()),
-            ("DEPLOY", if self.cluster.is_some() { "kubernetes" } else { "none" }.to_owned()),
-            ("ATTESTATIONS", if self.is_public { "on" } else { "off" }.to_owned()),
+            ("DEPLOY", deploy.to_owned()),
             ("APPROVAL", if self.environment.is_approved() { "required" } else { "none" }.to_owned()),
         ];
+        if self.is_public {
+            values.push(("ATTESTATIONS", "on".to_owned()));
+        }
         if let Some(cluster) = &self.cluster {
-            variables
+            values
                 .extend([("AWS_ROLE_DEPLOYER", self.role_arn("deployer")), ("EKS_CLUSTER", cluster.clone())]);
         }
-        variables
+        values
     }
 
     pub(super) fn role_arn(&self, name: &str) -> String {

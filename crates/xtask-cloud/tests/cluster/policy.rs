@@ -45,6 +45,7 @@ fn the_jobs_of_a_release_are_admitted() {
             vec![(POD.to_owned() + "/nodeSelector/kubernetes.io~1arch", json!("arm64"))],
         ),
         ("a queue's suspension", vec![("/spec/suspend".to_owned(), json!(true))]),
+        ("a group for key files", vec![(POD.to_owned() + "/securityContext/fsGroup", json!(65532))]),
         ("more memory", vec![(CONTAINER.to_owned() + "/resources/limits/memory", json!("1Gi"))]),
     ] {
         let changes: Vec<_> =

@@ -19,7 +19,7 @@ fn push(
     let mut command = xtask(&format!("push-image {words}"), registry, scratch);
     // a promotion that wants a daemon fails
     command
-        .envs(snapshot.environment())
+        .current_dir(snapshot.root())
         .env("ECR_REPOSITORY", &repository.0)
         .env("DOCKER_HOST", "unix:///nowhere");
     command
@@ -253,11 +253,29 @@ fn what_is_not_committed_is_not_pushed() {
         "README.md",
         "--allow-dirty",
     ]);
-    let mut command = push("", &address(), &scratch, &snapshot, &repository);
-    run(command.env("GIT_DIR", scratch.path())).failed(&["git does not say what is committed"]);
     // asked for, the next thing it needs is Docker
     run(&mut push("--allow-dirty", &address(), &scratch, &snapshot, &repository))
         .failed(&["no image can be built without Docker"]);
+    snapshot.forget_all();
+    run(&mut push("", &address(), &scratch, &snapshot, &repository))
+        .failed(&["git does not say what is committed"]);
+}
+
+/// Another repository, index or settings said what is committed here.
+#[test]
+fn what_is_committed_is_not_asked_of_another_repository() {
+    let (scratch, snapshot, other) = (Scratch::new(), Snapshot::take(), Snapshot::take());
+    let repository = Repository::created("misled", "MUTABLE");
+    snapshot.forget("README.md");
+    let git = other.root().join(".git");
+    for (variable, value) in [
+        ("GIT_DIR", git.clone()),
+        ("GIT_INDEX_FILE", git.join("index")),
+        ("GIT_CONFIG_PARAMETERS", "'status.showUntrackedFiles=no'".into()),
+    ] {
+        let mut command = push("", &address(), &scratch, &snapshot, &repository);
+        run(command.env(variable, value)).failed(&["not everything is committed (README.md"]);
+    }
 }
 
 #[test]

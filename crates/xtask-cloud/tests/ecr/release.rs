@@ -209,6 +209,69 @@ fn an_attested_image_is_this_trees_only_if_its_commit_has_the_same_inputs() {
     attestation().succeeded().said(&["built from", &head]);
 }
 
+/// With `off` nothing was looked at but whether the image is there.
+#[test]
+fn an_image_that_nobody_has_to_attest_is_still_one_of_main_with_these_inputs() {
+    let tree = Tree::copy();
+    let repository = Repository::created("unattested", "MUTABLE");
+    let attestation = |reference: &str| {
+        let mut command = tree.xtask(&format!("attestation --gate off {reference}"), &address());
+        run(command.env("ECR_REPOSITORY", &repository.0))
+    };
+    let first = tree.git(&["rev-parse", "HEAD"]);
+    let older = repository.image_of(&first, "older", "linux/amd64", b"older");
+    std::fs::write(tree.root().join("migrations/99990101000000_new.sql"), "SELECT 1;\n").unwrap();
+    tree.commit("Add a migration");
+    let older = format!("{}/{}@{older}", address(), repository.0);
+    attestation(&older).failed(&["is not known to be the image of these inputs", "which has other inputs"]);
+    let identity = identity(&tree);
+    repository.image_of("unknown", &identity, "linux/amd64", b"one");
+    attestation("").failed(&["it does not say which commit it was built from"]);
+    tree.git(&["checkout", "--quiet", "--detach"]);
+    tree.git(&["commit", "--quiet", "--allow-empty", "--message", "Nobody has seen this"]);
+    let unmerged = tree.git(&["rev-parse", "HEAD"]);
+    repository.image_of(&unmerged, &identity, "linux/amd64", b"two");
+    attestation("").failed(&["which is not on main"]);
+    tree.git(&["checkout", "--quiet", "main"]);
+    let head = tree.git(&["rev-parse", "HEAD"]);
+    repository.image_of(&head, &identity, "linux/amd64", b"three");
+    attestation("").succeeded().said(&["who attested it; it says that it was built from", &head]);
+}
+
+/// A role in an account of somebody else's let a workflow verify, and deploy, what was in the registry there.
+#[test]
+fn in_a_workflow_image_and_credentials_are_of_the_account_that_is_named() {
+    let tree = Tree::copy();
+    let repository = Repository::created("account", "MUTABLE");
+    let head = tree.git(&["rev-parse", "HEAD"]);
+    let digest = repository.image_of(&head, &identity(&tree), "linux/amd64", b"one");
+    let in_workflow = |words: &str, account: &str| {
+        let mut command = tree.xtask(words, &address());
+        command
+            .env("ECR_REPOSITORY", &repository.0)
+            .env("ECR_ACCOUNT", account)
+            .env("GITHUB_ACTIONS", "true");
+        command.env("GITHUB_ACTIONS", "true").env("KUBERNETES_NAMESPACE", "site");
+        run(&mut command)
+    };
+    let ours = format!("{}/{}@{digest}", address(), repository.0);
+    let deploy = |image: &str| {
+        format!("run-migrations --on kubernetes --dry-run --manifests k8s/base/job.yaml --image {image}")
+    };
+    let other = "the credentials are of the account 123456789012, and the registry is of 210987654321";
+    for words in ["attestation --gate off", "push-image --tag v9.9.9", &deploy(&ours)] {
+        in_workflow(words, "210987654321").failed(&[other]);
+        in_workflow(words, "123456789012").succeeded();
+    }
+    for image in [
+        ours.replace(&repository.0, "other"),
+        ours.replace(&address(), "210987654321.dkr.ecr.eu-west-1.amazonaws.com"),
+        "run-migrations:latest".to_owned(),
+    ] {
+        in_workflow(&deploy(&image), "123456789012").failed(&["and a workflow runs no other"]);
+    }
+}
+
 /// A run at one tag that checked out another one signed as the first.
 #[test]
 fn an_image_is_of_the_commit_whose_run_attested_it() {

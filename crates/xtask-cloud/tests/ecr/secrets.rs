@@ -30,7 +30,7 @@ fn they_are_in_no_log_at_the_level_trace() {
     repository.image(&snapshot.identity(&scratch), "linux/amd64", b"one");
     for words in ["ecr-login", "images", "push-image --tag v1", "ecr-logout", "images"] {
         let mut command = xtask(words, &address(), &scratch);
-        command.envs(snapshot.environment()).env("ECR_REPOSITORY", &repository.0).env("RUST_LOG", "trace");
+        command.current_dir(snapshot.root()).env("ECR_REPOSITORY", &repository.0).env("RUST_LOG", "trace");
         let out = run(&mut command).succeeded();
         assert!(words == "ecr-logout" || out.stderr.contains("TRACE"), "{words} logs nothing");
         assert_clean(&out);

@@ -73,13 +73,21 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
         "any branch may use the environment production",
         "whoever may write to the repository may make, move and delete tags, and so release",
         "commits that nobody else has reviewed, or that ci has not passed, get into main",
-        "the variable AWS_REGION is not eu-west-1",
+        ".github/delivery.env does not say AWS_REGION=eu-west-1:\n    sed -i.old",
     ]);
     let script = setup("").succeeded().stdout;
     let admission = "\n# After you have made the names in it yours, which Jobs may be made there:\n# kubectl apply -k k8s/admission\n";
     assert!(script.contains(admission), "{script}");
+    assert!(
+        script.contains("Without it set ATTESTATIONS=off there. What is lost with that: nobody verifies"),
+        "{script}"
+    );
+    assert!(!script.contains("gh variable"), "{script}");
     let script = tree.scratch.write("setup.sh", &script);
-    with_aws_cli(like_xtask(&tree, "sh").arg(script)).succeeded();
+    with_aws_cli(like_xtask(&tree, "sh").arg(script).current_dir(tree.root())).succeeded();
+    let diff = "not that of main, which alone has an effect; commit it, and merge it:\n    git diff refs/remotes/origin/main";
+    setup("--check").failed(&[diff]);
+    tree.commit("Say what a release goes by");
     setup("--check").succeeded().said(&["As it should be"]);
     let kept = std::fs::read_to_string(tree.github().join(format!("api/{environment}.json"))).unwrap();
     let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
@@ -89,9 +97,13 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
     assert_eq!(kept, expected, "who approves has not changed, and cannot be who started the run");
 
     let json: serde_json::Value = serde_json::from_str(&setup("--json").succeeded().stdout).unwrap();
-    assert_eq!(json["variables"]["ATTESTATIONS"], "off", "the repository is private");
-    assert_eq!(json["variables"]["APPROVAL"], "required");
-    assert_eq!(json["variables"]["DEPLOY"], "kubernetes");
+    assert_eq!(
+        json["delivery"]["ATTESTATIONS"],
+        json!(null),
+        "nobody proposes to ask no longer who built an image"
+    );
+    assert_eq!(json["delivery"]["APPROVAL"], "required");
+    assert_eq!(json["delivery"]["DEPLOY"], "kubernetes");
     assert_eq!(json["roles"][3]["max_session_duration"], 21600);
     let trust = json["roles"][1]["trust"].to_string();
     assert!(trust.contains("repo:site@11/run-migrations@22:ref:refs/heads/main"), "{trust}");
@@ -144,8 +156,18 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
     .unwrap();
     own["protection_rules"][2]["prevent_self_review"] = json!(false);
     tree.answer(&environment, &own);
+    // And sets what the workflows read before.
+    std::fs::write(
+        tree.github().join("variables.json"),
+        json!({"ATTESTATIONS": "off", "OTHER": "1"}).to_string(),
+    )
+    .unwrap();
+    tree.replace(".github/delivery.env", "role/setup-job-reader", "role/setup-job-other");
+    tree.commit("Take another role");
     let out = setup("--check").failed(&[
-        "9 things are not as they should be",
+        "11 things are not as they should be",
+        "the repository's variable ATTESTATIONS has no effect any more: .github/delivery.env says it:\n    gh variable delete ATTESTATIONS",
+        ".github/delivery.env does not say AWS_ROLE_READER=arn:aws:iam::123456789012:role/setup-job-reader:\n    sed",
         "setup-job-pusher trusts others than it should",
         "whoever may write to the repository may make, move and delete tags, and so release:\n    printf %s",
         "who started a run may approve it in the environment production:\n    printf %s",
@@ -164,8 +186,12 @@ fn what_is_printed_sets_everything_up_and_the_check_agrees() {
         .map(|line| format!("{line}\n"))
         .collect();
     let script = tree.scratch.write("mend.sh", &format!("set -eu\n{mends}"));
-    with_aws_cli(like_xtask(&tree, "sh").arg(script)).succeeded();
+    with_aws_cli(like_xtask(&tree, "sh").arg(script).current_dir(tree.root())).succeeded();
+    tree.commit("Mend");
     setup("--check").succeeded().said(&["As it should be"]);
+    tree.replace(".github/delivery.env", "ATTESTATIONS=on", "ATTESTATIONS=off");
+    tree.commit("Ask no longer");
+    setup("--check").succeeded().said(&["ATTESTATIONS is off. What is lost with that", "As it should be"]);
 }
 
 #[test]
@@ -179,8 +205,8 @@ fn without_a_cluster_there_is_no_deployer() {
     command.env("ECR_REPOSITORY", "setup/none").env("ECR_ACCOUNT", "123456789012").env_remove("ECR_REGISTRY");
     let json: serde_json::Value = serde_json::from_str(&run(&mut command).succeeded().stdout).unwrap();
     assert_eq!(json["roles"].as_array().unwrap().len(), 3, "{json}");
-    assert_eq!(json["variables"]["DEPLOY"], "none");
-    assert_eq!(json["variables"]["ATTESTATIONS"], "on");
+    assert_eq!(json["delivery"]["DEPLOY"], "none");
+    assert_eq!(json["delivery"]["ATTESTATIONS"], "on");
 }
 
 /// Anyone may open a pull request that asks for the runner's label.
@@ -197,8 +223,9 @@ fn a_public_repository_has_no_runner_of_its_own() {
     // The answer was read to the end of its first page.
     let runners: Vec<_> = (1..=101).map(|id| json!({"id": id})).collect();
     tree.answer(&format!("{repository}/actions/runners"), &json!({"total_count": 101, "runners": runners}));
-    std::fs::write(tree.github().join("variables.json"), json!({"DEPLOY_RUNNER": "mine"}).to_string())
-        .unwrap();
+    tree.replace(".github/delivery.env", "DEPLOY_RUNNER=", "DEPLOY_RUNNER=mine");
+    let elsewhere = "AWS_ROLE_DEPLOYER=arn:aws:iam::210987654321:role/x";
+    tree.replace(".github/delivery.env", "AWS_ROLE_DEPLOYER=", elsewhere);
     let check = || {
         let mut command = tree.xtask("setup github --check", &address());
         command
@@ -213,8 +240,9 @@ fn a_public_repository_has_no_runner_of_its_own() {
          gh api --silent --method DELETE repos/site/run-migrations/actions/runners/1\n",
         "gh api --silent --method DELETE repos/site/run-migrations/actions/runners/101\n",
         "DEPLOY_RUNNER is set in a public repository, whose releases the gate then refuses:\n    \
-         gh variable delete DEPLOY_RUNNER",
+         sed -i.old",
+        "has a role of another account than 123456789012, AWS_ROLE_DEPLOYER",
     ]);
     about("private");
-    assert!(!check().stderr.contains("unner"), "nobody else opens a pull request there");
+    assert!(!check().stderr.contains("RUNNER is set"), "nobody else opens a pull request there");
 }

@@ -35,7 +35,7 @@ impl Push {
     fn command(&self, words: &str, registry: &str) -> Command {
         let mut command = xtask(&format!("push-image {words}"), registry, &self.scratch);
         command
-            .envs(self.snapshot.environment())
+            .current_dir(self.snapshot.root())
             .env("ECR_REPOSITORY", &self.repository.0)
             .env("IMAGE", IMAGE);
         for name in ["DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"] {

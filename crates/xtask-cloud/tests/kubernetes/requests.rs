@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::following::succeed;
 use crate::support::api::{Api, Fault, Rule};
 use crate::support::outcome::wait;
-use crate::support::program::run;
+use crate::support::program::{DIGEST, run};
 
 fn refusing(on: &'static str, code: u16, message: &'static str) -> Api {
     Api::start(vec![Rule { on, times: 99, fault: Fault::Refuse { code, message } }], succeed)
@@ -100,6 +100,43 @@ fn what_is_of_a_cluster_alone_is_refused_elsewhere_if_it_was_typed() {
     assert!(!out.stderr.contains("--namespace"), "{}", out.stderr);
     here("--namespace other --dry-run").exited(1).said(&["a setting is wrong: --namespace: this goes with"]);
     here("--dry-run").exited(0).said(&["Would run"]);
+}
+
+/// Whoever set a variable had a Job of theirs run with the deployer's rights.
+#[test]
+fn a_workflow_runs_no_manifests_of_elsewhere() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let outside = std::env::temp_dir().join(format!("job-{}.yaml", std::process::id()));
+    std::fs::copy(root.join("k8s/base/job.yaml"), &outside).unwrap();
+    let dots = "../".repeat(root.ancestors().count());
+    let run = |manifests: &str, in_workflow: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask-cloud"));
+        let image = format!("host.example/job@{DIGEST}");
+        command
+            .args([
+                "run-migrations",
+                "--on",
+                "kubernetes",
+                "--dry-run",
+                "--namespace",
+                "site",
+                "--image",
+                &image,
+            ])
+            .env("KUBERNETES_MANIFESTS", manifests)
+            .env("GITHUB_ACTIONS", in_workflow)
+            .env_remove("GITHUB_STEP_SUMMARY")
+            .stdin(Stdio::null());
+        wait(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    };
+    let refused = "are not in the checkout, where they are reviewed; a workflow runs no others";
+    let above = format!("k8s/{dots}{}", outside.display());
+    for manifests in [outside.to_str().unwrap(), &above, root.join("k8s/base/job.yaml").to_str().unwrap()] {
+        run(manifests, "true").exited(1).said(&[refused]);
+        run(manifests, "false").exited(0);
+    }
+    run("k8s/base/job.yaml", "true").exited(0);
+    std::fs::remove_file(outside).unwrap();
 }
 
 /// The verbs of the requests, as RBAC counts them, are those of the Role and no more.

@@ -287,9 +287,39 @@ fn a_runner_of_ones_own_is_not_used_in_a_public_repository() {
     stage.tree.write_changelog("9.9.9");
     stage.push_from_ci();
     stage.tag("v9.9.9");
-    stage.set_variable("DEPLOY_RUNNER", "self-hosted");
+    stage.set_delivery("DEPLOY_RUNNER", "self-hosted");
     stage.visibility = "public";
     refused(&stage, &stage.push_event("v9.9.9"), "DEPLOY_RUNNER is set in a public repository");
     let back = stage.dispatch("rollback", &json!({"tag": "v9.9.9", "revision": "base"}));
     refused(&stage, &back, "DEPLOY_RUNNER is set in a public repository");
+}
+
+/// Whoever has `write` sets variables, which said whether an image is verified, with which role, and what is deployed where.
+#[test]
+fn variables_of_the_repository_decide_nothing() {
+    let mut stage = Stage::set("attack_variables");
+    stage.tree.write_changelog("9.9.9");
+    let digest = stage.push_from_ci();
+    // Nobody has attested it.
+    std::fs::remove_file(stage.tree.github().join("attestations.json")).unwrap();
+    stage.tag("v9.9.9");
+    stage.variables = [
+        ("ATTESTATIONS", "off"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ROLE_READER", "arn:aws:iam::666666666666:role/evil"),
+        ("AWS_ROLE_PROMOTER", "arn:aws:iam::666666666666:role/evil"),
+        ("AWS_ROLE_DEPLOYER", "arn:aws:iam::666666666666:role/evil"),
+        ("ECR_REPOSITORY", "evil"),
+        ("ECR_ACCOUNT", "666666666666"),
+        ("DEPLOY", "none"),
+        ("KUBERNETES_MANIFESTS", "/tmp/evil.yaml"),
+    ]
+    .into();
+    let out = stage.push_event("v9.9.9");
+    assert_ne!(out.code, Some(0), "{}", out.stdout);
+    let name = &stage.repository.0;
+    let why = format!("{name}@{digest} is in ECR, but nobody attested it");
+    assert!(out.stdout.contains(&why), "{}", out.stdout);
+    assert_eq!(stage.github("roles"), "image promoter\n", "nobody became the deployer");
+    assert_eq!(stage.repository.digest("v9.9.9"), None);
 }

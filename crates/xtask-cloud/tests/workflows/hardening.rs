@@ -2,7 +2,7 @@
 
 use serde_yaml::Value;
 
-const WORKFLOWS: [(&str, &str); 5] = [
+pub(crate) const WORKFLOWS: [(&str, &str); 5] = [
     ("ci", include_str!("../../../../.github/workflows/ci.yml")),
     ("gate", include_str!("../../../../.github/workflows/gate.yml")),
     ("release", include_str!("../../../../.github/workflows/release.yml")),
@@ -10,7 +10,7 @@ const WORKFLOWS: [(&str, &str); 5] = [
     ("tag", include_str!("../../../../.github/workflows/tag.yml")),
 ];
 
-fn workflow(name: &str) -> Value {
+pub(crate) fn workflow(name: &str) -> Value {
     let (_, text) = WORKFLOWS.iter().find(|(own, _)| *own == name).unwrap();
     serde_yaml::from_str(text).unwrap()
 }

@@ -8,6 +8,7 @@
 
 mod attacks;
 mod ci;
+mod delivery;
 mod hardening;
 mod registry;
 mod release;

@@ -149,7 +149,7 @@ fn without_a_cluster_a_release_ends_with_the_digest() {
         ("none", "✅ v9.9.9 is released as an image; nothing is deployed from here"),
     ] {
         let mut stage = Stage::set(deploy);
-        stage.set_variable("DEPLOY", deploy);
+        stage.set_delivery("DEPLOY", deploy);
         stage.tree.write_changelog("9.9.9");
         let digest = stage.push_from_ci();
         stage.tag("v9.9.9");
@@ -167,7 +167,7 @@ fn by_hand_a_release_runs_on_main_beside_the_cluster_too() {
     let mut stage = Stage::set("hand");
     stage.tree.write_changelog("9.9.9");
     stage.tag("v9.9.9");
-    stage.set_variable("DEPLOY_RUNNER", "self-hosted");
+    stage.set_delivery("DEPLOY_RUNNER", "self-hosted");
     let digest = stage.push_from_ci();
     stage.dispatch("release", &json!({"tag": "v9.9.9"})).succeeded();
     assert_eq!(stage.repository.digest("v9.9.9"), Some(digest));
@@ -182,7 +182,7 @@ fn a_release_builds_nothing() {
     stage.tree.write_changelog("9.9.9");
     stage.tag("v9.9.9");
     for attestations in ["on", "off"] {
-        stage.set_variable("ATTESTATIONS", attestations);
+        stage.set_delivery("ATTESTATIONS", attestations);
         let out = stage.push_event("v9.9.9");
         assert_ne!(out.code, Some(0), "{}", out.stdout);
         for said in ["ECR holds no image of these inputs", "run ci.yml of this commit again"] {

@@ -20,8 +20,10 @@ const CI: &str = "site/run-migrations/.github/workflows/ci.yml";
 pub(crate) struct Stage {
     pub(crate) tree: Tree,
     pub(crate) repository: Repository,
-    /// What the workflows read as `vars`.
-    variables: BTreeMap<&'static str, String>,
+    /// What main's `.github/delivery.env` says.
+    settings: BTreeMap<&'static str, String>,
+    /// Variables of the repository, which whoever may write to it sets.
+    pub(crate) variables: BTreeMap<&'static str, &'static str>,
     /// Of the repository on GitHub.
     pub(crate) visibility: &'static str,
     database: String,
@@ -75,24 +77,34 @@ impl Stage {
         psql("postgres", &format!("CREATE DATABASE {database}"));
         let (cluster, port) = start(&tree, &database);
         let repository = Repository::created(&format!("workflow-{test}"), "MUTABLE");
-        let manifest = here().join("job.yaml").display().to_string();
-        let variables = [
+        let settings = [
             ("AWS_REGION", "eu-west-1"),
-            ("AWS_ROLE_READER", "reader"),
-            ("AWS_ROLE_PUSHER", "pusher"),
-            ("AWS_ROLE_PROMOTER", "promoter"),
-            ("AWS_ROLE_DEPLOYER", "deployer"),
+            ("AWS_ROLE_READER", "arn:aws:iam::123456789012:role/reader"),
+            ("AWS_ROLE_PUSHER", "arn:aws:iam::123456789012:role/pusher"),
+            ("AWS_ROLE_PROMOTER", "arn:aws:iam::123456789012:role/promoter"),
+            ("AWS_ROLE_DEPLOYER", "arn:aws:iam::123456789012:role/deployer"),
             ("ECR_REPOSITORY", &repository.0),
             ("DEPLOY", "kubernetes"),
-            ("KUBERNETES_MANIFESTS", &manifest),
+            ("KUBERNETES_MANIFESTS", "crates/xtask-cloud/tests/workflows/job.yaml"),
         ];
-        let variables = variables.map(|(name, value)| (name, value.to_owned())).into();
-        Self { tree, repository, variables, visibility: "private", database, cluster, port }
+        let settings = settings.map(|(key, value)| (key, value.to_owned())).into();
+        let variables = BTreeMap::new();
+        let stage =
+            Self { tree, repository, settings, variables, visibility: "private", database, cluster, port };
+        stage.commit_settings();
+        stage
     }
 
-    /// Sets a variable of the repository.
-    pub(crate) fn set_variable(&mut self, name: &'static str, value: &str) {
-        self.variables.insert(name, value.to_owned());
+    /// Changes what a release goes by, on main.
+    pub(crate) fn set_delivery(&mut self, key: &'static str, value: &str) {
+        self.settings.insert(key, value.to_owned());
+        self.commit_settings();
+    }
+
+    fn commit_settings(&self) {
+        let lines: String = self.settings.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+        std::fs::write(self.tree.root().join(".github/delivery.env"), lines).unwrap();
+        self.tree.commit("Say what a release goes by");
     }
 
     /// From now on a task of xtask is this script, which finds its words as `$@`.
@@ -151,8 +163,8 @@ impl Stage {
 
     /// Lets ci.yml push without waiting for its other jobs.
     pub(crate) fn push_at_once(&self) {
-        let needs = "    needs: [lint, dependencies, test, image, kubernetes]\n    runs-on";
-        self.tree.replace(".github/workflows/ci.yml", needs, "    runs-on");
+        let needs = "    needs: [lint, dependencies, test, image, kubernetes, delivery]\n    runs-on";
+        self.tree.replace(".github/workflows/ci.yml", needs, "    needs: delivery\n    runs-on");
         self.tree.commit("Push at once");
     }
 

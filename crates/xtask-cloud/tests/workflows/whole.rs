@@ -25,6 +25,13 @@ fn lint_passes_and_a_bad_script_is_shown_beside_its_line() {
         let path = Path::new(".github/workflows").join(name);
         std::fs::copy(root().join(&path), stage.tree.root().join(&path)).unwrap();
     }
+    // But for this one, which act has to read.
+    let gate = "uses: ./.github/workflows/gate.yml";
+    stage.tree.replace(
+        ".github/workflows/ci.yml",
+        gate,
+        &format!("{gate} # zizmor: ignore[self-repository]"),
+    );
     stage.tree.commit("Put the workflows back");
     let out = stage.ci_job("lint").succeeded();
     assert!(out.stdout.contains("✅ Lint: all"), "{}", out.stdout);
@@ -101,7 +108,7 @@ fn main_attests_what_it_builds_once_for_each_digest_and_nothing_else() {
 
     // Somebody else was first.
     let other = Repository::created("workflow-first", "MUTABLE");
-    stage.set_variable("ECR_REPOSITORY", &other.0);
+    stage.set_delivery("ECR_REPOSITORY", &other.0);
     stage.repository = other;
     stage.push_from_ci();
     std::fs::remove_file(stage.tree.github().join("attestations.json")).unwrap();

@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 
 use super::report::{Bound, Figure};
+use workspace::git::git;
 use workspace::project::Project;
 use workspace::{process, ui};
 
@@ -18,7 +19,7 @@ struct Clone(PathBuf);
 
 pub(super) fn measure(project: &Project) -> anyhow::Result<Vec<Figure>> {
     let directory = project.target().join(format!("xtask/bench-clone-{}", std::process::id()));
-    let mut git = Command::new("git");
+    let mut git = git(project.root());
     git.args(["clone", "--quiet", "--local"]).arg(project.root()).arg(&directory);
     process::output(&mut git).context("cannot clone the checkout")?;
     let clone = Clone(directory);

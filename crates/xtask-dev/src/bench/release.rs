@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::report::{Bound, Figure, median};
 use crate::test::emulator::Emulator;
+use workspace::git::git;
 use workspace::project::Project;
 use workspace::{cargo, process, ui};
 
@@ -52,7 +53,7 @@ impl Releases {
             xtask: build_xtask_cloud(project)?,
         };
         let _ = std::fs::remove_dir_all(&releases.clone);
-        let mut git = Command::new("git");
+        let mut git = git(project.root());
         git.args(["clone", "--quiet", "--local"]).arg(project.root()).arg(&releases.clone);
         process::output(&mut git).context("cannot clone the checkout")?;
         Ok(releases)
@@ -122,8 +123,8 @@ impl Releases {
     }
 
     fn git(&self, words: &[&str]) -> anyhow::Result<()> {
-        let mut git = Command::new("git");
-        git.arg("-C").arg(&self.clone).args(["-c", "user.name=bench", "-c", "user.email=bench@localhost"]);
+        let mut git = git(&self.clone);
+        git.args(["-c", "user.name=bench", "-c", "user.email=bench@localhost"]);
         process::output(git.args(words)).map(drop)
     }
 

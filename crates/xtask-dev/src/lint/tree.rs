@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
+use workspace::git::git;
 use workspace::process;
 use workspace::project::Project;
 
@@ -15,7 +16,7 @@ pub(super) struct ProjectFiles {
 
 impl ProjectFiles {
     pub(super) fn read(project: &Project) -> anyhow::Result<Self> {
-        let mut git = process::git(project.root());
+        let mut git = git(project.root());
         git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
         let listed = process::output(&mut git).context("cannot list the project's files")?;
         let root = project.root().to_owned();

@@ -81,7 +81,7 @@ impl Admission {
         command
             .args(["run-migrations", "--on", "kubernetes", "--dry-run", "--yes"])
             .args(["--namespace", &self.namespace, "--image", &format!("{IMAGE}@{DIGEST}"), "--manifests"])
-            .arg(format!("{ROOT}/k8s/overlays/production"))
+            .arg("k8s/overlays/production")
             .args(words.split_whitespace())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -103,7 +103,7 @@ impl Site {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask-cloud"));
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            if ["POSTGRES_", "KUBERNETES_", "IMAGE"].iter().any(|start| text.starts_with(start)) {
+            if ["GITHUB_", "POSTGRES_", "KUBERNETES_", "IMAGE"].iter().any(|start| text.starts_with(start)) {
                 command.env_remove(&name);
             }
         }

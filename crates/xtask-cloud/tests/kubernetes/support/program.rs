@@ -16,7 +16,7 @@ pub(crate) fn command(api: &Api, words: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask-cloud"));
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy().to_uppercase();
-        if ["KUBE", "POSTGRES_", "IMAGE", "DOCKER_", "RUST_LOG", "HTTP", "NO_PROXY"]
+        if ["GITHUB_", "KUBE", "POSTGRES_", "IMAGE", "DOCKER_", "RUST_LOG", "HTTP", "NO_PROXY"]
             .iter()
             .any(|start| text.starts_with(start))
         {
@@ -24,10 +24,9 @@ pub(crate) fn command(api: &Api, words: &str) -> Command {
         }
     }
     let image = format!("host.example/job@{DIGEST}");
-    let base = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../k8s/base/job.yaml");
     command
         .args(["run-migrations", "--on", "kubernetes", "--image", &image, "--manifests"])
-        .arg(base)
+        .arg("k8s/base/job.yaml")
         .args(words.split_whitespace())
         .env("KUBECONFIG", kubeconfig(api.port))
         .env("NO_COLOR", "1")
