@@ -53,7 +53,7 @@ pub(crate) fn script(history: &History, direction: Direction, range: &Range) -> 
 fn write(from: Position, to: Position, below: &[&Migration], prepared: &[Prepared<'_>]) -> String {
     let mut sql = format!(
         "-- From {from} to {to}: {}. Run it with\n--   {PSQL_FLAGS} -f THIS_FILE …\n\\set ON_ERROR_STOP on\n",
-        wording::counted(prepared.len(), "migration", "migrations")
+        wording::migrations(prepared.len())
     );
     // psql would put its own variables into text such as arr[1:DBNAME].
     for variable in ["DBNAME", "USER", "HOST", "PORT", "ENCODING", "VERSION", "VERSION_NAME", "VERSION_NUM"] {

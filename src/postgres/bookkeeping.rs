@@ -56,10 +56,11 @@ pub(crate) fn repoint(info: &DatabaseInfo) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn info(elsewhere: &[&str]) -> DatabaseInfo {
+    /// What a role sees that finds no table.
+    pub(crate) fn info(elsewhere: &[&str]) -> DatabaseInfo {
         DatabaseInfo {
             database: "shop".to_owned(),
             user: "monitor".to_owned(),

@@ -54,7 +54,7 @@ fn ended(pod: &Pod) -> Option<&ContainerStateTerminated> {
 }
 
 fn said(ended: &ContainerStateTerminated) -> Option<Verdict> {
-    Verdict::parse(ended.message.as_deref()?)
+    verdict::parse(ended.message.as_deref()?)
 }
 
 fn failure(

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use foreign_text::{lines, one_line};
 
-use verdict::{MigrationStatus, Row, Verdict, migrations};
+use verdict::{ExitCode, StepStatus, Verdict, VerdictRow, migrations};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
@@ -16,23 +16,23 @@ const STRONG: Style = Style::new().bold();
 /// Heading, rows, and how the database stands.
 pub fn table(verdict: &Verdict) -> String {
     let mut text = String::new();
-    if let (Some(command), Some(heading)) = (verdict.command, verdict.heading()) {
+    if let (Some(command), Some(heading)) = (verdict.header.command, verdict.heading()) {
         let rest = heading.strip_prefix(&command.to_string()).unwrap_or(&heading);
         let _ = writeln!(text, "{STRONG}{command}{STRONG:#}{rest}");
     }
     if verdict.omitted > 0 {
         let _ = writeln!(text, "  {FAINT}… and {} before{FAINT:#}", verdict.omitted);
     }
-    let width = |row: &Row| one_line(&row.description).chars().count();
+    let width = |row: &VerdictRow| one_line(&row.description).chars().count();
     let width = verdict.migrations.iter().map(width).max().unwrap_or(0);
-    for Row { version, description, status, milliseconds } in &verdict.migrations {
+    for VerdictRow { version, description, status, milliseconds } in &verdict.migrations {
         let description = one_line(description);
         let (style, word) = match status {
-            MigrationStatus::Done => (GOOD, verdict.verb()),
-            MigrationStatus::RolledBack => (BAD, "rolled back"),
-            MigrationStatus::Failed => (BAD, "failed"),
-            MigrationStatus::Uncommitted => (BAD, "uncommitted"),
-            MigrationStatus::Planned => (BAD, "planned"),
+            StepStatus::Done => (GOOD, verdict.verb()),
+            StepStatus::RolledBack => (BAD, "rolled back"),
+            StepStatus::Failed => (BAD, "failed"),
+            StepStatus::Uncommitted => (BAD, "uncommitted"),
+            StepStatus::Planned => (BAD, "planned"),
         };
         let _ = match milliseconds {
             Some(time) => writeln!(
@@ -44,8 +44,10 @@ pub fn table(verdict: &Verdict) -> String {
     }
     if let Some(place) = verdict.place() {
         let _ = match (verdict.exit_code, verdict.steps) {
-            (Some(0), 0) => writeln!(text, "nothing to do: the database is {STRONG}{place}{STRONG:#}"),
-            (Some(0), _) => {
+            (Some(ExitCode::Done), 0) => {
+                writeln!(text, "nothing to do: the database is {STRONG}{place}{STRONG:#}")
+            }
+            (Some(ExitCode::Done), _) => {
                 let count = migrations(verdict.done);
                 writeln!(text, "{GOOD}done{GOOD:#}: {count}; the database is {STRONG}{place}{STRONG:#}")
             }
@@ -68,7 +70,7 @@ mod tests {
     use super::*;
 
     fn plain(verdict: &str) -> String {
-        anstream::adapter::strip_str(&table(&Verdict::parse(verdict).unwrap())).to_string()
+        anstream::adapter::strip_str(&table(&verdict::parse(verdict).unwrap())).to_string()
     }
 
     #[test]

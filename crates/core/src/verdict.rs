@@ -2,9 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::command::Command;
 use crate::exit_code::{self, ExitCode};
+use crate::revision::Position;
 use crate::summary::{Header, Report, SCHEMA_VERSION, StepReport, StepStatus};
 use crate::version::Version;
+use crate::wording;
 
 /// The few facts that fit into a termination message. Everything may be missing: an older job leaves less.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +64,26 @@ impl Verdict {
             omitted: 0,
             message,
         }
+    }
+
+    /// `upgrade from base to 2: 2 migrations`
+    pub fn heading(&self) -> Option<String> {
+        let Header { command, from, to, .. } = &self.header;
+        let (command, from, to) = (command.as_ref()?, from.as_ref()?, to.as_ref()?);
+        Some(format!("{command} from {from} to {to}: {}", wording::migrations(self.steps)))
+    }
+
+    /// Where the database is, as the job says it.
+    pub fn place(&self) -> Option<String> {
+        Some(match self.header.current? {
+            Position::At(version) if Some(version) == self.header.head => format!("at {version} (head)"),
+            current => format!("at {current}"),
+        })
+    }
+
+    /// What a step that was committed has become.
+    pub fn verb(&self) -> &'static str {
+        if self.header.command == Some(Command::Downgrade) { "taken back" } else { "applied" }
     }
 }
 

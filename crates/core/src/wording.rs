@@ -10,6 +10,11 @@ pub fn counted(count: usize, one: &str, several: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { several })
 }
 
+/// `1 migration`, `2 migrations`
+pub fn migrations(count: usize) -> String {
+    counted(count, "migration", "migrations")
+}
+
 /// Each on a line of its own, as text that is no more than text.
 pub fn list<T: std::fmt::Display>(items: &[T]) -> String {
     items.iter().map(|item| format!("\n  {}", one_line(&item.to_string()))).collect()

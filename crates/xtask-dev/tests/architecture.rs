@@ -9,7 +9,7 @@ use serde_json::Value;
 const ALLOWED: [(&str, &[&str]); 12] = [
     ("shared-features", &[]),
     ("workspace", &["foreign-text", "shared-features"]),
-    ("verdict", &["foreign-text"]),
+    ("verdict", &["foreign-text", "migration-core"]),
     ("image", &["workspace"]),
     ("settings", &["image", "workspace"]),
     ("docker", &["image", "workspace"]),

@@ -23,7 +23,7 @@ pub(crate) fn heading(report: &Report) -> String {
     else {
         return String::new();
     };
-    let count = wording::counted(report.steps().len(), "migration", "migrations");
+    let count = wording::migrations(report.steps().len());
     format!("{STRONG}{command}{STRONG:#} from {from} to {to}: {count}\n{}", bookkeeping(report))
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn done(report: &Report) -> String {
         return format!("nothing to do: the database is {STRONG}{place}{STRONG:#}\n{}", bookkeeping(report));
     }
     let time: u64 = steps.iter().filter_map(|step| step.milliseconds).sum();
-    let count = wording::counted(report.done(), "migration", "migrations");
+    let count = wording::migrations(report.done());
     format!("{GOOD}done{GOOD:#}: {count} in {time} ms; the database is {STRONG}{place}{STRONG:#}\n")
 }
 
@@ -195,6 +195,7 @@ mod tests {
     use super::*;
     use migration_core::{StepStatus, Version};
 
+    use crate::postgres::bookkeeping::tests::info;
     use crate::postgres::{DatabaseInfo, Table};
 
     fn report(transactional: &[bool]) -> Report {
@@ -225,17 +226,6 @@ a script without a transaction divides this run: it is not all or nothing\n"
             plain(plan(&report(&[true, true]), Transaction::Each)),
             "  apply  1  step 0  in a transaction\n  apply  2  step 1  in a transaction\n"
         );
-    }
-
-    fn info(elsewhere: &[&str]) -> DatabaseInfo {
-        DatabaseInfo {
-            database: "shop".to_owned(),
-            user: "monitor".to_owned(),
-            schema: Some("public".to_owned()),
-            search_path: "\"$user\", public".to_owned(),
-            elsewhere: elsewhere.iter().map(|&schema| schema.to_owned()).collect(),
-            ..DatabaseInfo::default()
-        }
     }
 
     #[test]

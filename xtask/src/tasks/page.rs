@@ -13,7 +13,7 @@ use super::plan::since_last_release;
 use image::reference::PinnedReference;
 use markdown::{Deployment, GateResult, Image, ReleasePage};
 use publish::Earlier;
-use verdict::{Record, RunEnd};
+use verdict::{ExitCode, Record, RunEnd};
 use workspace::changelog::{self, Version};
 use workspace::git::git;
 use workspace::github::cli::get;
@@ -176,7 +176,7 @@ fn read(path: Option<&Path>) -> anyhow::Result<Option<String>> {
 }
 
 fn deployment(deploy: &str, result: &str, record: Option<&Record>) -> Deployment {
-    let has_failed = |record: &Record| record.verdict.exit_code.is_some_and(|code| code != 0);
+    let has_failed = |record: &Record| record.verdict.exit_code.is_some_and(|code| code != ExitCode::Done);
     match (deploy, result) {
         ("kubernetes", "success") if record.is_some_and(has_failed) => Deployment::Failed,
         // Whatever the workflow came to, nobody saw the Job end well.

@@ -118,6 +118,8 @@ pub fn report(rows: &[(&str, &DatabaseStatus, &str)]) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use verdict::ExitCode;
+
     use super::*;
 
     fn failed(code: u8) -> DatabaseStatus {
@@ -146,8 +148,8 @@ mod tests {
     #[test]
     fn the_table_has_a_line_for_each() {
         let said = |verdict: &str, failure: Option<&str>| {
-            let verdict = Verdict::parse(verdict);
-            let exit_code = verdict.as_ref().and_then(|verdict| verdict.exit_code).unwrap_or(1);
+            let verdict = verdict::parse(verdict);
+            let exit_code = verdict.as_ref().and_then(|verdict| verdict.exit_code).map_or(1, ExitCode::code);
             DatabaseStatus::of(&Outcome { exit_code, verdict, failure: failure.map(str::to_owned) })
         };
         let all = [

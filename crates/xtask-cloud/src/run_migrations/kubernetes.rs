@@ -16,7 +16,7 @@ use cluster::outcome::Outcome;
 use cluster::reference::Reference;
 use cluster::table::table;
 use settings::Settings;
-use verdict::{Record, RunEnd, Verdict};
+use verdict::{ExitCode, Record, RunEnd, Verdict};
 use workspace::kubectl;
 use workspace::process::Signals;
 use workspace::project::Project;
@@ -141,7 +141,8 @@ fn keep(file: Option<&Path>, record: &Record) -> anyhow::Result<()> {
 
 /// The container's exit code is Kubernetes' own word; what the job left of a run that ended otherwise is none.
 fn record(outcome: &Outcome) -> Record {
-    let is_of_this_end = |verdict: &&Verdict| verdict.exit_code == Some(outcome.exit_code);
+    let is_of_this_end =
+        |verdict: &&Verdict| verdict.exit_code.map(ExitCode::code) == Some(outcome.exit_code);
     Record {
         end: RunEnd::Finished,
         failure: outcome.failure.clone(),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use foreign_text::markdown;
 
-use verdict::{MigrationStatus, Record, Row, RunEnd, Verdict, migrations};
+use verdict::{ExitCode, Record, RunEnd, StepStatus, Verdict, VerdictRow, migrations};
 use workspace::github::cell;
 
 /// Of a log no more is shown than what an end needs: the artifact has the whole.
@@ -18,16 +18,16 @@ pub(super) fn has_spoken(record: &Record) -> bool {
 
 /// Whether the job ended well.
 pub(super) fn is_done(record: &Record) -> bool {
-    record.end == RunEnd::Finished && record.verdict.exit_code == Some(0)
+    record.end == RunEnd::Finished && record.verdict.exit_code == Some(ExitCode::Done)
 }
 
 /// Where the database is; nothing while the Job may still run.
 pub(super) fn place(record: &Record) -> Option<String> {
-    let Verdict { exit_code, steps, done, .. } = record.verdict;
+    let Verdict { exit_code, steps, done, .. } = &record.verdict;
     let place = record.verdict.place().filter(|_| record.end == RunEnd::Finished)?;
     Some(match exit_code {
-        Some(0) => place,
-        _ => format!("{place}; {done} of {} done", migrations(steps)),
+        Some(ExitCode::Done) => place,
+        _ => format!("{place}; {done} of {} done", migrations(*steps)),
     })
 }
 
@@ -46,13 +46,13 @@ pub(super) fn section(record: &Record) -> String {
     if *omitted > 0 {
         let _ = writeln!(text, "| … | | {omitted} more before | |");
     }
-    for Row { version, description, status, milliseconds } in rows {
+    for VerdictRow { version, description, status, milliseconds } in rows {
         let what = match status {
-            MigrationStatus::Done => format!("✅ {}", verdict.verb()),
-            MigrationStatus::RolledBack => "↩️ rolled back".to_owned(),
-            MigrationStatus::Failed => "❌ failed".to_owned(),
-            MigrationStatus::Uncommitted => "❌ not committed".to_owned(),
-            MigrationStatus::Planned => "– not reached".to_owned(),
+            StepStatus::Done => format!("✅ {}", verdict.verb()),
+            StepStatus::RolledBack => "↩️ rolled back".to_owned(),
+            StepStatus::Failed => "❌ failed".to_owned(),
+            StepStatus::Uncommitted => "❌ not committed".to_owned(),
+            StepStatus::Planned => "– not reached".to_owned(),
         };
         let took = milliseconds.map(|time| format!("{time} ms")).unwrap_or_default();
         let _ = writeln!(text, "| {what} | `{version}` | {} | {took} |", cell(description));
