@@ -31,9 +31,11 @@ impl Project {
         self.root.join("migrations")
     }
 
-    /// What this program keeps between runs. It stays in the checkout even where cargo is told to build elsewhere.
+    /// What this program keeps between runs. It stays in the checkout even where cargo is told to build elsewhere. Where it
+    /// is a link, it has the name of what that leads to: to cargo, the same files under another name are to be compiled anew.
     pub fn target(&self) -> PathBuf {
-        self.root.join("target")
+        let target = self.root.join("target");
+        target.canonicalize().unwrap_or(target)
     }
 
     /// Eight hexadecimal digits that tell this checkout from another one on the same machine.
