@@ -16,7 +16,7 @@ use cluster::outcome::Outcome;
 use cluster::reference::Reference;
 use cluster::table::table;
 use settings::Settings;
-use verdict::{ExitCode, Record, RunEnd, Verdict};
+use verdict::{Record, RunEnd, Verdict};
 use workspace::kubectl;
 use workspace::process::Signals;
 use workspace::project::Project;
@@ -142,7 +142,7 @@ fn keep(file: Option<&Path>, record: &Record) -> anyhow::Result<()> {
 /// The container's exit code is Kubernetes' own word; what the job left of a run that ended otherwise is none.
 fn record(outcome: &Outcome) -> Record {
     let is_of_this_end =
-        |verdict: &&Verdict| verdict.exit_code.map(ExitCode::code) == Some(outcome.exit_code);
+        |verdict: &&Verdict| verdict.exit_code.map(verdict::ExitCode::code) == Some(outcome.exit_code);
     Record {
         end: RunEnd::Finished,
         failure: outcome.failure.clone(),
