@@ -143,7 +143,6 @@ fn what_changes_while_it_is_built_is_not_pushed() {
     push.scratch.write("config.json", r#"{"credsStore": "test"}"#);
     let mut command = push.command("", &address());
     command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
-    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     run(&mut command).failed(&["nothing is pushed: the checkout was changed while the image was built"]);
     assert_eq!(push.repository.tags(), [] as [String; 0]);
 }
