@@ -298,7 +298,9 @@ mod tests {
             }
             let verdict = Verdict::of(&report, ExitCode::Failed, "why".to_owned());
             let json = serde_json::to_string(&verdict).unwrap();
-            assert_eq!(serde_json::from_str::<Verdict>(&json).unwrap(), verdict, "{json}");
+            // The word is for people; the number is what is read.
+            let read: Verdict = serde_json::from_str(&json).unwrap();
+            assert_eq!(read, Verdict { outcome: None, ..verdict }, "{json}");
         }
     }
 

@@ -14,9 +14,10 @@ use crate::wording;
 #[serde(default)]
 pub struct Verdict {
     /// [`SCHEMA_VERSION`]; 0 of a job that did not say.
+    #[serde(skip_serializing_if = "is_unsaid")]
     pub schema_version: u32,
-    /// How the run ended, in one word.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// How the run ended, in one word for people: whoever reads the verdict goes by the number.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<ExitCode>,
     /// The same as a number.
     #[serde(with = "exit_code::number", skip_serializing_if = "Option::is_none")]
@@ -36,6 +37,11 @@ pub struct Verdict {
     pub omitted: usize,
     /// Why it ended early.
     pub message: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_unsaid(version: &u32) -> bool {
+    *version == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
@@ -112,7 +118,6 @@ mod tests {
         for text in [
             r#"{"exit_code": 42}"#,
             r#"{"exit_code": "5"}"#,
-            r#"{"outcome": "fine"}"#,
             r#"{"current": "999 (head)"}"#,
             r#"{"command": "drop"}"#,
             r#"{"migrations": [{"version": 1, "description": "a", "status": "<b>"}]}"#,
