@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use migration_core::revision::resolve;
 use migration_core::state::{Entry, Status};
 use migration_core::summary::MigrationReport;
-use migration_core::{Applied, PlanError, Position, Range, State};
+use migration_core::{Applied, PlanError, Position, Range, Revision, State};
 
 use crate::engine::permission::{refuse_alembic, refuse_distrusted, warn_unless};
 use crate::engine::task::Check;
@@ -17,12 +17,17 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Says where the database is, and what is not simply as it should be.
 pub(super) async fn current(
     context: &Context<'_>,
+    revision: Option<&Revision>,
     check: Check,
     tracker: &mut Tracker<'_>,
 ) -> Result<(), Error> {
     let mut session = context.connect(tracker).await?;
     let start = Instant::now();
     let mut applied = session.applied().await?;
+    if let Some(revision) = revision {
+        let state = State::of(context.history, &applied);
+        resolve(revision, context.history, Some(state.applied())).map_err(PlanError::from)?;
+    }
     let mut said = None;
     while let Check::FailIfPending(wait) = check {
         let pending = open(&State::of(context.history, &applied));

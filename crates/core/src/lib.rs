@@ -4,6 +4,8 @@
 //! Nothing here connects, prints or waits. A directory is read, and no more.
 
 pub mod command;
+pub mod command_line;
+pub mod database_url;
 pub mod disagreement;
 pub mod drift;
 pub mod excerpt;
@@ -17,6 +19,7 @@ pub mod script;
 pub mod script_problem;
 pub mod state;
 pub mod statement;
+pub mod suggestion;
 pub mod summary;
 pub mod variable;
 pub mod verdict;
