@@ -67,10 +67,11 @@ fn error_report(error: &Error) -> ErrorReport {
     }
 }
 
-/// The error as one record of a JSON log, each part in a field of its own.
+/// The error as one record of a JSON log: each part in a field of its own, and all of it as people read it.
 pub(crate) fn log_error(error: &Error, code: ExitCode) {
     let report = error_report(error);
     let place = report.excerpt.as_ref().map(|excerpt| excerpt.place);
+    let rendered = error.to_string();
     let detail = if report.detail_hidden { Some(HIDDEN) } else { report.detail.as_deref() };
     tracing::error!(
         exit_code = code.code(),
@@ -85,6 +86,7 @@ pub(crate) fn log_error(error: &Error, code: ExitCode) {
         hint = report.hint,
         state = report.state,
         next = report.next,
+        rendered = (rendered != report.message).then_some(rendered),
         "{}",
         report.message
     );

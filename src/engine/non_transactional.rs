@@ -11,7 +11,7 @@ use migration_core::{PartiallyApplied, Prepared, Statement, Version};
 
 use crate::engine::non_transactional::part::{Failed, Left, Part, ScriptState};
 use crate::engine::runner::Stopped;
-use crate::engine::{Aftermath, Attempts, Error, Outcome, Runner};
+use crate::engine::{Aftermath, Attempts, Error, Event, Outcome, Runner};
 use crate::postgres::batch::session::{WITH_LIMITS_AGAIN, WITHOUT_LIMITS, reset_session};
 use crate::postgres::batch::{self, partially_applied};
 use crate::postgres::{Culprit, DatabaseError, Error as PostgresError, FailedQuery, path};
@@ -27,7 +27,7 @@ impl Runner<'_, '_> {
 
     async fn statementwise(&mut self, prepared: &Prepared<'_>) -> Result<(), Error> {
         let started = Instant::now();
-        self.announce(prepared);
+        self.tracker.began(prepared);
         let statements = prepared.split();
         let first = prepared.resumes_at.unwrap_or(0);
         match prepared.resumes_at {
@@ -39,6 +39,7 @@ impl Runner<'_, '_> {
         }
         let mut is_clear = statements.iter().take(first).all(Statement::leaves_session_alone);
         for (index, statement) in statements.iter().enumerate().skip(first) {
+            self.tracker.tell(Event::Statement(index + 1, statements.len()));
             let part = Part { prepared, index, statement, is_clear };
             self.until_granted(&part).await?;
             is_clear &= statement.leaves_session_alone();

@@ -92,12 +92,6 @@ impl Runner<'_, '_> {
         result
     }
 
-    pub(super) fn announce(&self, prepared: &Prepared<'_>) {
-        let verb = prepared.step.direction.doing();
-        let migration = prepared.step.migration;
-        tracing::debug!("{verb} {}", migration.called());
-    }
-
     pub(super) fn outcome(&self, error: &DatabaseError) -> Outcome {
         if error.is_outage() {
             return Outcome::Cut;

@@ -12,6 +12,7 @@ pub mod excerpt;
 pub mod exit_code;
 pub mod file_name;
 pub mod history;
+pub mod log_record;
 pub mod plan;
 pub mod resume;
 pub mod revision;
