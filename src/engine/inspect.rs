@@ -7,7 +7,7 @@ use migration_core::state::{Entry, Status};
 use migration_core::summary::MigrationReport;
 use migration_core::{Applied, PlanError, Position, Range, Revision, State};
 
-use crate::engine::permission::{refuse_alembic, refuse_distrusted, warn_unless};
+use crate::engine::permission::{refuse_distrusted, refuse_other_tool, warn_unless};
 use crate::engine::task::Check;
 use crate::engine::{Context, Error, Event, Section, Tracker};
 use crate::postgres::{Error as PostgresError, Session};
@@ -55,7 +55,7 @@ pub(super) async fn current(
         Check::FailIfPending(_) => {}
     }
     if check == Check::Show {
-        refuse_alembic(&mut session).await?;
+        refuse_other_tool(&mut session).await?;
     }
     session.close().await;
     let state = State::of(context.history, &applied);
@@ -112,7 +112,7 @@ pub(super) async fn history(
 ) -> Result<(), Error> {
     let mut session = context.connect(tracker).await?;
     let applied = session.applied().await?;
-    refuse_alembic(&mut session).await?;
+    refuse_other_tool(&mut session).await?;
     warn_of_a_stranger_s(&session, tracker);
     session.close().await;
     let state = State::of(context.history, &applied);

@@ -44,12 +44,17 @@ pub(super) async fn stamp(
     report.header.to = Some(to);
     report.header.current = report.header.from;
     report.recorded = Some(records.iter().map(Record::describe).collect());
+    // Without a table the next run would find the database in the same state again.
+    let is_first = session.info.bookkeeping.is_none() && *target != Revision::Current;
+    if is_first && records.is_empty() {
+        report.recorded = Some(vec!["that no migration is applied".to_owned()]);
+    }
     if lock.is_none() && !records.is_empty() {
         warn_of_refusal(&session, &[], tracker);
     }
     tracker.show(Section::Recording);
     if let Some(lock) = lock {
-        if !records.is_empty() {
+        if !records.is_empty() || is_first {
             let table = bookkeeping(&mut session, tracker).await?;
             let records = records.iter().map(|record| sql(record, &table));
             let all: Vec<_> = table.unchanged().into_iter().chain(records).collect();

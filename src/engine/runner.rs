@@ -1,7 +1,7 @@
 //! Carries a plan out, step by step, and knows at every moment where the database is.
 
 use migration_core::plan::groups;
-use migration_core::{Excerpt, Group, Prepared, wording};
+use migration_core::{Direction, Excerpt, Group, Position, Prepared, wording};
 
 use crate::engine::advice::advice;
 use crate::engine::event::Retry;
@@ -92,6 +92,14 @@ impl Runner<'_, '_> {
         result
     }
 
+    fn is_first_of_all(&self, prepared: &Prepared<'_>) -> bool {
+        let step = &prepared.step;
+        let is_first = self.tracker.report.steps().first().map(|first| first.version);
+        step.direction == Direction::Up
+            && self.tracker.report.header.from == Some(Position::Base)
+            && is_first == Some(step.migration.version)
+    }
+
     pub(super) fn outcome(&self, error: &DatabaseError) -> Outcome {
         if error.is_outage() {
             return Outcome::Cut;
@@ -123,6 +131,11 @@ impl Runner<'_, '_> {
             (Some(blockers), _) if matches!(error.sqlstate(), Some("55P03" | "40P01")) => {
                 Some(format!("it waited for {blockers}; run again when that is over"))
             }
+            _ if self.is_first_of_all(prepared) && is_duplicate(&error) => Some(format!(
+                "the database has tables and no history; if it has all that this migration makes, record that with \
+                 `stamp {}`",
+                migration.version
+            )),
             _ => advice(&error, &self.options, prepared.script.is_transactional()),
         };
         Failure {
@@ -138,4 +151,9 @@ impl Runner<'_, '_> {
             advice,
         }
     }
+}
+
+/// A table, schema, function or other object is there already.
+fn is_duplicate(error: &DatabaseError) -> bool {
+    matches!(error.sqlstate(), Some("42P07" | "42P06" | "42723" | "42710"))
 }

@@ -13,6 +13,7 @@ pub mod exit_code;
 pub mod file_name;
 pub mod history;
 pub mod log_record;
+pub mod other_tool;
 pub mod plan;
 pub mod resume;
 pub mod revision;
