@@ -133,6 +133,9 @@ fn carry_out(
         tracker.warn(warning);
     }
     let history = History::read(&config.migrations).map_err(EngineError::from)?;
+    for warning in history.warnings() {
+        tracker.warn(warning.to_string());
+    }
     tracker.report.header.head = history.head();
     match &config.action {
         Action::Script { direction, range } => Ok(Some(offline::script(&history, *direction, range)?)),

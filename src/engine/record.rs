@@ -2,7 +2,8 @@
 
 use migration_core::plan::record::{Record, records};
 use migration_core::revision::resolve as resolve_revision;
-use migration_core::{Direction, PlanError, Position, Revision, State};
+use migration_core::script::prepare;
+use migration_core::{Direction, PlanError, Position, Revision, State, Step};
 
 use crate::engine::change::bookkeeping;
 use crate::engine::permission::warn_of_refusal;
@@ -17,6 +18,18 @@ fn sql(record: &Record<'_>, table: &Table) -> String {
         Record::NotApplied(version, _) => batch::remove(*version, table),
         Record::Rewritten(migration, _) => batch::rewrite_checksum(migration, table),
     }
+}
+
+/// What is recorded as applied is a script that `upgrade` would have run.
+fn check(records: &[Record<'_>]) -> Result<(), Error> {
+    let mut steps = Vec::new();
+    for record in records {
+        if let Record::Applied(migration) = record {
+            steps.push(Step { migration, direction: Direction::Up });
+        }
+    }
+    prepare(&steps)?;
+    Ok(())
 }
 
 pub(super) async fn stamp(
@@ -38,6 +51,7 @@ pub(super) async fn stamp(
         // The way out of drift: a script that has yet to run below is not to be passed over.
         records.retain(|record| matches!(record, Record::Rewritten(..)));
     }
+    check(&records)?;
     let report = &mut tracker.report;
     report.header.bookkeeping = Some(session.info.planned_bookkeeping());
     report.header.from = Some(state.position());

@@ -43,7 +43,8 @@ impl CommandLine {
 
     /// The words in an order that every parser of command lines understands.
     pub fn into_words(self) -> Vec<String> {
-        let separator = (!self.revisions.is_empty()).then(|| "--".to_owned());
+        let looks_like_option = self.revisions.iter().any(|revision| revision.starts_with('-'));
+        let separator = looks_like_option.then(|| "--".to_owned());
         self.command.into_iter().chain(self.options).chain(separator).chain(self.revisions).collect()
     }
 }
@@ -61,20 +62,20 @@ mod tests {
     fn words_are_sorted() {
         for (typed, sorted) in [
             ("", ""),
-            ("upgrade head", "upgrade -- head"),
-            ("upgrade head --plan", "upgrade --plan -- head"),
-            ("--plan upgrade head", "upgrade --plan -- head"),
+            ("upgrade head", "upgrade head"),
+            ("upgrade head --plan", "upgrade --plan head"),
+            ("--plan upgrade head", "upgrade --plan head"),
             ("downgrade -1", "downgrade -- -1"),
             ("history -3:current", "history -- -3:current"),
-            ("upgrade --plan -- +1", "upgrade --plan -- +1"),
+            ("upgrade --plan -- +1", "upgrade --plan +1"),
             ("--wait 10m current", "current --wait=10m"),
             ("downgrade --sql -1:head", "downgrade --sql=-1:head"),
-            ("upgrade head --sql", "upgrade --sql -- head"),
-            ("upgrade --sql=base:head +1", "upgrade --sql=base:head -- +1"),
-            ("upgrade --dry-run head", "upgrade --dry-run -- head"),
+            ("upgrade head --sql", "upgrade --sql head"),
+            ("upgrade --sql=base:head +1", "upgrade --sql=base:head +1"),
+            ("upgrade --dry-run head", "upgrade --dry-run head"),
             ("current -v", "current -v"),
             ("--help", "--help"),
-            ("upgrade head more", "upgrade -- head more"),
+            ("upgrade head more", "upgrade head more"),
         ] {
             let words = typed.split_whitespace().map(str::to_owned);
             assert_eq!(CommandLine::of(words).into_words().join(" "), sorted, "{typed}");

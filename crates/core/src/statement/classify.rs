@@ -63,6 +63,36 @@ impl Statement<'_> {
         controls.then_some(Forbidden::TransactionControl)
     }
 
+    /// A plain `BEGIN`: no more than that a transaction begins.
+    pub fn only_begins(&self) -> bool {
+        self.is_one_of(&[
+            &["begin"],
+            &["begin", "work"],
+            &["begin", "transaction"],
+            &["start", "transaction"],
+        ])
+    }
+
+    /// A plain `COMMIT`, or `END`.
+    pub fn only_commits(&self) -> bool {
+        let commands = ["commit", "end"];
+        commands.iter().any(|command| {
+            self.is_one_of(&[
+                &[command],
+                &[command, "work"],
+                &[command, "transaction"],
+                &[command, "and", "no", "chain"],
+            ])
+        })
+    }
+
+    fn is_one_of(&self, forms: &[&[&str]]) -> bool {
+        forms.iter().any(|form| {
+            form.len() == self.words.len()
+                && form.iter().zip(&self.words).all(|(keyword, word)| word.eq_ignore_ascii_case(keyword))
+        })
+    }
+
     /// A `CONCURRENTLY` form: it waits for other transactions to end, so it must hold no lock
     /// that such a transaction may wait for.
     pub fn is_concurrent(&self) -> bool {
