@@ -159,7 +159,9 @@ async fn carry_out(
     let options = context.server.options;
     let watch = Watch::new(context.server, session.info.pid);
     let interrupt = context.interrupt;
-    let mut runner = Runner { session: &mut session, lock, watch, table, options, interrupt, tracker };
+    let progress = Table::default();
+    let mut runner =
+        Runner { session: &mut session, lock, watch, table, progress, options, interrupt, tracker };
     match runner.run(prepared).await {
         Err(Error::Failed(failure)) if failure.outcome == Outcome::Cut => {
             // A connection that only fell silent would hold the lock against us.

@@ -37,6 +37,7 @@ impl Runner<'_, '_> {
                 self.ours(prepared, progress, path::KEEP_ROLES_OWN.to_owned()).await?;
             }
         }
+        self.progress = self.session.info.progress.clone().unwrap_or_default();
         let mut is_clear = statements.iter().take(first).all(Statement::leaves_session_alone);
         for (index, statement) in statements.iter().enumerate().skip(first) {
             self.tracker.tell(Event::Statement(index + 1, statements.len()));
@@ -61,13 +62,17 @@ impl Runner<'_, '_> {
         loop {
             attempts.next();
             let enter = partially_applied::enter(prepared, &self.table);
-            let Err(FailedQuery { error, .. }) = self.session.execute(enter).await else { return Ok(()) };
+            let Err(FailedQuery { error, .. }) = self.session.execute(enter).await else { break };
             self.tracker.failed(prepared);
             let outcome = self.outcome(&error);
             let state = format!("nothing of the script was run; {}", self.tracker.state());
             let failure = self.failure(prepared, Culprit::Bookkeeping, None, error, outcome, state);
             let stopped = Stopped::of(failure, outcome == Outcome::NotGranted);
             self.pause(stopped, &mut attempts).await?;
+        }
+        match self.session.look_again().await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.ended(prepared, ScriptState::Untouched, error.into()).await),
         }
     }
 
@@ -106,8 +111,12 @@ impl Runner<'_, '_> {
         };
         if is_clear {
             let existed = target.as_ref().is_some_and(|target| target.is_among(&before));
-            self.ours(prepared, untouched, partially_applied::start(prepared, &self.table, index, existed))
-                .await?;
+            self.ours(
+                prepared,
+                untouched,
+                partially_applied::start(prepared, &self.progress, index, existed),
+            )
+            .await?;
         }
         if statement.is_maintenance() {
             self.ours(prepared, untouched, WITHOUT_LIMITS.to_owned()).await?;
@@ -138,7 +147,7 @@ impl Runner<'_, '_> {
             Ok(()) => {
                 let is_recorded = is_clear && statement.leaves_session_alone();
                 if is_recorded {
-                    self.ours(prepared, unknown, partially_applied::finish(&self.table, index)).await?;
+                    self.ours(prepared, unknown, partially_applied::finish(&self.progress, index)).await?;
                 }
                 (ScriptState::PartiallyApplied { done: index + 1, may_go_on: is_recorded }, Ok(()))
             }
@@ -150,7 +159,7 @@ impl Runner<'_, '_> {
                     None => Left::Something,
                 };
                 if left == Left::Nothing && is_clear {
-                    self.ours(prepared, untouched, partially_applied::forget(&self.table, index)).await?;
+                    self.ours(prepared, untouched, partially_applied::forget(&self.progress, index)).await?;
                 }
                 (part.state(left), Err(Failed { error, left }))
             }
@@ -176,7 +185,7 @@ impl Runner<'_, '_> {
     /// A statement and its record: both or neither.
     async fn joined(&mut self, part: &Part<'_>) -> Result<Result<(), Failed>, Error> {
         let partially_applied::Around { before, commands_before, after, commands_of_ours } =
-            partially_applied::around(part.prepared, &self.table, part.index);
+            partially_applied::around(part.prepared, &self.progress, part.index);
         let sql = format!("{before}{}{after}", part.statement.text);
         let Err(FailedQuery { commands, error }) = self.watched(sql).await else { return Ok(Ok(())) };
         if error.is_outage() {

@@ -15,6 +15,8 @@ pub(crate) struct Runner<'r, 'o> {
     pub(crate) lock: &'r RunLock,
     pub(crate) watch: Watch<'r>,
     pub(crate) table: Table,
+    /// The progress table, as it was when the no-transaction script that is under way began.
+    pub(crate) progress: Table,
     /// Transactions, limits, retries.
     pub(crate) options: RunOptions,
     pub(crate) interrupt: &'r Interrupt,

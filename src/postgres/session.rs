@@ -190,6 +190,11 @@ impl Session {
         copy::rows(&copied, columns.len(), row)
     }
 
+    /// Looks at the tables as they are now.
+    pub(crate) async fn look_again(&mut self) -> Result<(), Error> {
+        self.inspect("").await
+    }
+
     /// The bookkeeping as it is now, table and rows: others may have made it since.
     pub(crate) async fn read_again(&mut self) -> Result<Vec<Applied>, Error> {
         self.inspect("").await?;

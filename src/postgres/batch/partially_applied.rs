@@ -60,36 +60,47 @@ COMMENT ON TABLE {progress} IS
     )
 }
 
-/// Before a statement that can't share a transaction with its record.
-pub(crate) fn start(prepared: &Prepared<'_>, table: &Table, statement: usize, index_existed: bool) -> String {
-    format!("{FRESH};\n{}", begun(prepared, table, statement, index_existed))
+/// Before a statement that can't share a transaction with its record. What hangs on the progress table was judged when
+/// the script began; since then only a trusted role could have hung something on it, or put another in its place.
+pub(crate) fn start(
+    prepared: &Prepared<'_>,
+    progress: &Table,
+    statement: usize,
+    index_existed: bool,
+) -> String {
+    let [lock, unchanged] = progress.unchanged();
+    let begun = begun(prepared, progress, statement, index_existed, "NULL");
+    format!("{FRESH};\n{lock};\n{unchanged};\n{begun}")
 }
 
-fn begun(prepared: &Prepared<'_>, table: &Table, statement: usize, index_existed: bool) -> String {
-    let progress = table.progress();
+fn begun(
+    prepared: &Prepared<'_>,
+    progress: &Table,
+    statement: usize,
+    index_existed: bool,
+    finished_at: &str,
+) -> String {
     format!(
-        "{check};\nINSERT INTO {progress} (version, statement, checksum, index_existed) \
-         VALUES ({version}, {statement}, pg_catalog.decode('{checksum}', 'hex'), {index_existed}) \
-         ON CONFLICT (statement) DO UPDATE SET started_at = clock_timestamp()",
-        check = write_only_if_ordinary(&progress),
+        "INSERT INTO {table} (version, statement, checksum, index_existed, finished_at) \
+         VALUES ({version}, {statement}, pg_catalog.decode('{checksum}', 'hex'), {index_existed}, {finished_at}) \
+         ON CONFLICT (statement) DO UPDATE SET started_at = clock_timestamp(), finished_at = {finished_at}",
+        table = progress.qualified(),
         version = proven(prepared.step.migration.version),
         checksum = prepared.checksum,
     )
 }
 
 /// After it.
-pub(crate) fn finish(table: &Table, statement: usize) -> String {
-    let progress = table.progress();
-    let check = write_only_if_ordinary(&progress);
+pub(crate) fn finish(progress: &Table, statement: usize) -> String {
+    let (check, table) = (progress.unchanged().join(";\n"), progress.qualified());
     format!(
-        "{FRESH};\n{check};\nUPDATE {progress} SET finished_at = clock_timestamp() WHERE statement = {statement}"
+        "{FRESH};\n{check};\nUPDATE {table} SET finished_at = clock_timestamp() WHERE statement = {statement}"
     )
 }
 
-pub(crate) fn forget(table: &Table, statement: usize) -> String {
-    let progress = table.progress();
-    let check = write_only_if_ordinary(&progress);
-    format!("{FRESH};\n{check};\nDELETE FROM {progress} WHERE statement = {statement}")
+pub(crate) fn forget(progress: &Table, statement: usize) -> String {
+    let (check, table) = (progress.unchanged().join(";\n"), progress.qualified());
+    format!("{FRESH};\n{check};\nDELETE FROM {table} WHERE statement = {statement}")
 }
 
 /// A statement that commits together with its record.
@@ -103,21 +114,15 @@ pub(crate) struct Around {
 
 /// What goes before a statement that commits together with its record, and what goes after it. The statement, and
 /// what is still deferred at the commit, has the role's own search path.
-pub(crate) fn around(prepared: &Prepared<'_>, table: &Table, statement: usize) -> Around {
-    let start = begun(prepared, table, statement, false);
-    let finish = format!(
-        "UPDATE {} SET finished_at = clock_timestamp() WHERE statement = {statement}",
-        table.progress()
-    );
+pub(crate) fn around(prepared: &Prepared<'_>, progress: &Table, statement: usize) -> Around {
+    let [lock, unchanged] = progress.unchanged();
+    let begun = begun(prepared, progress, statement, false, "clock_timestamp()");
     Around {
-        before: format!(
-            "BEGIN;\nLOCK TABLE ONLY {} IN ROW EXCLUSIVE MODE;\n{ROLES_OWN_FOR_NOW};\n",
-            table.progress()
-        ),
+        before: format!("BEGIN;\n{lock};\n{ROLES_OWN_FOR_NOW};\n"),
         commands_before: 3,
-        // The start is a lock, a check and an insert.
-        commands_of_ours: 6,
-        after: format!("\n;\n{OURS};\n{start};\n{finish};\n{ROLES_OWN_FOR_NOW};\nCOMMIT"),
+        // The path, a check, an insert, and the path again.
+        commands_of_ours: 4,
+        after: format!("\n;\n{OURS};\n{unchanged};\n{begun};\n{ROLES_OWN_FOR_NOW};\nCOMMIT"),
     }
 }
 

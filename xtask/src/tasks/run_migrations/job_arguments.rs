@@ -128,7 +128,7 @@ mod tests {
             let words: Vec<_> = typed.split_whitespace().map(str::to_owned).collect();
             match (asked(&words), expected) {
                 (Ok(asked), Ok(expected)) => {
-                    assert_eq!((asked.command.name(), asked.revision.as_deref()), expected, "{typed}")
+                    assert_eq!((asked.command.name(), asked.revision.as_deref()), expected, "{typed}");
                 }
                 (Err(error), Err(message)) => {
                     assert!(error.to_string().starts_with(message), "{typed}: {error}");
