@@ -100,8 +100,13 @@ impl Runner<'_, '_> {
     /// The outer result is about what we do around the statement, the inner one about itself.
     async fn send(&mut self, part: &Part<'_>) -> Result<Result<(), Failed>, Error> {
         let Part { prepared, index, statement, is_clear } = *part;
+        let mut commits_in_pieces = false;
         if is_clear && statement.can_join_a_transaction() && statement.leaves_session_alone() {
-            return self.joined(part).await;
+            match self.joined(part).await? {
+                // active_sql_transaction: an extension may refuse one, whatever the statement's words say.
+                Err(failed) if failed.error.sqlstate() == Some("25001") => commits_in_pieces = true,
+                end => return Ok(end),
+            }
         }
         let untouched = part.state(Left::Nothing);
         let target = statement.concurrent();
@@ -114,7 +119,7 @@ impl Runner<'_, '_> {
             self.ours(
                 prepared,
                 untouched,
-                partially_applied::start(prepared, &self.progress, index, existed),
+                partially_applied::start(prepared, &self.progress, (index, statement.text), existed),
             )
             .await?;
         }
@@ -152,9 +157,15 @@ impl Runner<'_, '_> {
                 (ScriptState::PartiallyApplied { done: index + 1, may_go_on: is_recorded }, Ok(()))
             }
             Err(error) => {
+                let is_refused = was_refused(&error);
                 let left = match &target {
-                    Some(target) => self.clear_away(part, target, &before).await?,
-                    None if statement.is_atomic() => Left::Nothing,
+                    Some(target) => match self.clear_away(part, target, &before).await? {
+                        Left::Something if is_refused => Left::Nothing,
+                        left => left,
+                    },
+                    None if is_refused => Left::Nothing,
+                    // What refuses a transaction for reasons of its own may commit in pieces.
+                    None if statement.is_atomic() && !commits_in_pieces => Left::Nothing,
                     None if statement.detaches() && self.session.nothing_is_pending().await => Left::Nothing,
                     None => Left::Something,
                 };
@@ -185,7 +196,7 @@ impl Runner<'_, '_> {
     /// A statement and its record: both or neither.
     async fn joined(&mut self, part: &Part<'_>) -> Result<Result<(), Failed>, Error> {
         let partially_applied::Around { before, commands_before, after, commands_of_ours } =
-            partially_applied::around(part.prepared, &self.progress, part.index);
+            partially_applied::around(part.prepared, &self.progress, (part.index, part.statement.text));
         let sql = format!("{before}{}{after}", part.statement.text);
         let Err(FailedQuery { commands, error }) = self.watched(sql).await else { return Ok(Ok(())) };
         if error.is_outage() {
@@ -343,9 +354,15 @@ fn is_cut(error: &Error) -> bool {
 
 fn ways_out(version: Version, may_go_on: bool) -> String {
     let on =
-        if may_go_on { "mend the cause and run again, which goes on with this statement; or " } else { "" };
+        if may_go_on { "fix the cause and run again, which goes on with this statement; or " } else { "" };
     format!(
         "{on}bring what the script left behind to one side, then `resolve {version} --done` if all of it is in effect, \
          or `resolve {version} --retry` if none of it is"
     )
+}
+
+fn was_refused(error: &DatabaseError) -> bool {
+    error.of_server().is_some_and(|error| {
+        Statement::was_refused(&error.sqlstate, error.context.is_some() || error.internal.is_some())
+    })
 }

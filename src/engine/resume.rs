@@ -66,7 +66,8 @@ pub(super) async fn find(
         return Err(stuck(format!("{command} began it, and can go on with it")).into());
     }
     let migration = match context.history.find(version) {
-        Some(migration) if migration.checksum == row.checksum => migration,
+        // Of the script that stopped, its statements tell.
+        Some(migration) if migration.checksum == row.checksum || direction == Direction::Up => migration,
         Some(_) => return Err(stuck("the script was edited since".to_owned()).into()),
         None => return Err(stuck("its script is not here".to_owned()).into()),
     };

@@ -57,12 +57,19 @@ pub struct Begun {
     pub version: Version,
     /// Its place in the script, from 0.
     pub statement: usize,
-    /// The checksum of the script.
+    /// The checksum of the statement's text.
     pub checksum: Checksum,
     /// Whether there was an index of the name it builds before.
     pub index_existed: bool,
     /// Whether it ended.
     pub is_finished: bool,
+}
+
+impl Begun {
+    /// Whether the statement is the one that began. Earlier versions recorded the checksum of the whole script.
+    fn is_of(&self, statement: &Statement<'_>, prepared: &Prepared<'_>) -> bool {
+        self.checksum == Checksum::of(statement.text) || self.checksum == prepared.checksum
+    }
 }
 
 /// How far the record goes, and so where a run may go on.
@@ -80,11 +87,17 @@ pub fn resume_point(prepared: &Prepared<'_>, begun: Option<&[Begun]>) -> Result<
     let Some(begun) = begun else { return Err("nothing is recorded of its statements".to_owned()) };
     let statements = prepared.split();
     let version = prepared.step.migration.version;
-    if begun.iter().any(|row| row.checksum != prepared.checksum || row.version != version) {
-        return Err("the script was edited since".to_owned());
-    }
-    if begun.iter().enumerate().any(|(index, row)| row.statement != index) || begun.len() > statements.len() {
+    if begun.iter().enumerate().any(|(index, row)| row.statement != index || row.version != version) {
         return Err("the record of its statements has gaps".to_owned());
+    }
+    if begun.len() > statements.len() {
+        let (count, of) = (begun.len(), statements.len());
+        return Err(format!("{count} of its statements began, and by now it has only {of}"));
+    }
+    // Those that follow may be edited: they are what a failure asks to be fixed.
+    if let Some(row) = begun.iter().find(|row| !row.is_of(&statements[row.statement], prepared)) {
+        let statement = name(row.statement, &statements[row.statement]);
+        return Err(format!("{statement} was edited after it had begun"));
     }
     let next = begun.iter().take_while(|row| row.is_finished).count();
     let of = statements.len();
@@ -102,7 +115,7 @@ pub fn resume_point(prepared: &Prepared<'_>, begun: Option<&[Begun]>) -> Result<
                 Ok(ResumePoint::Building(next, Concurrent::Build { name: Some(name), table }))
             }
             _ => Err(format!(
-                "{} began and its end is not recorded: it may or may not be in effect",
+                "{} began and its end is not recorded: it and what follows it may or may not be in effect",
                 name(next, &statements[next])
             )),
         },
@@ -151,10 +164,12 @@ mod tests {
     const SCRIPT: &str = "-- no-transaction\nCREATE TABLE t (a int);\nVACUUM t;\nCREATE INDEX CONCURRENTLY i ON t (a);\nSET x.y = 1;\nANALYZE t;\n";
 
     fn begun(rows: &[(usize, bool)]) -> Vec<Begun> {
-        let row = |&(statement, is_finished)| Begun {
+        let texts: Vec<_> =
+            crate::statement::split(SCRIPT).unwrap().iter().map(|it| it.text.to_owned()).collect();
+        let row = |&(statement, is_finished): &(usize, bool)| Begun {
             version: Version(1),
             statement,
-            checksum: Checksum::of(SCRIPT),
+            checksum: Checksum::of(texts.get(statement).map_or(SCRIPT, String::as_str)),
             index_existed: false,
             is_finished,
         };
@@ -191,7 +206,11 @@ mod tests {
         let edited = vec![Begun { checksum: Checksum::of("other"), ..begun(&[(0, true)])[0].clone() }];
         assert_eq!(recorded(None).unwrap_err(), "nothing is recorded of its statements");
         for (rows, expected) in [
-            (edited, "edited since"),
+            (edited, "statement 1 (CREATE TABLE t (a int)) was edited after it had begun"),
+            (
+                begun(&[(0, true), (1, true), (2, true), (3, true), (4, true), (5, true)]),
+                "6 of its statements began, and by now it has only 5",
+            ),
             (begun(&[(0, true), (2, true)]), "has gaps"),
             (begun(&[(0, true), (1, false)]), "statement 2 (VACUUM t) began and its end is not recorded"),
             (

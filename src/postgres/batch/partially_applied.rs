@@ -6,7 +6,7 @@ use crate::postgres::judgement::write_only_if_ordinary;
 use crate::postgres::path::{KEEP_ROLES_OWN, OURS};
 use crate::postgres::sql::quoted_literal;
 use crate::postgres::{ROLES_OWN_FOR_NOW, Table};
-use migration_core::{Direction, Prepared, Version};
+use migration_core::{Checksum, Direction, Prepared, Version};
 
 /// The `execution_time` of a row whose script began and did not end tells which way it went: -1,
 /// which sqlx writes too, on the way up, and below that on the way down. A time below zero, of a
@@ -65,7 +65,7 @@ COMMENT ON TABLE {progress} IS
 pub(crate) fn start(
     prepared: &Prepared<'_>,
     progress: &Table,
-    statement: usize,
+    statement: (usize, &str),
     index_existed: bool,
 ) -> String {
     let [lock, unchanged] = progress.unchanged();
@@ -76,7 +76,7 @@ pub(crate) fn start(
 fn begun(
     prepared: &Prepared<'_>,
     progress: &Table,
-    statement: usize,
+    (statement, text): (usize, &str),
     index_existed: bool,
     finished_at: &str,
 ) -> String {
@@ -86,7 +86,7 @@ fn begun(
          ON CONFLICT (statement) DO UPDATE SET started_at = clock_timestamp(), finished_at = {finished_at}",
         table = progress.qualified(),
         version = proven(prepared.step.migration.version),
-        checksum = prepared.checksum,
+        checksum = Checksum::of(text),
     )
 }
 
@@ -114,7 +114,7 @@ pub(crate) struct Around {
 
 /// What goes before a statement that commits together with its record, and what goes after it. The statement, and
 /// what is still deferred at the commit, has the role's own search path.
-pub(crate) fn around(prepared: &Prepared<'_>, progress: &Table, statement: usize) -> Around {
+pub(crate) fn around(prepared: &Prepared<'_>, progress: &Table, statement: (usize, &str)) -> Around {
     let [lock, unchanged] = progress.unchanged();
     let begun = begun(prepared, progress, statement, false, "clock_timestamp()");
     Around {
@@ -130,7 +130,11 @@ pub(crate) fn around(prepared: &Prepared<'_>, progress: &Table, statement: usize
 pub(crate) fn leave(prepared: &Prepared<'_>, table: &Table, nanoseconds: u128) -> String {
     let version = prepared.step.migration.version;
     match prepared.step.direction {
-        Direction::Up => settle(version, table, &nanoseconds.to_string()),
+        // Its last statements may have been edited since the row was written.
+        Direction::Up => {
+            let checksum = format!("pg_catalog.decode('{}', 'hex')", prepared.checksum);
+            settle(version, table, &format!("{nanoseconds}, checksum = {checksum}"))
+        }
         Direction::Down => take_away(version, table),
     }
 }

@@ -128,7 +128,16 @@ impl Statement<'_> {
     /// Whether a failure leaves nothing of it behind that matters. The rest commits in pieces; what
     /// `VACUUM` did so far is as good as if it had not begun.
     pub fn is_atomic(&self) -> bool {
-        !self.is_concurrent() && !self.starts_with_any(&["cluster", "reindex", "call", "do"])
+        // REFRESH … CONCURRENTLY is a single transaction.
+        (!self.is_concurrent() || self.starts_with(&["refresh"]))
+            && !self.starts_with_any(&["cluster", "reindex", "call", "do"])
+    }
+
+    /// Whether an error says that the server never began it: a name that means nothing, a right that is missing, an
+    /// object that others depend on. What a function says that it calls has a context.
+    pub fn was_refused(sqlstate: &str, has_context: bool) -> bool {
+        // feature_not_supported, dependent_objects_still_exist, and all that is wrong with a statement itself
+        !has_context && (sqlstate.starts_with("42") || ["0A000", "2BP01"].contains(&sqlstate))
     }
 
     /// Plain DDL: it queues no deferred check, takes lock slots, and, as far as its words tell, leaves
@@ -170,7 +179,7 @@ impl Statement<'_> {
             &["discard"],
             &["vacuum"],
         ];
-        self.is_atomic() && !never.iter().any(|keywords| self.starts_with(keywords))
+        self.is_atomic() && !self.is_concurrent() && !never.iter().any(|keywords| self.starts_with(keywords))
     }
 
     /// What it builds concurrently, where that can be told from its words.
