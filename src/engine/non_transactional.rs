@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use migration_core::{PartiallyApplied, Prepared, Statement, Version};
 
-use crate::engine::non_transactional::part::{Failed, Left, Part, ScriptState};
+use crate::engine::non_transactional::part::{Commits, Failed, Left, Part, ScriptState};
 use crate::engine::runner::Stopped;
 use crate::engine::{Aftermath, Attempts, Error, Outcome, Runner};
 use crate::postgres::batch::session::{WITH_LIMITS_AGAIN, WITHOUT_LIMITS, reset_session};
@@ -93,10 +93,21 @@ impl Runner<'_, '_> {
 
     /// The outer result is about what we do around the statement, the inner one about itself.
     async fn send(&mut self, part: &Part<'_>) -> Result<Result<(), Failed>, Error> {
-        let Part { prepared, index, statement, is_clear } = *part;
-        if is_clear && statement.can_join_a_transaction() && statement.leaves_session_alone() {
-            return self.joined(part).await;
+        let statement = part.statement;
+        if !(part.is_clear && statement.can_join_a_transaction() && statement.leaves_session_alone()) {
+            return self.alone(part, Commits::of(statement)).await;
         }
+        match self.joined(part).await? {
+            Err(Failed { error, .. }) if error.sqlstate() == Some("25001") => {
+                self.alone(part, Commits::AsAnExtensionLikes).await
+            }
+            result => Ok(result),
+        }
+    }
+
+    /// A statement that can't share a transaction with its record.
+    async fn alone(&mut self, part: &Part<'_>, commits: Commits) -> Result<Result<(), Failed>, Error> {
+        let Part { prepared, index, statement, is_clear } = *part;
         let untouched = part.state(Left::Nothing);
         let target = statement.concurrent();
         let before = match &target {
@@ -105,7 +116,7 @@ impl Runner<'_, '_> {
         };
         if is_clear {
             let existed = target.as_ref().is_some_and(|target| target.is_among(&before));
-            self.ours(prepared, untouched, partially_applied::start(prepared, &self.table, index, existed))
+            self.ours(prepared, untouched, partially_applied::start(part.place(), &self.table, existed))
                 .await?;
         }
         if statement.is_maintenance() {
@@ -143,8 +154,8 @@ impl Runner<'_, '_> {
             }
             Err(error) => {
                 let left = match &target {
-                    Some(target) => self.clear_away(part, target, &before).await?,
-                    None if statement.is_atomic() => Left::Nothing,
+                    Some(target) => self.clear_away(part, target, &before, error.is_refusal()).await?,
+                    None if commits.has_left_nothing(&error) => Left::Nothing,
                     None if statement.detaches() && self.session.nothing_is_pending().await => Left::Nothing,
                     None => Left::Something,
                 };
@@ -175,7 +186,7 @@ impl Runner<'_, '_> {
     /// A statement and its record: both or neither.
     async fn joined(&mut self, part: &Part<'_>) -> Result<Result<(), Failed>, Error> {
         let partially_applied::Around { before, commands_before, after, commands_of_ours } =
-            partially_applied::around(part.prepared, &self.table, part.index);
+            partially_applied::around(part.place(), &self.table);
         let sql = format!("{before}{}{after}", part.statement.text);
         let Err(FailedQuery { commands, error }) = self.watched(sql).await else { return Ok(Ok(())) };
         if error.is_outage() {

@@ -211,14 +211,6 @@ fn a_first_statement_that_commits_in_pieces_stands_halfway_and_takes_a_person() 
 }
 
 #[test]
-fn a_script_that_was_edited_meanwhile_does_not_go_on() {
-    let setup = Setup::with(&[("1_a.up.sql", "-- no-transaction\nCREATE TABLE a ();\nSELECT none;")]);
-    setup.job("upgrade head").run().fails(6, "column \"none\" does not exist");
-    setup.directory.write("1_a.up.sql", "-- no-transaction\nCREATE TABLE a ();\nSELECT 1;");
-    setup.job("upgrade head").run().fails(6, "can't go on by itself: the script was edited since;");
-}
-
-#[test]
 fn a_syntax_error_in_a_later_statement_stands_halfway_at_its_place() {
     let setup =
         Setup::with(&[("1_a.up.sql", "-- no-transaction\nCREATE TABLE \"ü\" ();\n  CREATE TABL b ();\n")]);

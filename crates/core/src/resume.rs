@@ -1,6 +1,6 @@
 //! Whether a no-transaction script that stopped in the middle can go on by itself.
 //!
-//! Only where that is safe: the script is the one that began, every statement before left the
+//! Only where that is safe: the statements that began are still the script's first, every one of them left the
 //! session alone, and the next one either never began or is the build of a named index, of which
 //! the catalog tells what became.
 
@@ -57,7 +57,7 @@ pub struct Begun {
     pub version: Version,
     /// Its place in the script, from 0.
     pub statement: usize,
-    /// The checksum of the script.
+    /// The checksum of the statement; that of the whole script where an older version of the job began it.
     pub checksum: Checksum,
     /// Whether there was an index of the name it builds before.
     pub index_existed: bool,
@@ -78,13 +78,24 @@ pub enum ResumePoint {
 /// Why a person has to look.
 pub fn resume_point(prepared: &Prepared<'_>, begun: Option<&[Begun]>) -> Result<ResumePoint, String> {
     let Some(begun) = begun else { return Err("nothing is recorded of its statements".to_owned()) };
+    if prepared.script.is_transactional() {
+        return Err("its script no longer begins with `-- no-transaction`".to_owned());
+    }
     let statements = prepared.split();
     let version = prepared.step.migration.version;
-    if begun.iter().any(|row| row.checksum != prepared.checksum || row.version != version) {
-        return Err("the script was edited since".to_owned());
+    if begun.iter().any(|row| row.version != version) {
+        return Err("the record of its statements is that of another script".to_owned());
     }
-    if begun.iter().enumerate().any(|(index, row)| row.statement != index) || begun.len() > statements.len() {
+    if begun.iter().enumerate().any(|(index, row)| row.statement != index) {
         return Err("the record of its statements has gaps".to_owned());
+    }
+    let is_as_begun = |row: &Begun| {
+        row.checksum == prepared.checksum
+            || statements.get(row.statement).is_some_and(|is| row.checksum == Checksum::of(is.text))
+    };
+    if let Some(row) = begun.iter().find(|row| !is_as_begun(row)) {
+        let verb = if row.is_finished { "is in effect" } else { "may be in effect" };
+        return Err(format!("statement {}, which {verb}, was edited since", row.statement + 1));
     }
     let next = begun.iter().take_while(|row| row.is_finished).count();
     let of = statements.len();
@@ -101,6 +112,11 @@ pub fn resume_point(prepared: &Prepared<'_>, begun: Option<&[Begun]>) -> Result<
             Some(Concurrent::Build { name: Some(name), table }) if !row.index_existed => {
                 Ok(ResumePoint::Building(next, Concurrent::Build { name: Some(name), table }))
             }
+            _ if !statements[next].leaves_session_alone() && next + 1 < of => Err(format!(
+                "{} began, and since it may have set what the rest relies on, nothing after it is recorded: they may \
+                 or may not be in effect",
+                name(next, &statements[next])
+            )),
             _ => Err(format!(
                 "{} began and its end is not recorded: it may or may not be in effect",
                 name(next, &statements[next])
@@ -146,6 +162,7 @@ mod tests {
     use crate::history::History;
     use crate::plan::Step;
     use crate::script::prepare;
+    use crate::statement::split;
     use crate::version::Direction;
 
     const SCRIPT: &str = "-- no-transaction\nCREATE TABLE t (a int);\nVACUUM t;\nCREATE INDEX CONCURRENTLY i ON t (a);\nSET x.y = 1;\nANALYZE t;\n";
@@ -154,7 +171,7 @@ mod tests {
         let row = |&(statement, is_finished)| Begun {
             version: Version(1),
             statement,
-            checksum: Checksum::of(SCRIPT),
+            checksum: Checksum::of(split(SCRIPT).unwrap()[statement].text),
             index_existed: false,
             is_finished,
         };
@@ -191,7 +208,7 @@ mod tests {
         let edited = vec![Begun { checksum: Checksum::of("other"), ..begun(&[(0, true)])[0].clone() }];
         assert_eq!(recorded(None).unwrap_err(), "nothing is recorded of its statements");
         for (rows, expected) in [
-            (edited, "edited since"),
+            (edited, "statement 1, which is in effect, was edited since"),
             (begun(&[(0, true), (2, true)]), "has gaps"),
             (begun(&[(0, true), (1, false)]), "statement 2 (VACUUM t) began and its end is not recorded"),
             (

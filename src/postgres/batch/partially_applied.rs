@@ -6,7 +6,7 @@ use crate::postgres::judgement::write_only_if_ordinary;
 use crate::postgres::path::{KEEP_ROLES_OWN, OURS};
 use crate::postgres::sql::quoted_literal;
 use crate::postgres::{ROLES_OWN_FOR_NOW, Table};
-use migration_core::{Direction, Prepared, Version};
+use migration_core::{Checksum, Direction, Prepared, Version};
 
 /// The `execution_time` of a row whose script began and did not end tells which way it went: -1,
 /// which sqlx writes too, on the way up, and below that on the way down. A time below zero, of a
@@ -60,20 +60,30 @@ COMMENT ON TABLE {progress} IS
     )
 }
 
-/// Before a statement that can't share a transaction with its record.
-pub(crate) fn start(prepared: &Prepared<'_>, table: &Table, statement: usize, index_existed: bool) -> String {
-    format!("{FRESH};\n{}", begun(prepared, table, statement, index_existed))
+/// A statement of a script under way.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'s> {
+    pub(crate) version: Version,
+    /// From 0.
+    pub(crate) index: usize,
+    pub(crate) text: &'s str,
 }
 
-fn begun(prepared: &Prepared<'_>, table: &Table, statement: usize, index_existed: bool) -> String {
+/// Before a statement that can't share a transaction with its record.
+pub(crate) fn start(statement: Place<'_>, table: &Table, index_existed: bool) -> String {
+    format!("{FRESH};\n{}", begun(statement, table, index_existed))
+}
+
+fn begun(Place { version, index, text }: Place<'_>, table: &Table, index_existed: bool) -> String {
     let progress = table.progress();
     format!(
         "{check};\nINSERT INTO {progress} (version, statement, checksum, index_existed) \
-         VALUES ({version}, {statement}, pg_catalog.decode('{checksum}', 'hex'), {index_existed}) \
-         ON CONFLICT (statement) DO UPDATE SET started_at = clock_timestamp()",
+         VALUES ({version}, {index}, pg_catalog.decode('{checksum}', 'hex'), {index_existed}) \
+         ON CONFLICT (statement) DO UPDATE SET started_at = clock_timestamp(), \
+         checksum = excluded.checksum, index_existed = excluded.index_existed",
         check = write_only_if_ordinary(&progress),
-        version = proven(prepared.step.migration.version),
-        checksum = prepared.checksum,
+        version = proven(version),
+        checksum = Checksum::of(text),
     )
 }
 
@@ -103,11 +113,12 @@ pub(crate) struct Around {
 
 /// What goes before a statement that commits together with its record, and what goes after it. The statement, and
 /// what is still deferred at the commit, has the role's own search path.
-pub(crate) fn around(prepared: &Prepared<'_>, table: &Table, statement: usize) -> Around {
-    let start = begun(prepared, table, statement, false);
+pub(crate) fn around(statement: Place<'_>, table: &Table) -> Around {
+    let start = begun(statement, table, false);
     let finish = format!(
-        "UPDATE {} SET finished_at = clock_timestamp() WHERE statement = {statement}",
-        table.progress()
+        "UPDATE {} SET finished_at = clock_timestamp() WHERE statement = {}",
+        table.progress(),
+        statement.index
     );
     Around {
         before: format!(
@@ -121,11 +132,17 @@ pub(crate) fn around(prepared: &Prepared<'_>, table: &Table, statement: usize) -
     }
 }
 
-/// After the last statement of a script that took so long.
+/// After the last statement of a script that took so long. The statements that an earlier run did not come to may
+/// have been edited since.
 pub(crate) fn leave(prepared: &Prepared<'_>, table: &Table, nanoseconds: u128) -> String {
-    let version = prepared.step.migration.version;
+    let migration = prepared.step.migration;
+    let version = migration.version;
     match prepared.step.direction {
-        Direction::Up => settle(version, table, &nanoseconds.to_string()),
+        Direction::Up => {
+            let checksum =
+                format!("{nanoseconds}, checksum = pg_catalog.decode('{}', 'hex')", migration.checksum);
+            settle(version, table, &checksum)
+        }
         Direction::Down => take_away(version, table),
     }
 }

@@ -98,7 +98,8 @@ impl Statement<'_> {
     /// Whether a failure leaves nothing of it behind that matters. The rest commits in pieces; what
     /// `VACUUM` did so far is as good as if it had not begun.
     pub fn is_atomic(&self) -> bool {
-        !self.is_concurrent() && !self.starts_with_any(&["cluster", "reindex", "call", "do"])
+        let refreshes = self.starts_with(&["refresh"]);
+        refreshes || !self.is_concurrent() && !self.starts_with_any(&["cluster", "reindex", "call", "do"])
     }
 
     /// Plain DDL: it queues no deferred check, takes lock slots, and, as far as its words tell, leaves
@@ -140,7 +141,7 @@ impl Statement<'_> {
             &["discard"],
             &["vacuum"],
         ];
-        self.is_atomic() && !never.iter().any(|keywords| self.starts_with(keywords))
+        self.is_atomic() && !self.is_concurrent() && !never.iter().any(|keywords| self.starts_with(keywords))
     }
 
     /// What it builds concurrently, where that can be told from its words.
