@@ -43,6 +43,7 @@ impl Failure {
             Culprit::Statement { of: 1, .. } => String::new(),
             Culprit::Statement { number, of } => format!(", statement {number} of {of}"),
             Culprit::DeferredConstraint => ", a constraint checked at its end".to_owned(),
+            Culprit::FileName => ", its file name".to_owned(),
             Culprit::Bookkeeping => ", its bookkeeping".to_owned(),
             Culprit::Commit => ", its commit".to_owned(),
         };

@@ -105,7 +105,7 @@ impl Runner<'_, '_> {
         match (error.sqlstate(), self.interrupt.signal()) {
             (Some("57014"), Some(signal)) => Outcome::Stopped(signal),
             (Some("57014"), None) if self.watch.gave_way => Outcome::NotGranted,
-            (Some("55P03" | "40P01"), _) => Outcome::NotGranted,
+            (Some("55P03" | "40P01" | "40001"), _) => Outcome::NotGranted,
             _ => Outcome::RolledBack,
         }
     }
@@ -129,7 +129,7 @@ impl Runner<'_, '_> {
             (Some(blockers), _) if matches!(error.sqlstate(), Some("55P03" | "40P01")) => {
                 Some(format!("it waited for {blockers}; run again when that is over"))
             }
-            _ => advice(&error, &self.options, prepared.script.is_transactional()),
+            _ => advice(&error, &self.options, prepared, &culprit),
         };
         Failure {
             version: migration.version,

@@ -210,6 +210,16 @@ impl ServerError {
         }
     }
 
+    /// Which character has no equivalent in the database's encoding: its bytes are in the message, in whatever language.
+    pub(crate) fn untranslatable(&self) -> Option<String> {
+        if self.sqlstate != "22P05" {
+            return None;
+        }
+        let byte = |rest: &str| u8::from_str_radix(rest.get(..2)?, 16).ok();
+        let bytes = self.message.exact().split("0x").skip(1).map(byte).collect::<Option<Vec<u8>>>()?;
+        String::from_utf8(bytes).ok().filter(|character| !character.is_empty())
+    }
+
     fn in_full(&self) -> String {
         match &self.detail {
             Some(detail) => format!("{self}; detail: {detail}"),

@@ -42,3 +42,4 @@ mod upgrade;
 mod verdict;
 mod watching;
 mod website;
+mod whose_failure;

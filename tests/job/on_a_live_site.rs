@@ -133,7 +133,10 @@ fn without_a_second_connection_nothing_is_promised_that_needs_one() {
     ));
     let job = || setup.job("upgrade head").role(&role);
     let outcome = job().env("MAX_BLOCKING", "500ms").run();
-    outcome.fails(3, "opening the second connection, without which MAX_BLOCKING can't be kept: too many connections");
+    outcome.fails(
+        3,
+        "opening the second connection, without which MAX_BLOCKING can't be kept: too many connections",
+    );
     outcome.fails(3, "; nothing was changed; make room for two connections, or set MAX_BLOCKING=0");
     assert_eq!(setup.database.tables("public"), [""; 0]);
     // A cancel request takes no connection of the role.
