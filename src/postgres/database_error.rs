@@ -150,9 +150,10 @@ fn raised_by_us<'a>(sqlstate: &str, message: &'a str) -> Option<&'a str> {
     (sqlstate == "22P02").then(|| sentence.trim_end())
 }
 
-/// As much of a server's words as anybody reads: a trigger may raise megabytes.
+/// As much of a server's words as anybody reads, and as leaves room for the others in one message: a trigger may raise
+/// megabytes.
 fn bounded(text: &str) -> Text {
-    const MOST: usize = 4096;
+    const MOST: usize = 1024;
     match text.floor_char_boundary(MOST) {
         end if end < text.len() => format!("{}…", &text[..end]).into(),
         _ => text.into(),

@@ -40,7 +40,10 @@ fn a_serialization_failure_is_tried_again() {
     assert!(outcome.stderr.contains("could not serialize access"), "{}", outcome.stderr);
     assert_eq!(setup.database.value::<i32>("SELECT b FROM a"), 11);
     setup.directory.write("3_c.sql", "DO $$ BEGIN RAISE 'busy' USING ERRCODE = '40001'; END $$;");
-    setup.job("upgrade head").run().fails(4, "= next: a concurrent transaction changed the same rows; run again");
+    setup
+        .job("upgrade head")
+        .run()
+        .fails(4, "= next: a concurrent transaction changed the same rows; run again");
 }
 
 /// The place was the start of the script, whatever the character was, or where it was.
@@ -52,10 +55,17 @@ fn a_character_that_the_database_lacks_is_pointed_at() {
         let output = tool("psql", "postgres").args(["-qX", "-c", sql]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
-    psql(&format!("CREATE DATABASE {latin} ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"));
+    psql(&format!(
+        "CREATE DATABASE {latin} ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+    ));
     let job = || setup.job("upgrade head").env("POSTGRES_DB", &latin);
     let runs = [
-        ("1_a.sql", "CREATE TABLE a (t text);\nINSERT INTO a VALUES ('abc €');", "statement 2 of 2: ", ".sql:2:28\n"),
+        (
+            "1_a.sql",
+            "CREATE TABLE a (t text);\nINSERT INTO a VALUES ('abc €');",
+            "statement 2 of 2: ",
+            ".sql:2:28\n",
+        ),
         ("1_a.sql", "-- no-transaction\nINSERT INTO a VALUES ('€');", "applying 1 (a): ", ".sql:2:24\n"),
         ("1_€.sql", "SELECT 1;", "applying 1 (€), its file name: ", "_€.sql\n"),
         ("1_€.sql", "-- no-transaction\nSELECT 1;", "applying 1 (€), its file name: ", "_€.sql\n"),
@@ -93,11 +103,49 @@ fn what_often_goes_wrong_has_advice_of_its_own() {
             5,
             "= next: SET TRANSACTION comes before all else, and earlier migrations share the transaction; set TRANSACTION=each",
         ),
-        (procedure, 5, "= next: what commits by itself can't run in a transaction; make `-- no-transaction` the first line"),
-        ("COPY (SELECT 1) TO STDOUT;", 2, "nobody reads what it sends on the connection; remove it, or copy to a file"),
-        ("\\restrict x\nSELECT 1;\n", 2, "`\\restrict` or `\\unrestrict` of pg_dump's, which is for psql; remove both"),
+        (
+            procedure,
+            5,
+            "= next: what commits by itself can't run in a transaction; make `-- no-transaction` the first line",
+        ),
+        (
+            "COPY (SELECT 1) TO STDOUT;",
+            2,
+            "nobody reads what it sends on the connection; remove it, or copy to a file",
+        ),
+        (
+            "\\restrict x\nSELECT 1;\n",
+            2,
+            "`\\restrict` or `\\unrestrict` of pg_dump's, which is for psql; remove both",
+        ),
     ] {
         let setup = Setup::with(&[("1_a.sql", "CREATE TABLE a ();"), ("2_b.sql", script)]);
         setup.job("upgrade head").env("TRANSACTION", "run").run().fails(code, advice);
+    }
+}
+
+/// A seed on one line of twenty megabytes gave a log of forty, and the state and the next step were cut off.
+#[test]
+fn however_much_is_said_the_state_and_the_next_step_are_told() {
+    let long = "日本語 ".repeat(100_000);
+    let raise = format!(
+        "DO $$ BEGIN RAISE EXCEPTION USING MESSAGE = repeat('m', 90000), DETAIL = repeat('d', 90000), \
+         HINT = repeat('h', 90000), ERRCODE = '40001'; END $$; -- {long}"
+    );
+    for script in [
+        raise.clone(),
+        format!("SELECT '{long}', nosuch;"),
+        format!("SELECT '{long}', 1/(SELECT 0);"),
+        format!("DO $$ BEGIN EXECUTE 'SELECT $x${long}$x$, nosuch'; END $$;"),
+    ] {
+        let setup = Setup::with(&[("1_a.sql", &script)]);
+        let outcome = setup.job("upgrade head").run();
+        assert!(outcome.stderr.len() < 4200, "{} bytes", outcome.stderr.len());
+        assert!(
+            outcome.stderr.contains("\n  = state: it was rolled back; the database is at base"),
+            "{}",
+            outcome.stderr
+        );
+        assert_eq!(outcome.stderr.contains("\n  = next: "), script == raise, "{}", outcome.stderr);
     }
 }
