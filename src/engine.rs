@@ -37,7 +37,7 @@ use crate::engine::change::{Change, change};
 pub(crate) async fn run(task: &Task, context: &Context<'_>, tracker: &mut Tracker<'_>) -> Result<(), Error> {
     tracker.report.header.command = Some(task.command());
     match task {
-        Task::Current(check) => inspect::current(context, *check, tracker).await,
+        Task::Current(revision, check) => inspect::current(context, revision.as_ref(), *check, tracker).await,
         Task::History(range) => inspect::history(context, range, tracker).await,
         Task::Upgrade(target, out_of_order, mode) => {
             let way = Change { direction: Direction::Up, mode: *mode };

@@ -13,6 +13,7 @@ mod guard;
 pub(crate) mod interrupt;
 pub(crate) mod judgement;
 pub(crate) mod lock;
+mod other_bookkeeping;
 pub(crate) mod other_session;
 pub(crate) mod path;
 pub(crate) mod pem;

@@ -3,6 +3,7 @@
 #[cfg(test)]
 #[path = "../../tests/job/any_environment.rs"]
 mod any_environment;
+mod database_url;
 pub(crate) mod libpq;
 mod password;
 mod placeholder;

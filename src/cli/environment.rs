@@ -37,6 +37,18 @@ impl Environment {
         }
     }
 
+    /// These variables in place of what is there by their names.
+    pub(super) fn with(&self, variables: Vec<(&'static str, String)>) -> Self {
+        let mut all = self.0.clone();
+        all.extend(variables.into_iter().map(|(name, value)| (name.into(), value.into())));
+        Self(all)
+    }
+
+    /// The names of the variables that are set.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().filter_map(|name| name.to_str())
+    }
+
     /// Whether this process runs in a Kubernetes pod: the variable is there in every one.
     pub(crate) fn is_in_cluster(&self) -> bool {
         self.has("KUBERNETES_SERVICE_HOST")

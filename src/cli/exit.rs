@@ -23,7 +23,7 @@ pub(crate) fn exit_code(end: &Result<(), Error>) -> ExitCode {
                 Disagreement::Drifted(_)
                 | Disagreement::Unknown(_)
                 | Disagreement::OutOfOrder(_)
-                | Disagreement::Alembic { .. },
+                | Disagreement::OtherTool(_),
             )) => ExitCode::Disagreement,
             EngineError::Failed(failure) => match failure.outcome {
                 Outcome::RolledBack => ExitCode::Failed,

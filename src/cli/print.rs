@@ -3,14 +3,15 @@
 use std::io;
 
 use foreign_text::{Text, json, lines, styled};
-use migration_core::Report;
 use migration_core::summary::{Document, ErrorReport};
+use migration_core::{ExitCode, Report};
 
 use crate::cli::Error;
 use crate::cli::config::Output;
 use crate::cli::exit::exit_code;
 use crate::cli::reporter::text;
 use crate::engine::{Error as EngineError, Failure};
+use crate::postgres::row_values::HIDDEN;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Printer(Output);
@@ -55,11 +56,40 @@ fn error_report(error: &Error) -> ErrorReport {
         excerpt: excerpt.clone(),
         sqlstate: server.map(|error| error.sqlstate.clone()),
         detail: server.and_then(|error| exact(&error.detail)),
+        context: server.and_then(|error| exact(&error.context)),
+        internal_query: server
+            .and_then(|error| error.internal.as_ref())
+            .map(|(query, _)| query.exact().to_owned()),
         detail_hidden: server.is_some_and(|error| error.has_hidden_values),
         hint: server.and_then(|error| exact(&error.hint)),
         state: Some(state.clone()),
         next: advice.clone(),
     }
+}
+
+/// The error as one record of a JSON log: each part in a field of its own, and all of it as people read it.
+pub(crate) fn log_error(error: &Error, code: ExitCode) {
+    let report = error_report(error);
+    let place = report.excerpt.as_ref().map(|excerpt| excerpt.place);
+    let rendered = error.to_string();
+    let detail = if report.detail_hidden { Some(HIDDEN) } else { report.detail.as_deref() };
+    tracing::error!(
+        exit_code = code.code(),
+        version = report.version.map(|version| version.0),
+        file = report.file,
+        line = place.map(|place| place.line),
+        column = place.map(|place| place.column),
+        sqlstate = report.sqlstate,
+        detail,
+        context = report.context,
+        internal_query = report.internal_query,
+        hint = report.hint,
+        state = report.state,
+        next = report.next,
+        rendered = (rendered != report.message).then_some(rendered),
+        "{}",
+        report.message
+    );
 }
 
 pub(crate) fn print_error(error: &Error) {

@@ -1,30 +1,31 @@
 //! Tells people what happens in a run: its results on stdout, the rest in the log.
 
-mod long_statement;
+mod progress;
 pub(crate) mod text;
 
 use std::io;
 
+use migration_core::log_record::WAITS;
 use migration_core::wording::{counted, duration, path};
 use migration_core::{Report, StepStatus};
 
 use crate::cli::Error;
 use crate::cli::config::LogFormat;
 use crate::cli::print::Printer;
-use crate::cli::reporter::long_statement::LongStatement;
+use crate::cli::reporter::progress::Progress;
 use crate::engine::event::Retry;
 use crate::engine::{Event, Observer, Section};
 use crate::postgres::Observation;
 
 pub(crate) struct Reporter {
     printer: Printer,
-    statement: LongStatement,
+    progress: Progress,
     unwritten: Option<io::Error>,
 }
 
 impl Reporter {
     pub(crate) fn new(printer: Printer, log: LogFormat) -> Self {
-        Self { printer, statement: LongStatement::new(log), unwritten: None }
+        Self { printer, progress: Progress::new(log), unwritten: None }
     }
 
     pub(crate) fn script(&mut self, script: &str) {
@@ -70,14 +71,16 @@ impl Observer for Reporter {
                 Section::History => text::history(report),
             }),
             Event::Committed(report, steps) => self.show(&text::committed(report, steps)),
-            Event::Watching(seen, elapsed) => self.statement.see(seen, elapsed),
-            Event::Watched => self.statement.end(),
+            Event::Began(migration, number, of) => self.progress.begin(migration, number, of),
+            Event::Statement(number, of) => self.progress.statement(number, of),
+            Event::Watching(seen) => self.progress.see(seen),
+            Event::Watched => self.progress.pause(),
             Event::GivingWay(seen) => give_way(seen),
             Event::Warning(warning) => tracing::warn!("{warning}"),
             Event::WaitingForMigrations(pending, bookkeeping) => {
                 let pending = counted(pending, "pending migration", "pending migrations");
                 let missing = bookkeeping.map(text::which_table).map(|table| format!("; {table}"));
-                tracing::info!("waiting for {pending}{}", missing.unwrap_or_default());
+                tracing::info!(progress = WAITS, "waiting for {pending}{}", missing.unwrap_or_default());
             }
             Event::Resumed(version, statement) => {
                 tracing::info!("an earlier run began {version}; going on with its statement {statement}");

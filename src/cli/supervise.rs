@@ -14,10 +14,10 @@ use crate::cli::config::read::{log_settings, output, read};
 use crate::cli::config::row_values::row_values;
 use crate::cli::config::server::port_is_service_link;
 use crate::cli::exit::exit_code;
-use crate::cli::print::{Printer, print_error, print_lines};
+use crate::cli::print::{Printer, log_error, print_error, print_lines};
 use crate::cli::reporter::Reporter;
 use crate::cli::signals::listen;
-use crate::cli::{Action, Args, Config, Environment, Error, log, termination_message};
+use crate::cli::{Action, Args, Config, Environment, Error, args, log, termination_message};
 use crate::engine::{self, Aftermath, Context, Error as EngineError, Task, Tracker, offline};
 use crate::postgres::connect::cancel;
 use crate::postgres::query::is_believing_a_server;
@@ -55,8 +55,16 @@ pub(crate) fn report_panics(environment: &Environment) {
 
 /// What clap has to say: help goes to stdout and is no error.
 pub(crate) fn usage(error: &clap::Error, environment: &Environment) -> ExitCode {
+    let settings = log_settings(environment);
     let text = error.to_string();
-    if lines(&text) == text {
+    // What was wrong, and the tip.
+    let told = text.lines().take_while(|line| !line.starts_with("Usage: ")).map(str::trim);
+    let told: Vec<_> = told.filter(|line| !line.is_empty() && !line.starts_with("For more")).collect();
+    let end = Error::Usage(told.join("; ").trim_start_matches("error: ").to_owned());
+    if error.use_stderr() && settings.format == LogFormat::Json {
+        log::start(&settings);
+        log_error(&end, ExitCode::Usage);
+    } else if lines(&text) == text {
         // A reader that has gone away has seen enough.
         let _ = error.print();
     } else {
@@ -65,9 +73,8 @@ pub(crate) fn usage(error: &clap::Error, environment: &Environment) -> ExitCode 
     if !error.use_stderr() {
         return ExitCode::Done;
     }
-    let first = text.lines().next().unwrap_or_default();
-    let end = Err(Error::Usage(first.trim_start_matches("error: ").to_owned()));
     // The code says enough where nobody reads it.
+    let end = Err(end);
     let _ = Printer::new(output(environment)).document(&Report::default(), &end);
     leave_verdict(environment, &Report::default(), &end);
     ExitCode::Usage
@@ -93,16 +100,21 @@ pub(crate) fn run(args: &Args, environment: &Environment) -> ExitCode {
         }
         error
     });
-    let is_script = args.sql.is_some() && end.is_ok();
+    let is_script = args.has("--sql") && end.is_ok();
     if !is_script {
         reporter.document(&report, &end);
     }
     let end = end.and_then(|()| reporter.delivered(&report));
     let code = exit_code(&end);
+    let is_bare = args.command.is_none()
+        && !["COMMAND", "POSTGRES_HOST", "DATABASE_URL"].iter().any(|name| environment.has(name));
+    if is_bare && settings.format == LogFormat::Text {
+        print_lines(&args::help(environment));
+    }
     match (&end, settings.format) {
         (Ok(()), _) => {}
         (Err(error), LogFormat::Text) => print_error(error),
-        (Err(error), LogFormat::Json) => tracing::error!(exit_code = code.code(), "{error}"),
+        (Err(error), LogFormat::Json) => log_error(error, code),
     }
     leave_verdict(environment, &report, &end);
     code
@@ -121,6 +133,9 @@ fn carry_out(
         tracker.warn(warning);
     }
     let history = History::read(&config.migrations).map_err(EngineError::from)?;
+    for warning in history.warnings() {
+        tracker.warn(warning.to_string());
+    }
     tracker.report.header.head = history.head();
     match &config.action {
         Action::Script { direction, range } => Ok(Some(offline::script(&history, *direction, range)?)),

@@ -4,7 +4,8 @@ use migration_core::plan::{Plan, groups};
 use migration_core::{Direction, Group, History, PlanError, Prepared, State};
 
 use crate::engine::permission::{
-    refuse_alembic, refuse_distrusted, refuse_unrecordable, refuse_unwritable, warn_of_refusal, warn_unless,
+    refuse_distrusted, refuse_other_tool, refuse_unrecordable, refuse_unwritable, warn_of_refusal,
+    warn_unless,
 };
 use crate::engine::watch::Watch;
 use crate::engine::{
@@ -32,7 +33,7 @@ pub(super) async fn change(
         }
     }
     let applied = session.applied().await?;
-    refuse_alembic(&mut session).await?;
+    refuse_other_tool(&mut session).await?;
     let found = resume::find(&mut session, context, &applied, direction).await;
     let (rows, resumed) = match &found {
         Ok(Some(resumed)) => (resumed.before(&applied), Some(resumed)),
@@ -159,7 +160,9 @@ async fn carry_out(
     let table = bookkeeping(&mut session, tracker).await?;
     let options = context.server.options;
     let interrupt = context.interrupt;
-    let mut runner = Runner { session: &mut session, lock, watch, table, options, interrupt, tracker };
+    let progress = Table::default();
+    let mut runner =
+        Runner { session: &mut session, lock, watch, table, progress, options, interrupt, tracker };
     match runner.run(prepared).await {
         Err(Error::Failed(failure)) if failure.outcome == Outcome::Cut => {
             // A connection that only fell silent would hold the lock against us.

@@ -33,8 +33,12 @@ pub(crate) enum Event<'e> {
     DroppedIndex(&'e str, &'static str),
     SparedIndex(&'e str),
     InvalidIndex(&'e str, &'e DatabaseError),
-    /// What is seen of a statement that has taken so long.
-    Watching(&'e Observation, Duration),
+    /// A migration begins, such as `applying 2 (b)`: its number among the steps from 1, and how many there are.
+    Began(&'e str, usize, usize),
+    /// A statement of it is sent alone: its number from 1, of so many.
+    Statement(usize, usize),
+    /// A statement goes on: what is seen of it, if anybody could look.
+    Watching(Option<&'e Observation>),
     /// That statement has ended.
     Watched,
     /// Others have waited too long; the statement is cancelled.

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use migration_core::revision::resolve;
 use migration_core::state::{Entry, Status};
 use migration_core::summary::MigrationReport;
-use migration_core::{Applied, PlanError, Position, Range, State};
+use migration_core::{Applied, PlanError, Position, Range, Revision, State};
 
-use crate::engine::permission::{refuse_alembic, refuse_distrusted, warn_unless};
+use crate::engine::permission::{refuse_distrusted, refuse_other_tool, warn_unless};
 use crate::engine::task::Check;
 use crate::engine::{Context, Error, Event, Section, Tracker};
 use crate::postgres::{Error as PostgresError, Session};
@@ -17,12 +17,17 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Says where the database is, and what is not simply as it should be.
 pub(super) async fn current(
     context: &Context<'_>,
+    revision: Option<&Revision>,
     check: Check,
     tracker: &mut Tracker<'_>,
 ) -> Result<(), Error> {
     let mut session = context.connect(tracker).await?;
     let start = Instant::now();
     let mut applied = session.applied().await?;
+    if let Some(revision) = revision {
+        let state = State::of(context.history, &applied);
+        resolve(revision, context.history, Some(state.applied())).map_err(PlanError::from)?;
+    }
     let mut said = None;
     while let Check::FailIfPending(wait) = check {
         let pending = open(&State::of(context.history, &applied));
@@ -50,7 +55,7 @@ pub(super) async fn current(
         Check::FailIfPending(_) => {}
     }
     if check == Check::Show {
-        refuse_alembic(&mut session).await?;
+        refuse_other_tool(&mut session).await?;
     }
     session.close().await;
     let state = State::of(context.history, &applied);
@@ -107,7 +112,7 @@ pub(super) async fn history(
 ) -> Result<(), Error> {
     let mut session = context.connect(tracker).await?;
     let applied = session.applied().await?;
-    refuse_alembic(&mut session).await?;
+    refuse_other_tool(&mut session).await?;
     warn_of_a_stranger_s(&session, tracker);
     session.close().await;
     let state = State::of(context.history, &applied);

@@ -9,9 +9,9 @@ use std::time::Instant;
 
 use migration_core::{PartiallyApplied, Prepared, Statement, Version};
 
-use crate::engine::non_transactional::part::{Commits, Failed, Left, Part, ScriptState};
+use crate::engine::non_transactional::part::{Failed, Left, Part, ScriptState};
 use crate::engine::runner::Stopped;
-use crate::engine::{Aftermath, Attempts, Error, Outcome, Runner};
+use crate::engine::{Aftermath, Attempts, Error, Event, Outcome, Runner};
 use crate::postgres::batch::session::{WITH_LIMITS_AGAIN, WITHOUT_LIMITS, reset_session};
 use crate::postgres::batch::{self, partially_applied};
 use crate::postgres::{Culprit, DatabaseError, Error as PostgresError, FailedQuery, path};
@@ -27,7 +27,7 @@ impl Runner<'_, '_> {
 
     async fn statementwise(&mut self, prepared: &Prepared<'_>) -> Result<(), Error> {
         let started = Instant::now();
-        self.announce(prepared);
+        self.tracker.began(prepared);
         let statements = prepared.split();
         let first = prepared.resumes_at.unwrap_or(0);
         match prepared.resumes_at {
@@ -37,8 +37,10 @@ impl Runner<'_, '_> {
                 self.ours(prepared, progress, path::KEEP_ROLES_OWN.to_owned()).await?;
             }
         }
+        self.progress = self.session.info.progress.clone().unwrap_or_default();
         let mut is_clear = statements.iter().take(first).all(Statement::leaves_session_alone);
         for (index, statement) in statements.iter().enumerate().skip(first) {
+            self.tracker.tell(Event::Statement(index + 1, statements.len()));
             let part = Part { prepared, index, statement, is_clear };
             self.until_granted(&part).await?;
             is_clear &= statement.leaves_session_alone();
@@ -60,7 +62,7 @@ impl Runner<'_, '_> {
         loop {
             attempts.next();
             let enter = partially_applied::enter(prepared, &self.table);
-            let Err(FailedQuery { error, .. }) = self.session.execute(enter).await else { return Ok(()) };
+            let Err(FailedQuery { error, .. }) = self.session.execute(enter).await else { break };
             self.tracker.failed(prepared);
             let outcome = self.outcome(&error);
             let state = format!("nothing of the script was run; {}", self.tracker.state());
@@ -69,6 +71,10 @@ impl Runner<'_, '_> {
             let failure = self.failure(prepared, culprit, None, error, outcome, state);
             let stopped = Stopped::of(failure, outcome == Outcome::NotGranted);
             self.pause(stopped, &mut attempts).await?;
+        }
+        match self.session.look_again().await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.ended(prepared, ScriptState::Untouched, error.into()).await),
         }
     }
 
@@ -95,21 +101,15 @@ impl Runner<'_, '_> {
 
     /// The outer result is about what we do around the statement, the inner one about itself.
     async fn send(&mut self, part: &Part<'_>) -> Result<Result<(), Failed>, Error> {
-        let statement = part.statement;
-        if !(part.is_clear && statement.can_join_a_transaction() && statement.leaves_session_alone()) {
-            return self.alone(part, Commits::of(statement)).await;
-        }
-        match self.joined(part).await? {
-            Err(Failed { error, .. }) if error.sqlstate() == Some("25001") => {
-                self.alone(part, Commits::AsAnExtensionLikes).await
-            }
-            result => Ok(result),
-        }
-    }
-
-    /// A statement that can't share a transaction with its record.
-    async fn alone(&mut self, part: &Part<'_>, commits: Commits) -> Result<Result<(), Failed>, Error> {
         let Part { prepared, index, statement, is_clear } = *part;
+        let mut commits_in_pieces = false;
+        if is_clear && statement.can_join_a_transaction() && statement.leaves_session_alone() {
+            match self.joined(part).await? {
+                // active_sql_transaction: an extension may refuse one, whatever the statement's words say.
+                Err(failed) if failed.error.sqlstate() == Some("25001") => commits_in_pieces = true,
+                end => return Ok(end),
+            }
+        }
         let untouched = part.state(Left::Nothing);
         let target = statement.concurrent();
         let before = match &target {
@@ -118,8 +118,12 @@ impl Runner<'_, '_> {
         };
         if is_clear {
             let existed = target.as_ref().is_some_and(|target| target.is_among(&before));
-            self.ours(prepared, untouched, partially_applied::start(part.place(), &self.table, existed))
-                .await?;
+            self.ours(
+                prepared,
+                untouched,
+                partially_applied::start(prepared, &self.progress, (index, statement.text), existed),
+            )
+            .await?;
         }
         if statement.is_maintenance() {
             self.ours(prepared, untouched, WITHOUT_LIMITS.to_owned()).await?;
@@ -150,19 +154,25 @@ impl Runner<'_, '_> {
             Ok(()) => {
                 let is_recorded = is_clear && statement.leaves_session_alone();
                 if is_recorded {
-                    self.ours(prepared, unknown, partially_applied::finish(&self.table, index)).await?;
+                    self.ours(prepared, unknown, partially_applied::finish(&self.progress, index)).await?;
                 }
                 (ScriptState::PartiallyApplied { done: index + 1, may_go_on: is_recorded }, Ok(()))
             }
             Err(error) => {
+                let is_refused = was_refused(&error);
                 let left = match &target {
-                    Some(target) => self.clear_away(part, target, &before, error.is_refusal()).await?,
-                    None if commits.has_left_nothing(&error) => Left::Nothing,
+                    Some(target) => match self.clear_away(part, target, &before).await? {
+                        Left::Something if is_refused => Left::Nothing,
+                        left => left,
+                    },
+                    None if is_refused => Left::Nothing,
+                    // What refuses a transaction for reasons of its own may commit in pieces.
+                    None if statement.is_atomic() && !commits_in_pieces => Left::Nothing,
                     None if statement.detaches() && self.session.nothing_is_pending().await => Left::Nothing,
                     None => Left::Something,
                 };
                 if left == Left::Nothing && is_clear {
-                    self.ours(prepared, untouched, partially_applied::forget(&self.table, index)).await?;
+                    self.ours(prepared, untouched, partially_applied::forget(&self.progress, index)).await?;
                 }
                 (part.state(left), Err(Failed { error, left }))
             }
@@ -188,7 +198,7 @@ impl Runner<'_, '_> {
     /// A statement and its record: both or neither.
     async fn joined(&mut self, part: &Part<'_>) -> Result<Result<(), Failed>, Error> {
         let partially_applied::Around { before, commands_before, after, commands_of_ours } =
-            partially_applied::around(part.place(), &self.table);
+            partially_applied::around(part.prepared, &self.progress, (part.index, part.statement.text));
         let sql = format!("{before}{}{after}", part.statement.text);
         let Err(FailedQuery { commands, error }) = self.watched(sql).await else { return Ok(Ok(())) };
         if error.is_outage() {
@@ -346,9 +356,15 @@ fn is_cut(error: &Error) -> bool {
 
 fn ways_out(version: Version, may_go_on: bool) -> String {
     let on =
-        if may_go_on { "mend the cause and run again, which goes on with this statement; or " } else { "" };
+        if may_go_on { "fix the cause and run again, which goes on with this statement; or " } else { "" };
     format!(
         "{on}bring what the script left behind to one side, then `resolve {version} --done` if all of it is in effect, \
          or `resolve {version} --retry` if none of it is"
     )
+}
+
+fn was_refused(error: &DatabaseError) -> bool {
+    error.of_server().is_some_and(|error| {
+        Statement::was_refused(&error.sqlstate, error.context.is_some() || error.internal.is_some())
+    })
 }

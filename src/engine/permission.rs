@@ -1,5 +1,6 @@
 //! What a run would need and does not have, found before it changes anything.
 
+use migration_core::disagreement::other_tool;
 use migration_core::{BOOKKEEPING, Disagreement, Prepared, wording};
 
 use crate::engine::{Error, Tracker};
@@ -49,13 +50,18 @@ pub(super) fn refuse_distrusted(session: &Session) -> Result<(), Error> {
     problem.map_or(Ok(()), |problem| Err(Error::refused(problem)))
 }
 
-/// A database that Alembic built, and of which our bookkeeping knows nothing.
-pub(super) async fn refuse_alembic(session: &mut Session) -> Result<(), Error> {
-    let (None, Some(table)) = (&session.info.bookkeeping, session.info.alembic.clone()) else {
+/// A database that another tool built, and of which our bookkeeping knows nothing.
+pub(super) async fn refuse_other_tool(session: &mut Session) -> Result<(), Error> {
+    if session.info.bookkeeping.is_some() || session.info.others.is_empty() {
         return Ok(());
-    };
-    let revision = session.alembic_revision(&table).await.unwrap_or_else(|| "not readable".to_owned());
-    Err(Disagreement::Alembic { table: table.qualified(), owner: table.owner().to_owned(), revision }.into())
+    }
+    let mut tools = Vec::new();
+    for other in session.info.others.clone() {
+        let newest = session.newest_of(&other).await;
+        let revision = newest.as_deref().unwrap_or("a revision that can't be read");
+        tools.push(other_tool(other.tool.name, &other.table.qualified(), other.table.owner(), revision));
+    }
+    Err(Disagreement::OtherTool(tools).into())
 }
 
 pub(super) fn refuse_unwritable(session: &Session) -> Result<(), Error> {

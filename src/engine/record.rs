@@ -2,7 +2,8 @@
 
 use migration_core::plan::record::{Record, records};
 use migration_core::revision::resolve as resolve_revision;
-use migration_core::{Direction, PlanError, Position, Revision, State};
+use migration_core::script::prepare;
+use migration_core::{Direction, PlanError, Position, Revision, State, Step};
 
 use crate::engine::change::bookkeeping;
 use crate::engine::permission::warn_of_refusal;
@@ -17,6 +18,18 @@ fn sql(record: &Record<'_>, table: &Table) -> String {
         Record::NotApplied(version, _) => batch::remove(*version, table),
         Record::Rewritten(migration, _) => batch::rewrite_checksum(migration, table),
     }
+}
+
+/// What is recorded as applied is a script that `upgrade` would have run.
+fn check(records: &[Record<'_>]) -> Result<(), Error> {
+    let mut steps = Vec::new();
+    for record in records {
+        if let Record::Applied(migration) = record {
+            steps.push(Step { migration, direction: Direction::Up });
+        }
+    }
+    prepare(&steps)?;
+    Ok(())
 }
 
 pub(super) async fn stamp(
@@ -38,18 +51,24 @@ pub(super) async fn stamp(
         // The way out of drift: a script that has yet to run below is not to be passed over.
         records.retain(|record| matches!(record, Record::Rewritten(..)));
     }
+    check(&records)?;
     let report = &mut tracker.report;
     report.header.bookkeeping = Some(session.info.planned_bookkeeping());
     report.header.from = Some(state.position());
     report.header.to = Some(to);
     report.header.current = report.header.from;
     report.recorded = Some(records.iter().map(Record::describe).collect());
+    // Without a table the next run would find the database in the same state again.
+    let is_first = session.info.bookkeeping.is_none() && *target != Revision::Current;
+    if is_first && records.is_empty() {
+        report.recorded = Some(vec!["that no migration is applied".to_owned()]);
+    }
     if lock.is_none() && !records.is_empty() {
         warn_of_refusal(&session, &[], tracker);
     }
     tracker.show(Section::Recording);
     if let Some(lock) = lock {
-        if !records.is_empty() {
+        if !records.is_empty() || is_first {
             let table = bookkeeping(&mut session, tracker).await?;
             let records = records.iter().map(|record| sql(record, &table));
             let all: Vec<_> = table.unchanged().into_iter().chain(records).collect();

@@ -65,8 +65,11 @@ pub(super) async fn find(
         let command = if direction == Direction::Up { "downgrade" } else { "upgrade" };
         return Err(stuck(format!("{command} began it, and can go on with it")).into());
     }
-    let Some(migration) = context.history.find(version) else {
-        return Err(stuck("its script is not here".to_owned()).into());
+    let migration = match context.history.find(version) {
+        // Of the script that stopped, its statements tell.
+        Some(migration) if migration.checksum == row.checksum || direction == Direction::Up => migration,
+        Some(_) => return Err(stuck("the script was edited since".to_owned()).into()),
+        None => return Err(stuck("its script is not here".to_owned()).into()),
     };
     let prepared = script::one(Step { migration, direction })?;
     let looking = |source: DatabaseError| Error::query("reading how far a script came", source);

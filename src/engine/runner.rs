@@ -1,7 +1,7 @@
 //! Carries a plan out, step by step, and knows at every moment where the database is.
 
 use migration_core::plan::groups;
-use migration_core::{Excerpt, Group, Prepared, wording};
+use migration_core::{Direction, Excerpt, Group, Position, Prepared, wording};
 
 use crate::engine::advice::advice;
 use crate::engine::event::Retry;
@@ -15,6 +15,8 @@ pub(crate) struct Runner<'r, 'o> {
     pub(crate) lock: &'r RunLock,
     pub(crate) watch: Watch<'r>,
     pub(crate) table: Table,
+    /// The progress table, as it was when the no-transaction script that is under way began.
+    pub(crate) progress: Table,
     /// Transactions, limits, retries.
     pub(crate) options: RunOptions,
     pub(crate) interrupt: &'r Interrupt,
@@ -92,10 +94,12 @@ impl Runner<'_, '_> {
         result
     }
 
-    pub(super) fn announce(&self, prepared: &Prepared<'_>) {
-        let verb = prepared.step.direction.doing();
-        let migration = prepared.step.migration;
-        tracing::debug!("{verb} {}", migration.called());
+    fn is_first_of_all(&self, prepared: &Prepared<'_>) -> bool {
+        let step = &prepared.step;
+        let is_first = self.tracker.report.steps().first().map(|first| first.version);
+        step.direction == Direction::Up
+            && self.tracker.report.header.from == Some(Position::Base)
+            && is_first == Some(step.migration.version)
     }
 
     pub(super) fn outcome(&self, error: &DatabaseError) -> Outcome {
@@ -129,6 +133,11 @@ impl Runner<'_, '_> {
             (Some(blockers), _) if matches!(error.sqlstate(), Some("55P03" | "40P01")) => {
                 Some(format!("it waited for {blockers}; run again when that is over"))
             }
+            _ if self.is_first_of_all(prepared) && is_duplicate(&error) => Some(format!(
+                "the database has tables and no history; if it has all that this migration makes, record that with \
+                 `stamp {}`",
+                migration.version
+            )),
             _ => advice(&error, &self.options, prepared, &culprit),
         };
         Failure {
@@ -144,4 +153,9 @@ impl Runner<'_, '_> {
             advice,
         }
     }
+}
+
+/// A table, schema, function or other object is there already.
+fn is_duplicate(error: &DatabaseError) -> bool {
+    matches!(error.sqlstate(), Some("42P07" | "42P06" | "42723" | "42710"))
 }

@@ -11,7 +11,8 @@ pub(crate) enum Task {
     Stamp(Revision, Mode),
     /// Decide what the partially applied script came to; of this version, if it is named.
     Resolve(Option<Revision>, Resolution),
-    Current(Check),
+    /// The revision has to exist, if it is named.
+    Current(Option<Revision>, Check),
     History(Range),
 }
 
@@ -22,7 +23,7 @@ impl Task {
             Self::Downgrade(..) => Command::Downgrade,
             Self::Stamp(..) => Command::Stamp,
             Self::Resolve(..) => Command::Resolve,
-            Self::Current(_) => Command::Current,
+            Self::Current(..) => Command::Current,
             Self::History(_) => Command::History,
         }
     }

@@ -60,6 +60,15 @@ impl<'o> Tracker<'o> {
         }
     }
 
+    pub(crate) fn began(&mut self, prepared: &Prepared<'_>) {
+        let step = prepared.step;
+        let steps = self.report.steps();
+        let index = steps.iter().position(|other| other.version == step.migration.version).unwrap_or(0);
+        let migration = format!("{} {}", step.direction.doing(), step.migration.called());
+        let of = steps.len();
+        self.tell(Event::Began(&migration, index + 1, of));
+    }
+
     pub(crate) fn ran(&mut self, prepared: &Prepared<'_>, took: Duration) {
         let version = prepared.step.migration.version;
         if let Some(step) = self.steps_mut().iter_mut().find(|step| step.version == version) {

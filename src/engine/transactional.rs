@@ -47,7 +47,7 @@ impl Runner<'_, '_> {
                 return Err(Stopped::ForGood(Error::interrupted(signal, self.tracker.state())));
             }
             let started = Instant::now();
-            self.announce(prepared);
+            self.tracker.began(prepared);
             let record = (index == last).then(|| batch::record(steps, &took, &self.table));
             let frame = Frame { begins: index == 0, commits: record.is_some() };
             let begins = frame.begins.then_some(&self.table);

@@ -6,13 +6,13 @@ use sqlx::postgres::types::Oid;
 use sqlx::{FromRow, Row as _};
 
 use crate::postgres::judgement::{judged, on_the_path, schema_problem};
+use crate::postgres::other_bookkeeping::{OtherBookkeeping, candidates};
 use crate::postgres::query::{first, read};
 use crate::postgres::sql::{PROGRESS, quoted_identifier};
+use crate::postgres::table::Column;
 use crate::postgres::trusted::TRUSTED;
 use crate::postgres::{DatabaseError, Table};
 use migration_core::BOOKKEEPING;
-
-const ALEMBIC: &str = "alembic_version";
 
 /// What one look at the server tells.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +41,8 @@ pub(crate) struct DatabaseInfo {
     pub(crate) bookkeeping: Option<Table>,
     /// What there is under the progress table's name beside it.
     pub(crate) progress: Option<Table>,
-    pub(crate) alembic: Option<Table>,
+    /// The bookkeeping of other tools on the path.
+    pub(crate) others: Vec<OtherBookkeeping>,
 }
 
 impl DatabaseInfo {
@@ -105,10 +106,10 @@ pub(super) fn around() -> String {
        has_table_privilege(oid, 'SELECT') AS may_select,
        array_to_string(ARRAY(SELECT word FROM unnest('{{SELECT,INSERT,UPDATE,DELETE}}'::text[]) WITH ORDINALITY AS w (word, n)
                               WHERE NOT has_table_privilege(oid, word) ORDER BY n), ', ') AS lacks,
-       has_schema_privilege(namespace, 'CREATE') AS may_create, reading, writing
+       has_schema_privilege(namespace, 'CREATE') AS may_create, coalesce(have, '{{}}') AS have, reading, writing
   FROM judged ORDER BY place, schema",
         about(),
-        judged(&on_the_path(&[BOOKKEEPING, PROGRESS, ALEMBIC]))
+        judged(&format!("{}\nUNION ALL {}", on_the_path(&[BOOKKEEPING, PROGRESS]), candidates()))
     )
 }
 
@@ -120,11 +121,10 @@ pub(super) fn info(about: &[PgRow], tables: &[PgRow]) -> Result<DatabaseInfo, Da
     Ok(info)
 }
 
-/// The first of each name is what the name means; the progress table is the one beside the bookkeeping.
+/// The first of its name is what the name means; the progress table is the one beside the bookkeeping.
 fn choose(info: &mut DatabaseInfo, tables: Vec<Table>) {
-    let meant = |name: &str| tables.iter().find(|table| table.name == name).cloned();
-    info.bookkeeping = meant(BOOKKEEPING);
-    info.alembic = meant(ALEMBIC);
+    info.bookkeeping = tables.iter().find(|table| table.name == BOOKKEEPING).cloned();
+    info.others = tables.iter().filter_map(OtherBookkeeping::of).collect();
     let home = info.home();
     let beside = |table: &&Table| {
         table.name == PROGRESS && home.as_ref().is_some_and(|home| home.schema == table.schema)
@@ -154,6 +154,15 @@ impl FromRow<'_, PgRow> for DatabaseInfo {
     }
 }
 
+/// Each is a name, a space, and the number of a type.
+fn columns(have: &[String]) -> Vec<Column> {
+    let column = |text: &String| {
+        let (name, kind) = text.rsplit_once(' ')?;
+        Some(Column { name: name.to_owned(), kind: kind.parse().ok()? })
+    };
+    have.iter().filter_map(column).collect()
+}
+
 impl FromRow<'_, PgRow> for Table {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         Ok(Self {
@@ -166,6 +175,7 @@ impl FromRow<'_, PgRow> for Table {
             may_select: row.try_get("may_select")?,
             lacks: row.try_get("lacks")?,
             may_create: row.try_get("may_create")?,
+            columns: columns(&row.try_get::<Vec<String>, _>("have")?),
             reading: row.try_get("reading")?,
             writing: row.try_get("writing")?,
         })
@@ -193,7 +203,7 @@ mod tests {
         choose(&mut info, tables.to_vec());
         assert_eq!(info.bookkeeping.unwrap().schema, "public");
         assert_eq!(info.progress.unwrap().schema, "public");
-        assert!(info.alembic.is_none());
+        assert!(info.others.is_empty());
     }
 
     /// With `t3, t1` and nothing in t3 yet, the history of t1 was taken for that of t3, without a word.

@@ -7,6 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions as _, PgConnection};
 
 use migration_core::WrongSettings;
+use migration_core::log_record::WAITS;
 
 use crate::postgres::activity::Activity;
 use crate::postgres::query::{answered, execute};
@@ -51,7 +52,7 @@ pub(crate) async fn connect(server: &Server, interrupt: &Interrupt) -> Result<(S
             None => format!("{}: the server did not answer", server.address),
         };
         if said != reason {
-            tracing::info!("waiting for the server at {reason}");
+            tracing::info!(progress = WAITS, "waiting for the server at {reason}");
             said.clone_from(&reason);
         }
         interrupt.sleep(left().map_or(pause, |left| left.min(pause))).await.map_err(unconnected)?;

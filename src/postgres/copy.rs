@@ -111,6 +111,10 @@ impl<'a> Fields<'a> {
         self.array().map(i32::from_be_bytes)
     }
 
+    pub(super) fn short(&mut self) -> Result<i16, DatabaseError> {
+        self.array().map(i16::from_be_bytes)
+    }
+
     pub(super) fn truth(&mut self) -> Result<bool, DatabaseError> {
         self.array().map(|[byte]| byte != 0)
     }

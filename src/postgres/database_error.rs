@@ -93,18 +93,6 @@ impl DatabaseError {
         }
     }
 
-    /// Whether the server refused a statement before it ran any of it: what it names is not there, or not what the
-    /// statement takes. What code raises that ran meanwhile has a context.
-    pub(crate) fn is_refusal(&self) -> bool {
-        self.of_server().is_some_and(|error| {
-            let is_about_text =
-                ["42", "3D", "3F", "0A"].iter().any(|class| error.sqlstate.starts_with(class));
-            (is_about_text || error.sqlstate == "25001")
-                && error.context.is_none()
-                && error.internal.is_none()
-        })
-    }
-
     /// What the server asked for, or did not prove, is not good enough.
     pub(crate) fn distrust(reason: impl Into<String>) -> Self {
         Self::Distrust(reason.into())

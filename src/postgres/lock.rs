@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::postgres::other_session::listed;
 use crate::postgres::{DatabaseError, Error, Interrupt, OURS_FOR_NOW, OtherSession, RunOptions, Session};
+use migration_core::log_record::WAITS;
 use migration_core::wording;
 
 /// Our own key: the first eight bytes of SHA-384("run-migrations"). Advisory locks are per
@@ -144,7 +145,7 @@ async fn poll(
                     state: "nothing was changed".to_owned(),
                 });
             }
-            tracing::info!("waiting for the run lock, which is held by {holder}");
+            tracing::info!(progress = WAITS, "waiting for the run lock, which is held by {holder}");
             said = Some(Instant::now());
         }
         interrupt.sleep(pause).await.map_err(|signal| {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use foreign_text::shortened;
 use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, FromRow, PgConnection};
 
@@ -27,9 +26,6 @@ pub(crate) struct Session {
     /// Whether a COPY failed: sqlx leaves the end of such an answer for the next one.
     is_out_of_step: bool,
 }
-
-/// How much of Alembic's revisions is shown, in characters.
-const MOST_REVISIONS: usize = 200;
 
 /// Another reading of backslashes would put the ends of statements elsewhere.
 const STRINGS: &str = "SET standard_conforming_strings = on";
@@ -194,6 +190,11 @@ impl Session {
         copy::rows(&copied, columns.len(), row)
     }
 
+    /// Looks at the tables as they are now.
+    pub(crate) async fn look_again(&mut self) -> Result<(), Error> {
+        self.inspect("").await
+    }
+
     /// The bookkeeping as it is now, table and rows: others may have made it since.
     pub(crate) async fn read_again(&mut self) -> Result<Vec<Applied>, Error> {
         self.inspect("").await?;
@@ -207,27 +208,10 @@ impl Session {
         self.inspect("").await
     }
 
-    pub(crate) async fn alembic_revision(&mut self, table: &Table) -> Option<String> {
-        if table.unreadable(&self.info.user).is_some() {
-            return None;
-        }
-        let mut revisions = self.read_table(table, &["version_num"], revision).await.ok()?;
-        revisions.sort();
-        Some(if revisions.is_empty() {
-            "none".to_owned()
-        } else {
-            shortened(&revisions.join(", "), MOST_REVISIONS)
-        })
-    }
-
     /// Ends the session in good order; that it may already be gone is no problem here.
     pub(crate) async fn close(self) {
         let _ = tokio::time::timeout(CANCEL_GRACE, self.connection.close()).await;
     }
-}
-
-fn revision(row: &mut Fields<'_>) -> Result<String, DatabaseError> {
-    row.text()
 }
 
 fn applied(row: &mut Fields<'_>) -> Result<Applied, DatabaseError> {

@@ -20,10 +20,18 @@ pub(crate) struct Table {
     /// Which of the rights to read and write it lacks, for a GRANT.
     pub(super) lacks: String,
     pub(crate) may_create: bool,
+    pub(super) columns: Vec<Column>,
     /// Why it had better not be read.
     pub(super) reading: Option<String>,
     /// Why it had better not be written to.
     pub(super) writing: Option<String>,
+}
+
+/// A column, and its type by number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) kind: u32,
 }
 
 impl Table {

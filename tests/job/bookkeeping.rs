@@ -193,24 +193,6 @@ fn a_second_table_that_is_hidden_from_the_role_does_not_matter() {
 }
 
 #[test]
-fn a_database_of_alembic_s_is_not_taken_for_an_empty_one() {
-    let setup = Setup::with(SCRIPTS);
-    setup.database.execute(
-        "CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('ae1027a6acf')",
-    );
-    let message = "error: the database was migrated by Alembic (table \"public\".\"alembic_version\" of role postgres, revision ae1027a6acf) and \
-                   has no _sqlx_migrations; write its schema as the first migration, then run `stamp` with that \
-                   migration's version; if that table is none of this service's, rename it";
-    for words in ["upgrade head", "upgrade head --plan", "downgrade base", "current"] {
-        setup.job(words).run().is(7, "", message);
-    }
-    assert_eq!(setup.database.tables("public"), ["alembic_version"]);
-    setup.job("stamp 1").run().ok();
-    setup.job("upgrade head").run().ok();
-    assert_eq!(setup.database.tables("public"), ["_sqlx_migrations", "alembic_version", "b"]);
-}
-
-#[test]
 fn a_role_whose_search_path_names_no_schema_is_told_so() {
     let setup = Setup::with(SCRIPTS);
     let role = setup.database.role("secret");

@@ -4,12 +4,14 @@ use crate::support::{Directory, Job};
 
 #[test]
 fn nothing_set_at_all_names_everything_that_is_required() {
-    Job::new("").run().is(
+    // Another variable shows that somebody means to run it.
+    Job::new("").env("LOG_FORMAT", "text").env("COMMAND", " ").run().is(
         2,
         "",
         "\
-error: 4 settings are wrong:
+error: 5 settings are wrong:
   COMMAND: is missing; set it to one of upgrade, downgrade, current, history, stamp or resolve
+  REVISION: is missing; set it to head, base, current, +N, -N, a version or a description
   POSTGRES_HOST: is missing; set it to the server's host name, or the directory of its Unix socket
   POSTGRES_DB: is missing; set it to the database's name
   POSTGRES_USER: is missing; set it to the role to connect as",
@@ -31,7 +33,7 @@ fn empty_counts_as_missing() {
     let names = ["COMMAND", "POSTGRES_HOST", "POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD"];
     let job = names.iter().fold(Job::new(""), |job, name| job.env(name, ""));
     let missing = Job::new("").run();
-    job.run().is(2, &missing.stdout, &missing.stderr);
+    job.env("REVISION", "").run().is(2, &missing.stdout, &missing.stderr);
 }
 
 #[test]
@@ -75,7 +77,7 @@ fn every_malformed_variable_is_told_at_once_without_a_secret() {
     ];
     let job = malformed.iter().fold(Job::new(""), |job, (name, value)| job.env(name, value));
     let outcome = job.run();
-    outcome.fails(2, "error: 15 settings are wrong:");
+    outcome.fails(2, "error: 16 settings are wrong:");
     assert!(!outcome.stderr.contains("hunter2"), "{}", outcome.stderr);
     for (name, _) in malformed
         .iter()
@@ -119,33 +121,84 @@ fn a_kubernetes_service_link_gives_the_port_and_a_warning() {
     outcome.fails(3, " WARN POSTGRES_PORT is a Kubernetes service link; took its port");
 }
 
+/// A word was swallowed as the revision, or the wrong one was blamed.
 #[test]
-fn unknown_arguments_and_too_many_are_usage() {
-    for (words, part) in [
-        ("upgrade head more", "unexpected argument 'more'"),
-        ("upgrade head --force", "unexpected argument '--force'"),
-        ("upgrade --sql", "a value is required for '--sql <FROM:TO>'"),
+fn what_is_wrong_with_a_command_line_is_blamed_itself() {
+    for (words, parts) in [
+        ("upgrade head more", ["unexpected argument 'more'", "tip: a command takes one revision"]),
+        ("upgrade head --force", ["unexpected argument '--force'", "Usage: run-migrations upgrade"]),
+        ("upgrade --dry-run head", ["unexpected argument '--dry-run'", "tip: use --plan"]),
+        ("current -v", ["unexpected argument '-v'", "tip: use RUST_LOG=debug"]),
+        ("upgrade --sql", ["a value is required for '--sql <FROM:TO>'", "tip: name the range"]),
+        ("upgrade head --sql", ["a value is required for '--sql <FROM:TO>'", "such as --sql base:head"]),
+        (
+            "history --plan",
+            ["unexpected argument '--plan'", "tip: --plan goes with upgrade, downgrade, stamp"],
+        ),
+        ("--check", ["unexpected argument '--check'", "tip: --check goes with current; COMMAND is missing"]),
+        ("upgrad head", ["unknown command 'upgrad'", "tip: use upgrade"]),
+        ("status", ["unknown command 'status'", "tip: use history"]),
+        ("revision -m phone", ["unknown command 'revision'", "tip: use cargo xtask new-migration"]),
+        ("fly", ["unknown command 'fly'", "tip: the commands are upgrade, downgrade, current,"]),
     ] {
         let outcome = Job::new(words).run();
-        outcome.fails(2, part);
+        for part in parts {
+            outcome.fails(2, part);
+        }
         assert_eq!(outcome.stdout, "", "{words}");
     }
+    let both = Job::new("upgrade --plan --sql base:head").run();
+    both.fails(2, "--plan: does not go with --sql, which runs nothing");
 }
 
 #[test]
-fn flags_that_do_not_belong_to_a_command_are_refused_together() {
-    Job::new("history --plan --check --done --allow-out-of-order --sql base:head").run().is(
-        2,
-        "",
-        "\
-error: 6 settings are wrong:
-  --plan: goes with upgrade, downgrade, stamp, not with history
-  --sql: goes with upgrade, downgrade, not with history
-  --allow-out-of-order: goes with upgrade, not with history
-  --check: goes with current, not with history
-  --done: goes with resolve, not with history
-  --plan: does not go with --sql, which runs nothing",
-    );
+fn a_misspelt_setting_is_no_setting() {
+    for (name, meant) in [
+        ("LOCK_TIMEUOT", "LOCK_TIMEOUT"),
+        ("POSTGRES_DATABASE", "POSTGRES_DB"),
+        ("POSTGRES_URL", "DATABASE_URL"),
+        ("MAX_BLOCKIGN", "MAX_BLOCKING"),
+    ] {
+        let outcome = Job::new("current").env(name, "1s").run();
+        outcome.fails(2, &format!("\n  {name}: is not a setting; did you mean {meant}?"));
+        // Where the right one is there, the other is somebody else's.
+        let outcome = Job::new("current").env(name, "1s").env(meant, "1s").run();
+        outcome.fails(2, " wrong:");
+        assert!(!outcome.stderr.contains(name), "{}", outcome.stderr);
+    }
+    let commanded = Job::new("").env("COMMAND", "status").env("REVISION", "head").run();
+    commanded.fails(2, "COMMAND: \"status\" is not one of upgrade, downgrade,");
+    commanded.fails(2, "; use history\n");
+}
+
+/// A container that is started to see what it is prints how it is used, and what is missing.
+#[test]
+fn a_bare_run_prints_the_help_and_what_is_missing() {
+    let outcome = Job::new("").run();
+    outcome.fails(2, "Usage: run-migrations [COMMAND]\n");
+    outcome.fails(2, "\nerror: 5 settings are wrong:\n");
+    let in_a_cluster = Job::new("").env("KUBERNETES_SERVICE_HOST", "10.0.0.1").without("LOG_FORMAT").run();
+    assert_eq!(in_a_cluster.code, Some(2));
+    assert_eq!(in_a_cluster.stderr.lines().count(), 1, "{}", in_a_cluster.stderr);
+}
+
+#[test]
+fn each_command_has_its_help() {
+    for (words, parts) in [
+        ("upgrade --help", ["Usage: run-migrations upgrade [OPTIONS] [REVISION]", "--allow-out-of-order"]),
+        ("downgrade -h", ["roll back", "run-migrations downgrade -1 "]),
+        ("current --help", ["--wait <DURATION>", "exit 9"]),
+        ("history --help", ["[FROM:TO]", "run-migrations history current:head"]),
+        ("stamp --help", ["without running anything", "--plan"]),
+        ("resolve --help", ["--done", "--retry"]),
+    ] {
+        let outcome = Job::new(words).run();
+        outcome.ok();
+        for part in parts {
+            assert!(outcome.stdout.contains(part), "{part}\n{}", outcome.stdout);
+        }
+        assert!(outcome.stdout.lines().all(|line| line.chars().count() <= 80), "{}", outcome.stdout);
+    }
 }
 
 #[test]
@@ -167,7 +220,7 @@ fn a_wrong_configuration_is_logged_in_the_format_asked_for() {
 
 #[test]
 fn a_log_format_that_is_none_is_told_in_the_default_one() {
-    let outcome = Job::new("").env("LOG_FORMAT", "xml").run();
+    let outcome = Job::new("").env("LOG_FORMAT", "xml").env("KUBERNETES_SERVICE_HOST", "10.0.0.1").run();
     assert_eq!(outcome.code, Some(2));
     assert!(
         outcome.stderr.contains("LOG_FORMAT: \\\"xml\\\" is not one of text, json, auto"),

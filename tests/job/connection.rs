@@ -255,3 +255,23 @@ fn a_standby_that_takes_over_is_waited_for() {
     job.wait()
         .fails(3, "= state: it was rolled back; the database is at base, as before this run; run again");
 }
+
+/// The five variables in one, as applications have it.
+#[test]
+fn a_url_names_the_database() {
+    let setup = Setup::with(&[("1_a.up.sql", "CREATE TABLE a ();")]);
+    let Server { host, port, user, password, .. } = Server::of_environment();
+    let name = &setup.database.name;
+    let url = format!("postgresql+psycopg2://{user}:{password}@{host}:{port}/{name}?sslmode=disable");
+    let job = || Job::new("upgrade head").within(&setup.directory);
+    let both = job().env("DATABASE_URL", &url).env("POSTGRES_DB", "app").run();
+    both.fails(2, "DATABASE_URL: is set, and so is POSTGRES_DB; keep one");
+    for text in [&both.stdout, &both.stderr] {
+        assert!(!text.contains(&password), "{text}");
+    }
+    job().env("DATABASE_URL", &url).run().ok();
+    job()
+        .env("DATABASE_URL", "db/app")
+        .run()
+        .fails(2, "DATABASE_URL: expected postgresql://user:password@host");
+}

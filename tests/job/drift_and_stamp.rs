@@ -120,7 +120,7 @@ fn a_stamp_to_nowhere_is_usage() {
     setup.job("stamp 9").run().is(
         2,
         "",
-        "error: no migration is called \"9\"; `history` lists those there are",
+        "error: no migration is called \"9\"; `history` lists those there are; +9 is that many steps up",
     );
     setup.job("stamp").run().fails(2, "REVISION: is missing");
     assert_eq!(setup.database.tables("public"), [""; 0]);

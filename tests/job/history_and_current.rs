@@ -95,7 +95,14 @@ fn current_marks_head_and_ignores_a_valid_revision() {
     setup.job("upgrade head").run().ok();
     setup.job("current").run().is(0, "3 (head)", "");
     setup.job("").env("COMMAND", "current").env("REVISION", "head").run().is(0, "3 (head)", "");
+    setup.job("").env("COMMAND", "current").env("REVISION", "9").run().is(0, "3 (head)", "");
+    setup.job("current head").run().is(0, "3 (head)", "");
     setup.job("current +").run().fails(2, "REVISION: \"+\": expected head");
+    // It was taken for a description, and passed over.
+    setup.job("current nonsense").run().fails(2, "no migration is called \"nonsense\"");
+    for (typed, told) in [("heads", "; use head"), ("4", "; +4 is that many steps up")] {
+        setup.job(&format!("upgrade {typed}")).run().fails(2, told);
+    }
 }
 
 #[test]

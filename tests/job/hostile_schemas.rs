@@ -42,7 +42,7 @@ fn everything(setup: &Setup, run: impl Fn(&str) -> Job) {
         "CREATE TABLE public.alembic_version (version_num text); INSERT INTO public.alembic_version VALUES ('x');
          GRANT SELECT ON public.alembic_version TO PUBLIC",
     );
-    run("current").run().fails(7, "revision x");
+    run("current").run().fails(7, "by Alembic (table \"public\".\"alembic_version\" of role ");
     execute("DROP TABLE public.alembic_version");
     run("current").run().is(0, "base\n  pending  1  a\n  pending  2  i\n  pending  3  d", "");
     run("upgrade head --plan").run().ok();

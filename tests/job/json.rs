@@ -119,6 +119,29 @@ fn a_failed_migration_is_told_with_its_place() {
     assert_eq!(outcome.json()["current"], "base");
 }
 
+/// The log held the whole error in one string, with `\\n` for its lines.
+#[test]
+fn a_failure_in_a_json_log_has_fields() {
+    let setup = Setup::with(SCRIPTS);
+    setup.directory.write("3_c.up.sql", "CREATE TABLE c ();\nSELECT none;\n");
+    let outcome = setup.job("upgrade head").env("LOG_FORMAT", "json").run();
+    assert_eq!(outcome.code, Some(5));
+    let record: Value = serde_json::from_str(outcome.stderr.lines().last().unwrap()).unwrap();
+    for (field, value) in [
+        ("level", json!("ERROR")),
+        ("exit_code", json!(5)),
+        ("version", json!(3)),
+        ("file", json!("migrations/3_c.up.sql")),
+        ("line", json!(2)),
+        ("column", json!(8)),
+        ("sqlstate", json!("42703")),
+        ("state", json!("it was rolled back; the database is at 2: 2 steps of this run committed, 1 not")),
+        ("message", json!("applying 3 (c), statement 2 of 2: column \"none\" does not exist")),
+    ] {
+        assert_eq!(record[field], value, "{record}");
+    }
+}
+
 #[test]
 fn every_class_of_failure_is_one_document() {
     let setup = Setup::with(SCRIPTS);

@@ -25,6 +25,7 @@ mod login;
 mod no_transaction;
 mod offline_sql;
 mod on_a_live_site;
+mod other_tools;
 mod passwords;
 mod planted;
 mod privileges;

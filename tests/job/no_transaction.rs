@@ -56,7 +56,7 @@ error: applying 2 (i), statement 2 of 3: could not create unique index \"i\"
   = sqlstate: 23505
   = detail: Key (b)=(1) is duplicated.
   = state: the script stands halfway: 1 of its 3 statements are in effect; the database is at 1: 1 step of this run committed, 2 not
-  = next: mend the cause and run again, which goes on with this statement; or bring what the script left behind to one side, \
+  = next: fix the cause and run again, which goes on with this statement; or bring what the script left behind to one side, \
          then `resolve 2 --done` if all of it is in effect, or `resolve 2 --retry` if none of it is",
     );
     assert!(!setup.database.value::<bool>("SELECT success FROM _sqlx_migrations WHERE version = 2"));
@@ -208,6 +208,108 @@ fn a_first_statement_that_commits_in_pieces_stands_halfway_and_takes_a_person() 
     setup.job("resolve 2 --done").run().ok();
     setup.job("upgrade head").run().is(0, "nothing to do: the database is at 2 (head)", "");
     assert_eq!(setup.database.tables("public"), ["_sqlx_migrations", "a", "b"]);
+}
+
+/// The failure asks to fix the statement, and the fixed script was refused.
+#[test]
+fn what_has_not_been_applied_may_be_edited() {
+    let setup = Setup::with(&[("1_a.up.sql", "-- no-transaction\nCREATE TABLE a ();\nSELECT none;")]);
+    setup.job("upgrade head").run().fails(6, "column \"none\" does not exist");
+    let edited = "-- no-transaction\nCREATE TABLE a (b int);\nSELECT 1;";
+    setup.directory.write("1_a.up.sql", edited);
+    let outcome = setup.job("upgrade head").run();
+    outcome.fails(
+        6,
+        "can't go on by itself: statement 1 (CREATE TABLE a (b int)) was edited after it had begun;",
+    );
+    setup
+        .directory
+        .write("1_a.up.sql", "-- no-transaction\n-- fixed\nCREATE TABLE a ();\nCREATE TABLE b ();");
+    setup.job("upgrade head").run().ok();
+    assert_eq!(setup.database.tables("public"), ["_sqlx_migrations", "a", "b"]);
+    // The checksum is that of the script as it ran in the end.
+    setup.job("upgrade head").run().is(0, "nothing to do: the database is at 1 (head)", "");
+}
+
+/// A typo was reported as partially applied, and wanted `resolve`.
+#[test]
+fn what_the_server_refuses_before_it_begins_leaves_nothing() {
+    let refused = [
+        "CREATE INDEX CONCURRENTLY i ON nosuch (a)",
+        "CREATE INDEX CONCURRENTLY i ON a (nosuch)",
+        "CREATE INDEX CONCURRENTLY ON nosuch (a)",
+        "DROP INDEX CONCURRENTLY nosuch",
+        "DROP INDEX CONCURRENTLY a_b_key",
+        "VACUUM nosuch",
+        "CALL nosuch()",
+        "REINDEX TABLE CONCURRENTLY nosuch",
+        "REINDEX INDEX CONCURRENTLY nosuch",
+        "REINDEX TABLE nosuch",
+        "CLUSTER nosuch",
+        "REFRESH MATERIALIZED VIEW CONCURRENTLY v",
+        "REFRESH MATERIALIZED VIEW CONCURRENTLY nosuch",
+        "ALTER TABLE a DETACH PARTITION nosuch CONCURRENTLY",
+        "DROP DATABASE nosuch",
+        "CREATE INDEX CONCURRENTLY i ON a (b",
+    ];
+    let setup = Setup::with(&[(
+        "1_a.sql",
+        "CREATE TABLE a (b int UNIQUE);\nCREATE MATERIALIZED VIEW v AS SELECT b FROM a;",
+    )]);
+    setup.job("upgrade head").run().ok();
+    for statement in refused {
+        setup.directory.write("2_b.sql", format!("-- no-transaction\n{statement};"));
+        let outcome = setup.job("upgrade head").run();
+        outcome
+            .fails(5, "= state: nothing of the script took effect; the database is at 1, as before this run");
+        assert_eq!(setup.database.versions(), [1], "{statement}");
+        assert_eq!(setup.database.tables("public"), ["_sqlx_migrations", "a"], "{statement}");
+    }
+    // Behind a statement that is in effect, the next run goes on.
+    setup
+        .directory
+        .write("2_b.sql", "-- no-transaction\nCREATE TABLE c ();\nDROP INDEX CONCURRENTLY nosuch;");
+    setup
+        .job("upgrade head")
+        .run()
+        .fails(6, "fix the cause and run again, which goes on with this statement; or ");
+    setup
+        .directory
+        .write("2_b.sql", "-- no-transaction\nCREATE TABLE c ();\nDROP INDEX CONCURRENTLY IF EXISTS nosuch;");
+    setup.job("upgrade head").run().ok();
+}
+
+/// As TimescaleDB does for continuous aggregates: the statement's words tell nothing.
+#[test]
+fn what_refuses_a_transaction_is_run_alone() {
+    let setup =
+        Setup::with(&[TABLE, ("2_c.sql", "-- no-transaction\nCREATE TABLE c ();\nCREATE TABLE d ();")]);
+    setup.job("upgrade 1").run().ok();
+    setup.database.execute(
+        "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+           IF EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation
+                       WHERE l.pid = pg_catalog.pg_backend_pid() AND c.relname = '_run_migrations_progress')
+              AND EXISTS (SELECT FROM pg_catalog.pg_class WHERE relname = '_run_migrations_progress') THEN
+             RAISE EXCEPTION 'this cannot run inside a transaction block' USING ERRCODE = '25001';
+           END IF; END $$;
+         CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION refuse()",
+    );
+    let outcome = setup.job("upgrade head").run();
+    setup.database.execute("DROP EVENT TRIGGER refuse");
+    outcome.ok();
+    assert_eq!(setup.database.tables("public"), ["_sqlx_migrations", "a", "c", "d"]);
+}
+
+/// What follows such a statement is not recorded, and the second run said that it had not happened.
+#[test]
+fn what_follows_an_unknown_statement_may_be_in_effect() {
+    let script = "-- no-transaction\nCREATE TABLE c ();\nSELECT 1;\nCREATE TABLE d ();\nSELECT 1 / 0;";
+    let setup = Setup::with(&[("1_a.sql", script)]);
+    setup.job("upgrade head").run().fails(6, "3 of its 4 statements are in effect");
+    setup.job("upgrade head").run().fails(
+        6,
+        "statement 2 (SELECT 1) began and its end is not recorded: it and what follows it may or may not be in effect",
+    );
 }
 
 #[test]

@@ -176,7 +176,10 @@ fn it_needs_no_database_and_shows_the_flags_psql_needs() {
             "downgrade --sql base:head",
             "error: downgrade only goes down, and head (3) is above base; use upgrade to go there",
         ),
-        ("upgrade --sql base:9", "error: no migration is called \"9\"; `history` lists those there are"),
+        (
+            "upgrade --sql base:9",
+            "error: no migration is called \"9\"; `history` lists those there are; +9 is that many steps up",
+        ),
         ("upgrade --sql head", "error: 1 setting is wrong:\n  --sql: expected FROM:TO, such as base:head"),
         (
             "upgrade --sql current:head",

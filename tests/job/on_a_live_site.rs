@@ -20,7 +20,7 @@ fn who_is_in_the_way_is_named_without_the_values_of_the_query() {
     let blocker = "pid N, role postgres, application test, idle in transaction for ";
     let role: String = setup.database.value("SELECT current_user::text");
     let blocker = blocker.replace("postgres", &role);
-    outcome.fails(4, &format!(" INFO waiting for {blocker}"));
+    outcome.fails(4, &format!(" INFO applying 2 (b): 1 s; waiting for {blocker}"));
     outcome.fails(4, &format!("= next: it waited for {blocker}"));
     outcome.fails(4, "(BEGIN; LOCK TABLE a IN ACCESS SHARE MODE; SELECT ?); run again when that is over\n");
     assert!(!outcome.stderr.contains("hunter2"), "{}", outcome.stderr);
@@ -115,7 +115,7 @@ fn who_may_see_little_is_told_what_there_is_to_see() {
     let outcome = setup.job("upgrade head").role(&role).env("LOCK_TIMEOUT", "4s").without("RUST_LOG").run();
     let superuser: String = setup.database.value("SELECT current_user::text");
     let blocker = format!("waiting for pid N, role {superuser}, application test");
-    outcome.fails(4, &format!(" INFO {blocker}\n"));
+    outcome.fails(4, &format!(" INFO applying 2 (b): 1 s; {blocker}\n"));
     outcome.fails(4, "; run again when that is over\n");
     assert!(!outcome.stderr.contains("LOCK TABLE"), "{}", outcome.stderr);
 }

@@ -53,7 +53,10 @@ fn a_revision_that_is_no_place_is_an_error_before_anything_is_written() {
             "upgrade create_d",
             "no migration is called \"create_d\"; the closest are 20260101 (create a), 20260102 (create b), 20270103 (create c)",
         ),
-        ("upgrade 999", "no migration is called \"999\"; `history` lists those there are"),
+        (
+            "upgrade 999",
+            "no migration is called \"999\"; `history` lists those there are; +999 is that many steps up",
+        ),
         (
             "upgrade 2026010",
             "\"2026010\" names several migrations: 20260101 (create a), 20260102 (create b); type more of the version",

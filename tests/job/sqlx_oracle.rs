@@ -148,3 +148,43 @@ fn checksums_are_sqlx_s() {
     );
     assert_eq!(Checksum::of(text), Checksum::from_bytes(sqlx.checksum.to_vec()));
 }
+
+/// All of it is in histories that sqlx-cli has applied.
+#[test]
+fn what_sqlx_takes_is_taken() {
+    let scripts = [
+        ("0_zero.sql", "CREATE TABLE zero ();"),
+        ("1_empty.sql", ""),
+        ("2_comment.sql", "-- later\n/* ; */ ;\n"),
+        ("3_nothing.sql", "-- no-transaction\n-- and nothing else\n"),
+        ("4_own.sql", "BEGIN;\nCREATE TABLE four ();\nCOMMIT;\n"),
+        ("5_open.sql", "-- begins\nSTART TRANSACTION;\nCREATE TABLE five ();"),
+        ("6_end.up.sql", "CREATE TABLE six ();\nEND;"),
+        ("6_other_words.down.sql", "BEGIN; DROP TABLE six; COMMIT;"),
+        ("7_up_only.sql", "CREATE TABLE seven ();"),
+        ("7_up_only.down.sql", "DROP TABLE seven;"),
+        ("8_lonely.down.sql", "SELECT none;"),
+        ("schema.sql", "SELECT none;"),
+    ];
+    let (ours, theirs) = (Setup::with(&scripts), Setup::with(&scripts));
+    let outcome = ours.job("upgrade head").run();
+    outcome.ok();
+    assert_eq!(
+        outcome.stderr,
+        " WARN migrations/schema.sql is ignored: its name does not begin with a version\n \
+         WARN migrations/6_other_words.down.sql is used for 6_end.up.sql, which has another description\n \
+         WARN migrations/7_up_only.down.sql is used for 7_up_only.sql, whose name says that it has no way back\n \
+         WARN migrations/8_lonely.down.sql is ignored: it has no up script beside it\n"
+    );
+    sqlx_runs(&theirs.database, &theirs.directory).unwrap();
+    assert_eq!(ours.database.versions(), theirs.database.versions());
+    assert_eq!(ours.database.tables("public"), theirs.database.tables("public"));
+    let checksums = "SELECT string_agg(version || description || encode(checksum, 'hex'), ',' ORDER BY version) \
+                     FROM _sqlx_migrations";
+    assert_eq!(ours.database.value::<String>(checksums), theirs.database.value::<String>(checksums));
+    // Each takes what the other has left.
+    theirs.job("upgrade head").run().ok();
+    theirs.job("downgrade 5").run().ok();
+    ours.job("downgrade 5").run().ok();
+    assert_eq!(ours.database.tables("public"), theirs.database.tables("public"));
+}

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use anyhow::{Context, bail};
 
+use migration_core::Version;
+use migration_core::history::{Found, Pair, pair_up};
+use migration_core::script_problem::UnusableScripts;
 use verdict::migrations;
-use workspace::changelog::Version;
+use workspace::changelog;
 use workspace::git::git;
 use workspace::github::cell;
 use workspace::process;
@@ -21,7 +25,7 @@ pub(crate) struct Scripts {
 }
 
 /// All of a tree, by version.
-pub(crate) type History = BTreeMap<i64, Scripts>;
+pub(crate) type History = BTreeMap<Version, Scripts>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -33,47 +37,42 @@ pub(crate) struct Plan {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct PlannedScript {
-    version: i64,
+    version: Version,
     description: String,
     notes: Vec<&'static str>,
 }
 
-/// The scripts of the checkout, or of a commit.
+/// The scripts of the checkout, or of a commit. What the job would refuse, it refuses.
 pub(crate) fn read(project: &Project, commit: Option<&str>) -> anyhow::Result<History> {
-    let mut history = History::new();
     let ask = |words: &[&str]| process::output(git(project.root()).args(words));
     let paths = match commit {
         Some(commit) => ask(&["ls-tree", "-z", "--name-only", commit, "--", "migrations/"])?,
         None => ask(&["ls-files", "-z", "--", "migrations/"])?,
     };
-    for path in paths.split_terminator('\0').filter(|path| is_script(path)) {
-        let text = match commit {
-            Some(commit) => ask(&["show", &format!("{commit}:{path}")])?,
-            None => std::fs::read_to_string(project.root().join(path))
-                .with_context(|| format!("cannot read {path}"))?,
-        };
-        add(&mut history, path, &text);
-    }
-    Ok(history)
+    history(paths.split_terminator('\0'), |path| match commit {
+        Some(commit) => ask(&["show", &format!("{commit}:{path}")]),
+        None => {
+            std::fs::read_to_string(project.root().join(path)).with_context(|| format!("cannot read {path}"))
+        }
+    })
 }
 
 /// The job reads no directories below.
-fn is_script(path: &str) -> bool {
-    path.strip_prefix("migrations/").is_some_and(|name| !name.contains('/') && name.ends_with(".sql"))
-}
-
-fn add(history: &mut History, path: &str, text: &str) {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let Some((version, rest)) = name.strip_suffix(".sql").and_then(|name| name.split_once('_')) else {
-        return;
-    };
-    let Ok(version) = version.parse() else { return };
-    let scripts = history.entry(version).or_default();
-    scripts.has_down |= rest.ends_with(".down");
-    if !rest.ends_with(".down") {
-        scripts.description = rest.trim_end_matches(".up").replace('_', " ");
-        text.clone_into(&mut scripts.up);
+fn history<'a>(
+    paths: impl Iterator<Item = &'a str>,
+    text: impl Fn(&str) -> anyhow::Result<String>,
+) -> anyhow::Result<History> {
+    let names = paths.filter_map(|path| path.strip_prefix("migrations/")).filter(|name| !name.contains('/'));
+    let names: Vec<_> = names.map(str::to_owned).collect();
+    let Found { pairs, problems, .. } = pair_up(Path::new("migrations"), &names);
+    if !problems.is_empty() {
+        return Err(UnusableScripts(problems).into());
     }
+    let scripts = |(version, pair): (Version, Pair)| {
+        let up = text(&pair.up.to_string_lossy())?;
+        Ok((version, Scripts { description: pair.description, up, has_down: pair.down.is_some() }))
+    };
+    pairs.into_iter().map(scripts).collect()
 }
 
 /// The tag of the release before a commit, among those it grew from.
@@ -86,7 +85,7 @@ pub(crate) fn last_release(project: &Project, but: Option<&str>) -> anyhow::Resu
 
 /// Others may have tags that begin with a v, too.
 fn newest<'a>(tags: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let releases = tags.filter_map(|tag| Some((Version::parse(tag).ok()?.rank(), tag)));
+    let releases = tags.filter_map(|tag| Some((changelog::Version::parse(tag).ok()?.rank(), tag)));
     releases.max_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, tag)| tag)
 }
 
@@ -131,13 +130,15 @@ pub(crate) fn since(last: Option<(&str, &History)>, now: &History) -> Plan {
 /// What a downgrade to a revision takes back. Only what means the same whenever it is run: a version, or `base`.
 pub(crate) fn down_to(revision: &str, now: &History) -> anyhow::Result<Plan> {
     let above = match revision {
-        "base" => i64::MIN,
+        "base" => None,
         text => {
-            let version = text.parse().ok().filter(|version| now.contains_key(version));
-            version.with_context(|| format!("{text:?} is neither `base` nor a version of this release"))?
+            let version = text.parse().ok().map(Version).filter(|version| now.contains_key(version));
+            version
+                .map(Some)
+                .with_context(|| format!("{text:?} is neither `base` nor a version of this release"))?
         }
     };
-    let steps: Vec<_> = now.iter().rev().filter(|(version, _)| **version > above).collect();
+    let steps: Vec<_> = now.iter().rev().filter(|(version, _)| Some(**version) > above).collect();
     let stuck: Vec<_> = steps.iter().filter(|(_, scripts)| !scripts.has_down).collect();
     if let Some((version, scripts)) = stuck.first() {
         bail!("{version} ({}) has no script that takes it back", scripts.description);
@@ -150,11 +151,11 @@ pub(crate) fn down_to(revision: &str, now: &History) -> anyhow::Result<Plan> {
 }
 
 impl PlannedScript {
-    fn of(version: i64, scripts: &Scripts) -> Self {
+    fn of(version: Version, scripts: &Scripts) -> Self {
         Self { version, description: scripts.description.clone(), notes: Vec::new() }
     }
 
-    fn up(version: i64, scripts: &Scripts) -> Self {
+    fn up(version: Version, scripts: &Scripts) -> Self {
         let mut step = Self::of(version, scripts);
         if scripts.up.starts_with("-- no-transaction") {
             step.notes.push("without a transaction");
@@ -187,11 +188,13 @@ mod tests {
     use super::*;
 
     fn history(files: &[(&str, &str)]) -> History {
-        let mut history = History::new();
-        for (path, text) in files {
-            add(&mut history, path, text);
-        }
-        history
+        try_history(files).unwrap()
+    }
+
+    fn try_history(files: &[(&str, &str)]) -> anyhow::Result<History> {
+        let text =
+            |path: &str| files.iter().find(|(known, _)| *known == path).map(|(_, text)| (*text).to_owned());
+        super::history(files.iter().map(|(path, _)| *path), |path| text(path).context("no text"))
     }
 
     const BEFORE: &[(&str, &str)] = &[
@@ -212,15 +215,29 @@ mod tests {
         }
     }
 
+    /// It approved names and doubles that the job refuses.
     #[test]
-    fn scripts_in_directories_below_are_none() {
+    fn the_scripts_are_those_that_the_job_would_take() {
         for (path, expected) in [
-            ("migrations/1_a.sql", true),
-            ("migrations/1_größe.up.sql", true),
-            ("migrations/old/1_a.sql", false),
-            ("migrations/README.md", false),
+            ("migrations/1_a.sql", 1),
+            ("migrations/1_größe.up.sql", 1),
+            ("migrations/old/1_a.sql", 0),
+            ("migrations/README.md", 0),
+            ("migrations/schema.sql", 0),
         ] {
-            assert_eq!(is_script(path), expected, "{path}");
+            assert_eq!(history(&[(path, "")]).len(), expected, "{path}");
+        }
+        for (paths, problem) in [
+            (&["migrations/+1_x.up.sql"][..], "migrations/+1_x.up.sql is not named <version>_<description>"),
+            (&["migrations/2_y.UP.SQL"], "migrations/2_y.UP.SQL has its ending in capitals"),
+            (
+                &["migrations/1_a.sql", "migrations/01_b.sql"],
+                "migrations/01_b.sql has the version of 1_a.sql",
+            ),
+        ] {
+            let files: Vec<_> = paths.iter().map(|path| (*path, "")).collect();
+            let error = try_history(&files).unwrap_err().to_string();
+            assert!(error.contains(problem), "{error}");
         }
     }
 
@@ -251,7 +268,7 @@ mod tests {
     fn the_way_back_is_known_or_refused() {
         let now = history(&[BEFORE, &[("migrations/4_drop_b.down.sql", "SELECT -4;")]].concat());
         let plan = down_to("base", &now).unwrap();
-        assert_eq!(plan.steps.iter().map(|step| step.version).collect::<Vec<_>>(), [4, 2]);
+        assert_eq!(plan.steps.iter().map(|step| step.version.0).collect::<Vec<_>>(), [4, 2]);
         assert_eq!(down_to("2", &now).unwrap().steps.len(), 1);
         for (revision, now, message) in [
             ("-1", &now, "\"-1\" is neither `base` nor a version of this release"),

@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use super::cluster::Cluster;
 use super::diagnosis::{Trouble, diagnose};
 use super::job_state::{Change, Ending, JobState, Update};
-use super::log_line::{LogLine, Progress};
+use super::log_line::LogLine;
 use super::logs::{self, Said};
 use super::outage::Outages;
 use super::outcome::{self, Outcome};
@@ -97,7 +97,7 @@ pub async fn follow(
 struct Follower<'a> {
     cluster: &'a Cluster,
     job_state: JobState,
-    progress: Progress,
+    progress: Option<String>,
     phase: Option<Phase>,
     status: Waiting,
     said: mpsc::Receiver<Said>,
@@ -125,7 +125,7 @@ impl<'a> Follower<'a> {
         Self {
             cluster,
             job_state: JobState::of(job),
-            progress: Progress::default(),
+            progress: None,
             phase: None,
             status: ui::waiting("Following", name),
             said,
@@ -195,15 +195,18 @@ impl<'a> Follower<'a> {
         match said {
             Said::LogLine(text) => {
                 let line = LogLine::parse(&text);
-                self.progress.take(&line);
                 self.status.aside(|| match &line {
                     LogLine::Report(text) => ui::result(text),
-                    LogLine::Log { level, text } => ui::logged(level, text),
+                    LogLine::Log { level, text } | LogLine::Waiting { level, text } => {
+                        ui::logged(level, text);
+                    }
+                    LogLine::Step(_) => {}
                 });
-                self.last_line = Some(text);
-                if let Some(status) = self.progress.describe() {
-                    self.status.say(&status);
+                if let Some(status) = line.status() {
+                    self.progress = Some(status.to_owned());
+                    self.status.say(status);
                 }
+                self.last_line = Some(text);
             }
             Said::End => self.open -= 1,
             Said::Lost { pod, error } => {
@@ -217,7 +220,7 @@ impl<'a> Follower<'a> {
 
     fn last_phase(&self) -> String {
         let phase = self.phase.as_ref().map(ToString::to_string);
-        self.progress.describe().or(phase).unwrap_or_default()
+        self.progress.clone().or(phase).unwrap_or_default()
     }
 
     /// Reads what is still to be read, until that takes too long or somebody has seen enough. Whether it was all.

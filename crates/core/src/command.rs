@@ -29,6 +29,8 @@ pub struct Flag {
     pub name: &'static str,
     /// What it takes, if anything.
     pub value: Option<&'static str>,
+    /// What it does, in a line.
+    pub about: &'static str,
     /// Which commands have it.
     pub commands: &'static [Command],
 }
@@ -37,13 +39,33 @@ use Command::{Current, Downgrade, History, Resolve, Stamp, Upgrade};
 
 /// Every option, and which commands have it.
 pub const FLAGS: [Flag; 7] = [
-    Flag { name: "--plan", value: None, commands: &[Upgrade, Downgrade, Stamp] },
-    Flag { name: "--sql", value: Some("FROM:TO"), commands: &[Upgrade, Downgrade] },
-    Flag { name: "--allow-out-of-order", value: None, commands: &[Upgrade] },
-    Flag { name: "--check", value: None, commands: &[Current] },
-    Flag { name: "--wait", value: Some("DURATION"), commands: &[Current] },
-    Flag { name: "--done", value: None, commands: &[Resolve] },
-    Flag { name: "--retry", value: None, commands: &[Resolve] },
+    Flag {
+        name: "--plan",
+        value: None,
+        about: "print the steps and stop",
+        commands: &[Upgrade, Downgrade, Stamp],
+    },
+    Flag {
+        name: "--sql",
+        value: Some("FROM:TO"),
+        about: "print a range as a psql script; needs no database",
+        commands: &[Upgrade, Downgrade],
+    },
+    Flag {
+        name: "--allow-out-of-order",
+        value: None,
+        about: "also apply what is pending below current",
+        commands: &[Upgrade],
+    },
+    Flag { name: "--check", value: None, about: "exit 9 if migrations are pending", commands: &[Current] },
+    Flag {
+        name: "--wait",
+        value: Some("DURATION"),
+        about: "wait up to this long for them, then like --check",
+        commands: &[Current],
+    },
+    Flag { name: "--done", value: None, about: "the whole script is in effect", commands: &[Resolve] },
+    Flag { name: "--retry", value: None, about: "nothing of the script is in effect", commands: &[Resolve] },
 ];
 
 impl Command {
@@ -55,24 +77,48 @@ impl Command {
         self.described().0
     }
 
-    /// What it takes besides its options.
-    pub fn arguments(self) -> &'static str {
+    /// What it does, in a line.
+    pub fn about(self) -> &'static str {
         self.described().1
     }
 
-    /// What it does, in a line.
-    pub fn about(self) -> &'static str {
+    /// The name of what it takes besides its options, and what that is for.
+    pub fn argument(self) -> (&'static str, &'static str) {
         self.described().2
     }
 
-    fn described(self) -> (&'static str, &'static str, &'static str) {
+    fn described(self) -> (&'static str, &'static str, (&'static str, &'static str)) {
         match self {
-            Upgrade => ("upgrade", "REVISION", "apply what is pending up to a revision"),
-            Downgrade => ("downgrade", "REVISION", "take back what is applied above a revision"),
-            Current => ("current", "", "say where the database is"),
-            History => ("history", "[FROM:TO]", "say how every migration stands"),
-            Stamp => ("stamp", "REVISION", "record a revision without running anything"),
-            Resolve => ("resolve", "[VERSION]", "decide what the halfway script came to"),
+            Upgrade => (
+                "upgrade",
+                "apply the pending migrations up to a revision",
+                ("REVISION", "the revision to go up to, such as head"),
+            ),
+            Downgrade => (
+                "downgrade",
+                "roll back the applied migrations down to a revision",
+                ("REVISION", "the revision to go down to, such as -1 or base"),
+            ),
+            Current => (
+                "current",
+                "show which revision the database is at",
+                ("REVISION", "has to exist, and has no other effect"),
+            ),
+            History => (
+                "history",
+                "list the migrations with the state of each",
+                ("FROM:TO", "only the migrations above FROM, up to TO"),
+            ),
+            Stamp => (
+                "stamp",
+                "record a revision without running anything",
+                ("REVISION", "the revision to record"),
+            ),
+            Resolve => (
+                "resolve",
+                "say whether a partially applied migration counts as applied",
+                ("VERSION", "the partially applied migration"),
+            ),
         }
     }
 

@@ -29,23 +29,18 @@ pub enum Disagreement {
          with --allow-out-of-order", .0.join(", ")
     )]
     OutOfOrder(Vec<String>),
-    /// Alembic's bookkeeping, and none of ours.
+    /// The bookkeeping of other tools, and none of ours.
     #[error(
-        "the database was migrated by Alembic (table {} of role {}, revision {}) and has no {BOOKKEEPING}; \
-         write its schema as the first migration, then run `stamp` with that migration's version; \
-         if that table is none of this service's, rename it",
-        one_line(table),
-        one_line(owner),
-        one_line(revision)
+        "the database was migrated by {}, and has no {BOOKKEEPING} on the search path; if its schema is that of a migration \
+         here, record that one with `stamp REVISION`; if the table belongs to another service, start with `stamp base`",
+        .0.join(" and ")
     )]
-    Alembic {
-        /// The table, with its schema.
-        table: String,
-        /// Whose it is.
-        owner: String,
-        /// What it says.
-        revision: String,
-    },
+    OtherTool(Vec<String>),
+}
+
+/// A tool, its table, the table's owner, and the revision that it says the database is at.
+pub fn other_tool(tool: &str, table: &str, owner: &str, revision: &str) -> String {
+    format!("{tool} (table {} of role {}, at {})", one_line(table), one_line(owner), one_line(revision))
 }
 
 /// A no-transaction script that stopped in the middle, and that a person has to look at.

@@ -13,7 +13,7 @@ use crate::version::{Checksum, Direction, Version};
 
 mod directory;
 
-pub use directory::{Pair, pair_up};
+pub use directory::{Found, Pair, pair_up};
 
 /// The first line that takes a script out of its transaction. As in sqlx, whatever follows it
 /// on the line is comment.
@@ -110,19 +110,19 @@ impl Migration {
 #[derive(Clone, Debug)]
 pub struct History {
     migrations: Vec<Migration>,
+    warnings: Vec<ScriptProblem>,
 }
 
 impl History {
     /// Reads every up script of `directory`.
     /// [`UnusableScripts`] with everything that is wrong at once: an unreadable directory, names
-    /// that don't parse, duplicates, down scripts without an up, text that isn't UTF-8, and a
-    /// directory without a single migration.
+    /// that don't parse, duplicates, text that isn't UTF-8, and a directory without a single migration.
     pub fn read(directory: &Path) -> Result<Self, UnusableScripts> {
-        let (found, mut problems) =
+        let Found { pairs, mut problems, warnings } =
             directory::list(directory).map_err(|problem| UnusableScripts(vec![problem]))?;
-        let mut migrations = Vec::with_capacity(found.len());
+        let mut migrations = Vec::with_capacity(pairs.len());
         let mut most = MOST;
-        for (version, pair) in found {
+        for (version, pair) in pairs {
             match Script::read(pair.up, most) {
                 Ok(up) => {
                     most -= up.text.len() as u64;
@@ -143,12 +143,17 @@ impl History {
                 "holds no migration; expected files such as 20260102030405_add_phone.up.sql",
             ));
         }
-        if problems.is_empty() { Ok(Self { migrations }) } else { Err(UnusableScripts(problems)) }
+        if problems.is_empty() { Ok(Self { migrations, warnings }) } else { Err(UnusableScripts(problems)) }
     }
 
     /// The migrations, oldest first; never empty.
     pub fn migrations(&self) -> &[Migration] {
         &self.migrations
+    }
+
+    /// What was passed over in the directory, or is odd in it.
+    pub fn warnings(&self) -> &[ScriptProblem] {
+        &self.warnings
     }
 
     /// The newest version.
@@ -178,6 +183,6 @@ impl History {
                 down: Some(PathBuf::from(format!("migrations/{name}.down.sql"))),
             }
         };
-        Self { migrations: versions.iter().map(migration).collect() }
+        Self { migrations: versions.iter().map(migration).collect(), warnings: Vec::new() }
     }
 }

@@ -4,12 +4,16 @@
 //! Nothing here connects, prints or waits. A directory is read, and no more.
 
 pub mod command;
+pub mod command_line;
+pub mod database_url;
 pub mod disagreement;
 pub mod drift;
 pub mod excerpt;
 pub mod exit_code;
 pub mod file_name;
 pub mod history;
+pub mod log_record;
+pub mod other_tool;
 pub mod plan;
 pub mod resume;
 pub mod revision;
@@ -17,6 +21,7 @@ pub mod script;
 pub mod script_problem;
 pub mod state;
 pub mod statement;
+pub mod suggestion;
 pub mod summary;
 pub mod variable;
 pub mod verdict;

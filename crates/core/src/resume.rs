@@ -1,6 +1,6 @@
 //! Whether a no-transaction script that stopped in the middle can go on by itself.
 //!
-//! Only where that is safe: the statements that began are still the script's first, every one of them left the
+//! Only where that is safe: the script is the one that began, every statement before left the
 //! session alone, and the next one either never began or is the build of a named index, of which
 //! the catalog tells what became.
 
@@ -57,12 +57,19 @@ pub struct Begun {
     pub version: Version,
     /// Its place in the script, from 0.
     pub statement: usize,
-    /// The checksum of the statement; that of the whole script where an older version of the job began it.
+    /// The checksum of the statement's text.
     pub checksum: Checksum,
     /// Whether there was an index of the name it builds before.
     pub index_existed: bool,
     /// Whether it ended.
     pub is_finished: bool,
+}
+
+impl Begun {
+    /// Whether the statement is the one that began. Earlier versions recorded the checksum of the whole script.
+    fn is_of(&self, statement: &Statement<'_>, prepared: &Prepared<'_>) -> bool {
+        self.checksum == Checksum::of(statement.text) || self.checksum == prepared.checksum
+    }
 }
 
 /// How far the record goes, and so where a run may go on.
@@ -83,19 +90,17 @@ pub fn resume_point(prepared: &Prepared<'_>, begun: Option<&[Begun]>) -> Result<
     }
     let statements = prepared.split();
     let version = prepared.step.migration.version;
-    if begun.iter().any(|row| row.version != version) {
-        return Err("the record of its statements is that of another script".to_owned());
-    }
-    if begun.iter().enumerate().any(|(index, row)| row.statement != index) {
+    if begun.iter().enumerate().any(|(index, row)| row.statement != index || row.version != version) {
         return Err("the record of its statements has gaps".to_owned());
     }
-    let is_as_begun = |row: &Begun| {
-        row.checksum == prepared.checksum
-            || statements.get(row.statement).is_some_and(|is| row.checksum == Checksum::of(is.text))
-    };
-    if let Some(row) = begun.iter().find(|row| !is_as_begun(row)) {
-        let verb = if row.is_finished { "is in effect" } else { "may be in effect" };
-        return Err(format!("statement {}, which {verb}, was edited since", row.statement + 1));
+    if begun.len() > statements.len() {
+        let (count, of) = (begun.len(), statements.len());
+        return Err(format!("{count} of its statements began, and by now it has only {of}"));
+    }
+    // Those that follow may be edited: they are what a failure asks to be fixed.
+    if let Some(row) = begun.iter().find(|row| !row.is_of(&statements[row.statement], prepared)) {
+        let statement = name(row.statement, &statements[row.statement]);
+        return Err(format!("{statement} was edited after it had begun"));
     }
     let next = begun.iter().take_while(|row| row.is_finished).count();
     let of = statements.len();
@@ -112,13 +117,8 @@ pub fn resume_point(prepared: &Prepared<'_>, begun: Option<&[Begun]>) -> Result<
             Some(Concurrent::Build { name: Some(name), table }) if !row.index_existed => {
                 Ok(ResumePoint::Building(next, Concurrent::Build { name: Some(name), table }))
             }
-            _ if !statements[next].leaves_session_alone() && next + 1 < of => Err(format!(
-                "{} began, and since it may have set what the rest relies on, nothing after it is recorded: they may \
-                 or may not be in effect",
-                name(next, &statements[next])
-            )),
             _ => Err(format!(
-                "{} began and its end is not recorded: it may or may not be in effect",
+                "{} began and its end is not recorded: it and what follows it may or may not be in effect",
                 name(next, &statements[next])
             )),
         },
@@ -162,16 +162,17 @@ mod tests {
     use crate::history::History;
     use crate::plan::Step;
     use crate::script::prepare;
-    use crate::statement::split;
     use crate::version::Direction;
 
     const SCRIPT: &str = "-- no-transaction\nCREATE TABLE t (a int);\nVACUUM t;\nCREATE INDEX CONCURRENTLY i ON t (a);\nSET x.y = 1;\nANALYZE t;\n";
 
     fn begun(rows: &[(usize, bool)]) -> Vec<Begun> {
-        let row = |&(statement, is_finished)| Begun {
+        let texts: Vec<_> =
+            crate::statement::split(SCRIPT).unwrap().iter().map(|it| it.text.to_owned()).collect();
+        let row = |&(statement, is_finished): &(usize, bool)| Begun {
             version: Version(1),
             statement,
-            checksum: Checksum::of(split(SCRIPT).unwrap()[statement].text),
+            checksum: Checksum::of(texts.get(statement).map_or(SCRIPT, String::as_str)),
             index_existed: false,
             is_finished,
         };
@@ -208,7 +209,11 @@ mod tests {
         let edited = vec![Begun { checksum: Checksum::of("other"), ..begun(&[(0, true)])[0].clone() }];
         assert_eq!(recorded(None).unwrap_err(), "nothing is recorded of its statements");
         for (rows, expected) in [
-            (edited, "statement 1, which is in effect, was edited since"),
+            (edited, "statement 1 (CREATE TABLE t (a int)) was edited after it had begun"),
+            (
+                begun(&[(0, true), (1, true), (2, true), (3, true), (4, true), (5, true)]),
+                "6 of its statements began, and by now it has only 5",
+            ),
             (begun(&[(0, true), (2, true)]), "has gaps"),
             (begun(&[(0, true), (1, false)]), "statement 2 (VACUUM t) began and its end is not recorded"),
             (

@@ -54,12 +54,34 @@ pub fn prepare<'a>(steps: &[Step<'a>]) -> Result<Vec<Prepared<'a>>, UnusableScri
 /// Reads and checks the script of one step.
 /// [`UnusableScripts`] with everything that is wrong with it.
 pub fn one(step: Step<'_>) -> Result<Prepared<'_>, UnusableScripts> {
-    let script = step.migration.script(step.direction).map_err(|problem| UnusableScripts(vec![problem]))?;
+    let mut script =
+        step.migration.script(step.direction).map_err(|problem| UnusableScripts(vec![problem]))?;
+    let checksum = Checksum::of(&script.text);
+    blank_own_transaction(&mut script);
     let statements = check(&script).map_err(UnusableScripts)?;
     let schema_changes = statements.iter().filter(|statement| statement.is_plain_ddl()).count();
     let statements = statements.len();
-    let checksum = Checksum::of(&script.text);
     Ok(Prepared { step, script, checksum, statements, schema_changes, resumes_at: None })
+}
+
+/// Takes the `BEGIN` out of a script that runs in one transaction, and the `COMMIT` at its very end: it is in that
+/// transaction already. Spaces take their place, so that every other place stays what it is.
+fn blank_own_transaction(script: &mut Script) {
+    if !script.is_transactional() {
+        return;
+    }
+    let Ok(statements) = statement::split(&script.text) else { return };
+    let last = statements.len().saturating_sub(1);
+    let is_own = |(index, statement): &(usize, &Statement<'_>)| {
+        statement.only_begins() || (*index == last && statement.only_commits())
+    };
+    let own: Vec<_> = statements.iter().enumerate().filter(is_own).collect();
+    let own: Vec<_> = own.iter().map(|(_, own)| own.offset..own.offset + own.text.len()).collect();
+    for range in own {
+        let blank = |byte| if byte == b'\n' { '\n' } else { ' ' };
+        let blank: String = script.text[range.clone()].bytes().map(blank).collect();
+        script.text.replace_range(range, &blank);
+    }
 }
 
 fn check(script: &Script) -> Result<Vec<Statement<'_>>, Vec<ScriptProblem>> {
@@ -81,12 +103,6 @@ fn check(script: &Script) -> Result<Vec<Statement<'_>>, Vec<ScriptProblem>> {
     let statements = statement::split(text).map_err(|Unterminated { what, offset }| {
         vec![at(offset, format!("has a {what} that starts here and never ends"))]
     })?;
-    if statements.is_empty() {
-        return Err(vec![ScriptProblem::file(
-            &script.path,
-            "holds no statement; write one, SELECT 1 if there is nothing to do",
-        )]);
-    }
     let problems: Vec<_> = statements
         .iter()
         .filter_map(|statement| Some((statement, statement.forbidden()?)))
@@ -99,7 +115,10 @@ fn refusal(statement: &Statement<'_>, forbidden: Forbidden) -> String {
     let what = statement.summary(3);
     match forbidden {
         Forbidden::TransactionControl => {
-            format!("has {what:?}: the job itself begins and ends transactions; remove it")
+            format!(
+                "has {what:?}: the job itself begins and ends transactions, one for each script; remove it, or split the script \
+                 there"
+            )
         }
         Forbidden::CopyIn => {
             format!("has {what:?}: there is no data on the connection to copy; use INSERT … VALUES")
@@ -140,7 +159,6 @@ mod tests {
                 "m.sql:1 begins with a byte order mark, which PostgreSQL takes for SQL; save it without",
             ),
             ("SELECT 1;\nSELECT '\0';", "m.sql:2 holds a NUL byte, which can't be sent; remove it"),
-            ("-- nothing\n;\n", "m.sql holds no statement; write one, SELECT 1 if there is nothing to do"),
             ("SELECT 1;\n\nSELECT 'x;\n", "m.sql:3 has a quoted string that starts here and never ends"),
             ("SELECT 1;\nCOMMIT;\n", "m.sql:2 has \"COMMIT\": the job itself begins and ends transactions"),
             ("COPY t (a)\nFROM STDIN;", "m.sql:1 has \"COPY t (a)\": there is no data on the connection"),
@@ -156,8 +174,32 @@ mod tests {
 
     #[test]
     fn every_forbidden_statement_is_named() {
-        let text = "BEGIN;\nCREATE TABLE a ();\nCOMMIT;\n".to_owned();
+        let text = "BEGIN;\nCREATE TABLE a ();\nCOMMIT;\nBEGIN;\nROLLBACK;\n".to_owned();
         let problems = check(&Script { path: PathBuf::from("m.sql"), text }).unwrap_err();
-        assert_eq!(problems.iter().map(|problem| problem.line).collect::<Vec<_>>(), [Some(1), Some(3)]);
+        let lines: Vec<_> = problems.iter().filter_map(|problem| problem.line).collect();
+        assert_eq!(lines, [1, 3, 4, 5]);
+    }
+
+    /// sqlx runs such scripts, and where they are applied they can't be edited.
+    #[test]
+    fn a_transaction_of_the_script_s_own_is_the_one_it_runs_in() {
+        for (text, expected) in [
+            ("BEGIN;\nSELECT 1;\nCOMMIT;\n", "     ;\nSELECT 1;\n      ;\n"),
+            ("begin work; SELECT 1; END TRANSACTION", "          ; SELECT 1;                "),
+            ("-- x\nSTART TRANSACTION;\nSELECT 1;", "-- x\n                 ;\nSELECT 1;"),
+            ("SELECT 1;\nCOMMIT;", "SELECT 1;\n      ;"),
+            ("BEGIN", "     "),
+            ("BEGIN /* ü */ WORK; SELECT 1; COMMIT;", "                   ; SELECT 1;       ;"),
+            // In the middle, with a level of its own, or not a COMMIT.
+            ("BEGIN; SELECT 1; COMMIT; SELECT 2;", "     ; SELECT 1; COMMIT; SELECT 2;"),
+            ("BEGIN ISOLATION LEVEL SERIALIZABLE;", "BEGIN ISOLATION LEVEL SERIALIZABLE;"),
+            ("SELECT 1; COMMIT AND CHAIN;", "SELECT 1; COMMIT AND CHAIN;"),
+            ("SELECT 1; ROLLBACK;", "SELECT 1; ROLLBACK;"),
+            ("-- no-transaction\nBEGIN; COMMIT;", "-- no-transaction\nBEGIN; COMMIT;"),
+        ] {
+            let mut script = Script { path: PathBuf::from("m.sql"), text: text.to_owned() };
+            blank_own_transaction(&mut script);
+            assert_eq!(script.text, expected);
+        }
     }
 }

@@ -196,7 +196,13 @@ pub struct ErrorReport {
     /// The server's detail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// Whether it, or a value in the message, is left out.
+    /// The server's context: the functions and queries that it was in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// The query that a function of the server was running.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub internal_query: Option<String>,
+    /// Whether detail, context, the internal query, or a value in the message is left out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub detail_hidden: bool,
     /// The server's hint.

@@ -43,7 +43,7 @@ const fn given(name: &'static str, purpose: &'static str, set_by: SetBy) -> Vari
 }
 
 /// All of them, in the order in which they are told.
-pub const VARIABLES: [Variable; 36] = [
+pub const VARIABLES: [Variable; 37] = [
     setting("POSTGRES_HOST", "host name, or the directory of a Unix socket", None),
     setting("POSTGRES_PORT", "port", Some("5432")),
     setting("POSTGRES_DB", "database", None),
@@ -55,6 +55,7 @@ pub const VARIABLES: [Variable; 36] = [
         "or a program that prints it; no shell runs it: sh -c '…' does",
         None,
     ),
+    secret("DATABASE_URL", "or all of these in one: postgresql://user:password@host:port/database"),
     setting(
         "POSTGRES_SSLMODE",
         "disable, allow, prefer, require, verify-ca, verify-full",
@@ -82,7 +83,7 @@ pub const VARIABLES: [Variable; 36] = [
     setting("STATEMENT_TIMEOUT", "how long a statement may run", Some("0")),
     setting("MAX_BLOCKING", "how long others may wait for a lock of a step", Some("0")),
     setting("ALLOW_RELATIVE", "true: allow +N and -N in a cluster, where a pod may run twice", Some("false")),
-    setting("LOG_FORMAT", "text, json or auto: text on a terminal", Some("auto")),
+    setting("LOG_FORMAT", "text, json or auto: json in a cluster, text elsewhere", Some("auto")),
     setting("OUTPUT", "text or json", Some("text")),
     setting(
         "DETAIL",

@@ -15,8 +15,20 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("docker", &["image", "workspace"]),
     ("local-postgres", &["docker", "workspace"]),
     ("registry", &["docker", "image", "settings", "workspace"]),
-    ("cluster", &["foreign-text", "image", "verdict", "workspace"]),
-    ("xtask", &["docker", "foreign-text", "image", "local-postgres", "settings", "verdict", "workspace"]),
+    ("cluster", &["foreign-text", "image", "migration-core", "verdict", "workspace"]),
+    (
+        "xtask",
+        &[
+            "docker",
+            "foreign-text",
+            "image",
+            "local-postgres",
+            "migration-core",
+            "settings",
+            "verdict",
+            "workspace",
+        ],
+    ),
     (
         "xtask-cloud",
         &[
@@ -24,6 +36,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
             "docker",
             "foreign-text",
             "image",
+            "migration-core",
             "registry",
             "settings",
             "verdict",

@@ -1,10 +1,9 @@
 //! Arguments and environment → [`Config`], with every mistake there is.
 
-use std::io::{self, IsTerminal as _};
-
 use migration_core::WrongSettings;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use crate::cli::config::database_url;
 use crate::cli::config::reader::{Reader, quoted};
 use crate::cli::config::row_values::{ROW_VALUES, default_row_values};
 use crate::cli::config::task::Asked;
@@ -12,15 +11,24 @@ use crate::cli::config::{LogFormat, LogSettings, Output};
 use crate::cli::{Action, Args, Config, Environment};
 
 pub(crate) fn read(args: &Args, environment: &Environment) -> Result<Config, WrongSettings> {
+    let (environment, wrong_url) = &database_url::expand(environment);
     let mut reader = Reader::of(environment);
     reader.allows_relative = reader.choice("ALLOW_RELATIVE", &[("true", true), ("false", false)]);
     let task = reader.task(args);
-    let server = if args.sql.is_some() { None } else { Some(reader.server()) };
+    let server = match wrong_url {
+        _ if args.has("--sql") => None,
+        Some(wrong) => {
+            reader.mistakes.push(wrong.clone());
+            None
+        }
+        None => Some(reader.server()),
+    };
     reader.choice("OUTPUT", &OUTPUTS);
     let migrations = reader.migrations();
     reader.choice_or("DETAIL", default_row_values(environment), &ROW_VALUES);
     let Reader { mistakes: wrong_log, .. } = log(environment).1;
     reader.mistakes.extend(wrong_log);
+    reader.misspelt();
     let action = match (task, server) {
         (Some(Asked::Script(direction, range)), _) => Some(Action::Script { direction, range }),
         (Some(Asked::Task(task)), Some(Some(server))) => Some(Action::Online(Box::new(server), task)),
@@ -40,7 +48,7 @@ pub(crate) fn log_settings(environment: &Environment) -> LogSettings {
 
 fn log(environment: &Environment) -> (LogSettings, Reader<'_>) {
     let mut reader = Reader::of(environment);
-    let auto = if io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
+    let auto = if environment.is_in_cluster() { LogFormat::Json } else { LogFormat::Text };
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json), ("auto", auto)];
     let format = reader.choice("LOG_FORMAT", &formats);
     let filter = reader.parsed("RUST_LOG", |text| {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use migration_core::{Mistake, variable};
+use migration_core::{Mistake, suggestion, variable};
 
 use crate::cli::Environment;
 use crate::cli::config::placeholder::{IS_ONE, is_placeholder};
@@ -22,6 +22,18 @@ impl<'a> Reader<'a> {
 
     pub(super) fn wrong(&mut self, name: &str, problem: impl Into<String>) {
         self.mistakes.push(Mistake { name: name.to_owned(), problem: problem.into() });
+    }
+
+    /// A variable that is none of ours, but nearly: what it was to change would go unchanged. Where the right one is set,
+    /// the other is somebody else's.
+    pub(super) fn misspelt(&mut self) {
+        for name in self.environment.names() {
+            if let Some(ours) = suggestion::variable(name)
+                && !self.environment.has(ours)
+            {
+                self.wrong(name, format!("is not a setting; did you mean {ours}?"));
+            }
+        }
     }
 
     /// A variable's text, trimmed: a secret made with `echo` ends in a newline.

@@ -7,8 +7,7 @@ use crate::cli::Args;
 use crate::cli::config::reader::{Reader, duration, quoted};
 use crate::engine::task::{Check, Resolution};
 use crate::engine::{Mode, Task};
-use migration_core::command::FLAGS;
-use migration_core::{Command, Direction, OutOfOrder, Range, Revision};
+use migration_core::{Command, Direction, OutOfOrder, Range, Revision, suggestion};
 
 pub(super) enum Asked {
     Script(Direction, Range),
@@ -17,31 +16,25 @@ pub(super) enum Asked {
 
 impl Reader<'_> {
     pub(super) fn task(&mut self, args: &Args) -> Option<Asked> {
-        let from_arguments = args.command.is_some();
-        let word = match &args.command {
-            Some(word) => word.clone(),
-            None => self.required("COMMAND", &format!("one of {}", Command::listed()))?,
-        };
-        let Some(command) = Command::of(&word) else {
-            self.wrong("COMMAND", format!("{} is not one of {}", quoted(&word), Command::listed()));
+        let Some(command) = args.command else {
+            self.no_command(args.revision.as_deref());
             return None;
         };
-        self.misplaced_flags(args, command);
+        if args.has("--sql") && args.has("--plan") {
+            self.wrong("--plan", "does not go with --sql, which runs nothing");
+        }
         let revision = args.revision.clone().or_else(|| self.text("REVISION"));
-        if let Some(sql) = &args.sql {
+        if let Some(sql) = args.value("--sql") {
             return self.script(command, sql, args.revision.as_deref());
         }
         let optional =
-            from_arguments && matches!(command, Command::Current | Command::History | Command::Resolve);
+            args.is_typed && matches!(command, Command::Current | Command::History | Command::Resolve);
         if revision.is_none() && !optional {
-            self.wrong(
-                "REVISION",
-                "is missing; set it to head, base, current, +N, -N, a version or a description",
-            );
+            self.no_revision();
             return None;
         }
-        let mode = if args.plan { Mode::Plan } else { Mode::Run };
-        let order = if args.allow_out_of_order { OutOfOrder::Apply } else { OutOfOrder::Refuse };
+        let mode = if args.has("--plan") { Mode::Plan } else { Mode::Run };
+        let order = if args.has("--allow-out-of-order") { OutOfOrder::Apply } else { OutOfOrder::Refuse };
         let task = match command {
             Command::Upgrade => Task::Upgrade(self.target(revision.as_deref()?)?, order, mode),
             Command::Downgrade => Task::Downgrade(self.target(revision.as_deref()?)?, mode),
@@ -56,25 +49,34 @@ impl Reader<'_> {
             }
             Command::History => Task::History(self.range(revision.as_deref())?),
             Command::Current => {
-                if let Some(revision) = &revision {
-                    self.revision(revision)?;
-                }
-                Task::Current(self.check(args)?)
+                let named = match &revision {
+                    Some(text) => Some(self.revision(text)?),
+                    None => None,
+                };
+                // From the environment a revision comes with every command.
+                Task::Current(named.filter(|_| args.revision.is_some()), self.check(args)?)
             }
         };
         Some(Asked::Task(task))
     }
 
-    fn misplaced_flags(&mut self, args: &Args, command: Command) {
-        for flag in FLAGS {
-            if args.has(flag.name) && !flag.commands.contains(&command) {
-                let commands = flag.commands.iter().map(|command| command.name()).collect::<Vec<_>>();
-                self.wrong(flag.name, format!("goes with {}, not with {command}", commands.join(", ")));
-            }
+    /// Everything that is missing is told, and the revision is missing where the command is.
+    fn no_command(&mut self, revision: Option<&str>) {
+        let commands = format!("one of {}", Command::listed());
+        if let Some(word) = self.required("COMMAND", &commands) {
+            let tip = suggestion::command(&word).map(|ours| format!("; use {ours}")).unwrap_or_default();
+            self.wrong("COMMAND", format!("{} is not {commands}{tip}", quoted(&word)));
         }
-        if args.sql.is_some() && args.plan {
-            self.wrong("--plan", "does not go with --sql, which runs nothing");
+        if revision.is_none() && !self.is_set("REVISION") {
+            self.no_revision();
         }
+    }
+
+    fn no_revision(&mut self) {
+        self.wrong(
+            "REVISION",
+            "is missing; set it to head, base, current, +N, -N, a version or a description",
+        );
     }
 
     fn script(&mut self, command: Command, range: &str, revision: Option<&str>) -> Option<Asked> {
@@ -92,10 +94,6 @@ impl Reader<'_> {
     }
 
     fn revision(&mut self, text: &str) -> Option<Revision> {
-        if text.starts_with("--") {
-            self.wrong(text, "is not an option here; --help lists them");
-            return None;
-        }
         let wrong = |problem: String| format!("{}: {problem}", quoted(text));
         Revision::from_str(text.trim()).map_err(|problem| self.wrong("REVISION", wrong(problem))).ok()
     }
@@ -130,7 +128,7 @@ impl Reader<'_> {
     }
 
     fn resolution(&mut self, args: &Args) -> Option<Resolution> {
-        match (args.done, args.retry) {
+        match (args.has("--done"), args.has("--retry")) {
             (true, false) => Some(Resolution::Done),
             (false, true) => Some(Resolution::Retry),
             (both, _) => {
@@ -147,8 +145,12 @@ impl Reader<'_> {
     }
 
     fn check(&mut self, args: &Args) -> Option<Check> {
-        let Some(wait) = &args.wait else {
-            return Some(if args.check { Check::FailIfPending(Duration::ZERO) } else { Check::Show });
+        let Some(wait) = args.value("--wait") else {
+            return Some(if args.has("--check") {
+                Check::FailIfPending(Duration::ZERO)
+            } else {
+                Check::Show
+            });
         };
         match duration(wait) {
             Ok(wait) => Some(Check::FailIfPending(wait)),

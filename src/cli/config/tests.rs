@@ -1,7 +1,5 @@
 use std::fs;
 
-use clap::Parser as _;
-
 use crate::cli::config::read::read;
 use crate::cli::{Action, Args, Config, Environment};
 use crate::engine::Task;
@@ -23,8 +21,9 @@ fn environment(more: &[(&'static str, &'static str)]) -> Environment {
 }
 
 fn config(args: &[&str], more: &[(&'static str, &'static str)]) -> Result<Config, Vec<String>> {
-    let args = Args::try_parse_from([&["run-migrations"], args].concat()).unwrap();
-    read(&args, &environment(more)).map_err(|WrongSettings(mistakes)| {
+    let environment = environment(more);
+    let args = Args::parse(args.iter().map(ToString::to_string), &environment).unwrap();
+    read(&args, &environment).map_err(|WrongSettings(mistakes)| {
         mistakes.into_iter().map(|mistake| format!("{}: {}", mistake.name, mistake.problem)).collect()
     })
 }
@@ -51,7 +50,7 @@ fn the_example_of_the_secret_is_refused() {
             ("POSTGRES_PASSWORD", value("password").as_str()),
         ])
         .collect();
-    let args = Args::try_parse_from(["run-migrations", "upgrade", "head"]).unwrap();
+    let args = Args::parse(["upgrade", "head"].map(str::to_owned), &environment).unwrap();
     match read(&args, &environment) {
         Err(WrongSettings(mistakes)) => {
             let names: Vec<_> = mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
@@ -68,7 +67,7 @@ fn everything_missing_is_reported_at_once() {
         other => panic!("{other:?}"),
     };
     let names: Vec<_> = mistakes.iter().map(|mistake| mistake.name.as_str()).collect();
-    assert_eq!(names, ["COMMAND", "POSTGRES_HOST", "POSTGRES_DB", "POSTGRES_USER"]);
+    assert_eq!(names, ["COMMAND", "REVISION", "POSTGRES_HOST", "POSTGRES_DB", "POSTGRES_USER"]);
 }
 
 #[test]
@@ -136,12 +135,11 @@ fn commands_and_revisions() {
             "REVISION: is missing; set it to head, base, current, +N, -N, a version or a description",
         ),
         (
-            &["upgrade"],
+            &["upgrade", "--plan"],
             &[],
             "REVISION: is missing; set it to head, base, current, +N, -N, a version or a description",
         ),
         (&["upgrade", "+0"], &[], "REVISION: \"+0\": +0 is no number of steps; 1 is the least"),
-        (&["current", "--plan"], &[], "--plan: goes with upgrade, downgrade, stamp, not with current"),
         (
             &["current", "--wait", "soon"],
             &[],
@@ -312,7 +310,7 @@ fn what_a_login_needs_is_read() {
 fn a_password_may_be_missing() {
     let read_without = |missing: &[&str]| {
         let environment: Environment = GOOD.into_iter().filter(|(name, _)| !missing.contains(name)).collect();
-        let args = Args::try_parse_from(["run-migrations", "upgrade", "head"]).unwrap();
+        let args = Args::parse(["upgrade", "head"].map(str::to_owned), &environment).unwrap();
         match read(&args, &environment) {
             Ok(Config { action: Action::Online(server, _), .. }) => Ok(server.password),
             Err(WrongSettings(mistakes)) => Err(mistakes.len()),
@@ -345,7 +343,7 @@ fn passwords_from_files() {
             .filter(|(name, _)| *name != "POSTGRES_PASSWORD")
             .chain([("POSTGRES_PASSWORD_FILE", path.to_str().unwrap())])
             .collect();
-        let args = Args::try_parse_from(["run-migrations", "upgrade", "head"]).unwrap();
+        let args = Args::parse(["upgrade", "head"].map(str::to_owned), &environment).unwrap();
         match (read(&args, &environment), expected) {
             (Ok(Config { action: Action::Online(server, _), .. }), Ok(expected)) => {
                 let PasswordSource::File(path) = &server.password else { panic!("{server:?}") };

@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use foreign_text::one_line;
+use migration_core::log_record::PROGRESS;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::FmtContext;
@@ -52,6 +53,8 @@ impl Visit for Said {
         // A String takes everything.
         let _ = match field.name() {
             "message" => write!(self.message, "{value:?}"),
+            // For programs that follow a log in JSON.
+            PROGRESS => Ok(()),
             name => write!(self.fields, " {name}={value:?}"),
         };
     }

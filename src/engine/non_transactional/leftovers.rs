@@ -38,15 +38,13 @@ impl Runner<'_, '_> {
         part: &Part<'_>,
         target: &Concurrent,
         before: &[Index],
-        is_refused: bool,
     ) -> Result<Left, Error> {
         let prepared = part.prepared;
         let progress = part.state(Left::Something);
         let after = self.indexes_of(part, progress, target).await?;
-        // Without the table nothing can be told of what ran.
-        let is_told =
-            is_refused || self.session.table_is_there(target, ScriptPath::Kept).await.unwrap_or(false);
-        let mut left = if is_told { Left::Nothing } else { Left::Something };
+        // Without the table nothing can be told.
+        let is_there = self.session.table_is_there(target, ScriptPath::Kept).await.unwrap_or(false);
+        let mut left = if is_there { Left::Nothing } else { Left::Something };
         for index in after.iter().filter(|index| target.has_left(index, before)) {
             self.ours(prepared, progress, DROP_LIMIT.to_owned()).await?;
             let again = self.indexes_of(part, progress, target).await?;

@@ -1,7 +1,6 @@
 //! How far a script has come, at each of its statements and when its run ends early.
 
 use crate::postgres::DatabaseError;
-use crate::postgres::batch::partially_applied::Place;
 use migration_core::{Prepared, Statement};
 
 pub(super) struct Part<'p> {
@@ -27,36 +26,7 @@ pub(super) enum Left {
     Something,
 }
 
-/// How a statement commits that has a message of its own.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Commits {
-    AtOnce,
-    InPieces,
-    /// Nobody but an extension knows its statement.
-    AsAnExtensionLikes,
-}
-
-impl Commits {
-    pub(super) fn of(statement: &Statement<'_>) -> Self {
-        if statement.is_atomic() { Self::AtOnce } else { Self::InPieces }
-    }
-
-    /// Whether a failure is known to have left nothing.
-    pub(super) fn has_left_nothing(self, error: &DatabaseError) -> bool {
-        match self {
-            Self::AtOnce => true,
-            Self::InPieces => error.is_refusal(),
-            Self::AsAnExtensionLikes => false,
-        }
-    }
-}
-
 impl Part<'_> {
-    pub(super) fn place(&self) -> Place<'_> {
-        let version = self.prepared.step.migration.version;
-        Place { version, index: self.index, text: self.statement.text }
-    }
-
     pub(super) fn state(&self, left: Left) -> ScriptState {
         match (self.index, left) {
             (0, Left::Nothing) => ScriptState::Untouched,

@@ -60,46 +60,47 @@ COMMENT ON TABLE {progress} IS
     )
 }
 
-/// A statement of a script under way.
-#[derive(Clone, Copy)]
-pub(crate) struct Place<'s> {
-    pub(crate) version: Version,
-    /// From 0.
-    pub(crate) index: usize,
-    pub(crate) text: &'s str,
+/// Before a statement that can't share a transaction with its record. What hangs on the progress table was judged when
+/// the script began; since then only a trusted role could have hung something on it, or put another in its place.
+pub(crate) fn start(
+    prepared: &Prepared<'_>,
+    progress: &Table,
+    statement: (usize, &str),
+    index_existed: bool,
+) -> String {
+    let [lock, unchanged] = progress.unchanged();
+    let begun = begun(prepared, progress, statement, index_existed, "NULL");
+    format!("{FRESH};\n{lock};\n{unchanged};\n{begun}")
 }
 
-/// Before a statement that can't share a transaction with its record.
-pub(crate) fn start(statement: Place<'_>, table: &Table, index_existed: bool) -> String {
-    format!("{FRESH};\n{}", begun(statement, table, index_existed))
-}
-
-fn begun(Place { version, index, text }: Place<'_>, table: &Table, index_existed: bool) -> String {
-    let progress = table.progress();
+fn begun(
+    prepared: &Prepared<'_>,
+    progress: &Table,
+    (statement, text): (usize, &str),
+    index_existed: bool,
+    finished_at: &str,
+) -> String {
     format!(
-        "{check};\nINSERT INTO {progress} (version, statement, checksum, index_existed) \
-         VALUES ({version}, {index}, pg_catalog.decode('{checksum}', 'hex'), {index_existed}) \
-         ON CONFLICT (statement) DO UPDATE SET started_at = clock_timestamp(), \
-         checksum = excluded.checksum, index_existed = excluded.index_existed",
-        check = write_only_if_ordinary(&progress),
-        version = proven(version),
+        "INSERT INTO {table} (version, statement, checksum, index_existed, finished_at) \
+         VALUES ({version}, {statement}, pg_catalog.decode('{checksum}', 'hex'), {index_existed}, {finished_at}) \
+         ON CONFLICT (statement) DO UPDATE SET started_at = clock_timestamp(), finished_at = {finished_at}",
+        table = progress.qualified(),
+        version = proven(prepared.step.migration.version),
         checksum = Checksum::of(text),
     )
 }
 
 /// After it.
-pub(crate) fn finish(table: &Table, statement: usize) -> String {
-    let progress = table.progress();
-    let check = write_only_if_ordinary(&progress);
+pub(crate) fn finish(progress: &Table, statement: usize) -> String {
+    let (check, table) = (progress.unchanged().join(";\n"), progress.qualified());
     format!(
-        "{FRESH};\n{check};\nUPDATE {progress} SET finished_at = clock_timestamp() WHERE statement = {statement}"
+        "{FRESH};\n{check};\nUPDATE {table} SET finished_at = clock_timestamp() WHERE statement = {statement}"
     )
 }
 
-pub(crate) fn forget(table: &Table, statement: usize) -> String {
-    let progress = table.progress();
-    let check = write_only_if_ordinary(&progress);
-    format!("{FRESH};\n{check};\nDELETE FROM {progress} WHERE statement = {statement}")
+pub(crate) fn forget(progress: &Table, statement: usize) -> String {
+    let (check, table) = (progress.unchanged().join(";\n"), progress.qualified());
+    format!("{FRESH};\n{check};\nDELETE FROM {table} WHERE statement = {statement}")
 }
 
 /// A statement that commits together with its record.
@@ -113,35 +114,26 @@ pub(crate) struct Around {
 
 /// What goes before a statement that commits together with its record, and what goes after it. The statement, and
 /// what is still deferred at the commit, has the role's own search path.
-pub(crate) fn around(statement: Place<'_>, table: &Table) -> Around {
-    let start = begun(statement, table, false);
-    let finish = format!(
-        "UPDATE {} SET finished_at = clock_timestamp() WHERE statement = {}",
-        table.progress(),
-        statement.index
-    );
+pub(crate) fn around(prepared: &Prepared<'_>, progress: &Table, statement: (usize, &str)) -> Around {
+    let [lock, unchanged] = progress.unchanged();
+    let begun = begun(prepared, progress, statement, false, "clock_timestamp()");
     Around {
-        before: format!(
-            "BEGIN;\nLOCK TABLE ONLY {} IN ROW EXCLUSIVE MODE;\n{ROLES_OWN_FOR_NOW};\n",
-            table.progress()
-        ),
+        before: format!("BEGIN;\n{lock};\n{ROLES_OWN_FOR_NOW};\n"),
         commands_before: 3,
-        // The start is a lock, a check and an insert.
-        commands_of_ours: 6,
-        after: format!("\n;\n{OURS};\n{start};\n{finish};\n{ROLES_OWN_FOR_NOW};\nCOMMIT"),
+        // The path, a check, an insert, and the path again.
+        commands_of_ours: 4,
+        after: format!("\n;\n{OURS};\n{unchanged};\n{begun};\n{ROLES_OWN_FOR_NOW};\nCOMMIT"),
     }
 }
 
-/// After the last statement of a script that took so long. The statements that an earlier run did not come to may
-/// have been edited since.
+/// After the last statement of a script that took so long.
 pub(crate) fn leave(prepared: &Prepared<'_>, table: &Table, nanoseconds: u128) -> String {
-    let migration = prepared.step.migration;
-    let version = migration.version;
+    let version = prepared.step.migration.version;
     match prepared.step.direction {
+        // Its last statements may have been edited since the row was written.
         Direction::Up => {
-            let checksum =
-                format!("{nanoseconds}, checksum = pg_catalog.decode('{}', 'hex')", migration.checksum);
-            settle(version, table, &checksum)
+            let checksum = format!("pg_catalog.decode('{}', 'hex')", prepared.checksum);
+            settle(version, table, &format!("{nanoseconds}, checksum = {checksum}"))
         }
         Direction::Down => take_away(version, table),
     }

@@ -156,11 +156,13 @@ fn may_pass(error: &Error) -> bool {
     matches!(error.kind(), ExecutableFileBusy | Interrupted | OutOfMemory | WouldBlock)
 }
 
-/// What it wrote to stderr, without the lines that hold what it printed: a shell with `set -x` shows every command.
+/// What it wrote to stderr, without the lines that hold what it printed, and without what a shell with `set -x` shows of its
+/// commands: a password may be in these, quoted, and never be printed.
 fn complaint(stderr: &[u8], stdout: &[u8]) -> String {
     let (stderr, stdout) = (String::from_utf8_lossy(stderr), String::from_utf8_lossy(stdout));
     let secrets: Vec<_> = stdout.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let shown = |line| if secrets.iter().any(|secret| str::contains(line, *secret)) { "***" } else { line };
+    let is_secret = |line: &str| line.starts_with('+') || secrets.iter().any(|secret| line.contains(*secret));
+    let shown = |line| if is_secret(line) { "***" } else { line };
     let lines: Vec<_> = stderr.trim().lines().map(shown).collect();
     match lines.join("\n").as_str() {
         "" => String::new(),
@@ -314,6 +316,11 @@ mod tests {
         };
         let shown = said(command.clone()).await;
         assert!(shown.contains("why") && shown.contains("***") && !shown.contains("hunter2"), "{shown}");
+        for line in ["sh -c 'set -x; token=hunter2; exit 1'", r#"sh -c "set -x; echo it\\'s; exit 1""#] {
+            let shown = said(PasswordCommand::parse(line).unwrap()).await;
+            let told = shown.split_once("; it says: ").unwrap().1;
+            assert!(told.split("\\n").all(|line| line == "***"), "{shown}");
+        }
         let hidden = said(command.with_complaints(RowValues::Hide)).await;
         assert_eq!(hidden, "sh failed (exit status: 1); what it says is hidden; set DETAIL=show to see it");
     }

@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 
+use migration_core::file_name::FileName;
 use workspace::project::Project;
 use workspace::ui;
 
@@ -37,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()
     let names = file_names(&directory)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs();
     let description = snake_case(&arguments.description)?;
-    if let Some(same) = names.iter().find(|name| described(name) == Some(&description)) {
+    if let Some(same) = names.iter().find(|name| is_described(name, &description)) {
         bail!("{same} has the same description; revisions are also named by it, so choose another one");
     }
     let stem = format!("{}_{description}", next_version(&names, now));
@@ -73,12 +74,8 @@ fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
     std::fs::OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
 }
 
-/// The description part of a script's file name.
-fn described(name: &str) -> Option<&str> {
-    let (version, rest) = name.split_once('_')?;
-    version.parse::<i64>().ok()?;
-    let rest = rest.strip_suffix(".sql")?;
-    Some(rest.strip_suffix(".up").or_else(|| rest.strip_suffix(".down")).unwrap_or(rest))
+fn is_described(name: &str, description: &str) -> bool {
+    FileName::parse(name).is_ok_and(|parsed| parsed.description == description.replace('_', " "))
 }
 
 fn snake_case(description: &str) -> anyhow::Result<String> {
@@ -104,12 +101,8 @@ fn snake_case(description: &str) -> anyhow::Result<String> {
 
 /// The time, or what follows the newest script when a clock elsewhere was ahead of ours.
 fn next_version(names: &[String], now: u64) -> i64 {
-    let newest = names
-        .iter()
-        .filter(|name| name.ends_with(".sql"))
-        .filter_map(|name| name.split_once('_')?.0.parse::<i64>().ok())
-        .max()
-        .unwrap_or(0);
+    let versions = names.iter().filter_map(|name| Some(FileName::parse(name).ok()?.version.0));
+    let newest = versions.max().unwrap_or(0);
     let mut seconds = now;
     while timestamp(seconds) <= newest && seconds < now + 86_400 {
         seconds += 1;
@@ -117,18 +110,10 @@ fn next_version(names: &[String], now: u64) -> i64 {
     timestamp(seconds).max(newest + 1)
 }
 
-/// Seconds since 1970 as the number YYYYMMDDHHMMSS in UTC (the calendar is Howard Hinnant's `civil_from_days`).
+/// Seconds since 1970 as the number YYYYMMDDHHMMSS in UTC.
 fn timestamp(seconds: u64) -> i64 {
-    let (days, second) = ((seconds / 86_400) as i64 + 719_468, (seconds % 86_400) as i64);
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let date = (year * 100 + month) * 100 + day;
-    ((date * 100 + second / 3600) * 100 + second / 60 % 60) * 100 + second % 60
+    let date = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string();
+    date.bytes().filter(u8::is_ascii_digit).fold(0, |number, digit| number * 10 + i64::from(digit - b'0'))
 }
 
 enum Direction {
@@ -216,14 +201,9 @@ mod tests {
 
     #[test]
     fn descriptions_are_read_back() {
-        for (name, description) in [
-            ("1_a.up.sql", Some("a")),
-            ("1_a_b.down.sql", Some("a_b")),
-            ("1_a.sql", Some("a")),
-            ("a.sql", None),
-            ("1_a.txt", None),
-        ] {
-            assert_eq!(described(name), description);
+        for (name, description) in [("1_a.up.sql", "a"), ("1_a_b.down.sql", "a_b"), ("1_a.sql", "a")] {
+            assert!(is_described(name, description), "{name}");
         }
+        assert!(!is_described("a.sql", "a") && !is_described("1_a.txt", "a"));
     }
 }

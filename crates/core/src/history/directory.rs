@@ -1,17 +1,16 @@
 //! A directory's file names → which files make up which migration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::file_name::FileName;
+use crate::file_name::{FileName, NotAMigration};
 use crate::script_problem::ScriptProblem;
 use crate::version::{Direction, Version};
 
-/// The migrations of a directory, and what is wrong with the rest of it.
-/// Where the directory can't be read at all.
-pub(super) fn list(directory: &Path) -> Result<(BTreeMap<Version, Pair>, Vec<ScriptProblem>), ScriptProblem> {
+/// What a directory holds; an error if it can't be read at all.
+pub(super) fn list(directory: &Path) -> Result<Found, ScriptProblem> {
     let names =
         file_names(directory).map_err(|error| ScriptProblem::file(directory, directory_problem(&error)))?;
     Ok(pair_up(directory, &names))
@@ -57,52 +56,71 @@ pub struct Pair {
     pub down: Option<PathBuf>,
 }
 
+/// The files of a directory, put together.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Which files make up which migration.
+    pub pairs: BTreeMap<Version, Pair>,
+    /// What has to be changed before any of them can be used.
+    pub problems: Vec<ScriptProblem>,
+    /// What sqlx passes over, and a reader had better know of.
+    pub warnings: Vec<ScriptProblem>,
+}
+
 /// Which files make up which migration, and what is wrong with the rest.
-pub fn pair_up(directory: &Path, names: &[String]) -> (BTreeMap<Version, Pair>, Vec<ScriptProblem>) {
-    let mut problems = Vec::new();
+pub fn pair_up(directory: &Path, names: &[String]) -> Found {
+    let mut found = Found::default();
     let mut downs: BTreeMap<Version, (String, PathBuf)> = BTreeMap::new();
-    let mut ups: BTreeMap<Version, (Pair, bool)> = BTreeMap::new();
+    let mut up_only = BTreeSet::new();
     for name in names {
         let path = directory.join(name);
         let parsed = match FileName::parse(name) {
-            None => continue,
-            Some(Err(problem)) => {
-                problems.push(ScriptProblem::file(&path, problem));
+            Ok(parsed) => parsed,
+            Err(NotAMigration::NotSql) => continue,
+            Err(NotAMigration::NoVersion) => {
+                let problem = "is ignored: its name does not begin with a version";
+                found.warnings.push(ScriptProblem::file(&path, problem));
                 continue;
             }
-            Some(Ok(parsed)) => parsed,
+            Err(NotAMigration::Wrong(problem)) => {
+                found.problems.push(ScriptProblem::file(&path, problem));
+                continue;
+            }
         };
         let earlier = match parsed.direction {
-            Direction::Up => ups.get(&parsed.version).map(|(pair, _)| pair.up.clone()),
-            Direction::Down => downs.get(&parsed.version).map(|(_, path)| path.clone()),
+            Direction::Up => found.pairs.get(&parsed.version).map(|pair| &pair.up),
+            Direction::Down => downs.get(&parsed.version).map(|(_, path)| path),
         };
         if let Some(earlier) = earlier {
-            let problem = format!("has the version of {}; give one of them another", file_name(&earlier));
-            problems.push(ScriptProblem::file(&path, problem));
+            let problem = format!("has the version of {}; give one of them another", file_name(earlier));
+            found.problems.push(ScriptProblem::file(&path, problem));
             continue;
         }
-        match parsed.direction {
-            Direction::Up => {
-                let pair = Pair { description: parsed.description, up: path, down: None };
-                ups.insert(parsed.version, (pair, parsed.reversible));
-            }
-            Direction::Down => {
-                downs.insert(parsed.version, (parsed.description, path));
-            }
+        if parsed.direction == Direction::Down {
+            downs.insert(parsed.version, (parsed.description, path));
+            continue;
         }
+        if !parsed.reversible {
+            up_only.insert(parsed.version);
+        }
+        found.pairs.insert(parsed.version, Pair { description: parsed.description, up: path, down: None });
     }
     for (version, (description, path)) in downs {
-        match ups.get_mut(&version) {
-            Some((pair, true)) if pair.description == description => pair.down = Some(path),
-            Some((pair, reversible)) => {
-                let why = if *reversible { "another description than" } else { "beside it the up-only" };
-                problems.push(ScriptProblem::file(&path, format!("has {why} {}", file_name(&pair.up))));
-            }
-            None => problems.push(ScriptProblem::file(&path, "has no up script beside it")),
+        let Some(pair) = found.pairs.get_mut(&version) else {
+            found.warnings.push(ScriptProblem::file(&path, "is ignored: it has no up script beside it"));
+            continue;
+        };
+        let up = file_name(&pair.up);
+        if pair.description != description {
+            let problem = format!("is used for {up}, which has another description");
+            found.warnings.push(ScriptProblem::file(&path, problem));
+        } else if up_only.contains(&version) {
+            let problem = format!("is used for {up}, whose name says that it has no way back");
+            found.warnings.push(ScriptProblem::file(&path, problem));
         }
+        pair.down = Some(path);
     }
-    let pairs = ups.into_iter().map(|(version, (pair, _))| (version, pair)).collect();
-    (pairs, problems)
+    found
 }
 
 fn file_name(path: &Path) -> String {
@@ -115,12 +133,13 @@ mod tests {
 
     #[test]
     fn pairs() {
-        let problems = |names: &[&str]| {
+        let told = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-            let (_, problems) = pair_up(Path::new("m"), &names);
-            problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+            let Found { problems, warnings, .. } = pair_up(Path::new("m"), &names);
+            let texts = |all: Vec<ScriptProblem>| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+            (texts(problems), texts(warnings))
         };
-        assert!(problems(&["1_a.up.sql", "1_a.down.sql", "2_b.sql", "notes.txt"]).is_empty());
+        assert_eq!(told(&["1_a.up.sql", "1_a.down.sql", "2_b.sql", "notes.txt"]), (vec![], vec![]));
         for (names, expected) in [
             (
                 &["1_a.up.sql", "1_b.up.sql"][..],
@@ -130,11 +149,23 @@ mod tests {
                 &["01_a.sql", "1_a.up.sql"],
                 "m/1_a.up.sql has the version of 01_a.sql; give one of them another",
             ),
-            (&["1_a.down.sql"], "m/1_a.down.sql has no up script beside it"),
-            (&["1_a.down.sql", "1_b.up.sql"], "m/1_a.down.sql has another description than 1_b.up.sql"),
-            (&["1_a.down.sql", "1_a.sql"], "m/1_a.down.sql has beside it the up-only 1_a.sql"),
         ] {
-            assert_eq!(problems(names), [expected], "{names:?}");
+            assert_eq!(told(names), (vec![expected.to_owned()], vec![]), "{names:?}");
+        }
+        // As sqlx does, which asks for a version alone.
+        for (names, expected) in [
+            (&["1_a.down.sql"][..], "m/1_a.down.sql is ignored: it has no up script beside it"),
+            (&["schema.sql"], "m/schema.sql is ignored: its name does not begin with a version"),
+            (
+                &["1_a.down.sql", "1_b.up.sql"],
+                "m/1_a.down.sql is used for 1_b.up.sql, which has another description",
+            ),
+            (
+                &["1_a.down.sql", "1_a.sql"],
+                "m/1_a.down.sql is used for 1_a.sql, whose name says that it has no way back",
+            ),
+        ] {
+            assert_eq!(told(names), (vec![], vec![expected.to_owned()]), "{names:?}");
         }
     }
 }

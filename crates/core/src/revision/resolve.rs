@@ -2,6 +2,7 @@
 
 use super::{Offset, Position, Revision};
 use crate::history::{History, Migration};
+use crate::suggestion;
 use crate::version::Version;
 use crate::wording::counted;
 
@@ -12,12 +13,17 @@ pub struct RevisionError(String);
 
 impl RevisionError {
     fn unknown(name: &str, closest: &[String]) -> Self {
+        if let Some(meant) = suggestion::revision(name) {
+            return Self(format!("no migration is called {name:?}; use {meant}"));
+        }
+        let is_count = name.parse().is_ok_and(|number: u32| (1..1000).contains(&number));
+        let steps = if is_count { format!("; +{name} is that many steps up") } else { String::new() };
         let closest = match closest {
             [] => "`history` lists those there are".to_owned(),
             [one] => format!("the closest is {one}"),
             several => format!("the closest are {}", several.join(", ")),
         };
-        Self(format!("no migration is called {name:?}; {closest}"))
+        Self(format!("no migration is called {name:?}; {closest}{steps}"))
     }
 
     fn ambiguous(name: &str, candidates: &[&Migration]) -> Self {

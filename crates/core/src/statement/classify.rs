@@ -87,6 +87,36 @@ impl Statement<'_> {
         self.starts_with(&["set", "transaction"]) || self.starts_with(&["set", "local", "transaction"])
     }
 
+    /// A plain `BEGIN`: no more than that a transaction begins.
+    pub fn only_begins(&self) -> bool {
+        self.is_one_of(&[
+            &["begin"],
+            &["begin", "work"],
+            &["begin", "transaction"],
+            &["start", "transaction"],
+        ])
+    }
+
+    /// A plain `COMMIT`, or `END`.
+    pub fn only_commits(&self) -> bool {
+        let commands = ["commit", "end"];
+        commands.iter().any(|command| {
+            self.is_one_of(&[
+                &[command],
+                &[command, "work"],
+                &[command, "transaction"],
+                &[command, "and", "no", "chain"],
+            ])
+        })
+    }
+
+    fn is_one_of(&self, forms: &[&[&str]]) -> bool {
+        forms.iter().any(|form| {
+            form.len() == self.words.len()
+                && form.iter().zip(&self.words).all(|(keyword, word)| word.eq_ignore_ascii_case(keyword))
+        })
+    }
+
     /// A `CONCURRENTLY` form: it waits for other transactions to end, so it must hold no lock
     /// that such a transaction may wait for.
     pub fn is_concurrent(&self) -> bool {
@@ -122,8 +152,17 @@ impl Statement<'_> {
     /// Whether a failure leaves nothing of it behind that matters. The rest commits in pieces; what
     /// `VACUUM` did so far is as good as if it had not begun.
     pub fn is_atomic(&self) -> bool {
-        let refreshes = self.starts_with(&["refresh"]);
-        refreshes || !self.is_concurrent() && !self.starts_with_any(&["cluster", "reindex", "call", "do"])
+        // REFRESH … CONCURRENTLY is a single transaction.
+        (!self.is_concurrent() || self.starts_with(&["refresh"]))
+            && !self.starts_with_any(&["cluster", "reindex", "call", "do"])
+    }
+
+    /// Whether an error says that the server never began it: a name that means nothing, a right that is missing, an
+    /// object that others depend on. What a function says that it calls has a context.
+    pub fn was_refused(sqlstate: &str, has_context: bool) -> bool {
+        // feature_not_supported, dependent_objects_still_exist, a database or schema that is not there, and all that is wrong with a statement itself
+        !has_context
+            && (sqlstate.starts_with("42") || ["0A000", "2BP01", "3D000", "3F000"].contains(&sqlstate))
     }
 
     /// Plain DDL: it queues no deferred check, takes lock slots, and, as far as its words tell, leaves

@@ -15,6 +15,7 @@ use cluster::manifest::{self, Manifest, Wanted};
 use cluster::outcome::Outcome;
 use cluster::reference::Reference;
 use cluster::table::table;
+use migration_core::Command;
 use settings::Settings;
 use verdict::{Record, RunEnd, Verdict};
 use workspace::kubectl;
@@ -35,7 +36,12 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
         reviewed::image(&image, project).await?;
         reviewed::manifests(&settings.manifests, project)?;
     }
-    let wanted = Wanted { image: &image, command: asked.command, revision: asked.revision, words: &words };
+    let wanted = Wanted {
+        image: &image,
+        command: asked.command.name(),
+        revision: asked.revision.as_deref(),
+        words: &words,
+    };
     let template = manifest::only_job(&rendered(&project.root().join(&settings.manifests))?)
         .with_context(|| format!("{} can't be run", settings.manifests.display()))?;
     let namespace =
@@ -61,7 +67,7 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
         show(&manifest)?;
         return Ok(ExitCode::SUCCESS);
     }
-    if asked.command == "downgrade" && !arguments.yes {
+    if asked.command == Command::Downgrade && !arguments.yes {
         confirm(&format!("run {} in namespace {} of {}", words.join(" "), cluster.namespace, cluster.name))?;
     }
     let keep = |record: &Record| keep(arguments.verdict.as_deref(), record);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::api::{Api, Fault, Rule};
-use crate::support::program::{failed, run, verdict};
+use crate::support::program::{SECOND_BEGINS, failed, run, verdict};
 
 #[test]
 fn the_exit_code_is_the_jobs_own() {
@@ -155,6 +155,7 @@ fn a_job_that_is_deleted_by_somebody_else_is_no_success() {
         let pod = api.pod(job, "a");
         api.running(&pod);
         api.log(&pod, "upgrade from base to 2: 2 migrations");
+        api.log(&pod, SECOND_BEGINS);
         api.wait_for("GET ?/log?follow=true");
         std::thread::sleep(std::time::Duration::from_millis(300));
         api.end(&pod, 143, "Error", &failed(143, "terminated"));
@@ -163,5 +164,5 @@ fn a_job_that_is_deleted_by_somebody_else_is_no_success() {
     });
     run(&api, "")
         .exited(1)
-        .said(&["was deleted by somebody else while it was followed (last seen: applying 1 of 2)"]);
+        .said(&["was deleted by somebody else while it was followed (last seen: applying 2 (b), 2 of 2)"]);
 }

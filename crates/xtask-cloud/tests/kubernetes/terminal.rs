@@ -2,7 +2,7 @@
 
 use crate::following::succeed;
 use crate::support::api::Api;
-use crate::support::program::{REPORT, typing};
+use crate::support::program::{REPORT, SECOND_BEGINS, typing};
 
 #[test]
 fn a_downgrade_asks_and_takes_a_yes() {
@@ -38,6 +38,7 @@ fn one_line_tells_how_far_it_is() {
         for line in &REPORT[..2] {
             api.log(&pod, line);
         }
+        api.log(&pod, SECOND_BEGINS);
         std::thread::sleep(std::time::Duration::from_millis(600));
         api.log(&pod, REPORT[2]);
         api.log(&pod, REPORT[3]);
@@ -46,7 +47,7 @@ fn one_line_tells_how_far_it_is() {
     });
     let out = typing(&api, "", "").exited(0);
     let shown = out.stdout.replace("\r\n", "\n");
-    for passing in ["scheduled on node-1", "applying 2 of 2"] {
+    for passing in ["scheduled on node-1", "applying 2 (b), 2 of 2"] {
         assert!(shown.contains(passing), "{passing:?} is not in:\n{shown}");
         assert!(!shown.contains(&format!("{passing}\n")), "it is a line of its own:\n{shown}");
     }

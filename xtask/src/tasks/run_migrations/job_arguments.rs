@@ -1,50 +1,41 @@
 //! What is typed after `run-migrations`, made complete. Everything in it is the job's business but two questions:
 //! were a command and a revision given, and does the job need a database for it?
 
+use anyhow::{Context, ensure};
+
+use migration_core::Command;
+use migration_core::command_line::CommandLine;
 use workspace::given::Mistakes;
 
-const COMMANDS: [&str; 6] = ["upgrade", "downgrade", "current", "history", "stamp", "resolve"];
-
-/// Options of the job whose value is the next word.
-const VALUED: [&str; 2] = ["--sql", "--wait"];
+/// What is answered without a command, and without a database.
+const INFORMATION: [&str; 4] = ["-h", "--help", "-V", "--version"];
 
 fn is_offset(text: &str) -> bool {
     text.starts_with(['+', '-']) && text[1..].starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// Where the words stand that are neither an option nor the value of one: the command, then the revision.
-fn plain(words: &[String]) -> impl Iterator<Item = usize> {
-    let is_value = |index: usize| index > 0 && VALUED.contains(&words[index - 1].as_str());
-    let is_option = |word: &str| word.starts_with('-') && !is_offset(word);
-    (0..words.len()).filter(move |index| !is_value(*index) && !is_option(&words[*index]))
-}
-
-/// Offline SQL names its own range.
-fn is_offline(words: &[String]) -> bool {
-    words.iter().any(|word| word == "--sql" || word.starts_with("--sql="))
-}
-
 /// `upgrade` where no command was given, `head` behind it where there is no revision.
-pub fn complete(mut words: Vec<String>) -> Vec<String> {
-    let (command, revision) = {
-        let mut given = plain(&words);
-        (given.next(), given.next())
-    };
-    let command = command.unwrap_or_else(|| {
-        words.insert(0, "upgrade".to_owned());
-        0
-    });
-    // A word that is no command goes to the job, which knows what is wrong with it.
-    if words[command] == "upgrade" && revision.is_none() && !is_offline(&words) {
-        words.insert(command + 1, "head".to_owned());
+pub fn complete(words: Vec<String>) -> Vec<String> {
+    let mut line = CommandLine::of(words);
+    if line.command.is_none() && INFORMATION.iter().any(|name| line.has(name)) {
+        return line.into_words();
     }
-    words
+    // An offset alone is where to go.
+    if line.command.as_deref().is_some_and(is_offset) {
+        line.revisions.splice(0..0, line.command.take());
+    }
+    let command = line.command.get_or_insert_with(|| Command::Upgrade.name().to_owned());
+    // A word that is no command goes to the job, which knows what is wrong with it.
+    if command == Command::Upgrade.name() && line.revisions.is_empty() && !line.has("--sql") {
+        line.revisions.push("head".to_owned());
+    }
+    line.into_words()
 }
 
 /// Help and offline SQL come from the job alone.
 pub(super) fn needs_database(words: &[String]) -> bool {
-    let is_help = |word: &String| ["-h", "--help", "-V", "--version"].contains(&word.as_str());
-    !is_offline(words) && !words.iter().any(is_help)
+    let line = CommandLine::of(words.iter().cloned());
+    !line.has("--sql") && !INFORMATION.iter().any(|name| line.has(name))
 }
 
 /// The job has no options of these names; before its command they are xtask's.
@@ -81,22 +72,20 @@ pub(super) fn refuse_ours(words: &[String], mistakes: &mut Mistakes) {
 }
 
 /// What is asked of the job, as far as a cluster has to know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked<'a> {
-    pub command: &'a str,
-    pub revision: Option<&'a str>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    pub command: Command,
+    pub revision: Option<String>,
 }
 
 /// Finds command and revision. A pod may run twice, so a revision that depends on where the database is is refused.
-pub fn asked(words: &[String]) -> anyhow::Result<Asked<'_>> {
-    use anyhow::{Context, ensure};
-
-    let mut given = plain(words).map(|index| words[index].as_str());
-    let command = given.next().filter(|word| COMMANDS.contains(word)).with_context(|| {
-        format!("no command among {:?}; use one of {}", words.join(" "), COMMANDS.join(", "))
+pub fn asked(words: &[String]) -> anyhow::Result<Asked> {
+    let line = CommandLine::of(words.iter().cloned());
+    let command = line.command.as_deref().and_then(Command::of);
+    let command = command.with_context(|| {
+        format!("no command among {:?}; use one of {}", words.join(" "), Command::listed())
     })?;
-    let later: Vec<_> = given.collect();
-    for revision in &later {
+    for revision in &line.revisions {
         let from_current = revision.strip_prefix("current").is_some_and(is_offset);
         ensure!(
             !is_offset(revision) && !from_current,
@@ -104,9 +93,9 @@ pub fn asked(words: &[String]) -> anyhow::Result<Asked<'_>> {
              version, `head`, `base`, or an offset from one of them"
         );
     }
-    let revision = later.first().copied();
-    let needs_one = ["upgrade", "downgrade", "stamp"].contains(&command) && !is_offline(words);
-    ensure!(!needs_one || revision.is_some(), "{command} needs a revision to go to");
+    let revision = line.revisions.first().cloned();
+    let needs_one = matches!(command, Command::Upgrade | Command::Downgrade | Command::Stamp);
+    ensure!(!needs_one || line.has("--sql") || revision.is_some(), "{command} needs a revision to go to");
     Ok(Asked { command, revision })
 }
 
@@ -138,7 +127,9 @@ mod tests {
         ] {
             let words: Vec<_> = typed.split_whitespace().map(str::to_owned).collect();
             match (asked(&words), expected) {
-                (Ok(asked), Ok(expected)) => assert_eq!((asked.command, asked.revision), expected, "{typed}"),
+                (Ok(asked), Ok(expected)) => {
+                    assert_eq!((asked.command.name(), asked.revision.as_deref()), expected, "{typed}");
+                }
                 (Err(error), Err(message)) => {
                     assert!(error.to_string().starts_with(message), "{typed}: {error}");
                 }
@@ -169,32 +160,25 @@ mod tests {
     fn the_command_is_completed() {
         for (typed, complete) in [
             ("", "upgrade head"),
-            ("--plan", "upgrade head --plan"),
+            ("--plan", "upgrade --plan head"),
             ("upgrade", "upgrade head"),
-            ("upgrade --plan", "upgrade head --plan"),
-            ("upgrade +1 --plan", "upgrade +1 --plan"),
-            ("downgrade -1", "downgrade -1"),
+            ("upgrade +1 --plan", "upgrade --plan +1"),
+            ("downgrade -1", "downgrade -- -1"),
             ("downgrade", "downgrade"),
             ("current", "current"),
             ("history base:head", "history base:head"),
-            ("--plan upgrade", "--plan upgrade head"),
-            ("upgrade --plan +1", "upgrade --plan +1"),
+            ("--plan upgrade", "upgrade --plan head"),
             (
                 "upgrade --plan --allow-out-of-order 20260608081522",
                 "upgrade --plan --allow-out-of-order 20260608081522",
             ),
-            ("--plan upgrade +1", "--plan upgrade +1"),
-            ("upgrade -- +1", "upgrade -- +1"),
-            ("upgrade --sql base:head", "upgrade --sql base:head"),
+            ("upgrade --sql base:head", "upgrade --sql=base:head"),
             ("--sql=base:head", "upgrade --sql=base:head"),
-            ("downgrade --sql -1:head", "downgrade --sql -1:head"),
-            ("upgrade --sql base:head +1", "upgrade --sql base:head +1"),
-            ("current --check --wait 10m", "current --check --wait 10m"),
-            ("--wait 10m current", "--wait 10m current"),
-            ("--plan +1", "--plan +1"),
-            ("+1 --plan", "+1 --plan"),
+            ("current --check --wait 10m", "current --check --wait=10m"),
+            ("--plan +1", "upgrade --plan +1"),
             ("upgrad head", "upgrad head"),
-            ("--help", "upgrade head --help"),
+            ("--help", "--help"),
+            ("upgrade --help", "upgrade --help head"),
         ] {
             let words = typed.split_whitespace().map(str::to_owned).collect();
             assert_eq!(super::complete(words).join(" "), complete, "{typed}");

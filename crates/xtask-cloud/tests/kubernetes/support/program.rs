@@ -83,6 +83,10 @@ pub(crate) const REPORT: [&str; 4] = [
     "done: 2 migrations in 15 ms; the database is at 2 (head)",
 ];
 
+/// What the log says when the second of two migrations begins.
+pub(crate) const SECOND_BEGINS: &str =
+    r#"{"level":"INFO","message":"applying 2 (b), 2 of 2","progress":"step"}"#;
+
 /// The verdict that goes with it.
 pub(crate) fn verdict() -> Value {
     json!({"outcome": "done", "exit_code": 0, "command": "upgrade", "from": "base", "to": 2, "current": 2, "head": 2,
