@@ -55,8 +55,8 @@ fn of_query(error: &DatabaseError) -> ExitCode {
         _ if matches!(error, DatabaseError::Settings(_)) => ExitCode::Usage,
         // insufficient_resources: the disk or the memory may have room again
         (_, Some(sqlstate)) if sqlstate.starts_with("53") => ExitCode::Unreachable,
-        // lock_not_available, deadlock_detected
-        (_, Some("55P03" | "40P01")) => ExitCode::Locked,
+        // lock_not_available, deadlock_detected, serialization_failure
+        (_, Some("55P03" | "40P01" | "40001")) => ExitCode::Locked,
         _ => ExitCode::Refused,
     }
 }

@@ -34,7 +34,8 @@ pub(crate) fn leave(environment: &Environment, verdict: Verdict) {
     }
 }
 
-/// Leaves out the first rows, and the end of the message, until the whole fits.
+/// Leaves out the first rows, and the middle of the message, until the whole fits: what happened is at its start, and
+/// the state and the next step are at its end.
 fn within_limit(mut verdict: Verdict) -> String {
     loop {
         let text = rendered(&verdict);
@@ -47,7 +48,7 @@ fn within_limit(mut verdict: Verdict) -> String {
         if spare > 0 || rows == 0 {
             let least = if spare > 0 { spare } else { message };
             let keep = message - least.min(excess);
-            verdict.message.truncate(verdict.message.floor_char_boundary(keep));
+            verdict.message = without_the_middle(&verdict.message, keep);
         } else {
             let mut freed = 0;
             let rows = verdict.migrations.iter().take_while(|row| {
@@ -60,6 +61,14 @@ fn within_limit(mut verdict: Verdict) -> String {
             verdict.omitted += left_out;
         }
     }
+}
+
+fn without_the_middle(text: &str, keep: usize) -> String {
+    const GAP: &str = "…";
+    let Some(keep) = keep.checked_sub(GAP.len()) else { return String::new() };
+    let start = text.floor_char_boundary(keep / 2);
+    let end = text.ceil_char_boundary(text.len() - keep / 2);
+    format!("{}{GAP}{}", &text[..start], &text[end..])
 }
 
 fn rendered(value: &impl Serialize) -> String {
@@ -96,7 +105,10 @@ mod tests {
                 assert!(text.len() <= LIMIT, "{}", text.len());
                 let value: serde_json::Value = serde_json::from_str(&text).unwrap();
                 assert_eq!(value["exit_code"], 5);
-                assert!(message.starts_with(value["message"].as_str().unwrap()));
+                let told = value["message"].as_str().unwrap();
+                let (start, end) = told.split_once('…').unwrap_or((told, ""));
+                assert!(message.starts_with(start) && message.ends_with(end));
+                assert!(message.is_empty() || !start.is_empty());
                 let kept = value["migrations"].as_array().map_or(0, Vec::len);
                 assert_eq!(kept + value["omitted"].as_u64().map_or(0, |n| n as usize), rows.len());
             }
@@ -105,13 +117,16 @@ mod tests {
 
     /// The last rows are those of the step that failed and of what preceded it.
     #[test]
-    fn the_last_rows_and_the_start_of_the_message_stay() {
-        let text = within_limit(verdict(rows(1000, "add b"), &"why ".repeat(1000)));
+    fn the_last_rows_and_both_ends_of_the_message_stay() {
+        let message = format!("{}\n = state: as before\n = next: run again", "why ".repeat(1000));
+        let text = within_limit(verdict(rows(1000, "add b"), &message));
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         let kept = value["migrations"].as_array().unwrap();
         assert_eq!(kept.last().unwrap()["version"], 1000);
         assert!(kept.len() > 30, "{}", kept.len());
-        assert!(value["message"].as_str().unwrap().len() > 1900);
+        let message = value["message"].as_str().unwrap();
+        assert!(message.len() > 1900 && message.starts_with("why why"));
+        assert!(message.ends_with("\n = state: as before\n = next: run again"));
         assert!(text.len() > LIMIT - 100, "{} bytes are used", text.len());
     }
 }

@@ -73,11 +73,13 @@ pub(super) async fn change(
         finish_idle(&plan, tracker);
     } else {
         refuse_unrecordable(&session, &prepared)?;
+        let mut watch = Watch::new(context.server, session.info.pid);
+        watch.keep_promises().await?;
         show_heading(&plan, &prepared, &session, context, tracker);
         if let Some(resumed) = &resumed {
             resumed.clean_up(&mut session, tracker).await?;
         }
-        session = carry_out(session, &lock, &prepared, context, tracker).await?;
+        session = carry_out(session, (&lock, watch), &prepared, context, tracker).await?;
         tracker.show(Section::Done);
     }
     lock.release(&mut session).await?;
@@ -150,14 +152,13 @@ fn lock_slots(prepared: &[Prepared<'_>], session: &Session, context: &Context<'_
 
 async fn carry_out(
     mut session: Session,
-    lock: &RunLock,
+    (lock, watch): (&RunLock, Watch<'_>),
     prepared: &[Prepared<'_>],
     context: &Context<'_>,
     tracker: &mut Tracker<'_>,
 ) -> Result<Session, Error> {
     let table = bookkeeping(&mut session, tracker).await?;
     let options = context.server.options;
-    let watch = Watch::new(context.server, session.info.pid);
     let interrupt = context.interrupt;
     let progress = Table::default();
     let mut runner =

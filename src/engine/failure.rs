@@ -1,6 +1,6 @@
 //! A step that failed: where, why, and how the database stands now.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 
 use foreign_text::{lines, one_line};
@@ -43,6 +43,7 @@ impl Failure {
             Culprit::Statement { of: 1, .. } => String::new(),
             Culprit::Statement { number, of } => format!(", statement {number} of {of}"),
             Culprit::DeferredConstraint => ", a constraint checked at its end".to_owned(),
+            Culprit::FileName => ", its file name".to_owned(),
             Culprit::Bookkeeping => ", its bookkeeping".to_owned(),
             Culprit::Commit => ", its commit".to_owned(),
         };
@@ -58,14 +59,38 @@ impl Failure {
     }
 }
 
+/// A message has no more bytes than a termination message may have.
+const MOST: usize = 4096;
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.headline())?;
-        let path = wording::path(&self.path);
         let width = match &self.excerpt {
             Some(excerpt) => excerpt.place.line.to_string().len(),
             None => 1,
         };
+        let (mut what, mut then) = (String::new(), String::new());
+        self.what(&mut what, width)?;
+        self.then(&mut then, width)?;
+        // How things are and what to do about it is told in any case.
+        let most = MOST.saturating_sub(then.len());
+        if what.len() > most {
+            what.truncate(what.floor_char_boundary(most.saturating_sub("…".len())));
+            what.push('…');
+        }
+        f.write_str(&what)?;
+        f.write_str(&then)
+    }
+}
+
+fn note(f: &mut String, width: usize, name: &str, text: &str) -> fmt::Result {
+    let text = text.replace('\n', &format!("\n{:width$}   ", ""));
+    write!(f, "\n{:width$} = {name}: {text}", "")
+}
+
+impl Failure {
+    fn what(&self, f: &mut String, width: usize) -> fmt::Result {
+        f.push_str(&self.headline());
+        let path = wording::path(&self.path);
         match &self.excerpt {
             None => write!(f, "\n{:width$}--> {path}", "")?,
             Some(excerpt) => {
@@ -76,30 +101,27 @@ impl fmt::Display for Failure {
                 write!(f, "\n{:width$} |\n{line} | {text}\n{:width$} | {indent}{mark}", "", "")?;
             }
         }
-        let mut note = |name: &str, text: &str| {
-            let text = text.replace('\n', &format!("\n{:width$}   ", ""));
-            write!(f, "\n{:width$} = {name}: {text}", "")
-        };
         if let DatabaseError::Server(error) = &self.error {
             let ServerError { sqlstate, detail, hint, context, internal, .. } = error.as_ref();
-            note("sqlstate", &one_line(sqlstate))?;
+            note(f, width, "sqlstate", &one_line(sqlstate))?;
             if error.has_hidden_values {
-                note("detail", HIDDEN)?;
+                note(f, width, "detail", HIDDEN)?;
             }
             for (name, text) in [("detail", detail), ("hint", hint), ("context", context)] {
                 if let Some(text) = text {
-                    note(name, &text.lines())?;
+                    note(f, width, name, &text.lines())?;
                 }
             }
             if let Some((query, position)) = internal {
-                note("in the query", &caret(query.exact(), *position))?;
+                note(f, width, "in the query", &caret(query.exact(), *position))?;
             }
         }
-        note("state", &self.state)?;
-        if let Some(advice) = &self.advice {
-            note("next", advice)?;
-        }
         Ok(())
+    }
+
+    fn then(&self, f: &mut String, width: usize) -> fmt::Result {
+        note(f, width, "state", &self.state)?;
+        self.advice.iter().try_for_each(|advice| note(f, width, "next", advice))
     }
 }
 

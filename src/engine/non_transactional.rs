@@ -66,7 +66,9 @@ impl Runner<'_, '_> {
             self.tracker.failed(prepared);
             let outcome = self.outcome(&error);
             let state = format!("nothing of the script was run; {}", self.tracker.state());
-            let failure = self.failure(prepared, Culprit::Bookkeeping, None, error, outcome, state);
+            let is_name = error.of_server().is_some_and(|error| error.untranslatable().is_some());
+            let culprit = if is_name { Culprit::FileName } else { Culprit::Bookkeeping };
+            let failure = self.failure(prepared, culprit, None, error, outcome, state);
             let stopped = Stopped::of(failure, outcome == Outcome::NotGranted);
             self.pause(stopped, &mut attempts).await?;
         }

@@ -109,7 +109,7 @@ impl Runner<'_, '_> {
         match (error.sqlstate(), self.interrupt.signal()) {
             (Some("57014"), Some(signal)) => Outcome::Stopped(signal),
             (Some("57014"), None) if self.watch.gave_way => Outcome::NotGranted,
-            (Some("55P03" | "40P01"), _) => Outcome::NotGranted,
+            (Some("55P03" | "40P01" | "40001"), _) => Outcome::NotGranted,
             _ => Outcome::RolledBack,
         }
     }
@@ -138,7 +138,7 @@ impl Runner<'_, '_> {
                  `stamp {}`",
                 migration.version
             )),
-            _ => advice(&error, &self.options, prepared.script.is_transactional()),
+            _ => advice(&error, &self.options, prepared, &culprit),
         };
         Failure {
             version: migration.version,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::engine::{Event, Tracker};
 use crate::postgres::other_session::listed;
 use crate::postgres::watcher::Watcher;
-use crate::postgres::{Observation, Server};
+use crate::postgres::{Error as PostgresError, Observation, Server};
 
 const LET_RUN: Duration = Duration::from_secs(1);
 
@@ -41,6 +41,20 @@ impl<'s> Watch<'s> {
             self.blockers = None;
         }
         self.gave_way = false;
+    }
+
+    /// Before the first statement: what was promised of the others who use the site needs somebody who looks at them.
+    pub(crate) async fn keep_promises(&mut self) -> Result<(), PostgresError> {
+        if self.server.options.max_blocking.is_zero() {
+            return Ok(());
+        }
+        let watcher = Watcher::connect(self.server, self.pid).await;
+        self.watcher = Some(watcher.map_err(|source| PostgresError::Query {
+            doing: "opening the second connection, without which MAX_BLOCKING can't be kept",
+            source,
+            state: "; nothing was changed; make room for two connections, or set MAX_BLOCKING=0".to_owned(),
+        })?);
+        Ok(())
     }
 
     /// The step will be tried again: then there is no time to connect.
@@ -105,7 +119,11 @@ impl<'s> Watch<'s> {
             match Watcher::connect(self.server, self.pid).await {
                 Ok(watcher) => self.watcher = Some(watcher),
                 Err(error) => {
-                    tracing::debug!("nobody watches this statement: {error}");
+                    if self.server.options.max_blocking.is_zero() {
+                        tracing::debug!("nobody watches this statement: {error}");
+                    } else {
+                        tracing::warn!("MAX_BLOCKING can't be kept for now: no second connection: {error}");
+                    }
                     self.failed = Some(Instant::now());
                 }
             }

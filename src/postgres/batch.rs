@@ -41,6 +41,8 @@ pub(crate) enum Culprit {
         of: usize,
     },
     DeferredConstraint,
+    /// A character of it can't be recorded.
+    FileName,
     Bookkeeping,
     Commit,
 }
@@ -123,7 +125,7 @@ impl Batch {
         completed: usize,
         error: Option<&ServerError>,
     ) -> (Culprit, Option<Excerpt>) {
-        let at = error.and_then(|error| error.position).map(|position| byte_of_char(&self.sql, position));
+        let at = error.and_then(|error| place(&self.sql, error));
         // A syntax error stops the whole message before its first command; where the script breaks
         // off in the middle, it is found only behind its end.
         let is_syntax = completed == 0;
@@ -131,6 +133,9 @@ impl Batch {
             && at >= self.script.start
             && (at < self.script.end || is_syntax)
         {
+            if at >= self.script.end && error.is_some_and(|error| error.untranslatable().is_some()) {
+                return (Culprit::FileName, None);
+            }
             let text = prepared.script.text.trim_end();
             let offset = (at - self.script.start).min(text.len());
             let statements = prepared.split();
@@ -155,6 +160,12 @@ impl Batch {
     }
 }
 
+/// Where in what was sent an error is, in bytes.
+fn place(sql: &str, error: &ServerError) -> Option<usize> {
+    let at = error.position.map(|position| byte_of_char(sql, position));
+    at.or_else(|| sql.find(&error.untranslatable()?))
+}
+
 /// The `index`th statement of a script, from 0.
 pub(crate) fn blame_statement(
     prepared: &Prepared<'_>,
@@ -163,10 +174,9 @@ pub(crate) fn blame_statement(
 ) -> (Culprit, Option<Excerpt>) {
     let statements = prepared.split();
     let statement = statements.get(index);
-    let position = error.and_then(|error| error.position);
     let excerpt = statement.map(|statement| {
-        let within = position.map_or(0, |position| byte_of_char(statement.text, position));
-        Excerpt::at(&prepared.script.text, statement.offset + within, position.is_some())
+        let within = error.and_then(|error| place(statement.text, error));
+        Excerpt::at(&prepared.script.text, statement.offset + within.unwrap_or(0), within.is_some())
     });
     (Culprit::Statement { number: index + 1, of: statements.len() }, excerpt)
 }

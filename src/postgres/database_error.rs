@@ -138,9 +138,10 @@ fn raised_by_us<'a>(sqlstate: &str, message: &'a str) -> Option<&'a str> {
     (sqlstate == "22P02").then(|| sentence.trim_end())
 }
 
-/// As much of a server's words as anybody reads: a trigger may raise megabytes.
+/// As much of a server's words as anybody reads, and as leaves room for the others in one message: a trigger may raise
+/// megabytes.
 fn bounded(text: &str) -> Text {
-    const MOST: usize = 4096;
+    const MOST: usize = 1024;
     match text.floor_char_boundary(MOST) {
         end if end < text.len() => format!("{}…", &text[..end]).into(),
         _ => text.into(),
@@ -196,6 +197,16 @@ impl ServerError {
         if let Some(shown) = shown {
             self.message = shown.into();
         }
+    }
+
+    /// Which character has no equivalent in the database's encoding: its bytes are in the message, in whatever language.
+    pub(crate) fn untranslatable(&self) -> Option<String> {
+        if self.sqlstate != "22P05" {
+            return None;
+        }
+        let byte = |rest: &str| u8::from_str_radix(rest.get(..2)?, 16).ok();
+        let bytes = self.message.exact().split("0x").skip(1).map(byte).collect::<Option<Vec<u8>>>()?;
+        String::from_utf8(bytes).ok().filter(|character| !character.is_empty())
     }
 
     fn in_full(&self) -> String {

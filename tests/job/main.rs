@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 #![expect(clippy::print_stdout, reason = "shown where a test has failed")]
 
+mod statement_by_statement;
 mod support;
 
 mod any_directory;
@@ -42,3 +43,4 @@ mod upgrade;
 mod verdict;
 mod watching;
 mod website;
+mod whose_failure;

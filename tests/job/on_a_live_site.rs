@@ -1,6 +1,6 @@
 //! A run tells who is in its way, and gives way where others wait for it too long.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::raw_sql;
 
@@ -118,4 +118,32 @@ fn who_may_see_little_is_told_what_there_is_to_see() {
     outcome.fails(4, &format!(" INFO applying 2 (b): 1 s; {blocker}\n"));
     outcome.fails(4, "; run again when that is over\n");
     assert!(!outcome.stderr.contains("LOCK TABLE"), "{}", outcome.stderr);
+}
+
+/// Nobody looked at those who waited, and a bystander waited nine times as long as promised.
+#[test]
+fn without_a_second_connection_nothing_is_promised_that_needs_one() {
+    let setup = Setup::with(&[("1_a.sql", "CREATE TABLE a ();"), ("2_b.sql", "SELECT pg_sleep(60);")]);
+    let role = setup.database.role("secret");
+    setup.database.execute(&format!(
+        "ALTER ROLE {role} CONNECTION LIMIT 1; GRANT CREATE, CONNECT ON DATABASE {database} TO {role}; \
+         ALTER SCHEMA public OWNER TO {role}; ALTER DATABASE {database} OWNER TO {role}",
+        role = quoted(&role.name),
+        database = quoted(&setup.database.name),
+    ));
+    let job = || setup.job("upgrade head").role(&role);
+    let outcome = job().env("MAX_BLOCKING", "500ms").run();
+    outcome.fails(
+        3,
+        "opening the second connection, without which MAX_BLOCKING can't be kept: too many connections",
+    );
+    outcome.fails(3, "; nothing was changed; make room for two connections, or set MAX_BLOCKING=0");
+    assert_eq!(setup.database.tables("public"), [""; 0]);
+    // A cancel request takes no connection of the role.
+    let job = job().start();
+    until("the job sleeps", || setup.database.is_sleeping());
+    let start = Instant::now();
+    job.signal("TERM");
+    job.wait().fails(143, "");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }

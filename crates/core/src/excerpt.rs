@@ -2,6 +2,7 @@
 
 use foreign_text::lines;
 use serde::{Deserialize, Serialize};
+use unicode_width::UnicodeWidthChar as _;
 
 /// A place for people: line and column from 1, the column in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,20 +44,50 @@ pub struct Excerpt {
 impl Excerpt {
     /// The excerpt at a byte of a script.
     pub fn at(text: &str, offset: usize, exact: bool) -> Self {
-        const WIDEST: usize = 160;
         let place = Place::of_byte(text, offset);
         let line = text.lines().nth(place.line - 1).unwrap_or_default();
-        let column = place.column - 1;
-        let left_out = if column < WIDEST { 0 } else { column - WIDEST / 2 };
-        let text = line.chars().skip(left_out).take(WIDEST).collect();
-        Self { place, text, before: column - left_out, exact }
+        let at = line.char_indices().nth(place.column - 1).map_or(line.len(), |(at, _)| at);
+        let (before, rest) = line.split_at(at);
+        let all = before.chars().count();
+        let (mut shown, mut columns) = fitting(before.chars().rev(), WIDEST - 1);
+        if shown < all {
+            (shown, columns) = fitting(before.chars().rev(), WIDEST / 2);
+        }
+        let after = fitting(rest.chars(), WIDEST - columns).0;
+        let text = line.chars().skip(all - shown).take(shown + after).collect();
+        Self { place, text, before: shown, exact }
     }
 
     /// What the caret stands behind so that it is below its character, tabs included.
     pub fn indent(&self) -> String {
         let before: String = self.text.chars().take(self.before).collect();
-        lines(&before).chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect()
+        let blank = |c: char| if c == '\t' { c.to_string() } else { " ".repeat(c.width().unwrap_or(1)) };
+        lines(&before).chars().map(blank).collect()
     }
+}
+
+/// How many columns of a terminal an excerpt takes.
+const WIDEST: usize = 160;
+
+/// How many of these characters fit into so many columns, and how many columns they take. What takes none is counted,
+/// since there may be any number of it.
+fn fitting(characters: impl Iterator<Item = char>, most: usize) -> (usize, usize) {
+    let (mut count, mut columns) = (0, 0);
+    for c in characters {
+        let width = match c {
+            '\t' => 8,
+            c => lines(c.encode_utf8(&mut [0; 4]))
+                .chars()
+                .map(|c| c.width().unwrap_or(1))
+                .sum::<usize>()
+                .max(1),
+        };
+        if columns + width > most {
+            break;
+        }
+        (count, columns) = (count + 1, columns + width);
+    }
+    (count, columns)
 }
 
 /// PostgreSQL counts characters, from 1.
@@ -82,6 +113,8 @@ mod tests {
             ("\x1b[2J x", 6, r"\u{1b}[2J x", "          ^"),
             ("\tü x", 4, "\tü x", "\t  ^"),
             ("'ü' x", 5, "'ü' x", "    ^"),
+            ("'日本' x", 6, "'日本' x", "       ^"),
+            ("'e\u{301}' x", 6, "'e\u{301}' x", "    ^"),
         ] {
             let excerpt = Excerpt::at(line, byte_of_char(line, column), true);
             assert_eq!(
@@ -106,6 +139,19 @@ mod tests {
             caret(&format!("{}x", " ".repeat(500)), 501).trim_end().lines().last().unwrap().len(),
             14 + 80 + 1
         );
+    }
+
+    /// A window of 160 characters was 320 columns of Chinese, and any number of escapes.
+    #[test]
+    fn a_window_is_measured_in_columns() {
+        for c in ["日", "\u{1b}", "\t", "\u{301}", "😀"] {
+            for at in [0, 3, 5_000] {
+                let line = format!("{}x{}", c.repeat(at), c.repeat(10_000));
+                let excerpt = Excerpt::at(&line, at * c.len(), true);
+                assert!(fitting(excerpt.text.chars(), usize::MAX).1 <= WIDEST, "{c:?}");
+                assert_eq!(excerpt.text.chars().nth(excerpt.before), Some('x'), "{c:?} {at}");
+            }
+        }
     }
 
     #[test]

@@ -85,6 +85,9 @@ pub enum ResumePoint {
 /// Why a person has to look.
 pub fn resume_point(prepared: &Prepared<'_>, begun: Option<&[Begun]>) -> Result<ResumePoint, String> {
     let Some(begun) = begun else { return Err("nothing is recorded of its statements".to_owned()) };
+    if prepared.script.is_transactional() {
+        return Err("its script no longer begins with `-- no-transaction`".to_owned());
+    }
     let statements = prepared.split();
     let version = prepared.step.migration.version;
     if begun.iter().enumerate().any(|(index, row)| row.statement != index || row.version != version) {

@@ -120,8 +120,16 @@ fn refusal(statement: &Statement<'_>, forbidden: Forbidden) -> String {
                  there"
             )
         }
-        Forbidden::CopyData => {
+        Forbidden::CopyIn => {
             format!("has {what:?}: there is no data on the connection to copy; use INSERT … VALUES")
+        }
+        Forbidden::CopyOut => {
+            format!(
+                "has {what:?}: nobody reads what it sends on the connection; remove it, or copy to a file"
+            )
+        }
+        Forbidden::Encoding => {
+            format!("has {:?}: scripts are read as UTF-8; remove it", statement.summary(6))
         }
         Forbidden::StringSyntax => {
             format!(
@@ -129,8 +137,11 @@ fn refusal(statement: &Statement<'_>, forbidden: Forbidden) -> String {
             )
         }
         Forbidden::PsqlCommand => {
-            let line = statement.text.lines().find(|line| line.contains('\\')).unwrap_or("\\");
-            format!("has `{}`: a backslash command is psql's, the server knows none", line.trim())
+            let line = statement.text.lines().find(|line| line.contains('\\')).unwrap_or("\\").trim();
+            if line.starts_with("\\restrict") || line.starts_with("\\unrestrict") {
+                return "has a `\\restrict` or `\\unrestrict` of pg_dump's, which is for psql; remove both lines".to_owned();
+            }
+            format!("has `{line}`: a backslash command is psql's, the server knows none")
         }
     }
 }

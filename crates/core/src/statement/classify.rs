@@ -9,7 +9,11 @@ pub enum Forbidden {
     /// Begins or ends a transaction; the job does that itself.
     TransactionControl,
     /// Waits for data on the connection, which nobody sends.
-    CopyData,
+    CopyIn,
+    /// Sends data on the connection, which nobody reads.
+    CopyOut,
+    /// Makes the server take the script, which is UTF-8, for another encoding.
+    Encoding,
     /// A psql command, which only psql understands.
     PsqlCommand,
     /// Changes what a backslash in a string means, and with it where statements end.
@@ -39,8 +43,14 @@ impl Statement<'_> {
         if self.has_backslash {
             return Some(Forbidden::PsqlCommand);
         }
-        if self.starts_with(&["copy"]) && (self.has("stdin") || self.has("stdout")) {
-            return Some(Forbidden::CopyData);
+        if self.starts_with(&["copy"]) && self.has("stdin") {
+            return Some(Forbidden::CopyIn);
+        }
+        if self.starts_with(&["copy"]) && self.has("stdout") {
+            return Some(Forbidden::CopyOut);
+        }
+        if self.sets_other_encoding() {
+            return Some(Forbidden::Encoding);
         }
         let sets = self.starts_with_any(&["set", "select", "reset"]);
         // What pg_dump writes says on, as it is anyway.
@@ -61,6 +71,20 @@ impl Statement<'_> {
         let to_savepoint = self.starts_with(&["rollback"]) && self.has("to");
         let controls = ends_or_begins.iter().any(|keywords| self.starts_with(keywords)) && !to_savepoint;
         controls.then_some(Forbidden::TransactionControl)
+    }
+
+    fn sets_other_encoding(&self) -> bool {
+        let text = self.text.to_ascii_lowercase();
+        let is_about_it = self.starts_with(&["set", "names"])
+            || (self.starts_with_any(&["set", "select"]) && text.contains("client_encoding"));
+        let says_how = self.starts_with(&["set"]) || text.contains("set_config");
+        let is_utf8 = ["utf8", "utf-8", "unicode", "default"].iter().any(|name| text.contains(name));
+        is_about_it && says_how && !is_utf8
+    }
+
+    /// `SET [LOCAL] TRANSACTION`, which comes before all else in a transaction.
+    pub fn sets_transaction(&self) -> bool {
+        self.starts_with(&["set", "transaction"]) || self.starts_with(&["set", "local", "transaction"])
     }
 
     /// A plain `BEGIN`: no more than that a transaction begins.
@@ -136,8 +160,9 @@ impl Statement<'_> {
     /// Whether an error says that the server never began it: a name that means nothing, a right that is missing, an
     /// object that others depend on. What a function says that it calls has a context.
     pub fn was_refused(sqlstate: &str, has_context: bool) -> bool {
-        // feature_not_supported, dependent_objects_still_exist, and all that is wrong with a statement itself
-        !has_context && (sqlstate.starts_with("42") || ["0A000", "2BP01"].contains(&sqlstate))
+        // feature_not_supported, dependent_objects_still_exist, a database or schema that is not there, and all that is wrong with a statement itself
+        !has_context
+            && (sqlstate.starts_with("42") || ["0A000", "2BP01", "3D000", "3F000"].contains(&sqlstate))
     }
 
     /// Plain DDL: it queues no deferred check, takes lock slots, and, as far as its words tell, leaves
@@ -238,7 +263,7 @@ mod tests {
 
     #[test]
     fn tells_what_the_job_must_refuse() {
-        use Forbidden::{CopyData, PsqlCommand, StringSyntax, TransactionControl};
+        use Forbidden::{CopyIn, CopyOut, Encoding, PsqlCommand, StringSyntax, TransactionControl};
         for (script, expected) in [
             ("BEGIN", Some(TransactionControl)),
             ("begin isolation level serializable", Some(TransactionControl)),
@@ -253,9 +278,16 @@ mod tests {
             ("SAVEPOINT a", None),
             ("RELEASE a", None),
             ("PREPARE x AS SELECT 1", None),
-            ("COPY t FROM STDIN", Some(CopyData)),
-            ("copy t (a, b) from stdin with (format csv)", Some(CopyData)),
-            ("COPY t TO STDOUT", Some(CopyData)),
+            ("COPY t FROM STDIN", Some(CopyIn)),
+            ("copy t (a, b) from stdin with (format csv)", Some(CopyIn)),
+            ("COPY t TO STDOUT", Some(CopyOut)),
+            ("COPY (SELECT 1) TO STDOUT", Some(CopyOut)),
+            ("SET client_encoding = 'LATIN1'", Some(Encoding)),
+            ("SET NAMES 'latin1'", Some(Encoding)),
+            ("SELECT pg_catalog.set_config('client_encoding', 'LATIN1', false)", Some(Encoding)),
+            ("SET client_encoding = 'UTF8'", None),
+            ("SET client_encoding TO DEFAULT", None),
+            ("SELECT current_setting('client_encoding')", None),
             ("COPY t FROM '/tmp/stdin'", None),
             ("SET standard_conforming_strings = on", None),
             ("SET standard_conforming_strings = off", Some(StringSyntax)),
