@@ -8,6 +8,7 @@ mod manifests;
 mod page;
 mod perform;
 mod requirements;
+mod tables;
 mod tree;
 
 use std::path::PathBuf;

@@ -44,7 +44,19 @@ const ALLOWED: [(&str, &[&str]); 12] = [
             "xtask",
         ],
     ),
-    ("xtask-dev", &["docker", "foreign-text", "image", "local-postgres", "settings", "workspace", "xtask"]),
+    (
+        "xtask-dev",
+        &[
+            "docker",
+            "foreign-text",
+            "image",
+            "local-postgres",
+            "migration-core",
+            "settings",
+            "workspace",
+            "xtask",
+        ],
+    ),
 ];
 
 #[test]
