@@ -31,7 +31,7 @@ fn an_applied_file_that_was_edited_stops_a_run_with_the_difference() {
             );
             outcome.fails(
                 7,
-                "\n  put the files back as they were; or, if the database is as the files say, record them anew with `stamp current`\n",
+                "\n  put the files back as they were; or, if the database is as the files say, record their new checksums with `stamp current`\n",
             );
         }
         assert_eq!(setup.database.versions(), [1, 2]);

@@ -84,7 +84,7 @@ fn a_revision_that_is_no_place_is_an_error_before_anything_is_written() {
 fn words_that_are_no_revision_are_usage() {
     let setup = Setup::with(SCRIPTS);
     for (revision, problem) in [
-        ("+0", "+0 is no number of steps; 1 is the least"),
+        ("+0", "+0 is not a number of steps; the smallest is 1"),
         ("+", "expected head, base, current, +N, -N, a version or a description"),
         ("a\u{7}b", "holds a control character"),
     ] {

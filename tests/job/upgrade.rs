@@ -143,7 +143,7 @@ fn a_database_ahead_of_the_scripts_is_a_warning_while_nothing_is_pending() {
     setup.job("upgrade head").run().is(
         7,
         "",
-        "error: applied, but without a script here: 10 (c); run the image that has the scripts, or bring them back",
+        "error: applied, but without a script here: 10 (c); run the image that has the scripts, or restore them",
     );
     setup.job("downgrade 1").run().fails(7, "applied, but without a script here: 10 (c)");
 }
@@ -156,7 +156,7 @@ fn a_script_that_was_deleted_is_missed() {
     setup.job("upgrade head").run().is(
         7,
         "",
-        "error: applied, but without a script here: 2 (b); run the image that has the scripts, or bring them back",
+        "error: applied, but without a script here: 2 (b); run the image that has the scripts, or restore them",
     );
 }
 

@@ -112,7 +112,7 @@ impl Template<'_> {
         if container["env"].is_null() {
             container["env"] = json!([]);
         }
-        let variables = container["env"].as_array_mut().context("the Job's env is no list")?;
+        let variables = container["env"].as_array_mut().context("the Job's env must be a list")?;
         let others = ["POSTGRES_PASSWORD_FILE", "POSTGRES_PASSWORD_COMMAND"];
         variables.retain(|variable| !others.iter().any(|other| variable["name"] == *other));
         let mut put = |name: &str, key: &str, value: Value| {

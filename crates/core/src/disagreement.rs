@@ -15,12 +15,12 @@ pub enum Disagreement {
     /// Files changed after they were applied.
     #[error(
         "applied migrations were edited:{}\n  put the files back as they were; or, if the database is as \
-         the files say, record them anew with `stamp current`", list(.0)
+         the files say, record their new checksums with `stamp current`", list(.0)
     )]
     Drifted(Vec<String>),
     /// Rows without a file.
     #[error(
-        "applied, but without a script here: {}; run the image that has the scripts, or bring them back", .0.join(", ")
+        "applied, but without a script here: {}; run the image that has the scripts, or restore them", .0.join(", ")
     )]
     Unknown(Vec<String>),
     /// Files below the current revision that were never applied.

@@ -151,8 +151,9 @@ impl FromStr for Revision {
             // 2026-11-05 is no walk of five steps.
             let is_date = digits.len() > 1 && digits.starts_with('0');
             if !digits.is_empty() && !is_date && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-                let steps =
-                    digits.parse().map_err(|_| format!("{offset} is no number of steps; 1 is the least"))?;
+                let steps = digits
+                    .parse()
+                    .map_err(|_| format!("{offset} is not a number of steps; the smallest is 1"))?;
                 let offset = if sign == "+" { Offset::Up(steps) } else { Offset::Down(steps) };
                 let from = if from.is_empty() { Self::Current } else { from.parse()? };
                 return Ok(Self::Offset(Box::new(from), offset));

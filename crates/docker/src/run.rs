@@ -87,7 +87,7 @@ impl Docker {
                 match chunk {
                     Ok(chunk) => pass_on(&chunk),
                     Err(error) => {
-                        ui::warning(format!("the job's output broke off: {error}; it goes on"));
+                        ui::warning(format!("lost the job's output: {error}; the job goes on"));
                         break;
                     }
                 }

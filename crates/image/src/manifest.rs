@@ -74,7 +74,7 @@ impl Manifest {
             "what ECR holds as {digest} has the digest {}",
             Digest::of(text.as_bytes())
         );
-        ensure!(MEDIA_TYPES.contains(&media_type), "{digest} is no image but {media_type:?}");
+        ensure!(MEDIA_TYPES.contains(&media_type), "{digest} is not an image, but {media_type:?}");
         Ok(Self { digest, media_type: media_type.to_owned(), text: text.to_owned() })
     }
 

@@ -160,7 +160,7 @@ async fn open(project: &Project) -> anyhow::Result<Home> {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {
-    tokio::task::spawn_blocking(work).await.context("a thread of xtask broke off")?
+    tokio::task::spawn_blocking(work).await.context("a thread of xtask panicked")?
 }
 
 async fn first_start(

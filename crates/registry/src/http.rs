@@ -118,7 +118,8 @@ impl Http {
             let body =
                 body.with_context(|| format!("{digest} did not come within {} s", PATIENCE.as_secs()))?;
             let body = body.map_err(|error| anyhow::anyhow!("{error}"));
-            let bytes = body.with_context(|| format!("{digest} broke off"))?.to_bytes().to_vec();
+            let bytes =
+                body.with_context(|| format!("the download of {digest} was cut off"))?.to_bytes().to_vec();
             ensure!(
                 Digest::of(&bytes) == *digest,
                 "what the registry holds as {digest} is {}",

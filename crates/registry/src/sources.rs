@@ -60,7 +60,7 @@ impl Sources {
                           aws-actions/configure-aws-credentials before"
                 .to_owned(),
             (Some(profile), _) => {
-                format!("sign in (`aws sso login --profile {profile}`), or mend the profile")
+                format!("sign in (`aws sso login --profile {profile}`), or fix the profile")
             }
             (None, _) => {
                 "sign in (`aws sso login`), name a profile in AWS_PROFILE, or set AWS_ACCESS_KEY_ID \

@@ -200,7 +200,7 @@ impl Encryption {
             "AES256" => Ok(Self::Aes256),
             "KMS" => Ok(Self::Kms { key: None }),
             key if key.starts_with("arn:") => Ok(Self::Kms { key: Some(key.to_owned()) }),
-            other => bail!("encryption {other:?} is none of AES256, KMS and the ARN of a KMS key"),
+            other => bail!("invalid encryption {other:?}; expected AES256, KMS or the ARN of a KMS key"),
         }
     }
 }
@@ -281,7 +281,7 @@ mod tests {
             "--account: account \"1\" is not one; it is twelve digits".to_owned(),
             "AWS_DEFAULT_REGION: region \"Ireland\" is not one; it is a name such as eu-west-1".to_owned(),
             "ECR_REPOSITORY: repository \"Set\" is not one; it is words of a-z".to_owned(),
-            format!("{file} 5 column 13: encryption \"rot13\" is none of AES256, KMS"),
+            format!("{file} 5 column 13: invalid encryption \"rot13\"; expected AES256, KMS"),
             format!("{file} 3 column 16: keep_releases is 0; use 1 to 600"),
         ]) {
             assert!(line.starts_with(&expected), "{line} is not {expected}");

@@ -210,9 +210,9 @@ mod tests {
                 "image: a:latest\nplatfrom: linux/amd64\npostgres_image: [a]\necr:\n  region: 5\n  keep: 3\nkubernetes: yes please\n",
                 "7 settings are wrong\n  \
                  xtask/release.yaml, line 2 column 1: unknown key `platfrom`, expected one of image, platform, postgres_image, ecr, kubernetes\n  \
-                 xtask/release.yaml, line 3 column 17: postgres_image is no text; put it in quotes if it looks like something else\n  \
+                 xtask/release.yaml, line 3 column 17: postgres_image must be a string; quote it if it looks like something else\n  \
                  xtask/release.yaml, line 6 column 3: unknown key `keep`, expected one of region, account, registry, repository, create, immutable_tags, scan_on_push, encryption, keep_releases\n  \
-                 xtask/release.yaml, line 5 column 11: region is no text; put it in quotes if it looks like something else\n  \
+                 xtask/release.yaml, line 5 column 11: region must be a string; quote it if it looks like something else\n  \
                  xtask/release.yaml, line 7 column 13: here are settings expected, some of context, namespace, manifests, start_timeout\n  \
                  xtask/release.yaml, line 1 column 8: image \"a:latest\" must be a name without tag or digest, such as run-migrations\n  \
                  --platform: platform \"windows/amd64\" is not supported; use linux/amd64 or linux/arm64",

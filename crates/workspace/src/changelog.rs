@@ -25,7 +25,7 @@ impl Version {
             numbers.split('.').count() == 3
                 && numbers.split('.').all(is_number)
                 && before.is_none_or(|before| before.split('.').all(is_word)),
-            "{text:?} is no version; use one such as 1.2.3 or 1.2.3-rc.1"
+            "{text:?} is not a version; use one such as 1.2.3 or 1.2.3-rc.1"
         );
         Ok(Self(version.to_owned()))
     }

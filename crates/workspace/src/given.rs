@@ -111,7 +111,7 @@ impl Mistakes {
             _ => {
                 self.add_at(
                     &node,
-                    format!("{key} is no text; put it in quotes if it looks like something else"),
+                    format!("{key} must be a string; quote it if it looks like something else"),
                 );
                 return None;
             }

@@ -109,7 +109,7 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
 }
 
 async fn held(ecr: &Ecr, named: &PinnedReference) -> anyhow::Result<Manifest> {
-    ensure!(named.name == ecr.name(), "{named} is no image of {}, and no other may run", ecr.name());
+    ensure!(named.name == ecr.name(), "{named} is not an image of {}, and nothing else may run", ecr.name());
     let Found::Image(manifest) = ecr.by_digest(&named.digest).await? else {
         bail!(
             "ECR does not hold {named}; if it has expired, run ci.yml of the release's commit again, which builds it, and then release.yml"

@@ -32,7 +32,7 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
         let (own, repetitions) = (project.clone(), if arguments.quick { 1 } else { 5 });
         let work =
             tokio::task::spawn_blocking(move || release::Releases::prepare(&own)?.measure(repetitions));
-        let figures = work.await.context("a thread of xtask broke off")??;
+        let figures = work.await.context("a thread of xtask panicked")??;
         return print(&Report { figures, ..Report::default() }, arguments.json);
     }
     let platform = Platform::of_this_machine()?;
@@ -53,7 +53,7 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
             bail!("interrupted; the server of the measurement is stopped and removed");
         }
     };
-    let report = ended.context("a thread of xtask broke off")??;
+    let report = ended.context("a thread of xtask panicked")??;
     print(&report, arguments.json)
 }
 

@@ -46,7 +46,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     let own = project.clone();
     let server = tokio::task::spawn_blocking(move || TestServer::start(&own, server::FOR_TESTS))
         .await
-        .context("a thread of xtask broke off")??;
+        .context("a thread of xtask panicked")??;
     let emulator = Emulator::start(project);
     if let (Scope::All, Err(error)) = (scope, &emulator) {
         bail!("the tests of ECR can't run: {error:#}");

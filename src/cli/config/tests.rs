@@ -139,7 +139,7 @@ fn commands_and_revisions() {
             &[],
             "REVISION: is missing; set it to head, base, current, +N, -N, a version or a description",
         ),
-        (&["upgrade", "+0"], &[], "REVISION: \"+0\": +0 is no number of steps; 1 is the least"),
+        (&["upgrade", "+0"], &[], "REVISION: \"+0\": +0 is not a number of steps; the smallest is 1"),
         (
             &["current", "--wait", "soon"],
             &[],

@@ -96,14 +96,14 @@ fn port(node: &Node<'_>, mistakes: &mut Mistakes) -> Option<u16> {
         _ => None,
     };
     if port.is_none() {
-        mistakes.add(node, "port is none; use a number from 1 to 65535");
+        mistakes.add(node, "invalid port; expected a number from 1 to 65535");
     }
     port
 }
 
 fn text(key: &str, node: &Node<'_>, names: &mut BTreeSet<String>, mistakes: &mut Mistakes) -> String {
     let Content::Text(text) = &node.content else {
-        mistakes.add(node, format!("{key} is no text; put it in quotes if it looks like something else"));
+        mistakes.add(node, format!("{key} must be a string; quote it if it looks like something else"));
         return String::new();
     };
     if let Err(mistake) = check(key, text) {
@@ -129,9 +129,9 @@ fn check(key: &str, text: &str) -> Result<(), String> {
             "name {text:?} is not one: up to 63 of a-z, 0-9, `-` and `.`, the first and last no sign"
         )),
         "secretRef" if text.len() > 253 || !is_name(text) => {
-            Err(format!("secretRef {text:?} is no name a Secret can have"))
+            Err(format!("secretRef {text:?} is not a valid name of a Secret"))
         }
-        "host" if text.contains(char::is_whitespace) => Err(format!("host {text:?} is none")),
+        "host" if text.contains(char::is_whitespace) => Err(format!("invalid host {text:?}")),
         _ => Ok(()),
     }
 }
@@ -161,19 +161,19 @@ mod tests {
                  secretRef: s\n- {name: b, host: h, database: d, secretRef: s}\n- {name: b, host: '', database: d, secretRef: S}\n",
                 &[
                     "unknown key `hots`, expected one of name, host, database, secretRef, port at line 2 column 3",
-                    "database is no text; put it in quotes if it looks like something else at line 3 column 13",
-                    "secretRef is no text; put it in quotes if it looks like something else at line 4 column 14",
+                    "database must be a string; quote it if it looks like something else at line 3 column 13",
+                    "secretRef must be a string; quote it if it looks like something else at line 4 column 14",
                     "missing host at line 1 column 3",
                     "name \"A\" is not one: up to 63 of a-z, 0-9, `-` and `.`, the first and last no sign at line 5 column 9",
                     "the name b is there twice at line 10 column 10",
                     "host is empty at line 10 column 19",
-                    "secretRef \"S\" is no name a Secret can have at line 10 column 47",
+                    "secretRef \"S\" is not a valid name of a Secret at line 10 column 47",
                 ][..],
             ),
             (
                 "- {name: a, host: h, database: d, secretRef: s, port: 0}\n- {name: b, host: h, database: d, secretRef: s, port: x}\n",
                 &[
-                    "port is none; use a number from 1 to 65535 at line 1 column 55",
+                    "invalid port; expected a number from 1 to 65535 at line 1 column 55",
                     "65535 at line 2 column 55",
                 ],
             ),

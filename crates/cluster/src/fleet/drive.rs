@@ -109,7 +109,7 @@ pub async fn drive(fleet: Fleet<'_>, schedule: Schedule, signals: &mut Signals) 
                 None => bail!("the watches of the fleet ended"),
             },
             Some(step) = driver.steps.join_next() => {
-                let (index, step) = step.context("a request of xtask broke off")?;
+                let (index, step) = step.context("a request of xtask panicked")?;
                 driver.step(index, step);
             }
             signal = signals.next() => break Some(Left::Asked(signal)),

@@ -14,7 +14,7 @@ use super::document::Document;
 pub(crate) fn read(path: &Path) -> anyhow::Result<Document> {
     match fs::read_to_string(path) {
         Ok(text) => Document::parse(&text).with_context(|| {
-            format!("{} is not usable and was left as it is; mend it or move it away", path.display())
+            format!("{} is not usable and was left as it is; fix it or move it away", path.display())
         }),
         Err(error) if error.kind() == ErrorKind::NotFound => Document::parse(""),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),

@@ -92,7 +92,7 @@ impl Helper<'_> {
         let program = self.program();
         ensure!(
             !self.0.contains(['/', '\0']),
-            "config.json names the credential helper {:?}, which is no name of a program",
+            "config.json names the credential helper {:?}, which is not the name of a program",
             self.0
         );
         let (status, said) = answer(Command::new(&program).arg(word), input, PATIENCE)?;

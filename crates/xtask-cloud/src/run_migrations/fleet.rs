@@ -77,7 +77,7 @@ pub(crate) async fn run(
         ui::table(&status::table(&rows));
     }
     if let Some(stopped) = end.schedule.stopped() {
-        ui::warning(format!("{}; mended, the same command goes on", status::explain(stopped)));
+        ui::warning(format!("{}; once that is fixed, the same command continues", status::explain(stopped)));
     }
     let Some(why) = end.left else { return Ok(ExitCode::from(status::exit_code(&end.all))) };
     let is_running = |(_, status): &(_, &DatabaseStatus)| **status == DatabaseStatus::Running;

@@ -20,7 +20,10 @@ pub(super) async fn image(image: &Reference, project: &Project) -> anyhow::Resul
     }
     let ours = Ecr::connect(&registry).await?.name();
     let is_ours = matches!(image, Reference::Pinned(pinned) if pinned.name == ours);
-    ensure!(is_ours, "{image} is no image of {ours} by its digest, and a workflow runs no other");
+    ensure!(
+        is_ours,
+        "{image} is not an image of {ours} named by its digest, and a workflow runs nothing else"
+    );
     Ok(())
 }
 

@@ -22,13 +22,13 @@ pub(super) fn show(manifest: &Manifest) -> anyhow::Result<()> {
 /// What is reverted may be data: a person says yes, here or in the command.
 pub(super) fn confirm(what: &str) -> anyhow::Result<()> {
     if !std::io::stdin().is_terminal() {
-        bail!("nobody is there to ask whether to {what}; say --yes");
+        bail!("stdin is not a terminal, so nobody can be asked whether to {what}; pass --yes");
     }
     ui::note("Really", format!("{what}? yes or no"));
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
     if answer.trim() != "yes" {
-        bail!("nothing was done; it takes a yes to {what}");
+        bail!("aborted: not confirmed");
     }
     Ok(())
 }

@@ -23,8 +23,8 @@ pub(super) fn differences(
     let provider =
         aws(&["iam", "get-open-id-connect-provider", "--open-id-connect-provider-arn", &site.provider()])?;
     match provider {
-        None => found.push(mend("AWS does not know GitHub as an identity provider", &script::provider(site))),
-        Some(provider) if !holds(&provider["ClientIDList"], "sts.amazonaws.com") => found.push(mend(
+        None => found.push(fix("AWS does not know GitHub as an identity provider", &script::provider(site))),
+        Some(provider) if !holds(&provider["ClientIDList"], "sts.amazonaws.com") => found.push(fix(
             "the identity provider lacks the audience sts.amazonaws.com",
             &format!(
                 "aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn {} --client-id sts.amazonaws.com",
@@ -35,22 +35,22 @@ pub(super) fn differences(
     }
     for role in roles {
         let Some(there) = aws(&["iam", "get-role", "--role-name", &role.name])? else {
-            found.push(mend(&format!("there is no role {}", role.name), &script::create(role)));
-            found.push(mend("then it has no policy", &script::permit(role)));
+            found.push(fix(&format!("there is no role {}", role.name), &script::create(role)));
+            found.push(fix("then it has no policy", &script::permit(role)));
             continue;
         };
         if there["Role"]["AssumeRolePolicyDocument"] != role.trust {
-            found.push(mend(&format!("{} trusts others than it should", role.name), &script::trust(role)));
+            found.push(fix(&format!("{} trusts others than it should", role.name), &script::trust(role)));
         }
         if there["Role"]["MaxSessionDuration"] != role.session {
             let what =
                 format!("sessions of {} end after another time than {} seconds", role.name, role.session);
-            found.push(mend(&what, &script::last(role)));
+            found.push(fix(&what, &script::last(role)));
         }
         let policy =
             aws(&["iam", "get-role-policy", "--role-name", &role.name, "--policy-name", script::POLICY])?;
         if policy.is_none_or(|policy| policy["PolicyDocument"] != role.policy) {
-            found.push(mend(
+            found.push(fix(
                 &format!("{} may do other things than it should", role.name),
                 &script::permit(role),
             ));
@@ -62,10 +62,10 @@ pub(super) fn differences(
     }
     found.extend(movable_tags(site)?);
     found.extend(
-        site.environment.differences(&site.repository).iter().map(|(what, commands)| mend(what, commands)),
+        site.environment.differences(&site.repository).iter().map(|(what, commands)| fix(what, commands)),
     );
     found.extend(
-        site.rulesets.differences(&site.repository).iter().map(|(what, commands)| mend(what, commands)),
+        site.rulesets.differences(&site.repository).iter().map(|(what, commands)| fix(what, commands)),
     );
     found.extend(own_runners(site)?);
     found.extend(in_file(site, file, delivery));
@@ -80,7 +80,7 @@ fn in_file(site: &Site, file: &DeliveryFile, delivery: &[(&'static str, String)]
     let mut found: Vec<_> = delivery
         .iter()
         .filter(differs)
-        .map(|(key, value)| mend(&format!("{FILE} does not say {key}={value}"), &there.command(key, value)))
+        .map(|(key, value)| fix(&format!("{FILE} does not say {key}={value}"), &there.command(key, value)))
         .collect();
     // Of the roles that nobody asked to compare, too: an image is deployed by the account that it was verified in.
     for key in delivery::keys().filter(|key| key.starts_with("AWS_ROLE_")) {
@@ -88,17 +88,17 @@ fn in_file(site: &Site, file: &DeliveryFile, delivery: &[(&'static str, String)]
         let is_decided = delivery.iter().any(|(own, _)| *own == key);
         if !is_decided && !role.is_empty() && role.split(':').nth(4) != Some(&site.account) {
             let what = format!("{FILE} has a role of another account than {}, {key}", site.account);
-            found.push(mend(&what, &there.command(key, "")));
+            found.push(fix(&what, &there.command(key, "")));
         }
     }
     if site.is_public && !there.get("DEPLOY_RUNNER").is_empty() {
-        found.push(mend(
+        found.push(fix(
             "DEPLOY_RUNNER is set in a public repository, whose releases the gate then refuses",
             &there.command("DEPLOY_RUNNER", ""),
         ));
     }
     if file.main.as_ref().is_some_and(|main| main != there) {
-        found.push(mend(
+        found.push(fix(
             &format!("{FILE} of this checkout is not that of main, which alone has an effect; commit it, and merge it"),
             &format!("git diff {MAIN} -- {FILE}"),
         ));
@@ -112,7 +112,7 @@ fn leftovers(site: &Site) -> anyhow::Result<Vec<String>> {
     let there: Value = serde_json::from_str(&there).context("gh variable list printed no JSON")?;
     let is_there = |key: &&str| there.as_array().is_some_and(|all| all.iter().any(|one| one["name"] == *key));
     let leftover = |key| {
-        mend(
+        fix(
             &format!("the repository's variable {key} has no effect any more: {FILE} says it"),
             &format!("gh variable delete {key} --repo {}", site.repository),
         )
@@ -126,7 +126,7 @@ fn movable_tags(site: &Site) -> anyhow::Result<Option<String>> {
     let about = ["--region", region, "--registry-id", account, "--repository-names", images];
     let there = aws(&[&["ecr", "describe-repositories"][..], &about].concat())?;
     Ok(there.filter(|there| site.keeps_tags && are_movable(there)).map(|_| {
-        mend(
+        fix(
             &format!("whoever may push to {images} may move the tags of releases"),
             &format!(
                 "aws ecr put-image-tag-mutability --region {region} --registry-id {account} --repository-name {} \
@@ -159,7 +159,7 @@ fn own_runners(site: &Site) -> anyhow::Result<Vec<String>> {
     Ok(runners
         .iter()
         .map(|runner| {
-            mend(
+            fix(
                 "a runner of your own serves this public repository, where a pull request of a fork can run on it",
                 &format!("gh api --silent --method DELETE {place}/{}", runner["id"]),
             )
@@ -171,7 +171,7 @@ fn own_runners(site: &Site) -> anyhow::Result<Vec<String>> {
 fn more_policies(role: &Role) -> anyhow::Result<Vec<String>> {
     let list = |what: &str| aws(&["iam", what, "--role-name", &role.name]).map(Option::unwrap_or_default);
     let (inline, attached) = (list("list-role-policies")?, list("list-attached-role-policies")?);
-    let more = |command: String| mend(&format!("{} may do more than it should", role.name), &command);
+    let more = |command: String| fix(&format!("{} may do more than it should", role.name), &command);
     let inline = inline["PolicyNames"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let inline = inline.filter(|name| *name != script::POLICY).map(|name| {
         more(format!("aws iam delete-role-policy --role-name {} --policy-name {}", role.name, quoted(name)))
@@ -190,11 +190,11 @@ fn in_cluster(site: &Site, cluster: &str) -> anyhow::Result<Vec<String>> {
     let ask = |what: &str| aws(&[&["eks", what][..], &about].concat());
     let Some(entry) = ask("describe-access-entry")? else {
         let what = format!("the deployer is not in the group {} of the cluster {cluster}", script::GROUP);
-        return Ok(vec![mend(&what, &script::enter(site, cluster))]);
+        return Ok(vec![fix(&what, &script::enter(site, cluster))]);
     };
     let mut found = Vec::new();
     if entry["accessEntry"]["kubernetesGroups"] != json!([script::GROUP]) {
-        found.push(mend(
+        found.push(fix(
             &format!("the deployer is in other groups of the cluster {cluster} than {} alone", script::GROUP),
             &script::entry(
                 site,
@@ -206,7 +206,7 @@ fn in_cluster(site: &Site, cluster: &str) -> anyhow::Result<Vec<String>> {
     let policies = ask("list-associated-access-policies")?.unwrap_or_default();
     let policies = policies["associatedAccessPolicies"].as_array().into_iter().flatten();
     found.extend(policies.filter_map(|policy| policy["policyArn"].as_str()).map(|arn| {
-        mend(
+        fix(
             &format!("the deployer may do more in the cluster {cluster} than it should"),
             &script::entry(
                 site,
@@ -218,7 +218,7 @@ fn in_cluster(site: &Site, cluster: &str) -> anyhow::Result<Vec<String>> {
     Ok(found)
 }
 
-fn mend(what: &str, command: &str) -> String {
+fn fix(what: &str, command: &str) -> String {
     format!("{what}:\n    {}", command.replace('\n', "\n    "))
 }
 

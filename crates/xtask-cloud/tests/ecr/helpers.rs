@@ -82,7 +82,7 @@ fn a_helper_that_is_not_installed_is_named() {
     run(&mut xtask("ecr-login", &address(), &scratch))
         .failed(&["cannot run docker-credential-nowhere, which docker's config.json names"]);
     scratch.write("config.json", r#"{"credsStore": "../bin/sh"}"#);
-    run(&mut xtask("ecr-login", &address(), &scratch)).failed(&["which is no name of a program"]);
+    run(&mut xtask("ecr-login", &address(), &scratch)).failed(&["which is not the name of a program"]);
 }
 
 #[test]

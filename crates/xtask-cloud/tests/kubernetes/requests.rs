@@ -47,7 +47,7 @@ fn what_can_be_known_before_is_refused_before() {
     let api = Api::start(vec![], succeed);
     for (words, said) in [
         ("downgrade -1", "depends on where the database is"),
-        ("downgrade base", "say --yes"),
+        ("downgrade base", "pass --yes"),
         ("upgrade head --detach", "put it before the command"),
         ("--context nowhere", "no usable context \"nowhere\""),
         ("--start-timeout soon", "is no duration"),
@@ -70,7 +70,7 @@ fn all_mistakes_are_told_in_one_go() {
         .exited(1)
         .said(&[
             "6 settings are wrong",
-            "--yes: this is no option of the job; put it before the command",
+            "--yes: not an option of the job; put it before the command",
             "--json: this is no option",
             "--platform: the image",
             "--namespace: no namespace is called \"Bad_NS\"",
@@ -91,7 +91,7 @@ fn what_is_of_a_cluster_alone_is_refused_elsewhere_if_it_was_typed() {
         .exited(1)
         .said(&[
             "5 settings are wrong",
-            "--yes: this is no option of the job",
+            "--yes: not an option of the job",
             "--context: this goes with --on kubernetes",
             "--manifests: this",
             "--start-timeout: this",

@@ -154,7 +154,7 @@ impl Running {
         while start.elapsed() < patience {
             if let Some(status) = self.child.try_wait().context("cannot wait for the job")? {
                 let [stdout, stderr] = self.streams.take().context("a job ends once")?.map(|reader| {
-                    reader.join().unwrap_or_else(|_| "the thread that read this broke off".to_owned())
+                    reader.join().unwrap_or_else(|_| "the thread that read this panicked".to_owned())
                 });
                 return Ok(Some(Ended { status, stdout, stderr }));
             }

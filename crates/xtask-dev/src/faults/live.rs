@@ -48,7 +48,7 @@ pub(super) fn run(
         let leaves = scope.spawn(|| bystander.leave_after(stays, &over));
         let ended = Running::start(command).and_then(|job| job.end(PATIENCE));
         over.store(true, Ordering::Relaxed);
-        let broke_off = |_| anyhow::anyhow!("a thread of the campaign broke off");
+        let broke_off = |_| anyhow::anyhow!("a thread of the campaign panicked");
         leaves.join().map_err(broke_off)??;
         anyhow::Ok((ended?, visits.join().map_err(broke_off)??, beside.join().map_err(broke_off)??))
     })?;

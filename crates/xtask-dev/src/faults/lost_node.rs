@@ -70,7 +70,7 @@ pub(super) fn run(
         (looked, beside.join())
     });
     network.find_again()?;
-    let beside = beside.map_err(|_| anyhow::anyhow!("a thread of the campaign broke off"))??;
+    let beside = beside.map_err(|_| anyhow::anyhow!("a thread of the campaign panicked"))??;
     let noticed = looked?;
     finding.longest_wait = noticed.saturating_sub(probe::stalled(&beside, lost, noticed));
     if finding.longest_wait > NOTICED {

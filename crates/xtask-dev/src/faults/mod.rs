@@ -66,7 +66,7 @@ pub(crate) async fn run(options: Options, project: &Project) -> anyhow::Result<E
             work.await
         }
     };
-    let table = table.context("a thread of xtask broke off")??;
+    let table = table.context("a thread of xtask panicked")??;
     ui::result(&table.text());
     let interrupted = stop.load(Ordering::Relaxed);
     if interrupted {
@@ -94,7 +94,7 @@ impl Options {
         std::thread::scope(|scope| {
             let own = scope.spawn(|| campaign.alone(&all, &scenarios, &alone));
             let shared = if sharing.is_empty() { Ok(()) } else { campaign.share(&all, &scenarios, &sharing) };
-            own.join().map_err(|_| anyhow::anyhow!("a thread of the campaign broke off"))?;
+            own.join().map_err(|_| anyhow::anyhow!("a thread of the campaign panicked"))?;
             shared
         })?;
         Ok(campaign.table())

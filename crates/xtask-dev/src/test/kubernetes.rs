@@ -74,7 +74,7 @@ impl Stage {
                 };
                 let own = project.clone();
                 let server = tokio::task::spawn_blocking(move || TestServer::start_for_pods(&own, host));
-                let server = server.await.context("a thread of xtask broke off")??;
+                let server = server.await.context("a thread of xtask panicked")??;
                 (Postgres::Own(Box::new(server)), host.to_string())
             }
         };

@@ -119,10 +119,10 @@ impl ReleasePage {
         match self.deployment {
             _ if self.is_rehearsal => None,
             Deployment::Failed if self.has_job_spoken() => Some(
-                "a fault of the script: mend it and release the next version; anything else: run the failed jobs again",
+                "a fault of the script: fix it and release the next version; anything else: run the failed jobs again",
             ),
             Deployment::Failed => {
-                Some("run the failed jobs again, once the cause is mended; what is applied stays")
+                Some("run the failed jobs again, once the cause is fixed; what is applied stays")
             }
             Deployment::BrokenOff => Some(
                 "`cargo xtask run-migrations --on kubernetes current` tells how far it came; then run the failed jobs again, which attach to a Job that still runs",
@@ -312,20 +312,20 @@ mod tests {
         for (page, there, absent) in [
             (rehearsed(Deployment::Done), "| **Cluster** | ✅ accepts the Job", "**Database**"),
             (rehearsed(Deployment::Failed), "| **Cluster** | ❌ refused", "**Next**"),
-            (failed(""), "| **Database** | not known from here", "mend it"),
+            (failed(""), "| **Database** | not known from here", "fix it"),
             (
                 failed(r#"{"end": "not_started"}"#),
                 "the deployment failed before the job said anything\n",
-                "mend it",
+                "fix it",
             ),
             (failed(r#"{"exit_code": 4}"#), "the migration failed\n", "said anything"),
-            (failed(r#"{"end": "stopped", "failure": "no <image>"}"#), "\nno &lt;image>\n", "mend it"),
+            (failed(r#"{"end": "stopped", "failure": "no <image>"}"#), "\nno &lt;image>\n", "fix it"),
             (
                 broken_off(r#"{"end": "left"}"#),
                 "the deployment was broken off; the Job may still run\n",
-                "mend it",
+                "fix it",
             ),
-            (failed(FAILED), "**Next** | a fault of the script: mend it", "not known"),
+            (failed(FAILED), "**Next** | a fault of the script: fix it", "not known"),
             (failed(FAILED), "| **Database** | at base; 0 of 1 migration done |", "not known"),
             (
                 broken_off(r#"{"end": "left", "exit_code": 5, "current": "base"}"#),

@@ -66,7 +66,7 @@ pub(super) fn refuse_ours(words: &[String], mistakes: &mut Mistakes) {
     for word in words {
         let name = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
         if OURS.contains(&name) {
-            mistakes.add(name, "this is no option of the job; put it before the command");
+            mistakes.add(name, "not an option of the job; put it before the command");
         }
     }
 }
@@ -142,7 +142,7 @@ mod tests {
     fn options_of_the_task_stand_before_the_command() {
         for (typed, told) in [
             ("upgrade head --plan", None),
-            ("downgrade -1 --yes", Some("a setting is wrong: --yes: this is no option of the job")),
+            ("downgrade -1 --yes", Some("a setting is wrong: --yes: not an option of the job")),
             ("upgrade head --image=a", Some("a setting is wrong: --image: ")),
             ("current --native --start-timeout 1m", Some("2 settings are wrong\n  --native: ")),
         ] {
