@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use anyhow::{Context, bail};
 
@@ -49,12 +50,21 @@ pub(crate) fn read(project: &Project, commit: Option<&str>) -> anyhow::Result<Hi
     for path in paths.split_terminator('\0').filter(|path| is_script(path)) {
         let text = match commit {
             Some(commit) => ask(&["show", &format!("{commit}:{path}")])?,
+            None if !project.root().join(path).exists() => continue,
             None => std::fs::read_to_string(project.root().join(path))
                 .with_context(|| format!("cannot read {path}"))?,
         };
         add(&mut history, path, &text);
     }
     Ok(history)
+}
+
+/// The scripts of the checkout that no commit has as they are.
+pub(crate) fn uncommitted(root: &Path) -> anyhow::Result<Vec<String>> {
+    let words = ["status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", "migrations/"];
+    let status = process::output(git(root).args(words)).context("git does not list the changes")?;
+    let paths = status.split_terminator('\0').filter_map(|entry| entry.get(3..));
+    Ok(paths.filter(|path| is_script(path)).map(str::to_owned).collect())
 }
 
 /// The job reads no directories below.
@@ -167,6 +177,10 @@ impl PlannedScript {
 }
 
 impl Plan {
+    pub(crate) fn warn(&mut self, warning: String) {
+        self.warnings.push(warning);
+    }
+
     pub(crate) fn markdown(&self) -> String {
         let mut text = String::new();
         for warning in &self.warnings {
@@ -185,6 +199,29 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scripts_that_are_not_committed_are_named() {
+        let root = std::env::temp_dir().join(format!("xtask-plan-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("migrations")).unwrap();
+        let say = |words: &[&str]| {
+            let who = ["-c", "user.name=test", "-c", "user.email=test@localhost"];
+            process::output(git(&root).args(who).args(words)).unwrap()
+        };
+        let write = |name: &str| std::fs::write(root.join("migrations").join(name), name).unwrap();
+        say(&["init", "--quiet"]);
+        ["1_a.sql", "2_b.sql"].iter().for_each(|name| write(name));
+        say(&["add", "."]);
+        say(&["commit", "--quiet", "--message", "scripts"]);
+        assert_eq!(uncommitted(&root).unwrap(), [""; 0]);
+        std::fs::write(root.join("migrations/2_b.sql"), "edited").unwrap();
+        ["3_größe.sql", "4_staged.sql", "README.md"].iter().for_each(|name| write(name));
+        say(&["add", "migrations/4_staged.sql"]);
+        let mut found = uncommitted(&root).unwrap();
+        found.sort();
+        assert_eq!(found, ["migrations/2_b.sql", "migrations/3_größe.sql", "migrations/4_staged.sql"]);
+        std::fs::remove_dir_all(&root).unwrap();
+    }
 
     fn history(files: &[(&str, &str)]) -> History {
         let mut history = History::new();
