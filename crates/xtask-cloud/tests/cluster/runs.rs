@@ -18,7 +18,7 @@ fn an_empty_database_is_brought_to_head_and_back() {
     let current = site.run("current").exited(0);
     assert!(current.stdout.contains("(head)"), "{}", current.stdout);
 
-    site.run("downgrade base").exited(1).said(&["say --yes"]);
+    site.run("downgrade base").exited(1).said(&["pass --yes"]);
     let back = site.run("--yes downgrade base").exited(0);
     assert_eq!(back.stdout.matches("taken back").count(), migrations(), "{}", back.stdout);
     assert_eq!(site.applied(), 0);

@@ -47,7 +47,7 @@ fn what_can_be_known_before_is_refused_before() {
     let api = Api::start(vec![], succeed);
     for (words, said) in [
         ("downgrade -1", "depends on where the database is"),
-        ("downgrade base", "say --yes"),
+        ("downgrade base", "pass --yes"),
         ("upgrade head --detach", "put it before the command"),
         ("--context nowhere", "no usable context \"nowhere\""),
         ("--start-timeout soon", "is no duration"),
