@@ -1,4 +1,4 @@
-//! Whether the migrations of a branch come after those of the branch it goes into, and what they are to be called if not.
+//! Whether the migrations of a branch come after those of the branch it goes into, and their new names if not.
 
 use std::collections::BTreeSet;
 use std::path::Path;
