@@ -78,4 +78,36 @@ mod tests {
     fn the_command_line_is_consistent() {
         super::Xtask::command().debug_assert();
     }
+
+    /// Every task, and those below it, by the words that lead there.
+    fn tasks(command: &clap::Command, words: &[String], found: &mut Vec<Vec<String>>) {
+        for below in command.get_subcommands() {
+            let words = [words, &[below.get_name().to_owned()]].concat();
+            found.push(words.clone());
+            tasks(below, &words, found);
+        }
+    }
+
+    #[test]
+    fn wrong_usage_of_any_task_exits_with_2() {
+        let mut all = vec![vec!["xtask".to_owned()]];
+        tasks(&super::Xtask::command(), &["xtask".to_owned()], &mut all);
+        assert!(all.len() > 20, "{all:?}");
+        for words in all {
+            // Flags that these do not know go to the job and to psql, which refuse them.
+            let wrong = match words.last().map(String::as_str) {
+                Some("run-migrations") => "--parallel=none",
+                Some("psql") => continue,
+                _ => "--no-such-flag",
+            };
+            let typed = words.iter().map(String::as_str).chain([wrong]);
+            let error = super::Xtask::command().try_get_matches_from(typed).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{words:?}: {error}");
+        }
+        for wrong in ["größe", "42", ""] {
+            let error =
+                super::Xtask::command().try_get_matches_from(["xtask", "new-migration", wrong]).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{error}");
+        }
+    }
 }

@@ -6,8 +6,10 @@
 
 pub mod cli;
 mod hand_over;
+pub mod order;
 mod plan;
 pub mod tasks;
+mod version;
 
 use std::process::ExitCode;
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 
 use migration_core::Version;
+use migration_core::file_name::FileName;
 use migration_core::history::{Found, Pair, pair_up};
 use migration_core::script_problem::UnusableScripts;
 use verdict::migrations;
@@ -49,7 +50,8 @@ pub(crate) fn read(project: &Project, commit: Option<&str>) -> anyhow::Result<Hi
         Some(commit) => ask(&["ls-tree", "-z", "--name-only", commit, "--", "migrations/"])?,
         None => ask(&["ls-files", "-z", "--", "migrations/"])?,
     };
-    history(paths.split_terminator('\0'), |path| match commit {
+    let is_there = |path: &&str| commit.is_some() || project.root().join(path).exists();
+    history(paths.split_terminator('\0').filter(is_there), |path| match commit {
         Some(commit) => ask(&["show", &format!("{commit}:{path}")]),
         None => {
             std::fs::read_to_string(project.root().join(path)).with_context(|| format!("cannot read {path}"))
@@ -57,7 +59,19 @@ pub(crate) fn read(project: &Project, commit: Option<&str>) -> anyhow::Result<Hi
     })
 }
 
+/// The scripts of the checkout that no commit has as they are.
+pub(crate) fn uncommitted(root: &Path) -> anyhow::Result<Vec<String>> {
+    let words = ["status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", "migrations/"];
+    let status = process::output(git(root).args(words)).context("git does not list the changes")?;
+    let paths = status.split_terminator('\0').filter_map(|entry| entry.get(3..));
+    Ok(paths.filter(|path| script_name(path).is_some()).map(str::to_owned).collect())
+}
+
 /// The job reads no directories below.
+fn script_name(path: &str) -> Option<&str> {
+    path.strip_prefix("migrations/").filter(|name| !name.contains('/') && FileName::parse(name).is_ok())
+}
+
 fn history<'a>(
     paths: impl Iterator<Item = &'a str>,
     text: impl Fn(&str) -> anyhow::Result<String>,
@@ -168,6 +182,10 @@ impl PlannedScript {
 }
 
 impl Plan {
+    pub(crate) fn warn(&mut self, warning: String) {
+        self.warnings.push(warning);
+    }
+
     pub(crate) fn markdown(&self) -> String {
         let mut text = String::new();
         for warning in &self.warnings {
@@ -186,6 +204,29 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scripts_that_are_not_committed_are_named() {
+        let root = std::env::temp_dir().join(format!("xtask-plan-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("migrations")).unwrap();
+        let say = |words: &[&str]| {
+            let who = ["-c", "user.name=test", "-c", "user.email=test@localhost"];
+            process::output(git(&root).args(who).args(words)).unwrap()
+        };
+        let write = |name: &str| std::fs::write(root.join("migrations").join(name), name).unwrap();
+        say(&["init", "--quiet"]);
+        ["1_a.sql", "2_b.sql"].iter().for_each(|name| write(name));
+        say(&["add", "."]);
+        say(&["commit", "--quiet", "--message", "scripts"]);
+        assert_eq!(uncommitted(&root).unwrap(), [""; 0]);
+        std::fs::write(root.join("migrations/2_b.sql"), "edited").unwrap();
+        ["3_größe.sql", "4_staged.sql", "README.md"].iter().for_each(|name| write(name));
+        say(&["add", "migrations/4_staged.sql"]);
+        let mut found = uncommitted(&root).unwrap();
+        found.sort();
+        assert_eq!(found, ["migrations/2_b.sql", "migrations/3_größe.sql", "migrations/4_staged.sql"]);
+        std::fs::remove_dir_all(&root).unwrap();
+    }
 
     fn history(files: &[(&str, &str)]) -> History {
         try_history(files).unwrap()

@@ -1,6 +1,7 @@
 //! What the user sees: results on stdout; steps, notes and errors on stderr, in cargo's own shape. Whatever others have
 //! written in it, a daemon, a server, a pod, is shown as text.
 
+use anyhow::Context;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -61,6 +62,21 @@ pub fn done(verb: &str, what: impl std::fmt::Display) {
 /// Something the user may want to know or paste.
 pub fn note(label: &str, what: impl std::fmt::Display) {
     line(NOTE, label, &what.to_string());
+}
+
+/// What is lost may be data: a person says yes, here or in the command.
+pub fn confirm(what: &str) -> anyhow::Result<()> {
+    use std::io::BufRead;
+    if !std::io::stdin().is_terminal() {
+        anyhow::bail!("stdin is not a terminal, so nobody can be asked whether to {what}; pass --yes");
+    }
+    note("Really", format!("{what}? yes or no"));
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
+    if answer.trim() != "yes" {
+        anyhow::bail!("aborted: not confirmed");
+    }
+    Ok(())
 }
 
 /// Something did not go as usual; the task goes on.

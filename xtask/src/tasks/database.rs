@@ -42,6 +42,9 @@ enum Action {
         /// Say what would be removed, remove nothing
         #[arg(long)]
         dry_run: bool,
+        /// Do not ask; needed without a terminal
+        #[arg(long)]
+        yes: bool,
     },
     /// Start it if need be and open psql on it; further arguments go to psql
     Psql {
@@ -66,10 +69,13 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
                 ui::note("Nothing", "to stop: the local PostgreSQL is not running");
             }
         }
-        Action::Reset { dry_run: true } => {
+        Action::Reset { dry_run: true, .. } => {
             ui::note("Would remove", "the local PostgreSQL of this checkout with all of its data");
         }
-        Action::Reset { dry_run: false } => {
+        Action::Reset { dry_run: false, yes } => {
+            if !yes {
+                ui::confirm("remove the local PostgreSQL of this checkout with all of its data")?;
+            }
             let directory = local::reset(project, &docker).await?;
             ui::done("Removed", format!("the local PostgreSQL and its data ({})", directory.display()));
         }

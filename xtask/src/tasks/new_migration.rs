@@ -2,13 +2,16 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 
 use migration_core::file_name::FileName;
+use workspace::git::git;
 use workspace::project::Project;
-use workspace::ui;
+use workspace::{process, ui};
+
+use crate::{order, version};
 
 /// Write the scripts of a new migration
 ///
@@ -19,29 +22,37 @@ Examples:
   cargo xtask new-migration \"add contact city\"
   cargo xtask new-migration --no-transaction \"index contacts email\"
   $EDITOR $(cargo xtask new-migration \"add contact city\")
+  cargo xtask new-migration --renumber
 
-Reads no environment variables.")]
+The base branch is origin/main, or that of the environment variable GITHUB_BASE_REF.")]
 pub struct Arguments {
     /// What the migration does, in a few words: letters, digits, spaces, `-` and `_`
-    description: String,
+    #[arg(value_parser = snake_case, required_unless_present = "renumber")]
+    description: Option<String>,
     /// For statements that PostgreSQL refuses inside a transaction, such as CREATE INDEX CONCURRENTLY
     #[arg(long)]
     no_transaction: bool,
     /// A migration that can't be reverted: one script, no down script
     #[arg(long)]
     up_only: bool,
+    /// Rename the new scripts that sort before one on the base branch, as after a rebase
+    #[arg(long, conflicts_with_all = ["description", "no_transaction", "up_only"])]
+    renumber: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
     let directory = project.migrations();
     std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-    let names = file_names(&directory)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs();
-    let description = snake_case(&arguments.description)?;
-    if let Some(same) = names.iter().find(|name| is_described(name, &description)) {
+    let Some(description) = &arguments.description else { return renumber(project, now) };
+    let names = file_names(&directory)?;
+    if let Some(same) = names.iter().find(|name| is_described(name, description)) {
         bail!("{same} has the same description; revisions are also named by it, so choose another one");
     }
-    let stem = format!("{}_{description}", next_version(&names, now));
+    let stem = format!(
+        "{}_{description}",
+        version::next(names.iter().filter_map(|name| version::of(name)).max().unwrap_or(0), now)
+    );
     let scripts = if arguments.up_only {
         vec![(format!("{stem}.sql"), template(Direction::UpOnly, arguments.no_transaction))]
     } else {
@@ -55,6 +66,30 @@ pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()
         write_new(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
         ui::result(&from_here(&path).display().to_string());
     }
+    Ok(())
+}
+
+fn renumber(project: &Project, now: u64) -> anyhow::Result<()> {
+    let misplaced = order::misplaced(project.root(), now)?;
+    if misplaced.is_empty() {
+        ui::done("Unchanged", "every new migration sorts after those of the base branch");
+        return Ok(());
+    }
+    for one in misplaced {
+        let to = project.root().join(&one.to);
+        if to.exists() {
+            bail!("{} exists already", one.to);
+        }
+        let renamed = if one.is_tracked {
+            process::output(git(project.root()).args(["mv", "--", &one.path, &one.to])).map(drop)
+        } else {
+            std::fs::rename(project.root().join(&one.path), &to).map_err(Into::into)
+        };
+        renamed.with_context(|| format!("cannot rename {}", one.path))?;
+        ui::note("Renamed", format!("{}: it {}", one.path, one.why));
+        ui::result(&from_here(&to).display().to_string());
+    }
+    ui::note("Next", "a database that has one of them under its old version: `cargo xtask database reset`");
     Ok(())
 }
 
@@ -97,23 +132,6 @@ fn snake_case(description: &str) -> anyhow::Result<String> {
         );
     }
     Ok(name)
-}
-
-/// The time, or what follows the newest script when a clock elsewhere was ahead of ours.
-fn next_version(names: &[String], now: u64) -> i64 {
-    let versions = names.iter().filter_map(|name| Some(FileName::parse(name).ok()?.version.0));
-    let newest = versions.max().unwrap_or(0);
-    let mut seconds = now;
-    while timestamp(seconds) <= newest && seconds < now + 86_400 {
-        seconds += 1;
-    }
-    timestamp(seconds).max(newest + 1)
-}
-
-/// Seconds since 1970 as the number YYYYMMDDHHMMSS in UTC.
-fn timestamp(seconds: u64) -> i64 {
-    let date = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string();
-    date.bytes().filter(u8::is_ascii_digit).fold(0, |number, digit| number * 10 + i64::from(digit - b'0'))
 }
 
 enum Direction {
@@ -168,34 +186,6 @@ mod tests {
         ] {
             let message = snake_case(description).unwrap_err().to_string();
             assert!(message.contains(part), "{message}");
-        }
-    }
-
-    #[test]
-    fn versions_are_utc_timestamps() {
-        for (seconds, version) in [
-            (0, 19_700_101_000_000),
-            (951_782_399, 20_000_228_235_959),
-            (951_782_400, 20_000_229_000_000),
-            (1_709_210_096, 20_240_229_123_456),
-            (1_798_761_599, 20_261_231_235_959),
-            (4_107_542_400, 21_000_301_000_000),
-        ] {
-            assert_eq!(timestamp(seconds), version);
-        }
-    }
-
-    #[test]
-    fn a_version_is_above_every_other() {
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        for (existing, version) in [
-            (names(&[]), 20_240_229_123_456),
-            (names(&["20240101000000_a.up.sql", "99999999999999.txt", "x_y.sql"]), 20_240_229_123_456),
-            (names(&["20240229123456_a.up.sql"]), 20_240_229_123_457),
-            (names(&["20240229123459_a.sql"]), 20_240_229_123_500),
-            (names(&["20300101000000_a.up.sql"]), 20_300_101_000_001),
-        ] {
-            assert_eq!(next_version(&existing, 1_709_210_096), version, "{existing:?}");
         }
     }
 

@@ -20,10 +20,13 @@ pub struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, project: &Project) -> anyhow::Result<()> {
-    let plan = match &arguments.down_to {
+    let mut plan = match &arguments.down_to {
         Some(revision) => plan::down_to(revision, &plan::read(project, None)?)?,
         None => since_last_release(project, None)?,
     };
+    for script in plan::uncommitted(project.root())? {
+        plan.warn(format!("{script} is not committed as it is; a release holds only what is committed"));
+    }
     let text = format!("## Plan: {}\n\n{}", github::cell(&plan.heading), plan.markdown());
     github::summarize(&text)?;
     ui::result(text.trim_end());

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use super::terminal::{confirm, exit_code, show};
+use super::terminal::{exit_code, show};
 use cluster::cluster::{Cluster, Validity};
 use cluster::fleet::databases::{self, Database};
 use cluster::fleet::drive::{self, Fleet, Left};
@@ -54,7 +54,7 @@ pub(crate) async fn run(
         .collect::<anyhow::Result<_>>()?;
     let place = format!("namespace {} of {}", cluster.namespace, cluster.name);
     if wanted.command == "downgrade" && !arguments.yes {
-        confirm(&format!("run {} on {} databases in {place}", wanted.words.join(" "), databases.len()))?;
+        ui::confirm(&format!("run {} on {} databases in {place}", wanted.words.join(" "), databases.len()))?;
     }
     let mut signals = Signals::listen()?;
     let flags = &arguments.fleet;

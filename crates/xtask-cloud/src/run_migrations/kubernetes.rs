@@ -8,7 +8,7 @@ use foreign_text::one_line;
 
 use super::fleet;
 use super::reviewed;
-use super::terminal::{confirm, exit_code, show};
+use super::terminal::{exit_code, show};
 use cluster::cluster::{Cluster, Start, Validity};
 use cluster::follow::{self, FollowEnd, Log};
 use cluster::manifest::{self, Manifest, Wanted};
@@ -68,7 +68,12 @@ pub(crate) async fn run(arguments: &Arguments, project: &Project) -> anyhow::Res
         return Ok(ExitCode::SUCCESS);
     }
     if asked.command == Command::Downgrade && !arguments.yes {
-        confirm(&format!("run {} in namespace {} of {}", words.join(" "), cluster.namespace, cluster.name))?;
+        ui::confirm(&format!(
+            "run {} in namespace {} of {}",
+            words.join(" "),
+            cluster.namespace,
+            cluster.name
+        ))?;
     }
     let keep = |record: &Record| keep(arguments.verdict.as_deref(), record);
     keep(&Record::of(RunEnd::NotStarted))?;

@@ -1,9 +1,8 @@
 //! What a person is shown and asked, be it of one Job or of a fleet.
 
-use std::io::{BufRead, IsTerminal};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use rustix::process::Signal;
 
 use cluster::manifest::Manifest;
@@ -16,19 +15,5 @@ pub(super) fn exit_code(signal: Signal) -> ExitCode {
 
 pub(super) fn show(manifest: &Manifest) -> anyhow::Result<()> {
     ui::exact(serde_yaml::to_string(&manifest.job).context("the Job can't be written")?.trim_end());
-    Ok(())
-}
-
-/// What is reverted may be data: a person says yes, here or in the command.
-pub(super) fn confirm(what: &str) -> anyhow::Result<()> {
-    if !std::io::stdin().is_terminal() {
-        bail!("stdin is not a terminal, so nobody can be asked whether to {what}; pass --yes");
-    }
-    ui::note("Really", format!("{what}? yes or no"));
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
-    if answer.trim() != "yes" {
-        bail!("aborted: not confirmed");
-    }
     Ok(())
 }

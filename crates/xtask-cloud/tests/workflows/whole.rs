@@ -33,14 +33,20 @@ fn lint_passes_and_a_bad_script_is_shown_beside_its_line() {
         &format!("{gate} # zizmor: ignore[self-repository]"),
     );
     stage.tree.commit("Put the workflows back");
+    // The natural inverse of a first migration is no finding.
+    for (direction, change) in [("up", "ADD COLUMN city text"), ("down", "DROP COLUMN city")] {
+        let path = format!("migrations/99990101000000_add_contact_city.{direction}.sql");
+        std::fs::write(stage.tree.root().join(path), format!("ALTER TABLE contacts {change};\n")).unwrap();
+    }
+    stage.tree.commit("Ask for the city");
     let out = stage.ci_job("lint").succeeded();
     assert!(out.stdout.contains("✅ Lint: all"), "{}", out.stdout);
     let script = "-- Add an index.\nCREATE INDEX messages_read ON messages (read);\n";
-    std::fs::write(stage.tree.root().join("migrations/99990101000000_bad.up.sql"), script).unwrap();
+    std::fs::write(stage.tree.root().join("migrations/99990102000000_bad.up.sql"), script).unwrap();
     stage.tree.commit("Forbid writes while an index is built");
     let out = stage.ci_job("lint");
     assert_ne!(out.code, Some(0), "{}", out.stdout);
-    for said in ["::error file=migrations/99990101000000_bad.up.sql,line=2,title=squawk::", "❌ Lint: 1 of"]
+    for said in ["::error file=migrations/99990102000000_bad.up.sql,line=2,title=squawk::", "❌ Lint: 1 of"]
     {
         assert!(out.stdout.contains(said), "{said} is not in:\n{}", out.stdout);
     }

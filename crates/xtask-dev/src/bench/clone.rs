@@ -85,7 +85,7 @@ fn in_clone(directory: &Path) -> Command {
 
 impl Drop for Clone {
     fn drop(&mut self) {
-        let _ = self.cargo(&["xtask", "database", "reset"]);
+        let _ = self.cargo(&["xtask", "database", "reset", "--yes"]);
         let _ = Command::new("docker").args(["image", "rm", IMAGE]).output();
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
             ui::warning(format!("cannot remove {}: {error}", self.0.display()));

@@ -2,7 +2,7 @@
 
 use super::finding::Finding;
 use super::tree::ProjectFiles;
-use super::{commands, leaks, requirements, tables};
+use super::{commands, leaks, order, requirements, tables};
 use workspace::process;
 
 /// Whether files may be changed.
@@ -73,7 +73,8 @@ pub(super) fn all(tree: &ProjectFiles, mode: Mode) -> Vec<Check> {
             "the tests that need Docker or a cluster",
             &clippy(&["--test", "docker", "--test", "ecr_docker", "--test", "cluster"], mode),
         ),
-        tool("squawk", &[], "SQL scripts", tree.matching(is_script), false),
+        tool("squawk", &[], "SQL scripts", tree.matching(|path| is_script(path) && !is_down(path)), false),
+        tool("squawk (down)", DOWN, "SQL scripts that go back", tree.matching(is_down), false),
         dependencies(),
         // It finds shellcheck beside itself; there is no Python in workflows.
         tool("actionlint", &["-pyflakes="], "workflows and the shell in them", workflows.clone(), false),
@@ -105,10 +106,18 @@ pub(super) fn all(tree: &ProjectFiles, mode: Mode) -> Vec<Check> {
         ),
         look("commands", "`cargo xtask …` in documentation and scripts can be typed", commands::look),
         look("tables", "the documentation lists the job's own settings, codes and commands", tables::look),
+        look("order", "new migrations come after those of the base branch", order::look),
         look("requirements", "pinned Python tools are those that are asked for", requirements::look),
         look("leaks", "no file names this machine or a mirror of a registry", leaks::look),
     ]
 }
+
+/// The inverse of adding is dropping. On the command line squawk forgets the rules that `.squawk.toml` excludes.
+const DOWN: &[&str] = &[
+    "--exclude=ban-drop-column,ban-drop-constraint,ban-drop-domain,ban-drop-function,ban-drop-not-null,\
+     ban-drop-schema,ban-drop-sequence,ban-drop-table,ban-drop-type,ban-drop-view,renaming-column,renaming-table,\
+     require-lock-timeout,require-statement-timeout",
+];
 
 const ZIZMOR: &[&str] = &["--offline", "--no-progress", "--persona=auditor"];
 
@@ -144,7 +153,8 @@ fn tool(name: &'static str, options: &[&str], what: &str, files: Vec<String>, fi
     }
     let what = format!("{what} ({})", files.len());
     let arguments = [owned(options), files].concat();
-    Check { name, what, fixable, work: Work::Run(Linter::Tool(name), arguments) }
+    let program = name.split(' ').next().unwrap_or(name);
+    Check { name, what, fixable, work: Work::Run(Linter::Tool(program), arguments) }
 }
 
 fn validate(manifests: Vec<String>, kustomizations: Vec<String>) -> Check {
@@ -164,6 +174,10 @@ fn owned(words: &[&str]) -> Vec<String> {
 
 fn is_script(path: &str) -> bool {
     path.starts_with("migrations/") && path.ends_with(".sql")
+}
+
+fn is_down(path: &str) -> bool {
+    is_script(path) && path.ends_with(".down.sql")
 }
 
 fn is_workflow(path: &str) -> bool {

@@ -12,6 +12,9 @@ use super::tree::ProjectFiles;
 use workspace::project::Project;
 use workspace::{cargo, ui};
 
+/// What a finding of squawk's does not say itself.
+const SILENCE: &str = "\n\nIf a rule does not apply, write this on the line above the statement:\n  -- squawk-ignore RULE -- why";
+
 pub(super) enum CheckResult {
     Passed,
     Nothing,
@@ -67,7 +70,10 @@ pub(super) fn perform(
             let _waiting = ui::quietly_waiting(check.name);
             match execute(command.args(arguments).current_dir(project.root())) {
                 Ok(Ok(())) => CheckResult::Passed,
-                Ok(Err(output)) => {
+                Ok(Err(mut output)) => {
+                    if *program == Linter::Tool("squawk") {
+                        output.push_str(SILENCE);
+                    }
                     let findings = finding::parse(&without_colours(&output), project.root());
                     CheckResult::Failed { output, findings }
                 }
