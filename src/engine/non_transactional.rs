@@ -292,7 +292,8 @@ impl Runner<'_, '_> {
                 "the script stands halfway: its first statement may have left something behind".to_owned()
             }
             ScriptState::PartiallyApplied { done, .. } => {
-                format!("the script stands halfway: {done} of its {of} statements are in effect")
+                let are = if done == 1 { "is" } else { "are" };
+                format!("the script stands halfway: {done} of its {of} statements {are} in effect")
             }
         };
         let state = format!("{script}; {}", self.tracker.state());

@@ -132,7 +132,7 @@ fn a_role_that_may_not_record_progress_is_told_before_anything_runs() {
 #[test]
 fn another_role_finds_the_way_out() {
     let setup = Setup::with(&[("1_a.up.sql", "-- no-transaction\nSELECT 1;\nSELECT 1/0;\n")]);
-    setup.job("upgrade head").run().fails(6, "1 of its 2 statements are in effect");
+    setup.job("upgrade head").run().fails(6, "1 of its 2 statements is in effect");
     let role = setup.database.role("secret");
     setup.database.execute(&format!("GRANT ALL ON _sqlx_migrations TO {}", quoted(&role.name)));
     setup.job("upgrade head").role(&role).run().fails(6, "how far it came can't be read");

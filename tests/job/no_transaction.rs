@@ -55,7 +55,7 @@ error: applying 2 (i), statement 2 of 3: could not create unique index \"i\"
   | ^ in the statement that starts here
   = sqlstate: 23505
   = detail: Key (b)=(1) is duplicated.
-  = state: the script stands halfway: 1 of its 3 statements are in effect; the database is at 1: 1 step of this run committed, 2 not
+  = state: the script stands halfway: 1 of its 3 statements is in effect; the database is at 1: 1 step of this run committed, 2 not
   = next: fix the cause and run again, which goes on with this statement; or bring what the script left behind to one side, \
          then `resolve 2 --done` if all of it is in effect, or `resolve 2 --retry` if none of it is",
     );

@@ -198,7 +198,7 @@ fn a_signal_between_two_attempts_names_the_ways_out() {
     let outcome = job.wait();
     outcome.fails(
         6,
-        "error: terminated by SIGTERM; the script stands halfway: 1 of its 2 statements are in effect; ",
+        "error: terminated by SIGTERM; the script stands halfway: 1 of its 2 statements is in effect; ",
     );
     outcome
         .fails(6, "`resolve 2 --done` if all of it is in effect, or `resolve 2 --retry` if none of it is\n");
