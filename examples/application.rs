@@ -8,7 +8,7 @@ use sqlx::ConnectOptions as _;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnectOptions;
 
-/// EX_TEMPFAIL of sysexits.h: a script is under way, or stands halfway.
+/// EX_TEMPFAIL of sysexits.h: a script is under way, or is partially applied.
 const DIRTY: u8 = 75;
 
 #[tokio::main(flavor = "current_thread")]

@@ -1,4 +1,4 @@
--- Makes the constraint NOT VALID again. PostgreSQL can't take back a validation, so it is dropped and added anew, in
+-- Makes the constraint NOT VALID again. PostgreSQL can't revert a validation, so it is dropped and added anew, in
 -- one transaction: no row can be written in between.
 -- ACCESS EXCLUSIVE on projects for milliseconds: no row is read.
 

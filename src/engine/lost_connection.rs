@@ -35,7 +35,7 @@ pub(super) async fn learn(
             lost.join(", "),
             tracker.report.place(),
         ),
-        Ok(Became::Interrupted) => format!("its script stands halfway; {}; {again}", tracker.state()),
+        Ok(Became::Interrupted) => format!("its script is partially applied; {}; {again}", tracker.state()),
         Err(error) if error.is_partially_applied() => {
             failure.outcome = Outcome::PartiallyApplied;
             error.in_passing()

@@ -257,7 +257,7 @@ impl Runner<'_, '_> {
         Stopped::of(failure, met == Outcome::NotGranted)
     }
 
-    /// Gives the end of a script its true state: takes back its record where nothing is in effect,
+    /// Gives the end of a script its true state: reverts its record where nothing is in effect,
     /// says what is where something is, and whether a person has to look.
     async fn ended(&mut self, prepared: &Prepared<'_>, progress: ScriptState, error: Error) -> Error {
         let error = match error {
@@ -282,18 +282,19 @@ impl Runner<'_, '_> {
                 match self.session.execute(format!("{};\n{reset};\n{undo}", partially_applied::FRESH)).await {
                     Ok(_) => "nothing of the script took effect".to_owned(),
                     Err(FailedQuery { error, .. }) => format!(
-                        "nothing of the script took effect, but it is still recorded as halfway ({})",
+                        "nothing of the script took effect, but it is still recorded as partially applied ({})",
                         Error::query("removing its record", error).in_passing()
                     ),
                 }
             }
             ScriptState::Untouched => "nothing of the script took effect".to_owned(),
             ScriptState::PartiallyApplied { done: 0, .. } => {
-                "the script stands halfway: its first statement may have left something behind".to_owned()
+                "the script is partially applied: its first statement may have left something behind"
+                    .to_owned()
             }
             ScriptState::PartiallyApplied { done, .. } => {
                 let are = if done == 1 { "is" } else { "are" };
-                format!("the script stands halfway: {done} of its {of} statements {are} in effect")
+                format!("the script is partially applied: {done} of its {of} statements {are} in effect")
             }
         };
         let state = format!("{script}; {}", self.tracker.state());
@@ -357,10 +358,10 @@ fn is_cut(error: &Error) -> bool {
 
 fn ways_out(version: Version, may_go_on: bool) -> String {
     let on =
-        if may_go_on { "fix the cause and run again, which goes on with this statement; or " } else { "" };
+        if may_go_on { "fix the cause and run again, which continues with this statement; or " } else { "" };
     format!(
-        "{on}bring what the script left behind to one side, then `resolve {version} --done` if all of it is in effect, \
-         or `resolve {version} --retry` if none of it is"
+        "{on}finish the script by hand and run `resolve {version} --done`, or undo what it did and run \
+         `resolve {version} --retry`"
     )
 }
 

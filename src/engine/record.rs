@@ -93,7 +93,7 @@ pub(super) async fn resolve(
     let applied = session.read_again().await?;
     let Some(row) = applied.iter().find(|row| !row.success) else {
         return Err(Error::NothingToResolve(
-            "no script stands halfway; there is nothing to resolve".to_owned(),
+            "no script is partially applied; there is nothing to resolve".to_owned(),
         ));
     };
     let state = State::of(context.history, &applied);
@@ -102,7 +102,7 @@ pub(super) async fn resolve(
             resolve_revision(named, context.history, Some(state.applied())).map_err(PlanError::from)?;
         if meant != Position::At(row.version) {
             return Err(Error::NothingToResolve(format!(
-                "{named} does not stand halfway; {} does",
+                "{named} is not partially applied; {} is",
                 row.version.called(&row.description)
             )));
         }
@@ -115,7 +115,7 @@ pub(super) async fn resolve(
     };
     let what = match (resolution, direction) {
         (Resolution::Done, Direction::Up) => "as applied",
-        (Resolution::Done, Direction::Down) => "as taken back",
+        (Resolution::Done, Direction::Down) => "as reverted",
         (Resolution::Retry, Direction::Up) => "as not applied; upgrade runs its script again",
         (Resolution::Retry, Direction::Down) => "as applied; downgrade runs its script again",
     };

@@ -1,4 +1,4 @@
-//! `downgrade` takes back what is applied, newest first.
+//! `downgrade` reverts what is applied, newest first.
 
 use crate::support::Setup;
 
@@ -19,7 +19,7 @@ fn it_takes_back_newest_first() {
         0,
         "\
 downgrade from 3 to 2: 1 migration
-  taken back  3  c  N ms
+  reverted  3  c  N ms
 done: 1 migration in N ms; the database is at 2",
         "",
     );
@@ -27,8 +27,8 @@ done: 1 migration in N ms; the database is at 2",
         0,
         "\
 downgrade from 2 to base: 2 migrations
-  taken back  2  b  N ms
-  taken back  1  a  N ms
+  reverted  2  b  N ms
+  reverted  1  a  N ms
 done: 2 migrations in N ms; the database is at base",
         "",
     );
@@ -53,10 +53,10 @@ fn a_missing_down_script_stops_it_before_the_first_step() {
         "",
         "\
 error: 1 script is unusable:
-  migrations/1_a.up.sql has no down script beside it, so it can't be taken back; write one, or restore from a backup",
+  migrations/1_a.up.sql has no down script beside it, so it can't be reverted; write one, or restore from a backup",
     );
     assert_eq!(setup.database.versions(), [1, 2, 3]);
-    // What lies above it can still be taken back.
+    // What lies above it can still be reverted.
     setup.job("downgrade 1").run().ok();
     assert_eq!(setup.database.versions(), [1]);
 }
@@ -69,8 +69,8 @@ fn a_plan_shows_the_steps_and_takes_nothing_back() {
         0,
         "\
 downgrade from 3 to 1: 2 migrations
-  take back  3  c  in a transaction
-  take back  2  b  in a transaction",
+  revert  3  c  in a transaction
+  revert  2  b  in a transaction",
         "",
     );
     assert_eq!(setup.database.versions(), [1, 2, 3]);
@@ -83,9 +83,9 @@ fn a_failure_names_the_down_script() {
     setup.database.execute("CREATE VIEW v AS SELECT * FROM b");
     setup.job("downgrade base").run().is(
         5,
-        "downgrade from 3 to base: 3 migrations\n  taken back  3  c  N ms",
+        "downgrade from 3 to base: 3 migrations\n  reverted  3  c  N ms",
         "\
-error: taking back 2 (b): cannot drop table b because other objects depend on it
+error: reverting 2 (b): cannot drop table b because other objects depend on it
  --> migrations/2_b.down.sql:1:1
   |
 1 | DROP TABLE b;

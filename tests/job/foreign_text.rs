@@ -110,6 +110,8 @@ fn what_a_files_name_says_is_text() {
     told_safely(|| setup.job("upgrade head"), 7);
     told_safely(|| setup.job("current"), 0);
     setup.directory.write(&format!("x{FILE}.sql"), "SELECT none;");
+    told_safely(|| setup.job("current"), 0);
+    setup.directory.write(&format!("9x{FILE}.sql"), "SELECT none;");
     told_safely(|| setup.job("upgrade head"), 2);
 }
 

@@ -39,12 +39,12 @@ fn history_shows_every_standing_newest_first() {
     setup.job("history").run().is(
         0,
         "\
-pending      6  f (head)
-halfway      5  e            TIME
-applied      4  d (current)  TIME, N ms
-drifted      3  c            TIME, N ms
-unknown      2  b            TIME, N ms
-out of order 1  a",
+pending           6  f (head)
+partially applied 5  e            TIME
+applied           4  d (current)  TIME, N ms
+drifted           3  c            TIME, N ms
+unknown           2  b            TIME, N ms
+out of order      1  a",
         "",
     );
     setup.job("current").run().is(
@@ -54,7 +54,7 @@ out of order 1  a",
   out of order  1  a
   unknown  2  b
   drifted  3  c
-  halfway  5  e
+  partially applied  5  e
   pending  6  f",
         "",
     );

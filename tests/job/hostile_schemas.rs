@@ -138,7 +138,7 @@ fn array(items: &BTreeSet<String>) -> String {
 }
 
 /// As a role that may create in `public`, puts something there under each of these names: of the built-in ones'
-/// types, and of types that fit better. Each tells of its use by a number that no rollback takes back.
+/// types, and of types that fit better. Each tells of its use by a number that no rollback reverts.
 fn plant(setup: &Setup, (words, operators): &(BTreeSet<String>, BTreeSet<String>)) {
     let mallory = setup.database.role("secret");
     let name = quoted(&mallory.name);

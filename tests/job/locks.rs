@@ -274,7 +274,7 @@ fn a_script_without_a_transaction_that_lets_go_of_the_run_lock_stands_halfway() 
     )]);
     let outcome = setup.job("upgrade head").run();
     outcome.fails(6, "the run lock was lost");
-    outcome.fails(6, "= state: the script stands halfway");
+    outcome.fails(6, "= state: the script is partially applied");
     outcome.fails(6, "`resolve 1 --done`");
     assert!(!setup.database.value::<bool>("SELECT success FROM _sqlx_migrations"));
 }

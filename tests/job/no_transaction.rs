@@ -55,23 +55,23 @@ error: applying 2 (i), statement 2 of 3: could not create unique index \"i\"
   | ^ in the statement that starts here
   = sqlstate: 23505
   = detail: Key (b)=(1) is duplicated.
-  = state: the script stands halfway: 1 of its 3 statements is in effect; the database is at 1: 1 step of this run committed, 2 not
-  = next: fix the cause and run again, which goes on with this statement; or bring what the script left behind to one side, \
-         then `resolve 2 --done` if all of it is in effect, or `resolve 2 --retry` if none of it is",
+  = state: the script is partially applied: 1 of its 3 statements is in effect; the database is at 1: 1 step of this run committed, 2 not
+  = next: fix the cause and run again, which continues with this statement; or finish the script by hand and run \
+         `resolve 2 --done`, or undo what it did and run `resolve 2 --retry`",
     );
     assert!(!setup.database.value::<bool>("SELECT success FROM _sqlx_migrations WHERE version = 2"));
     assert!(!setup.database.has("i"), "an invalid index would reject the site's writes");
     setup.job("history").run().is(
         0,
         "\
-pending      3  c (head)
-halfway      2  i            TIME
-applied      1  a (current)  TIME, N ms",
+pending           3  c (head)
+partially applied 2  i            TIME
+applied           1  a (current)  TIME, N ms",
         "",
     );
     setup.job("upgrade head").run().fails(6, "could not create unique index \"i\"");
     for words in ["downgrade base", "stamp head"] {
-        setup.job(words).run().fails(6, "error: the no-transaction script of 2 (i) stands halfway");
+        setup.job(words).run().fails(6, "error: the no-transaction script of 2 (i) is partially applied");
     }
     // The cause is mended; what took effect already does not run again.
     setup.database.execute("DELETE FROM a");
@@ -193,14 +193,14 @@ fn a_first_statement_that_commits_in_pieces_stands_halfway_and_takes_a_person() 
         "CREATE PROCEDURE p() LANGUAGE plpgsql AS \
          $$ BEGIN INSERT INTO a VALUES (2); COMMIT; PERFORM 1 / (SELECT 0); END $$",
     );
-    setup
-        .job("upgrade head")
-        .run()
-        .fails(6, "= state: the script stands halfway: its first statement may have left something behind;");
+    setup.job("upgrade head").run().fails(
+        6,
+        "= state: the script is partially applied: its first statement may have left something behind;",
+    );
     for words in ["upgrade head", "upgrade head --plan"] {
         setup.job(words).run().fails(
             6,
-            "error: the no-transaction script of 2 (p) stands halfway, and can't go on by itself: ",
+            "error: the no-transaction script of 2 (p) is partially applied and can't continue by itself: ",
         );
     }
     assert_eq!(setup.database.value::<i64>("SELECT count(*) FROM a WHERE b = 2"), 1);
@@ -220,7 +220,7 @@ fn what_has_not_been_applied_may_be_edited() {
     let outcome = setup.job("upgrade head").run();
     outcome.fails(
         6,
-        "can't go on by itself: statement 1 (CREATE TABLE a (b int)) was edited after it had begun;",
+        "can't continue by itself: statement 1 (CREATE TABLE a (b int)) was edited after it had begun;",
     );
     setup
         .directory
@@ -272,7 +272,7 @@ fn what_the_server_refuses_before_it_begins_leaves_nothing() {
     setup
         .job("upgrade head")
         .run()
-        .fails(6, "fix the cause and run again, which goes on with this statement; or ");
+        .fails(6, "fix the cause and run again, which continues with this statement; or ");
     setup
         .directory
         .write("2_b.sql", "-- no-transaction\nCREATE TABLE c ();\nDROP INDEX CONCURRENTLY IF EXISTS nosuch;");
@@ -330,9 +330,9 @@ fn a_down_script_that_fails_stands_halfway() {
     setup
         .job("downgrade base")
         .run()
-        .fails(6, "taking back 1 (a), statement 2 of 2: table \"none\" does not exist");
+        .fails(6, "reverting 1 (a), statement 2 of 2: table \"none\" does not exist");
     assert!(!setup.database.value::<bool>("SELECT success FROM _sqlx_migrations"));
-    setup.job("downgrade base").run().fails(6, "stands halfway");
+    setup.job("downgrade base").run().fails(6, "is partially applied");
 }
 
 /// sqlx's own mark is the beginning of the file, so what follows on the line does not matter.
@@ -442,7 +442,7 @@ fn what_takes_the_table_for_itself_has_its_limit_and_is_repeated() {
 /// It stood halfway and was not repeated, with the code for a person.
 #[test]
 fn bookkeeping_that_is_locked_at_the_end_of_a_script_is_repeated() {
-    const STATE: &str = "the script stands halfway: 2 of its 2 statements are in effect;";
+    const STATE: &str = "the script is partially applied: 2 of its 2 statements are in effect;";
     for (retries, signal, code) in [("0", false, 4), ("9", true, 143), ("9", false, 0)] {
         let script = "-- no-transaction\nCREATE TABLE b ();\nINSERT INTO b SELECT FROM pg_sleep(1);";
         let setup = Setup::with(&[TABLE, ("2_b.up.sql", script)]);

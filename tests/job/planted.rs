@@ -12,7 +12,7 @@ pub(crate) const SCRIPTS: &[(&str, &str)] =
 pub(crate) const COLUMNS: &str = "version bigint PRIMARY KEY, description text NOT NULL, installed_on timestamptz NOT NULL DEFAULT now(), \
                        success boolean NOT NULL, checksum bytea NOT NULL, execution_time bigint NOT NULL";
 
-/// A role that may create in `public`, with functions that tell of their use by a number that no rollback takes back.
+/// A role that may create in `public`, with functions that tell of their use by a number that no rollback reverts.
 pub(crate) fn with_mallory(setup: &Setup) -> Role {
     let mallory = setup.database.role("secret");
     let name = quoted(&mallory.name);

@@ -2,7 +2,7 @@
 
 use crate::support::Setup;
 
-/// Version 2 stands halfway, on its way up or down.
+/// Version 2 is partially applied, on its way up or down.
 fn halfway(direction: &str) -> Setup {
     let setup = Setup::with(&[
         ("1_a.up.sql", "CREATE TABLE a (b int);"),
@@ -50,7 +50,7 @@ fn done_on_the_way_down_records_it_as_taken_back() {
     let setup = halfway("down");
     setup.job("resolve --done").run().is(
         0,
-        "  record  2 (b) as taken back\nrecorded: the database is at 1",
+        "  record  2 (b) as reverted\nrecorded: the database is at 1",
         "",
     );
     setup.job("upgrade head").run().ok();
@@ -82,7 +82,11 @@ fn a_version_may_be_named_and_must_be_the_halfway_one() {
 fn nothing_to_resolve_is_usage() {
     let setup = Setup::with(&[("1_a.up.sql", "SELECT 1;")]);
     for words in ["resolve --done", "resolve --retry"] {
-        setup.job(words).run().is(2, "", "error: no script stands halfway; there is nothing to resolve");
+        setup.job(words).run().is(
+            2,
+            "",
+            "error: no script is partially applied; there is nothing to resolve",
+        );
     }
     setup.job("resolve").run().fails(2, "resolve: needs either --done");
     setup.job("resolve --done --retry").run().fails(2, "resolve: needs either --done");

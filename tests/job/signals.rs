@@ -61,7 +61,7 @@ fn a_signal_in_a_script_without_a_transaction_says_that_it_stands_halfway() {
     let (setup, job) = asleep("-- no-transaction\n", "each");
     job.signal("TERM");
     let outcome = job.wait();
-    outcome.fails(143, "= state: the script stands halfway: 1 of its 2 statements ");
+    outcome.fails(143, "= state: the script is partially applied: 1 of its 2 statements ");
     assert!(setup.database.has("b"));
     assert!(!setup.database.value::<bool>("SELECT success FROM _sqlx_migrations WHERE version = 2"));
     until("no session is left", || setup.database.sessions() == 0);
@@ -69,7 +69,7 @@ fn a_signal_in_a_script_without_a_transaction_says_that_it_stands_halfway() {
     let again = setup.job("upgrade head").start();
     until("the job sleeps again", || setup.database.is_sleeping());
     again.signal("TERM");
-    again.wait().fails(143, "the script stands halfway");
+    again.wait().fails(143, "the script is partially applied");
 }
 
 /// What was done before the kill is not done again; a statement that commits with its record is.
@@ -89,7 +89,7 @@ fn after_a_kill_a_script_without_a_transaction_goes_on() {
         )
     });
     again.signal("TERM");
-    again.wait().fails(143, "the script stands halfway: 1 of its 2 statements");
+    again.wait().fails(143, "the script is partially applied: 1 of its 2 statements");
 }
 
 /// The statement does not let itself be cancelled; and of two signals in the same moment one may get lost.
@@ -198,10 +198,10 @@ fn a_signal_between_two_attempts_names_the_ways_out() {
     let outcome = job.wait();
     outcome.fails(
         6,
-        "error: terminated by SIGTERM; the script stands halfway: 1 of its 2 statements is in effect; ",
+        "error: terminated by SIGTERM; the script is partially applied: 1 of its 2 statements is in effect; ",
     );
     outcome
-        .fails(6, "`resolve 2 --done` if all of it is in effect, or `resolve 2 --retry` if none of it is\n");
+        .fails(6, "finish the script by hand and run `resolve 2 --done`, or undo what it did and run `resolve 2 --retry`\n");
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn both_see_the_same_drift() {
 #[test]
 fn a_script_that_stands_halfway_is_dirty_to_sqlx() {
     let setup = Setup::with(&[("1_a.up.sql", "-- no-transaction\nCREATE TABLE a ();\nSELECT none;")]);
-    setup.job("upgrade head").run().fails(6, "halfway");
+    setup.job("upgrade head").run().fails(6, "partially applied");
     let error = sqlx_runs(&setup.database, &setup.directory).unwrap_err();
     assert!(matches!(error, MigrateError::Dirty(1)), "{error}");
 }

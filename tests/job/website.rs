@@ -33,7 +33,7 @@ fn every_migration_has_a_true_inverse() {
     }
     for place in (0..count).rev() {
         setup.job("downgrade -1").run().ok();
-        assert!(setup.database.dump() == dumps[place], "taking back {} is not true", versions[place + 1]);
+        assert!(setup.database.dump() == dumps[place], "reverting {} is not true", versions[place + 1]);
     }
     setup.job("upgrade head").run().ok();
     assert_eq!(setup.database.dump(), dumps[count]);

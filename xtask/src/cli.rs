@@ -37,7 +37,7 @@ A first day:
   cargo xtask new-migration \"add contact city\"   write the two scripts it names
   cargo xtask run-migrations                      apply them to a local PostgreSQL
   cargo xtask database psql                       look at the result
-  cargo xtask run-migrations downgrade -1         take the last one back
+  cargo xtask run-migrations downgrade -1         revert the last one
 
 `cargo xtask TASK --help` shows a task's examples and every environment variable it reads. Settings come from the \
 first of: flag, environment, xtask/release.yaml, default. NO_COLOR and CLICOLOR_FORCE are honoured."

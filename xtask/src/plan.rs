@@ -127,7 +127,7 @@ pub(crate) fn since(last: Option<(&str, &History)>, now: &History) -> Plan {
     Plan { heading, steps, warnings }
 }
 
-/// What a downgrade to a revision takes back. Only what means the same whenever it is run: a version, or `base`.
+/// What a downgrade to a revision reverts. Only what means the same whenever it is run: a version, or `base`.
 pub(crate) fn down_to(revision: &str, now: &History) -> anyhow::Result<Plan> {
     let above = match revision {
         "base" => None,
@@ -141,10 +141,10 @@ pub(crate) fn down_to(revision: &str, now: &History) -> anyhow::Result<Plan> {
     let steps: Vec<_> = now.iter().rev().filter(|(version, _)| Some(**version) > above).collect();
     let stuck: Vec<_> = steps.iter().filter(|(_, scripts)| !scripts.has_down).collect();
     if let Some((version, scripts)) = stuck.first() {
-        bail!("{version} ({}) has no script that takes it back", scripts.description);
+        bail!("{version} ({}) has no script that reverts it", scripts.description);
     }
     Ok(Plan {
-        heading: format!("{} to take back, as far as they are applied", migrations(steps.len())),
+        heading: format!("{} to revert, as far as they are applied", migrations(steps.len())),
         steps: steps.into_iter().map(|(version, scripts)| PlannedScript::of(*version, scripts)).collect(),
         warnings: Vec::new(),
     })
@@ -273,7 +273,7 @@ mod tests {
         for (revision, now, message) in [
             ("-1", &now, "\"-1\" is neither `base` nor a version of this release"),
             ("3", &now, "\"3\" is neither `base` nor a version of this release"),
-            ("2", &history(BEFORE), "4 (drop b) has no script that takes it back"),
+            ("2", &history(BEFORE), "4 (drop b) has no script that reverts it"),
         ] {
             assert_eq!(down_to(revision, now).unwrap_err().to_string(), message);
         }

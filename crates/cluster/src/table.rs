@@ -91,10 +91,10 @@ mod tests {
             ),
             (
                 r#"{"outcome": "failed", "exit_code": 5, "command": "downgrade", "from": 9, "to": "base", "current": 8,
-                    "steps": 9, "done": 1, "omitted": 1, "message": "taking back 8 (b): no", "migrations": [
+                    "steps": 9, "done": 1, "omitted": 1, "message": "reverting 8 (b): no", "migrations": [
                     {"version": 8, "description": "b", "status": "failed"}]}"#,
                 "downgrade from 9 to base: 9 migrations\n  … and 1 before\n  failed  8  b\n\
-                 1 of 9 migrations done; the database is at 8\nerror: taking back 8 (b): no\n",
+                 1 of 9 migrations done; the database is at 8\nerror: reverting 8 (b): no\n",
             ),
             (r#"{"exit_code": 2, "message": "wrong"}"#, "error: wrong\n"),
         ] {

@@ -43,9 +43,12 @@ impl CommandLine {
 
     /// The words in an order that every parser of command lines understands.
     pub fn into_words(self) -> Vec<String> {
-        let looks_like_option = self.revisions.iter().any(|revision| revision.starts_with('-'));
-        let separator = looks_like_option.then(|| "--".to_owned());
-        self.command.into_iter().chain(self.options).chain(separator).chain(self.revisions).collect()
+        let Self { command, options, revisions } = self;
+        if revisions.iter().any(|revision| revision.starts_with('-')) {
+            let separated = std::iter::once("--".to_owned()).chain(revisions);
+            return command.into_iter().chain(options).chain(separated).collect();
+        }
+        command.into_iter().chain(revisions).chain(options).collect()
     }
 }
 
@@ -63,16 +66,16 @@ mod tests {
         for (typed, sorted) in [
             ("", ""),
             ("upgrade head", "upgrade head"),
-            ("upgrade head --plan", "upgrade --plan head"),
-            ("--plan upgrade head", "upgrade --plan head"),
+            ("upgrade head --plan", "upgrade head --plan"),
+            ("--plan upgrade head", "upgrade head --plan"),
             ("downgrade -1", "downgrade -- -1"),
             ("history -3:current", "history -- -3:current"),
-            ("upgrade --plan -- +1", "upgrade --plan +1"),
+            ("upgrade --plan -- +1", "upgrade +1 --plan"),
             ("--wait 10m current", "current --wait=10m"),
             ("downgrade --sql -1:head", "downgrade --sql=-1:head"),
-            ("upgrade head --sql", "upgrade --sql head"),
-            ("upgrade --sql=base:head +1", "upgrade --sql=base:head +1"),
-            ("upgrade --dry-run head", "upgrade --dry-run head"),
+            ("upgrade head --sql", "upgrade head --sql"),
+            ("upgrade --sql=base:head +1", "upgrade +1 --sql=base:head"),
+            ("upgrade --dry-run head", "upgrade head --dry-run"),
             ("current -v", "current -v"),
             ("--help", "--help"),
             ("upgrade head more", "upgrade head more"),

@@ -60,10 +60,9 @@ impl PartiallyApplied {
     pub fn because(&self, more: &str) -> String {
         let Self { version, label, why } = self;
         format!(
-            "the no-transaction script of {label} stands halfway, and can't go on by itself: {}{more}; \
-             look at the database, bring it to one side, then run \
-             `resolve {version} --done` if all of the script is in effect, or \
-             `resolve {version} --retry` if none of it is",
+            "the no-transaction script of {label} is partially applied and can't continue by itself: {}{more}; \
+             look at the database, then finish the script by hand and run `resolve {version} --done`, or undo what it did and \
+             run `resolve {version} --retry`",
             one_line(why)
         )
     }

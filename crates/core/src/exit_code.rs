@@ -76,7 +76,7 @@ impl ExitCode {
             Self::Unreachable => ("unreachable", "server unreachable"),
             Self::Locked => ("locked", "lock not granted in time"),
             Self::Failed => ("failed", "a migration failed"),
-            Self::PartiallyApplied => ("halfway", "a script stands halfway"),
+            Self::PartiallyApplied => ("halfway", "a script is partially applied"),
             Self::Disagreement => ("disagreement", "history and database disagree"),
             Self::Refused => ("refused", "refused by the server, or not trusted"),
             Self::Pending => ("pending", "--check: migrations are pending"),

@@ -99,7 +99,7 @@ impl Migration {
             (Direction::Down, Some(path)) => Script::read(path.clone(), MOST),
             (Direction::Down, None) => Err(ScriptProblem::file(
                 &self.up.path,
-                "has no down script beside it, so it can't be taken back; \
+                "has no down script beside it, so it can't be reverted; \
                  write one, or restore from a backup",
             )),
         }

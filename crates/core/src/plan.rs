@@ -31,7 +31,7 @@ pub struct Plan<'a> {
 /// One migration, one way.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
-    /// What to apply or take back.
+    /// What to apply or revert.
     pub migration: &'a Migration,
     /// Which of the two.
     pub direction: Direction,

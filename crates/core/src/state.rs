@@ -54,7 +54,7 @@ impl Status {
             Self::OutOfOrder => "out of order",
             Self::Drifted => "drifted",
             Self::Unknown => "unknown",
-            Self::PartiallyApplied => "halfway",
+            Self::PartiallyApplied => "partially applied",
         }
     }
 }

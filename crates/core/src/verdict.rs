@@ -89,7 +89,7 @@ impl Verdict {
 
     /// What a step that was committed has become.
     pub fn verb(&self) -> &'static str {
-        if self.header.command == Some(Command::Downgrade) { "taken back" } else { "applied" }
+        if self.header.command == Some(Command::Downgrade) { "reverted" } else { "applied" }
     }
 }
 

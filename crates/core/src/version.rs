@@ -34,11 +34,11 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// What a run does, for a sentence: `applying` or `taking back`.
+    /// What a run does, for a sentence: `applying` or `reverting`.
     pub fn doing(self) -> &'static str {
         match self {
             Self::Up => "applying",
-            Self::Down => "taking back",
+            Self::Down => "reverting",
         }
     }
 }

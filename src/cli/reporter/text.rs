@@ -54,7 +54,7 @@ pub(crate) fn committed(report: &Report, steps: &[&StepReport]) -> String {
     for StepReport { version, description, direction, milliseconds, waited_milliseconds, .. } in steps {
         let verb = match direction {
             Direction::Up => "applied",
-            Direction::Down => "taken back",
+            Direction::Down => "reverted",
         };
         let (description, time) = (one_line(description), milliseconds.unwrap_or_default());
         let waited = waited_milliseconds.map(|waited| format!(", {waited} ms of it waiting for locks"));
@@ -77,7 +77,7 @@ pub(crate) fn plan(report: &Report, transaction: Transaction) -> String {
     let mut line = |step: &StepReport, how: &str| {
         let verb = match step.direction {
             Direction::Up => "apply",
-            Direction::Down => "take back",
+            Direction::Down => "revert",
         };
         let (version, description) = (step.version, one_line(&step.description));
         let _ = writeln!(
@@ -151,24 +151,26 @@ pub(crate) fn history(report: &Report) -> String {
         };
         format!("{}{marks}", one_line(&migration.description))
     };
-    let width = migrations.iter().map(|migration| label(migration).chars().count()).max().unwrap_or(0);
+    let widest = |width: &dyn Fn(&MigrationReport) -> usize| migrations.iter().map(width).max().unwrap_or(0);
+    let width = widest(&|migration| label(migration).chars().count());
+    let column = widest(&|migration| migration.status.name().len()).max("out of order".len());
     let mut text = String::new();
     for migration in migrations.iter().rev() {
         let MigrationReport { version, status, applied_at, milliseconds, .. } = migration;
         let (style, status, label) = (style(*status), status.name(), label(migration));
         let applied_at = applied_at.as_deref().map(one_line);
         let _ = match (applied_at, milliseconds) {
-            (None, _) => writeln!(text, "{style}{status:12}{style:#} {version}  {label}"),
+            (None, _) => writeln!(text, "{style}{status:column$}{style:#} {version}  {label}"),
             (Some(when), None) => {
                 writeln!(
                     text,
-                    "{style}{status:12}{style:#} {version}  {label:width$}  {FAINT}{when}{FAINT:#}"
+                    "{style}{status:column$}{style:#} {version}  {label:width$}  {FAINT}{when}{FAINT:#}"
                 )
             }
             (Some(when), Some(time)) => {
                 writeln!(
                     text,
-                    "{style}{status:12}{style:#} {version}  {label:width$}  {FAINT}{when}, {time} ms{FAINT:#}"
+                    "{style}{status:column$}{style:#} {version}  {label:width$}  {FAINT}{when}, {time} ms{FAINT:#}"
                 )
             }
         };

@@ -27,7 +27,7 @@ pub struct Arguments {
     /// For statements that PostgreSQL refuses inside a transaction, such as CREATE INDEX CONCURRENTLY
     #[arg(long)]
     no_transaction: bool,
-    /// A migration that can't be taken back: one script, no down script
+    /// A migration that can't be reverted: one script, no down script
     #[arg(long)]
     up_only: bool,
 }
@@ -127,7 +127,7 @@ fn template(direction: Direction, no_transaction: bool) -> String {
     if no_transaction {
         text += "-- no-transaction\n\
                  -- Statements run one by one, each on its own: keep to one, and let it say IF [NOT] EXISTS, so that a\n\
-                 -- script that stopped halfway can run again.\n";
+                 -- script that stopped in the middle can run again.\n";
     } else {
         text +=
             "-- Runs in a transaction of its own: all of it happens, or nothing. Write no BEGIN or COMMIT.\n";

@@ -4,7 +4,7 @@ use crate::plan;
 use workspace::project::Project;
 use workspace::{github, ui};
 
-/// Show what a release would apply, or a rollback take back, without a database
+/// Show what a release would apply, or a rollback revert, without a database
 ///
 /// What is new since the last release tag, as Markdown; in a workflow also on the job's page. What a run really does is
 /// decided from what the database has: `cargo xtask run-migrations upgrade head --plan`.
@@ -14,7 +14,7 @@ Examples:
   cargo xtask plan
   cargo xtask plan --down-to 20261102130627")]
 pub struct Arguments {
-    /// What a downgrade to this version, or to `base`, takes back
+    /// What a downgrade to this version, or to `base`, reverts
     #[arg(long, value_name = "REVISION", allow_hyphen_values = true)]
     down_to: Option<String>,
 }

@@ -19,7 +19,7 @@ pub(super) fn show(manifest: &Manifest) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is taken back may be data: a person says yes, here or in the command.
+/// What is reverted may be data: a person says yes, here or in the command.
 pub(super) fn confirm(what: &str) -> anyhow::Result<()> {
     if !std::io::stdin().is_terminal() {
         bail!("nobody is there to ask whether to {what}; say --yes");

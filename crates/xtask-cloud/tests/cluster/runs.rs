@@ -20,7 +20,7 @@ fn an_empty_database_is_brought_to_head_and_back() {
 
     site.run("downgrade base").exited(1).said(&["say --yes"]);
     let back = site.run("--yes downgrade base").exited(0);
-    assert_eq!(back.stdout.matches("taken back").count(), migrations(), "{}", back.stdout);
+    assert_eq!(back.stdout.matches("reverted").count(), migrations(), "{}", back.stdout);
     assert_eq!(site.applied(), 0);
     site.run("current --check").exited(9);
 }

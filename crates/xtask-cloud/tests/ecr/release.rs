@@ -312,7 +312,7 @@ fn an_image_of_a_commit_that_main_was_never_at_is_not_taken() {
     std::fs::create_dir_all(tree.github()).unwrap();
     tree.git(&["checkout", "--quiet", "-b", "side"]);
     let mut commits = Vec::new();
-    for text in ["evil", "evil taken back"] {
+    for text in ["evil", "evil reverted"] {
         std::fs::write(tree.root().join("notes.txt"), text).unwrap();
         tree.git(&["add", "--all"]);
         tree.git(&["commit", "--quiet", "--message", text]);

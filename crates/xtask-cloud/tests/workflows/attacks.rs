@@ -45,7 +45,7 @@ fn a_tag_on_an_unmerged_commit_is_not_released() {
     }
 }
 
-/// Every ancestor of main was taken for one of its commits: of a pull request that adds something evil and takes it back
+/// Every ancestor of main was taken for one of its commits: of a pull request that adds something evil and reverts it
 /// reviewers saw the last tree alone, and the one before it could be released.
 #[test]
 fn a_commit_in_the_middle_of_a_merged_branch_is_not_released() {

@@ -63,11 +63,11 @@ fn a_tag_becomes_a_migrated_database_and_the_same_tag_again_changes_nothing() {
     assert!(!stage.github("roles").contains("downgrade"), "nobody became the deployer");
     std::fs::write(&named, released).unwrap();
     let back = stage.dispatch("rollback", &json!({"tag": "v9.9.9", "revision": before})).succeeded();
-    assert!(back.stdout.contains("## Plan: 1 migration to take back"), "{}", back.stdout);
+    assert!(back.stdout.contains("## Plan: 1 migration to revert"), "{}", back.stdout);
     assert_eq!(stage.query("SELECT max(version) FROM _sqlx_migrations"), before);
     let relative = stage.dispatch("rollback", &json!({"tag": "v9.9.9", "revision": "-1"}));
     assert_ne!(relative.code, Some(0));
-    assert_eq!(stage.query("SELECT max(version) FROM _sqlx_migrations"), before, "nothing was taken back");
+    assert_eq!(stage.query("SELECT max(version) FROM _sqlx_migrations"), before, "nothing was reverted");
 }
 
 #[test]

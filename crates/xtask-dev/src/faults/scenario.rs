@@ -24,7 +24,7 @@ pub(super) struct Scenario {
     pub(super) meant_for: Option<Kind>,
 }
 
-/// Whether a script may stand halfway in a way that takes a person.
+/// Whether a script may is partially applied in a way that takes a person.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Halts {
     /// The job must go on by itself.

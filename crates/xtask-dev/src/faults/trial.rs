@@ -16,7 +16,7 @@ use super::scenario::Halts;
 use super::server::Server;
 use super::{exit_code, live, lost_node, together};
 
-/// A migration that stands halfway on its way down is still there.
+/// A migration that is partially applied on its way down is still there.
 const APPLIED: &str = "SELECT max(version) FROM _sqlx_migrations WHERE success OR execution_time < -1";
 
 const HALFWAY: &str = "SELECT count(*) FROM _sqlx_migrations WHERE NOT success";
@@ -145,8 +145,10 @@ fn believe(server: &Server, database: &str, ended: &Ended, finding: &mut TrialRe
     };
     let applied = if applied.is_empty() { "base".to_owned() } else { applied };
     let halfway = table == "t" && server.sql(database, HALFWAY)? != "0";
-    if ended.code() == 3 && halfway && !["halfway", "is not known"].iter().any(&says) {
-        finding.violations.push(format!("exit code 3 hides that a script stands halfway: {}", ended.words()));
+    if ended.code() == 3 && halfway && !["partially applied", "is not known"].iter().any(&says) {
+        finding
+            .violations
+            .push(format!("exit code 3 hides that a script is partially applied: {}", ended.words()));
     }
     let claim = claim.as_str().map_or_else(|| claim.to_string(), str::to_owned);
     if claim != applied {

@@ -160,25 +160,25 @@ mod tests {
     fn the_command_is_completed() {
         for (typed, complete) in [
             ("", "upgrade head"),
-            ("--plan", "upgrade --plan head"),
+            ("--plan", "upgrade head --plan"),
             ("upgrade", "upgrade head"),
-            ("upgrade +1 --plan", "upgrade --plan +1"),
+            ("upgrade +1 --plan", "upgrade +1 --plan"),
             ("downgrade -1", "downgrade -- -1"),
             ("downgrade", "downgrade"),
             ("current", "current"),
             ("history base:head", "history base:head"),
-            ("--plan upgrade", "upgrade --plan head"),
+            ("--plan upgrade", "upgrade head --plan"),
             (
                 "upgrade --plan --allow-out-of-order 20260608081522",
-                "upgrade --plan --allow-out-of-order 20260608081522",
+                "upgrade 20260608081522 --plan --allow-out-of-order",
             ),
             ("upgrade --sql base:head", "upgrade --sql=base:head"),
             ("--sql=base:head", "upgrade --sql=base:head"),
             ("current --check --wait 10m", "current --check --wait=10m"),
-            ("--plan +1", "upgrade --plan +1"),
+            ("--plan +1", "upgrade +1 --plan"),
             ("upgrad head", "upgrad head"),
             ("--help", "--help"),
-            ("upgrade --help", "upgrade --help head"),
+            ("upgrade --help", "upgrade head --help"),
         ] {
             let words = typed.split_whitespace().map(str::to_owned).collect();
             assert_eq!(super::complete(words).join(" "), complete, "{typed}");
