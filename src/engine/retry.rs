@@ -27,6 +27,10 @@ impl Attempts {
         self.count += 1;
     }
 
+    pub(super) fn since_latest(&self) -> Duration {
+        self.latest.elapsed()
+    }
+
     pub(super) fn may_repeat_after(&self, pause: Duration, options: &RunOptions) -> bool {
         let budget = options.lock_retry_budget;
         self.count <= options.lock_retries

@@ -72,6 +72,7 @@ impl Runner<'_, '_> {
         self.tracker.tell(Event::Retrying(Retry { failure: &failure, gave_way, pause, attempt, most }));
         let waited = async { tokio::join!(self.watch.get_ready(), tokio::time::sleep(pause)) };
         let waited = self.interrupt.unless(waited).await.map(drop);
+        self.tracker.waited(failure.version, attempts.since_latest());
         waited.map_err(|signal| Error::interrupted(signal, self.tracker.state()))
     }
 

@@ -1,6 +1,6 @@
 //! Keeps the report while a run goes on, and tells the observer what is certain as soon as it is.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use migration_core::plan::Plan;
 use migration_core::{Direction, Position, Prepared, Report, StepReport, StepStatus, Version, wording};
@@ -13,12 +13,19 @@ pub(crate) struct Tracker<'o> {
     /// without a transaction commits all the time.
     pub(crate) in_doubt: bool,
     has_recorded: bool,
+    started: Instant,
     observer: &'o mut dyn Observer,
 }
 
 impl<'o> Tracker<'o> {
     pub(crate) fn new(observer: &'o mut dyn Observer) -> Self {
-        Self { report: Report::default(), in_doubt: false, has_recorded: false, observer }
+        Self {
+            report: Report::default(),
+            in_doubt: false,
+            has_recorded: false,
+            started: Instant::now(),
+            observer,
+        }
     }
 
     pub(crate) fn tell(&mut self, event: Event<'_>) {
@@ -26,6 +33,7 @@ impl<'o> Tracker<'o> {
     }
 
     pub(crate) fn show(&mut self, part: Section) {
+        self.report.took = self.started.elapsed();
         self.observer.on(Event::Certain(part, &self.report));
     }
 
@@ -43,6 +51,7 @@ impl<'o> Tracker<'o> {
             resumes_at: prepared.resumes_at.map(|index| index + 1),
             status: StepStatus::Planned,
             milliseconds: None,
+            waited_milliseconds: None,
         };
         self.report.header.from = Some(plan.from);
         self.report.header.to = Some(plan.to);
@@ -69,11 +78,21 @@ impl<'o> Tracker<'o> {
         self.tell(Event::Began(&migration, index + 1, of));
     }
 
+    /// An attempt met a lock, and the pause after it is over.
+    pub(crate) fn waited(&mut self, version: Version, took: Duration) {
+        if let Some(step) = self.steps_mut().iter_mut().find(|step| step.version == version) {
+            let waited = step.waited_milliseconds.unwrap_or_default();
+            step.waited_milliseconds = u64::try_from(took.as_millis()).ok().map(|took| waited + took);
+        }
+    }
+
+    /// The last attempt took so long; of a script without a transaction, all of them.
     pub(crate) fn ran(&mut self, prepared: &Prepared<'_>, took: Duration) {
         let version = prepared.step.migration.version;
         if let Some(step) = self.steps_mut().iter_mut().find(|step| step.version == version) {
             step.status = StepStatus::Uncommitted;
-            step.milliseconds = u64::try_from(took.as_millis()).ok();
+            let before = step.waited_milliseconds.filter(|_| step.transactional).unwrap_or_default();
+            step.milliseconds = u64::try_from(took.as_millis()).ok().map(|took| before + took);
         }
     }
 

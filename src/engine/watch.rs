@@ -66,9 +66,13 @@ impl<'s> Watch<'s> {
     pub(crate) async fn forever(&mut self, tracker: &mut Tracker<'_>) -> Infallible {
         let limit = self.server.options.max_blocking;
         let every = self.every();
+        let mut is_told = false;
         loop {
             tokio::time::sleep(every).await;
             let Some(seen) = self.observe().await else {
+                if !limit.is_zero() && !std::mem::replace(&mut is_told, true) {
+                    tracker.tell(Event::Warning("MAX_BLOCKING can't be kept: the second connection is gone"));
+                }
                 tracker.tell(Event::Watching(None));
                 continue;
             };
@@ -119,11 +123,7 @@ impl<'s> Watch<'s> {
             match Watcher::connect(self.server, self.pid).await {
                 Ok(watcher) => self.watcher = Some(watcher),
                 Err(error) => {
-                    if self.server.options.max_blocking.is_zero() {
-                        tracing::debug!("nobody watches this statement: {error}");
-                    } else {
-                        tracing::warn!("MAX_BLOCKING can't be kept for now: no second connection: {error}");
-                    }
+                    tracing::debug!("nobody watches this statement: {error}");
                     self.failed = Some(Instant::now());
                 }
             }

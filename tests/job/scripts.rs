@@ -259,7 +259,7 @@ error: applying 1 (a), statement 2 of 2: syntax error at or near \"RETURNIN\"
  --> migrations/1_a.up.sql:4:47
   |
 4 | /* 日本語 */ INSERT INTO a VALUES ('äöü'), ('☃') RETURNIN b
-  |                                               ^
+  |                                                  ^
   = sqlstate: 42601
   = state: it was rolled back; the database is at base, as before this run",
     );

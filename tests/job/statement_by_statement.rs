@@ -7,7 +7,7 @@ const FIRST: (&str, &str) =
     ("1_a.up.sql", "CREATE TABLE a (b int);\nCREATE MATERIALIZED VIEW v AS SELECT * FROM a;");
 
 #[test]
-fn the_same_error_from_inside_a_procedure_stands_halfway() {
+fn the_same_error_from_inside_a_procedure_is_partially_applied() {
     let setup = Setup::with(&[FIRST, ("2_b.up.sql", "-- no-transaction\nCALL p();")]);
     setup.database.execute(
         "CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN CREATE TABLE c (); COMMIT; DROP TABLE nosuch; END $$",
@@ -37,7 +37,7 @@ fn what_is_in_effect_may_not_be_edited() {
         ),
     ] {
         setup.directory.write("1_a.up.sql", &script);
-        setup.job("upgrade head").run().fails(6, &format!("can't go on by itself: {why}"));
+        setup.job("upgrade head").run().fails(6, &format!("can't continue by itself: {why}"));
     }
     assert_eq!(setup.database.tables("public"), ["_run_migrations_progress", "_sqlx_migrations", "b", "c"]);
 }

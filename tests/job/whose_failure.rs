@@ -1,5 +1,7 @@
 //! Whose failure it is, and so what to do: the script's, the server's or that of the moment.
 
+use std::time::{Duration, Instant};
+
 use sqlx::raw_sql;
 
 use crate::support::{Setup, tool, until};
@@ -147,5 +149,37 @@ fn however_much_is_said_the_state_and_the_next_step_are_told() {
             outcome.stderr
         );
         assert_eq!(outcome.stderr.contains("\n  = next: "), script == raise, "{}", outcome.stderr);
+    }
+}
+
+/// The row and the last line told the last attempt alone, which was a tenth of what had passed.
+#[test]
+fn times_are_what_passed() {
+    let setup = Setup::with(&[
+        ("1_a.sql", "CREATE TABLE a ();"),
+        ("2_b.sql", "ALTER TABLE a ADD b int;"),
+        ("3_c.sql", "-- no-transaction\nALTER TABLE a ADD c int;"),
+    ]);
+    setup.job("upgrade 1").run().ok();
+    for to in ["2", "3"] {
+        let mut holder = setup.database.connection();
+        let mut run = |sql| setup.database.block_on(raw_sql(sql).execute(&mut holder)).unwrap();
+        run("BEGIN; LOCK TABLE a IN ACCESS SHARE MODE");
+        let start = Instant::now();
+        let job = setup.job(&format!("upgrade {to}")).env("LOCK_TIMEOUT", "1s").env("LOCK_RETRIES", "3");
+        let job = job.env("OUTPUT", "text").start();
+        std::thread::sleep(Duration::from_secs(2));
+        run("ROLLBACK");
+        let outcome = job.wait();
+        let passed = start.elapsed().as_millis();
+        let times: Vec<u128> = outcome
+            .ok()
+            .raw_stdout
+            .split(" ms")
+            .filter_map(|text| text.split(' ').next_back()?.parse().ok())
+            .collect();
+        let [row, waited, done] = times[..] else { panic!("{}", outcome.raw_stdout) };
+        assert!(outcome.stdout.contains(" ms of it waiting for locks\n"), "{}", outcome.stdout);
+        assert!(waited >= 6000 && row >= waited && done >= row && passed >= done, "{}", outcome.raw_stdout);
     }
 }

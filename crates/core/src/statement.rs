@@ -2,6 +2,7 @@
 
 mod classify;
 mod lexer;
+mod settings;
 
 pub use classify::{Concurrent, Forbidden};
 use lexer::{Kind, Lexer};

@@ -1,5 +1,7 @@
 //! What a run says of itself to machines: the document on stdout. Plain data that is read as it is written.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::command::Command;
@@ -56,6 +58,9 @@ pub struct Report {
     /// What is odd, but did not stop the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// How long the run took, from its start to its end.
+    #[serde(skip)]
+    pub took: Duration,
 }
 
 impl Report {
@@ -118,9 +123,12 @@ pub struct StepReport {
     pub resumes_at: Option<usize>,
     /// What became of it.
     pub status: StepStatus,
-    /// How long it took.
+    /// How long it took, with the attempts that met a lock and the pauses after them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub milliseconds: Option<u64>,
+    /// How long these were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_milliseconds: Option<u64>,
 }
 
 /// What became of a step.
@@ -270,6 +278,7 @@ mod tests {
                 resumes_at: None,
                 status: StepStatus::Failed,
                 milliseconds: Some(3),
+                waited_milliseconds: None,
             }]),
             ..Report::default()
         }

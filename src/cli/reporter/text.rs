@@ -51,15 +51,17 @@ pub(super) fn which_table(bookkeeping: &Bookkeeping) -> String {
 pub(crate) fn committed(report: &Report, steps: &[&StepReport]) -> String {
     let width = width(report.steps());
     let mut text = String::new();
-    for StepReport { version, description, direction, milliseconds, .. } in steps {
+    for StepReport { version, description, direction, milliseconds, waited_milliseconds, .. } in steps {
         let verb = match direction {
             Direction::Up => "applied",
             Direction::Down => "reverted",
         };
         let (description, time) = (one_line(description), milliseconds.unwrap_or_default());
+        let waited = waited_milliseconds.map(|waited| format!(", {waited} ms of it waiting for locks"));
+        let waited = waited.unwrap_or_default();
         let _ = writeln!(
             text,
-            "  {GOOD}{verb}{GOOD:#}  {version}  {description:width$}  {FAINT}{time:>6} ms{FAINT:#}"
+            "  {GOOD}{verb}{GOOD:#}  {version}  {description:width$}  {FAINT}{time:>6} ms{waited}{FAINT:#}"
         );
     }
     text
@@ -109,7 +111,7 @@ pub(crate) fn done(report: &Report) -> String {
     if steps.is_empty() {
         return format!("nothing to do: the database is {STRONG}{place}{STRONG:#}\n{}", bookkeeping(report));
     }
-    let time: u64 = steps.iter().filter_map(|step| step.milliseconds).sum();
+    let time = report.took.as_millis();
     let count = wording::migrations(report.done());
     format!("{GOOD}done{GOOD:#}: {count} in {time} ms; the database is {STRONG}{place}{STRONG:#}\n")
 }
@@ -209,6 +211,7 @@ mod tests {
             resumes_at: None,
             status: StepStatus::Planned,
             milliseconds: None,
+            waited_milliseconds: None,
         };
         Report { steps: Some(transactional.iter().enumerate().map(step).collect()), ..Report::default() }
     }
