@@ -162,47 +162,23 @@ INSERT INTO audit SELECT 'upkeep' WHERE NOT EXISTS (SELECT FROM audit WHERE what
 
 const UP: &[&str] = &["upgrade", "head"];
 
+/// What a scenario is unless it says otherwise.
+const PLAIN: Scenario = Scenario {
+    name: "",
+    transaction: "each",
+    files: &[],
+    before: &[],
+    words: UP,
+    halts: Halts::Never,
+    visitors_wait: None,
+    meant_for: None,
+};
+
 const ALL: &[Scenario] = &[
-    Scenario {
-        name: "each",
-        transaction: "each",
-        files: TRANSACTIONAL,
-        before: &[],
-        words: UP,
-        halts: Halts::Never,
-        visitors_wait: None,
-        meant_for: None,
-    },
-    Scenario {
-        name: "run",
-        transaction: "run",
-        files: TRANSACTIONAL,
-        before: &[],
-        words: UP,
-        halts: Halts::Never,
-        visitors_wait: None,
-        meant_for: None,
-    },
-    Scenario {
-        name: "no-transaction",
-        transaction: "each",
-        files: STATEMENTWISE,
-        before: &[],
-        words: UP,
-        halts: Halts::Never,
-        visitors_wait: None,
-        meant_for: None,
-    },
-    Scenario {
-        name: "each-down",
-        transaction: "each",
-        files: TRANSACTIONAL,
-        before: &[UP],
-        words: &["downgrade", "1"],
-        halts: Halts::Never,
-        visitors_wait: None,
-        meant_for: None,
-    },
+    Scenario { name: "each", files: TRANSACTIONAL, ..PLAIN },
+    Scenario { name: "run", transaction: "run", files: TRANSACTIONAL, ..PLAIN },
+    Scenario { name: "no-transaction", files: STATEMENTWISE, ..PLAIN },
+    Scenario { name: "each-down", files: TRANSACTIONAL, before: &[UP], words: &["downgrade", "1"], ..PLAIN },
     Scenario {
         name: "no-transaction-down",
         transaction: "run",
@@ -210,18 +186,15 @@ const ALL: &[Scenario] = &[
         before: &[UP],
         words: &["downgrade", "1"],
         halts: Halts::Until { repair: NO_MAILS },
-        visitors_wait: None,
-        meant_for: None,
+        ..PLAIN
     },
     Scenario {
         name: "upkeep",
         transaction: "run",
         files: CARELESS,
         before: &[&["upgrade", "1"]],
-        words: UP,
         halts: Halts::Until { repair: UPKEEP },
-        visitors_wait: None,
-        meant_for: None,
+        ..PLAIN
     },
 ];
 
@@ -238,13 +211,10 @@ CREATE TABLE audit (what text NOT NULL);
 const LIVE: &[Scenario] = &[
     Scenario {
         name: "quick",
-        transaction: "each",
         files: &[SITE, ("2_note.up.sql", "ALTER TABLE account ADD COLUMN note text;")],
         before: &[&["upgrade", "1"]],
-        words: UP,
-        halts: Halts::Never,
         visitors_wait: Some(Promise::LockTimeout),
-        meant_for: None,
+        ..PLAIN
     },
     Scenario {
         name: "several",
@@ -297,15 +267,12 @@ INSERT INTO audit VALUES ('long');",
             ),
         ],
         before: &[&["upgrade", "1"]],
-        words: UP,
-        halts: Halts::Never,
-        visitors_wait: None,
         meant_for: Some(Kind::LostNode),
+        ..PLAIN
     },
     // As those write scripts for whom sqlx applies them: one statement where there is no transaction.
     Scenario {
         name: "sqlx",
-        transaction: "each",
         files: &[
             ACCOUNTS,
             (
@@ -322,11 +289,8 @@ INSERT INTO audit VALUES ('long');",
             ),
             ("5_rich.up.sql", "CREATE VIEW rich AS SELECT name FROM account WHERE balance > 0;"),
         ],
-        before: &[],
-        words: UP,
-        halts: Halts::Never,
-        visitors_wait: None,
         meant_for: Some(Kind::WithSqlx),
+        ..PLAIN
     },
 ];
 
