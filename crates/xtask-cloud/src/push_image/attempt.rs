@@ -1,4 +1,5 @@
-//! One upload, as often as it takes: a new token once, pauses where the fault may pass, an end where it can't.
+//! One upload, as often as it takes: a new token once, pauses where the fault may pass, an end where it can't. The loop
+//! is by hand, because a new token is no retry: it takes neither a pause nor an attempt from the table.
 
 use std::time::Duration;
 

@@ -218,7 +218,6 @@ const LIVE: &[Scenario] = &[
     },
     Scenario {
         name: "several",
-        transaction: "each",
         files: &[
             SITE,
             (
@@ -230,10 +229,8 @@ INSERT INTO audit VALUES ('notes');",
             ),
         ],
         before: &[&["upgrade", "1"]],
-        words: UP,
-        halts: Halts::Never,
         visitors_wait: Some(Promise::MaxBlocking),
-        meant_for: None,
+        ..PLAIN
     },
     Scenario {
         name: "slow",
@@ -244,10 +241,8 @@ INSERT INTO audit VALUES ('notes');",
             ("3_rest.up.sql", "SELECT pg_sleep(4);\nINSERT INTO audit VALUES ('rest');"),
         ],
         before: &[&["upgrade", "1"]],
-        words: UP,
-        halts: Halts::Never,
         visitors_wait: Some(Promise::MaxBlocking),
-        meant_for: None,
+        ..PLAIN
     },
 ];
 
