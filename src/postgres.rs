@@ -14,6 +14,7 @@ pub(crate) mod interrupt;
 pub(crate) mod judgement;
 pub(crate) mod lock;
 mod other_bookkeeping;
+mod other_revision;
 pub(crate) mod other_session;
 pub(crate) mod path;
 pub(crate) mod pem;
