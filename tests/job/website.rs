@@ -27,8 +27,7 @@ fn versions(directory: &Directory) -> (Vec<i64>, usize) {
     let kept = has_down
         .values()
         .enumerate()
-        .filter(|(_, has_down): &(usize, &bool)| !**has_down)
-        .last()
+        .rfind(|(_, has_down): &(usize, &bool)| !**has_down)
         .map_or(0, |(last, _)| last + 1);
     (has_down.into_keys().collect(), kept)
 }

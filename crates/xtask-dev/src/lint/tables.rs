@@ -11,12 +11,12 @@ use super::finding::Finding;
 use super::tree::ProjectFiles;
 
 pub(super) fn look(tree: &ProjectFiles) -> Vec<Finding> {
-    let pages: [(&str, fn(&str) -> Vec<String>); 3] =
-        [("docs/settings.md", settings), ("docs/exit-codes.md", exit_codes), ("docs/commands.md", commands)];
-    let finding = |path: &str, message| Finding { path: path.to_owned(), line: 1, message };
-    let problems =
-        pages.iter().flat_map(|(path, look)| look(&tree.text(path)).into_iter().map(|it| finding(path, it)));
-    problems.collect()
+    let of = |path: &str, problems: fn(&str) -> Vec<String>| {
+        let finding = |message| Finding { path: path.to_owned(), line: 1, message };
+        problems(&tree.text(path)).into_iter().map(finding).collect::<Vec<_>>()
+    };
+    [of("docs/settings.md", settings), of("docs/exit-codes.md", exit_codes), of("docs/commands.md", commands)]
+        .concat()
 }
 
 /// The rows of the first table of a page, cell by cell.
