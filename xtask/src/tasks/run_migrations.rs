@@ -19,9 +19,11 @@ use workspace::project::Project;
 use workspace::{process, ui};
 
 mod fleet;
+mod given;
 pub mod job_arguments;
 mod placement;
 
+use given::Given;
 use placement::{DatabaseChoice, Placement, Wish};
 
 /// Run the job: apply the migrations, take them back, look at them
@@ -49,7 +51,8 @@ Examples:
 Environment, the database: POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB, POSTGRES_USER, POSTGRES_PASSWORD, \
 POSTGRES_PASSWORD_FILE or POSTGRES_PASSWORD_COMMAND (the job then runs natively), POSTGRES_SSLMODE, \
 POSTGRES_SSLROOTCERT, POSTGRES_SSLCRL, POSTGRES_SSLCERT, POSTGRES_SSLKEY, POSTGRES_CHANNEL_BINDING, \
-POSTGRES_REQUIRE_AUTH. Without POSTGRES_HOST it is the local one (see `cargo xtask database`).
+POSTGRES_REQUIRE_AUTH; or DATABASE_URL. With neither POSTGRES_HOST nor DATABASE_URL it is the local one (see \
+`cargo xtask database`).
 
 Environment, handed to the job: MIGRATIONS_DIR (the job then runs natively), TRANSACTION, CONNECT_TIMEOUT, \
 RUN_LOCK_TIMEOUT, LOCK_TIMEOUT, STATEMENT_TIMEOUT, LOCK_RETRIES, LOCK_RETRY_BUDGET, MAX_BLOCKING, ALLOW_RELATIVE, \
@@ -136,8 +139,10 @@ impl Arguments {
 pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Result<ExitCode> {
     let mut mistakes = arguments.misplaced();
     let settings = Settings::gather(&arguments.image, &arguments.postgres, project, &mut mistakes)?;
-    let settings = mistakes.or(settings)?;
     let words = job_arguments::complete(arguments.job);
+    let needs_database = job_arguments::needs_database(&words);
+    let given = if needs_database { Given::read(set, &mut mistakes) } else { Given::default() };
+    let settings = mistakes.or(settings)?;
     let wish = match (arguments.native, arguments.in_container) {
         (true, _) => Wish::Native,
         (_, true) => Wish::Container,
@@ -146,12 +151,10 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     // Even a native run may have its local PostgreSQL in Docker.
     let docker = Docker::connect().await;
     let daemon = docker.as_ref().map(|docker| docker.daemon.clone()).map_err(|error| format!("{error:#}"));
-    let tie = tie();
-    let mut database = match std::env::var("POSTGRES_HOST").ok().filter(|host| !host.is_empty()) {
-        Some(host) => DatabaseChoice::Configured { host },
-        None if job_arguments::needs_database(&words) => {
-            DatabaseChoice::Local(local::expected(project, &docker)?)
-        }
+    let tie = tie(&given);
+    let mut database = match given.get("POSTGRES_HOST") {
+        Some(host) => DatabaseChoice::Configured { host: host.to_owned() },
+        None if needs_database => DatabaseChoice::Local(local::expected(project, &docker)?),
         None => DatabaseChoice::NotNeeded,
     };
     let mut placement = decide(wish, &daemon, &database, tie)?;
@@ -176,7 +179,7 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
             if let Some(local) = &local {
                 local.introduce();
             }
-            let (environment, files) = container_environment(local.as_ref(), host.as_deref())?;
+            let (environment, files) = container_environment(local.as_ref(), &given, host.as_deref())?;
             let platform = settings.platform.name();
             docker
                 .run(Run { image: &image.id, platform, arguments: words, environment, network, files })
@@ -197,13 +200,17 @@ pub(crate) async fn run(arguments: Arguments, project: &Project) -> anyhow::Resu
     Ok(ExitCode::from(code))
 }
 
+/// A variable that is not empty.
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 /// What a setting names that a container does not have.
-fn tie() -> Option<&'static str> {
-    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if is_set("MIGRATIONS_DIR") {
+fn tie(given: &Given) -> Option<&'static str> {
+    if set("MIGRATIONS_DIR").is_some() {
         return Some("MIGRATIONS_DIR names a directory of this machine, which a container does not see");
     }
-    (is_set("POSTGRES_HOST") && is_set("POSTGRES_PASSWORD_COMMAND")).then_some(
+    given.get("POSTGRES_PASSWORD_COMMAND").is_some().then_some(
         "POSTGRES_PASSWORD_COMMAND names a program of this machine, which a container does not have",
     )
 }
@@ -224,43 +231,6 @@ fn decide(
     Ok(placement)
 }
 
-/// What the job reads besides the database's address.
-const HANDED_ON: [&str; 16] = [
-    "TRANSACTION",
-    "CONNECT_TIMEOUT",
-    "RUN_LOCK_TIMEOUT",
-    "LOCK_TIMEOUT",
-    "STATEMENT_TIMEOUT",
-    "LOCK_RETRIES",
-    "LOCK_RETRY_BUDGET",
-    "MAX_BLOCKING",
-    "ALLOW_RELATIVE",
-    "DETAIL",
-    "OUTPUT",
-    "RUST_LOG",
-    "NO_COLOR",
-    "CLICOLOR_FORCE",
-    "TERM",
-    "COLUMNS",
-];
-
-const DATABASE: [&str; 14] = [
-    "POSTGRES_HOST",
-    "POSTGRES_PORT",
-    "POSTGRES_DB",
-    "POSTGRES_USER",
-    "POSTGRES_PASSWORD",
-    "POSTGRES_PASSWORD_FILE",
-    "POSTGRES_PASSWORD_COMMAND",
-    "POSTGRES_REQUIRE_AUTH",
-    "POSTGRES_CHANNEL_BINDING",
-    "POSTGRES_SSLMODE",
-    "POSTGRES_SSLROOTCERT",
-    "POSTGRES_SSLCRL",
-    "POSTGRES_SSLCERT",
-    "POSTGRES_SSLKEY",
-];
-
 /// The binary with our environment, where the local PostgreSQL takes the place of what was half configured.
 fn native(
     binary: &std::path::Path,
@@ -271,7 +241,7 @@ fn native(
     let mut command = tokio::process::Command::new(binary);
     command.args(words).env_remove("COMMAND").env_remove("REVISION");
     if let Some(local) = local {
-        for name in DATABASE {
+        for name in given::database().chain(["DATABASE_URL"]) {
             command.env_remove(name);
         }
         command.envs(local.address.environment());
@@ -285,18 +255,17 @@ fn native(
 
 /// Logs are read by a person here, unless said otherwise.
 fn log_format() -> (&'static str, String) {
-    let set = std::env::var("LOG_FORMAT").ok().filter(|format| !format.is_empty());
-    ("LOG_FORMAT", set.unwrap_or_else(|| "text".to_owned()))
+    ("LOG_FORMAT", set("LOG_FORMAT").unwrap_or_else(|| "text".to_owned()))
 }
 
 /// The environment of a container, and its files: what is secret does not show in `docker inspect`.
 fn container_environment(
     local: Option<&Local>,
+    given: &Given,
     host: Option<&str>,
 ) -> anyhow::Result<(Vec<String>, Vec<u8>)> {
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let mut pairs: Vec<(&str, String)> =
-        HANDED_ON.iter().filter_map(|name| Some((*name, set(name)?))).collect();
+        given::handed_on().filter_map(|name| Some((name, set(name)?))).collect();
     pairs.push(log_format());
     // The job sees pipes where we may have a terminal; a report that goes to a file must stay free of colours.
     if ui::colours() {
@@ -304,7 +273,7 @@ fn container_environment(
     }
     pairs.extend(match local {
         Some(local) => local.address.environment().to_vec(),
-        None => DATABASE.iter().filter_map(|name| Some((*name, set(name)?))).collect(),
+        None => given.variables().collect(),
     });
     if let Some(host) = host {
         pairs.retain(|(name, _)| !["POSTGRES_HOST", "POSTGRES_PORT"].contains(name));
