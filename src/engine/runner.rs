@@ -1,5 +1,7 @@
 //! Carries a plan out, step by step, and knows at every moment where the database is.
 
+use std::sync::Arc;
+
 use migration_core::plan::groups;
 use migration_core::{Direction, Excerpt, Group, Position, Prepared, wording};
 
@@ -76,7 +78,7 @@ impl Runner<'_, '_> {
         waited.map_err(|signal| Error::interrupted(signal, self.tracker.state()))
     }
 
-    pub(super) async fn watched(&mut self, sql: String) -> Result<usize, FailedQuery> {
+    pub(super) async fn watched(&mut self, sql: impl Into<Arc<String>>) -> Result<usize, FailedQuery> {
         self.watch.begin();
         let result = tokio::select! {
             result = self.session.execute_patiently(sql) => result,

@@ -1,5 +1,6 @@
 //! Steps that share a transaction: all of them or none.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use migration_core::Prepared;
@@ -53,7 +54,7 @@ impl Runner<'_, '_> {
             let begins = frame.begins.then_some(&self.table);
             let batch = Batch::of(prepared, &self.session.settings, begins, record);
             self.tracker.in_doubt = frame.commits;
-            let answer = self.watched(batch.sql.clone()).await;
+            let answer = self.watched(Arc::clone(&batch.sql)).await;
             self.tracker.in_doubt &= answer.as_ref().is_err_and(|failed| failed.error.is_outage());
             match answer {
                 Ok(counted) if counted != batch.commands() => {

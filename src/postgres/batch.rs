@@ -8,6 +8,7 @@ pub(crate) mod partially_applied;
 pub(crate) mod session;
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::postgres::lock::unlock_and_lock_again;
@@ -50,7 +51,8 @@ pub(crate) enum Culprit {
 /// One simple query that holds a whole migration.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    pub(crate) sql: String,
+    /// Sent as it is: a long script costs as often as it is copied.
+    pub(crate) sql: Arc<String>,
     script: Range<usize>,
     commands_before: usize,
     statements: usize,
@@ -111,7 +113,7 @@ impl Batch {
             add(Culprit::Commit, "COMMIT");
         }
         let commands_before = if begins.is_some() { 3 } else { 1 };
-        Self { sql, script, commands_before, statements: prepared.statements, after }
+        Self { sql: Arc::new(sql), script, commands_before, statements: prepared.statements, after }
     }
 
     pub(crate) fn commands(&self) -> usize {
@@ -278,24 +280,27 @@ mod tests {
     use migration_core::script::prepare;
     use migration_core::{History, Step};
 
-    fn migration(text: &str) -> Migration {
+    /// Writes the script, and hands it over read and checked.
+    fn with_prepared<T>(text: &str, check: impl Fn(&[Prepared<'_>]) -> T) -> T {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("batch-{}-{number}", std::process::id()));
         std::fs::create_dir(&directory).unwrap();
         std::fs::write(directory.join("1_it's.up.sql"), text).unwrap();
         let history = History::read(&directory).unwrap();
+        let step = Step { migration: &history.migrations()[0], direction: Direction::Up };
+        let prepared = prepare(&[step]).unwrap();
         std::fs::remove_dir_all(&directory).unwrap();
-        history.migrations()[0].clone()
+        check(&prepared)
     }
 
     fn with<T>(text: &str, check: impl Fn(&Prepared<'_>, &Batch) -> T) -> T {
-        let migration = migration(text);
-        let prepared = prepare(&[Step { migration: &migration, direction: Direction::Up }]).unwrap();
-        let record = record(&prepared, &[], &Table::new_in("public"));
-        let table = Table::new_in("public");
-        let message = Batch::of(&prepared[0], &["SELECT 1".to_owned()], Some(&table), Some(record));
-        check(&prepared[0], &message)
+        with_prepared(text, |prepared| {
+            let record = record(prepared, &[], &Table::new_in("public"));
+            let table = Table::new_in("public");
+            let message = Batch::of(&prepared[0], &["SELECT 1".to_owned()], Some(&table), Some(record));
+            check(&prepared[0], &message)
+        })
     }
 
     fn server_error(position: Option<usize>) -> ServerError {
@@ -326,12 +331,13 @@ mod tests {
 
     #[test]
     fn deferred_constraints_are_checked_where_others_follow() {
-        let migration = migration("INSERT INTO t VALUES (1)");
-        let prepared = prepare(&[Step { migration: &migration, direction: Direction::Up }]).unwrap();
-        let message = Batch::of(&prepared[0], &["SELECT 1".to_owned()], None, None);
-        let path = "SET LOCAL search_path TO DEFAULT;\n";
-        assert!(message.sql.starts_with(&format!("{path}INSERT INTO t VALUES (1)\n;\nSAVEPOINT")));
-        assert_eq!(message.blame(&prepared[0], 3, Some(&server_error(None))).0, Culprit::DeferredConstraint);
+        with_prepared("INSERT INTO t VALUES (1)", |prepared| {
+            let message = Batch::of(&prepared[0], &["SELECT 1".to_owned()], None, None);
+            let path = "SET LOCAL search_path TO DEFAULT;\n";
+            assert!(message.sql.starts_with(&format!("{path}INSERT INTO t VALUES (1)\n;\nSAVEPOINT")));
+            let (culprit, _) = message.blame(&prepared[0], 3, Some(&server_error(None)));
+            assert_eq!(culprit, Culprit::DeferredConstraint);
+        });
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -107,11 +108,11 @@ pub(super) fn read<T: for<'r> FromRow<'r, PgRow>>(rows: &[PgRow]) -> Result<Vec<
 pub(super) async fn execute(
     connection: &mut PgConnection,
     patience: Duration,
-    sql: String,
+    sql: impl Into<Arc<String>>,
 ) -> Result<usize, FailedQuery> {
     let mut commands = 0;
     let reading = async {
-        let mut results = raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
+        let mut results = raw_sql(AssertSqlSafe(sql.into())).fetch_many(connection);
         while let Some(result) = results.try_next().await? {
             commands += usize::from(result.is_left());
         }

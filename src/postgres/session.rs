@@ -1,5 +1,6 @@
 //! One session: queries, and the bookkeeping table.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::PgRow;
@@ -103,14 +104,14 @@ impl Session {
     }
 
     /// Runs statements of ours for their effect, and says how many commands that were.
-    pub(crate) async fn execute(&mut self, sql: String) -> Result<usize, FailedQuery> {
+    pub(crate) async fn execute(&mut self, sql: impl Into<Arc<String>>) -> Result<usize, FailedQuery> {
         self.execute_within(self.patience, sql).await
     }
 
     pub(crate) async fn execute_within(
         &mut self,
         patience: Duration,
-        sql: String,
+        sql: impl Into<Arc<String>>,
     ) -> Result<usize, FailedQuery> {
         self.activity.begins();
         self.in_step().map_err(|error| FailedQuery { commands: 0, error })?;
@@ -127,7 +128,10 @@ impl Session {
     }
 
     /// Runs what may take as long as it likes: a script, or a build.
-    pub(crate) async fn execute_patiently(&mut self, sql: String) -> Result<usize, FailedQuery> {
+    pub(crate) async fn execute_patiently(
+        &mut self,
+        sql: impl Into<Arc<String>>,
+    ) -> Result<usize, FailedQuery> {
         self.execute_within(Duration::ZERO, sql).await
     }
 

@@ -19,7 +19,7 @@ pub use directory::{Found, Pair, pair_up};
 /// on the line is comment.
 const NO_TRANSACTION: &str = "-- no-transaction";
 
-/// All of them are held in memory.
+/// More of them than this is data, and no history.
 const MOST: u64 = 256 << 20;
 
 /// One SQL file, read.
@@ -74,8 +74,8 @@ pub struct Migration {
     pub version: Version,
     /// The rest of the file name, with spaces for underscores.
     pub description: String,
-    /// The up script.
-    pub up: Script,
+    /// The up script, which is read when it is wanted: none is held for longer.
+    pub up: PathBuf,
     /// The checksum of the up script, which the bookkeeping records.
     pub checksum: Checksum,
     down: Option<PathBuf>,
@@ -92,13 +92,19 @@ impl Migration {
         self.down.is_some()
     }
 
-    /// Reads the script of a direction; down scripts are read only when they are wanted.
+    /// Reads the script of a direction.
     pub fn script(&self, direction: Direction) -> Result<Script, ScriptProblem> {
         match (direction, &self.down) {
-            (Direction::Up, _) => Ok(self.up.clone()),
+            (Direction::Up, _) => {
+                let script = Script::read(self.up.clone(), MOST)?;
+                if Checksum::of(&script.text) != self.checksum {
+                    return Err(ScriptProblem::file(&self.up, "was changed during this run; run again"));
+                }
+                Ok(script)
+            }
             (Direction::Down, Some(path)) => Script::read(path.clone(), MOST),
             (Direction::Down, None) => Err(ScriptProblem::file(
-                &self.up.path,
+                &self.up,
                 "has no down script beside it, so it can't be reverted; \
                  write one, or restore from a backup",
             )),
@@ -130,7 +136,7 @@ impl History {
                         version,
                         description: pair.description,
                         checksum: Checksum::of(&up.text),
-                        up,
+                        up: up.path,
                         down: pair.down,
                     });
                 }
@@ -179,7 +185,7 @@ impl History {
                 version: Version(version),
                 description: description.to_owned(),
                 checksum: Checksum::of(&text),
-                up: Script { path: PathBuf::from(format!("migrations/{name}.up.sql")), text },
+                up: PathBuf::from(format!("migrations/{name}.up.sql")),
                 down: Some(PathBuf::from(format!("migrations/{name}.down.sql"))),
             }
         };

@@ -182,7 +182,7 @@ fn refuse_drift(state: &State<'_>) -> Result<(), Disagreement> {
         .with(Status::Drifted)
         .filter_map(|entry| Some((entry.migration?, entry.applied?)))
         .map(|(migration, applied)| {
-            format!("{}: {}", wording::path(&migration.up.path), drift::explain(migration, applied))
+            format!("{}: {}", wording::path(&migration.up), drift::explain(migration, applied))
         })
         .collect();
     if drifted.is_empty() { Ok(()) } else { Err(Disagreement::Drifted(drifted)) }

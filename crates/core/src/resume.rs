@@ -159,9 +159,8 @@ pub fn leftover(build: &Concurrent, indexes: &[Index]) -> Result<Leftover, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::History;
+    use crate::history::{History, Script};
     use crate::plan::Step;
-    use crate::script::prepare;
     use crate::version::Direction;
 
     const SCRIPT: &str = "-- no-transaction\nCREATE TABLE t (a int);\nVACUUM t;\nCREATE INDEX CONCURRENTLY i ON t (a);\nSET x.y = 1;\nANALYZE t;\n";
@@ -184,10 +183,16 @@ mod tests {
     }
 
     fn recorded(rows: Option<&[Begun]>) -> Result<ResumePoint, String> {
-        let mut migration = History::of(&[(1, "x")]).migrations()[0].clone();
-        SCRIPT.clone_into(&mut migration.up.text);
-        let prepared = prepare(&[Step { migration: &migration, direction: Direction::Up }]).unwrap();
-        resume_point(&prepared[0], rows)
+        let migration = &History::of(&[(1, "x")]).migrations()[0].clone();
+        let prepared = Prepared {
+            step: Step { migration, direction: Direction::Up },
+            script: Script { path: migration.up.clone(), text: SCRIPT.to_owned() },
+            checksum: Checksum::of(SCRIPT),
+            statements: 5,
+            schema_changes: 1,
+            resumes_at: None,
+        };
+        resume_point(&prepared, rows)
     }
 
     #[test]

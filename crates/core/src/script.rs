@@ -4,7 +4,7 @@ use crate::excerpt::Place;
 use crate::history::Script;
 use crate::plan::Step;
 use crate::script_problem::{ScriptProblem, UnusableScripts};
-use crate::statement::{self, Forbidden, Statement, Unterminated};
+use crate::statement::{self, Forbidden, Statement, Statements, Unterminated};
 use crate::version::Checksum;
 
 /// A step with its script, which is known to be usable.
@@ -58,9 +58,7 @@ pub fn one(step: Step<'_>) -> Result<Prepared<'_>, UnusableScripts> {
         step.migration.script(step.direction).map_err(|problem| UnusableScripts(vec![problem]))?;
     let checksum = Checksum::of(&script.text);
     blank_own_transaction(&mut script);
-    let statements = check(&script).map_err(UnusableScripts)?;
-    let schema_changes = statements.iter().filter(|statement| statement.is_plain_ddl()).count();
-    let statements = statements.len();
+    let Counted { statements, schema_changes } = check(&script).map_err(UnusableScripts)?;
     Ok(Prepared { step, script, checksum, statements, schema_changes, resumes_at: None })
 }
 
@@ -70,13 +68,17 @@ fn blank_own_transaction(script: &mut Script) {
     if !script.is_transactional() {
         return;
     }
-    let Ok(statements) = statement::split(&script.text) else { return };
-    let last = statements.len().saturating_sub(1);
-    let is_own = |(index, statement): &(usize, &Statement<'_>)| {
-        statement.only_begins() || (*index == last && statement.only_commits())
-    };
-    let own: Vec<_> = statements.iter().enumerate().filter(is_own).collect();
-    let own: Vec<_> = own.iter().map(|(_, own)| own.offset..own.offset + own.text.len()).collect();
+    let mut own = Vec::new();
+    let mut last = None;
+    for statement in Statements::of(&script.text) {
+        let Ok(statement) = statement else { return };
+        let range = statement.offset..statement.offset + statement.text.len();
+        if statement.only_begins() {
+            own.push(range.clone());
+        }
+        last = statement.only_commits().then_some(range);
+    }
+    own.extend(last);
     for range in own {
         let blank = |byte| if byte == b'\n' { '\n' } else { ' ' };
         let blank: String = script.text[range.clone()].bytes().map(blank).collect();
@@ -84,7 +86,14 @@ fn blank_own_transaction(script: &mut Script) {
     }
 }
 
-fn check(script: &Script) -> Result<Vec<Statement<'_>>, Vec<ScriptProblem>> {
+/// What a usable script holds.
+#[derive(Debug, Default)]
+struct Counted {
+    statements: usize,
+    schema_changes: usize,
+}
+
+fn check(script: &Script) -> Result<Counted, Vec<ScriptProblem>> {
     let text = &script.text;
     let at = |offset: usize, problem: String| ScriptProblem {
         path: script.path.clone(),
@@ -100,15 +109,19 @@ fn check(script: &Script) -> Result<Vec<Statement<'_>>, Vec<ScriptProblem>> {
     if let Some(offset) = text.find('\0') {
         return Err(vec![at(offset, "holds a NUL byte, which can't be sent; remove it".into())]);
     }
-    let statements = statement::split(text).map_err(|Unterminated { what, offset }| {
-        vec![at(offset, format!("has a {what} that starts here and never ends"))]
-    })?;
-    let problems: Vec<_> = statements
-        .iter()
-        .filter_map(|statement| Some((statement, statement.forbidden()?)))
-        .map(|(statement, forbidden)| at(statement.offset, refusal(statement, forbidden)))
-        .collect();
-    if problems.is_empty() { Ok(statements) } else { Err(problems) }
+    let mut counted = Counted::default();
+    let mut problems = Vec::new();
+    for statement in Statements::of(text) {
+        let statement = statement.map_err(|Unterminated { what, offset }| {
+            vec![at(offset, format!("has a {what} that starts here and never ends"))]
+        })?;
+        counted.statements += 1;
+        counted.schema_changes += usize::from(statement.is_plain_ddl());
+        if let Some(forbidden) = statement.forbidden() {
+            problems.push(at(statement.offset, refusal(&statement, forbidden)));
+        }
+    }
+    if problems.is_empty() { Ok(counted) } else { Err(problems) }
 }
 
 fn refusal(statement: &Statement<'_>, forbidden: Forbidden) -> String {

@@ -35,38 +35,61 @@ pub struct Unterminated {
 /// [`Unterminated`] where a quote or a comment is never closed: the rest of the script, and what
 /// the job appends to it, would vanish in it.
 pub fn split(script: &str) -> Result<Vec<Statement<'_>>, Unterminated> {
-    let mut statements = Vec::new();
-    let mut open: Option<Statement<'_>> = None;
-    let mut depth = 0usize;
-    let mut body = RoutineBody::default();
-    for token in Lexer::new(script) {
-        if token.kind == Kind::Semicolon && depth == 0 && !body.is_open {
-            statements.extend(open.take());
-            body = RoutineBody::default();
-            continue;
-        }
-        let statement = open.get_or_insert_with(|| Statement::starting_at(token.start));
-        statement.text = &script[statement.offset..token.end];
-        if depth == 0 {
-            body.see(token.kind, &script[token.start..token.end]);
-        }
-        match token.kind {
-            Kind::Unterminated(what) => return Err(Unterminated { what, offset: token.start }),
-            Kind::Open => depth += 1,
-            Kind::Close => depth = depth.saturating_sub(1),
-            Kind::Backslash => statement.has_backslash = true,
-            Kind::Word => {
-                let words = if depth == 0 { &mut statement.words } else { &mut statement.nested };
-                words.push(&script[token.start..token.end]);
+    Statements::of(script).collect()
+}
+
+/// The statements of a script, one by one: a long script holds many more words than bytes are worth keeping.
+pub struct Statements<'a> {
+    script: &'a str,
+    tokens: Lexer<'a>,
+}
+
+impl<'a> Statements<'a> {
+    /// From the first.
+    pub fn of(script: &'a str) -> Self {
+        Self { script, tokens: Lexer::new(script) }
+    }
+}
+
+impl<'a> Iterator for Statements<'a> {
+    type Item = Result<Statement<'a>, Unterminated>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let script = self.script;
+        let mut open: Option<Statement<'a>> = None;
+        let mut depth = 0usize;
+        let mut body = RoutineBody::default();
+        for token in self.tokens.by_ref() {
+            if token.kind == Kind::Semicolon && depth == 0 && !body.is_open {
+                if open.is_some() {
+                    return open.map(Ok);
+                }
+                continue;
             }
-            Kind::Other | Kind::Semicolon => {}
+            let statement = open.get_or_insert_with(|| Statement::starting_at(token.start));
+            statement.text = &script[statement.offset..token.end];
+            if depth == 0 {
+                body.see(token.kind, &script[token.start..token.end]);
+            }
+            match token.kind {
+                Kind::Unterminated(what) => return Some(Err(Unterminated { what, offset: token.start })),
+                Kind::Open => depth += 1,
+                Kind::Close => depth = depth.saturating_sub(1),
+                Kind::Backslash => statement.has_backslash = true,
+                Kind::Word => {
+                    let words = if depth == 0 { &mut statement.words } else { &mut statement.nested };
+                    words.push(&script[token.start..token.end]);
+                }
+                Kind::Other | Kind::Semicolon => {}
+            }
+        }
+        match open {
+            Some(statement) if body.is_open => {
+                Some(Err(Unterminated { what: "BEGIN ATOMIC body", offset: statement.offset }))
+            }
+            open => open.map(Ok),
         }
     }
-    if let (Some(statement), true) = (&open, body.is_open) {
-        return Err(Unterminated { what: "BEGIN ATOMIC body", offset: statement.offset });
-    }
-    statements.extend(open);
-    Ok(statements)
 }
 
 /// Follows `CREATE [OR REPLACE] FUNCTION|PROCEDURE … BEGIN ATOMIC …; …; END`, whose semicolons

@@ -129,8 +129,8 @@ fn who_attested_an_image_decides() {
         assert_eq!(named.stdout.trim(), format!("{place}@{digest}"));
         for (reference, why) in [
             (format!("{place}:v9.9.9"), "REFERENCE: image"),
-            (format!("{}/other@{digest}", address()), "no other may run"),
-            (format!("registry.example/{}@{digest}", repository.0), "no other may run"),
+            (format!("{}/other@{digest}", address()), "nothing else may run"),
+            (format!("registry.example/{}@{digest}", repository.0), "nothing else may run"),
             (format!("{place}@{absent}"), "ECR does not hold"),
         ] {
             attestation(&format!("--gate {gate} {reference}")).failed(&[why]);
@@ -268,7 +268,7 @@ fn in_a_workflow_image_and_credentials_are_of_the_account_that_is_named() {
         ours.replace(&address(), "210987654321.dkr.ecr.eu-west-1.amazonaws.com"),
         "run-migrations:latest".to_owned(),
     ] {
-        in_workflow(&deploy(&image), "123456789012").failed(&["and a workflow runs no other"]);
+        in_workflow(&deploy(&image), "123456789012").failed(&["and a workflow runs nothing else"]);
     }
 }
 

@@ -71,7 +71,7 @@ fn all_mistakes_are_told_in_one_go() {
         .said(&[
             "6 settings are wrong",
             "--yes: not an option of the job; put it before the command",
-            "--json: this is no option",
+            "--json: not an option",
             "--platform: the image",
             "--namespace: no namespace is called \"Bad_NS\"",
             "--start-timeout: the start timeout \"0s\"",
