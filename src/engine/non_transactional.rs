@@ -14,7 +14,7 @@ use crate::engine::runner::Stopped;
 use crate::engine::{Aftermath, Attempts, Error, Event, Outcome, Runner};
 use crate::postgres::batch::session::{WITH_LIMITS_AGAIN, WITHOUT_LIMITS, reset_session};
 use crate::postgres::batch::{self, partially_applied};
-use crate::postgres::{Culprit, DatabaseError, Error as PostgresError, FailedQuery, path};
+use crate::postgres::{Culprit, DatabaseError, Error as PostgresError, FailedQuery, Session, path};
 
 impl Runner<'_, '_> {
     pub(super) async fn non_transactional(&mut self, prepared: &Prepared<'_>) -> Result<(), Error> {
@@ -72,9 +72,18 @@ impl Runner<'_, '_> {
             let stopped = Stopped::of(failure, outcome == Outcome::NotGranted);
             self.pause(stopped, &mut attempts).await?;
         }
-        match self.session.look_again().await {
+        let looked = self.session.look_again().await.map_err(Error::from);
+        let problem = |session: &Session| {
+            let table = session.info.progress.as_ref();
+            table.map_or(Some("the progress table was taken away".to_owned()), |it| {
+                it.distrusted(&session.info.user)
+            })
+        };
+        let trusted =
+            looked.and_then(|()| problem(self.session).map_or(Ok(()), |it| Err(Error::refused(it))));
+        match trusted {
             Ok(()) => Ok(()),
-            Err(error) => Err(self.ended(prepared, ScriptState::Untouched, error.into()).await),
+            Err(error) => Err(self.ended(prepared, ScriptState::Untouched, error).await),
         }
     }
 

@@ -25,9 +25,9 @@ impl OtherBookkeeping {
     }
 }
 
-/// Oids and places of those that may be one; their columns tell. Nobody's application has many.
+/// Oids and places of those that may be one; their columns tell. Without a limit, behind which somebody could hide the
+/// one that matters.
 pub(super) fn candidates() -> String {
-    const MOST: usize = 50;
     let list = |words: Vec<&str>| words.into_iter().map(quoted_literal).collect::<Vec<_>>().join(", ");
     let (columns, names) = OtherTool::marks();
     format!(
@@ -38,8 +38,7 @@ pub(super) fn candidates() -> String {
            WHERE c.relname NOT IN ({ours})
              AND (c.relname IN ({names}) OR EXISTS (
                    SELECT FROM pg_attribute a
-                    WHERE a.attrelid = c.oid AND NOT a.attisdropped AND a.attname IN ({columns})))
-           ORDER BY place, c.relname LIMIT {MOST})",
+                    WHERE a.attrelid = c.oid AND NOT a.attisdropped AND a.attname IN ({columns}))))",
         ours = list(vec![BOOKKEEPING, PROGRESS]),
         names = list(names),
         columns = list(columns),

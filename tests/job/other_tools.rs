@@ -169,6 +169,19 @@ fn what_is_elsewhere_or_only_alike_is_no_history() {
     setup.job("upgrade head").run().ok();
 }
 
+/// A limit on what is looked at would let anybody who may create tables hide the one that matters.
+#[test]
+fn no_number_of_tables_hides_a_history() {
+    let setup = Setup::with(SCRIPTS);
+    setup.database.execute(
+        "DO $$ BEGIN FOR n IN 1..300 LOOP
+           EXECUTE format('CREATE TABLE a%s (version_num text, id int)', n);
+         END LOOP; END $$;
+         CREATE TABLE z (version_num text); INSERT INTO z VALUES ('x')",
+    );
+    setup.job("upgrade head").run().fails(7, "by Alembic (table \"public\".\"z\" of role postgres, at x)");
+}
+
 /// Two tools, and a role that may read neither.
 #[test]
 fn a_history_that_cant_be_read_is_still_one() {

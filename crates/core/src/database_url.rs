@@ -21,8 +21,10 @@ const PARAMETERS: [(&str, &str); 14] = [
     ("connect_timeout", "CONNECT_TIMEOUT"),
 ];
 
+const ENCODE: &str = "write /, ?, : and @ of a user, password or database as %2F, %3F, %3A and %40";
+
 /// The settings that a URL stands for, by their variables. The error says what is wrong with it, and quotes nothing of
-/// it but the name of a parameter: a password may be anywhere.
+/// it: a password may be anywhere.
 pub fn settings(url: &str) -> Result<Vec<(&'static str, String)>, String> {
     let expected = "expected postgresql://user:password@host:port/database";
     let (scheme, rest) = url.split_once("://").ok_or(expected)?;
@@ -31,6 +33,9 @@ pub fn settings(url: &str) -> Result<Vec<(&'static str, String)>, String> {
     }
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+    if database.contains(['@', '/', ':']) {
+        return Err(format!("has more behind the host than the name of a database; {ENCODE}"));
+    }
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
     let (user, password) = user.split_once(':').unwrap_or((user, ""));
     // The colons of an IPv6 address are in brackets.
@@ -45,8 +50,11 @@ pub fn settings(url: &str) -> Result<Vec<(&'static str, String)>, String> {
     let parameters = parameters.map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")));
     for (name, value) in parts.into_iter().filter(|(_, value)| !value.is_empty()).chain(parameters) {
         let known = PARAMETERS.iter().find(|(parameter, _)| *parameter == name);
-        let (_, setting) =
-            known.ok_or_else(|| format!("has a parameter {name:?}, which has no setting here"))?;
+        // Its name may be the half of a password that holds a question mark.
+        let (_, setting) = known.ok_or_else(|| {
+            let known = PARAMETERS.map(|(parameter, _)| parameter).join(", ");
+            format!("has a parameter that has no setting here; those that have one are {known}; {ENCODE}")
+        })?;
         if settings.iter().any(|(given, _)| given == setting) {
             return Err(format!("says {name} twice"));
         }
@@ -87,8 +95,10 @@ mod tests {
             ),
             (
                 "postgres://o@db/app?options=-c%20x",
-                Err("has a parameter \"options\", which has no setting here"),
+                Err("has a parameter that has no setting here; those that have"),
             ),
+            ("postgres://o:hunter?2=x@db/app", Err("has a parameter that has no setting here; ")),
+            ("postgres://o:p@hunter/2@db/app", Err("has more behind the host than the name of a database; ")),
             ("postgres://o@db/app?user=p", Err("says user twice")),
             ("postgres://o@db/", Err("names no database; ")),
             ("postgres://db/app", Err("names no user; ")),
@@ -102,7 +112,10 @@ mod tests {
             });
             match (settings, expected) {
                 (Ok(settings), Ok(expected)) => assert_eq!(settings, expected, "{url}"),
-                (Err(problem), Err(expected)) => assert!(problem.starts_with(expected), "{url}: {problem}"),
+                (Err(problem), Err(expected)) => {
+                    assert!(problem.starts_with(expected), "{url}: {problem}");
+                    assert!(!problem.contains("hunter"), "{problem}");
+                }
                 (found, _) => panic!("{url}: {found:?}"),
             }
         }
