@@ -5,6 +5,7 @@ mod commands;
 mod finding;
 mod leaks;
 mod manifests;
+mod memory;
 mod order;
 mod page;
 mod perform;

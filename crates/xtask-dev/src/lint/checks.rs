@@ -2,7 +2,7 @@
 
 use super::finding::Finding;
 use super::tree::ProjectFiles;
-use super::{commands, leaks, order, requirements, tables};
+use super::{commands, leaks, memory, order, requirements, tables};
 use workspace::process;
 
 /// Whether files may be changed.
@@ -106,6 +106,7 @@ pub(super) fn all(tree: &ProjectFiles, mode: Mode) -> Vec<Check> {
         ),
         look("commands", "`cargo xtask …` in documentation and scripts can be typed", commands::look),
         look("tables", "the documentation lists the job's own settings, codes and commands", tables::look),
+        look("memory", "the pod's memory suits the biggest script", memory::look),
         look("order", "new migrations come after those of the base branch", order::look),
         look("requirements", "pinned Python tools are those that are asked for", requirements::look),
         look("leaks", "no file names this machine or a mirror of a registry", leaks::look),
