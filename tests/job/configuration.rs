@@ -166,6 +166,10 @@ fn a_misspelt_setting_is_no_setting() {
         outcome.fails(2, " wrong:");
         assert!(!outcome.stderr.contains(name), "{}", outcome.stderr);
     }
+    for (name, said) in [("POSTGRES_URL", "POSTGRES_HOST"), ("POSTGRES_PASS", "POSTGRES_PASSWORD_FILE")] {
+        let outcome = Job::new("current").env(name, "x").env(said, "/x").run();
+        assert!(!outcome.stderr.contains("not a setting"), "{}", outcome.stderr);
+    }
     let commanded = Job::new("").env("COMMAND", "status").env("REVISION", "head").run();
     commanded.fails(2, "COMMAND: \"status\" is not one of upgrade, downgrade,");
     commanded.fails(2, "; use history\n");

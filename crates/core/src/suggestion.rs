@@ -33,15 +33,13 @@ const REVISIONS: [(&[&str], &str); 3] = [
 const OPTIONS: [(&[&str], &str); 2] =
     [(&["--dry-run", "--dryrun", "--show"], "--plan"), (&["-v", "--verbose"], "RUST_LOG=debug")];
 
-/// Variables of other tools and other spellings.
-const NAMES: [(&[&str], &str); 7] = [
+/// Variables of other tools and other spellings, for what has no default.
+const NAMES: [(&[&str], &str); 5] = [
     (&["POSTGRES_DATABASE", "POSTGRES_DBNAME", "POSTGRES_DB_NAME", "POSTGRES_NAME"], "POSTGRES_DB"),
     (&["POSTGRES_USERNAME", "POSTGRES_ROLE"], "POSTGRES_USER"),
     (&["POSTGRES_PASS", "POSTGRES_PWD", "POSTGRES_PASSWD"], "POSTGRES_PASSWORD"),
     (&["POSTGRES_HOSTNAME", "POSTGRES_SERVER", "POSTGRES_ADDRESS"], "POSTGRES_HOST"),
     (&["POSTGRES_URL", "POSTGRES_URI", "POSTGRES_DSN", "POSTGRESQL_URL"], "DATABASE_URL"),
-    (&["POSTGRES_SSL_MODE", "POSTGRES_SSL"], "POSTGRES_SSLMODE"),
-    (&["MIGRATION_DIR", "MIGRATIONS_PATH", "MIGRATIONS_FOLDER"], "MIGRATIONS_DIR"),
 ];
 
 /// What to type in place of a word that is no command.
@@ -114,6 +112,8 @@ mod tests {
             ("POSTGRES_DATABASE", Some("POSTGRES_DB")),
             ("POSTGRES_PASWORD", Some("POSTGRES_PASSWORD")),
             ("LOCK_TIMEOUT", None),
+            ("MIGRATION_DIR", Some("MIGRATIONS_DIR")),
+            ("POSTGRES_SSL", None),
             ("VERSION", None),
             ("INPUT", None),
             ("POSTGRES_PORT_5432_TCP", None),

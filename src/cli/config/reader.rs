@@ -24,13 +24,19 @@ impl<'a> Reader<'a> {
         self.mistakes.push(Mistake { name: name.to_owned(), problem: problem.into() });
     }
 
-    /// A variable that is none of ours, but nearly: what it was to change would go unchanged. Where the right one is set,
-    /// the other is somebody else's.
+    /// A variable that is none of ours, but nearly: what it was to change would go unchanged. Where what it means is said
+    /// by the right one, or in another way, it is somebody else's.
     pub(super) fn misspelt(&mut self) {
         for name in self.environment.names() {
-            if let Some(ours) = suggestion::variable(name)
-                && !self.environment.has(ours)
-            {
+            let has = |name: &str| self.environment.has(name);
+            let is_said = |ours: &str| match ours {
+                "DATABASE_URL" => has(ours) || has("POSTGRES_HOST"),
+                "POSTGRES_PASSWORD" => {
+                    has(ours) || has("POSTGRES_PASSWORD_FILE") || has("POSTGRES_PASSWORD_COMMAND")
+                }
+                _ => has(ours),
+            };
+            if let Some(ours) = suggestion::variable(name).filter(|ours| !is_said(ours)) {
                 self.wrong(name, format!("is not a setting; did you mean {ours}?"));
             }
         }
