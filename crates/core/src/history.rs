@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::script_problem::{ScriptProblem, UnusableScripts};
 use crate::version::{Checksum, Direction, Version};
 
+mod checksum;
 mod directory;
 
 pub use directory::{Found, Pair, pair_up};
@@ -129,16 +130,11 @@ impl History {
         let mut migrations = Vec::with_capacity(pairs.len());
         let mut most = MOST;
         for (version, pair) in pairs {
-            match Script::read(pair.up, most) {
-                Ok(up) => {
-                    most -= up.text.len() as u64;
-                    migrations.push(Migration {
-                        version,
-                        description: pair.description,
-                        checksum: Checksum::of(&up.text),
-                        up: up.path,
-                        down: pair.down,
-                    });
+            match checksum::of_file(&pair.up, most) {
+                Ok((checksum, length)) => {
+                    most -= length;
+                    let Pair { description, up, down } = pair;
+                    migrations.push(Migration { version, description, up, checksum, down });
                 }
                 Err(problem) => problems.push(problem),
             }
