@@ -60,8 +60,13 @@ impl Main {
         self.git("update-ref refs/remotes/origin/main HEAD");
     }
 
-    /// The gate, for a run that was started at main.
+    /// The gate, for a run that was started at main as it is.
     fn gate(&self, kind: &str, tag: &str) -> (Run, BTreeMap<String, String>) {
+        self.gate_of(kind, tag, &self.git("rev-parse main"))
+    }
+
+    /// The gate, for a run that was started at this commit.
+    fn gate_of(&self, kind: &str, tag: &str, commit: &str) -> (Run, BTreeMap<String, String>) {
         let output = self.0.write("output", "");
         let gate = workflow("gate")["jobs"]["gate"].clone();
         let step = gate["steps"].as_sequence().unwrap().iter().find(|step| step["id"] == "gate").unwrap();
@@ -75,7 +80,6 @@ impl Main {
             .env("GITHUB_REPOSITORY", "site/run-migrations");
         for (name, value) in step["env"].as_mapping().unwrap() {
             let (name, value) = (name.as_str().unwrap(), value.as_str().unwrap());
-            let commit = self.git("rev-parse main");
             bash.env(
                 name,
                 match name {
@@ -83,7 +87,7 @@ impl Main {
                     "TAG" => tag,
                     "REVISION" => "base",
                     "RUN_REF" => "refs/heads/main",
-                    "RUN_COMMIT" => &commit,
+                    "RUN_COMMIT" => commit,
                     "VISIBILITY" => "private",
                     _ => value,
                 },
@@ -213,6 +217,23 @@ fn the_file_is_mains_whatever_the_tag_has() {
     run.succeeded();
     assert_eq!(output["ATTESTATIONS"], "on");
     assert_eq!(output["commit"], main.git("rev-parse v1.0.0"));
+}
+
+/// Whoever has `write` may run an older run again for a month: it went by what main had said then, an image that nobody
+/// had attested included.
+#[test]
+fn the_file_is_mains_of_now_when_an_older_run_is_run_again() {
+    let main = Main::with(&format!("{GOOD}ATTESTATIONS=off\n"));
+    main.git("tag v1.0.0");
+    let older = main.git("rev-parse main");
+    main.commit(&format!("{}ATTESTATIONS=on\n", GOOD.replace("role/pusher", "role/other")));
+    for (kind, tag) in [("release", "v1.0.0"), ("rollback", "v1.0.0"), ("rehearsal", ""), ("push", "")] {
+        let (run, output) = main.gate_of(kind, tag, &older);
+        run.succeeded();
+        assert_eq!(output["ATTESTATIONS"], "on", "{kind}");
+        assert_eq!(output["AWS_ROLE_PUSHER"], "arn:aws:iam::123456789012:role/other", "{kind}");
+        assert_eq!(output["commit"], older, "{kind}");
+    }
 }
 
 #[test]
