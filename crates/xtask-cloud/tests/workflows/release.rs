@@ -59,7 +59,7 @@ fn a_tag_becomes_a_migrated_database_and_the_same_tag_again_changes_nothing() {
     std::fs::write(&named, released.replace(&stage.repository.0, "other")).unwrap();
     let other = stage.dispatch("rollback", &json!({"tag": "v9.9.9", "revision": before}));
     assert_ne!(other.code, Some(0));
-    assert!(other.stdout.contains("and no other may run"), "{}", other.stdout);
+    assert!(other.stdout.contains("and nothing else may run"), "{}", other.stdout);
     assert!(!stage.github("roles").contains("downgrade"), "nobody became the deployer");
     std::fs::write(&named, released).unwrap();
     let back = stage.dispatch("rollback", &json!({"tag": "v9.9.9", "revision": before})).succeeded();
