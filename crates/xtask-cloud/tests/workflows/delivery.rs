@@ -299,3 +299,29 @@ fn what_asks_the_registry_is_told_the_account_of_the_roles() {
         }
     }
 }
+
+/// Every job looks again, as a tag may have gone since: git then takes another one that is called like it.
+#[test]
+fn a_tag_that_is_gone_is_not_another_one_of_a_longer_name() {
+    let action = include_str!("../../../../.github/actions/gated/action.yml");
+    let action: serde_yaml::Value = serde_yaml::from_str(action).unwrap();
+    let script = action["runs"]["steps"][0]["run"].as_str().unwrap();
+    let main = Main::with(GOOD);
+    let commit = main.git("rev-parse HEAD");
+    let gated = |reference: &str| {
+        let mut bash = Command::new("bash");
+        bash.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script]).current_dir(main.0.path());
+        run(bash.env("COMMIT", &commit).env("REF", reference))
+    };
+    main.git("tag --annotate v1.0.0 --message Release");
+    gated("refs/tags/v1.0.0").succeeded();
+    gated("refs/heads/main").succeeded();
+    main.git("update-ref refs/tags/refs/tags/v1.0.0 HEAD");
+    main.git("tag --delete v1.0.0");
+    let out = gated("refs/tags/v1.0.0");
+    assert!(out.code != Some(0) && out.stdout.contains("the tag was moved"), "{}", out.stdout);
+    main.git("tag v1.0.0");
+    main.commit(EMPTY);
+    let out = gated("refs/heads/main");
+    assert!(out.code != Some(0) && out.stdout.contains("the checkout is not"), "{}", out.stdout);
+}
