@@ -60,8 +60,13 @@ impl Main {
         self.git("update-ref refs/remotes/origin/main HEAD");
     }
 
-    /// The gate, for a run that was started at main.
+    /// The gate, for a run that was started at main as it is.
     fn gate(&self, kind: &str, tag: &str) -> (Run, BTreeMap<String, String>) {
+        self.gate_of(kind, tag, &self.git("rev-parse main"))
+    }
+
+    /// The gate, for a run that was started at this commit.
+    fn gate_of(&self, kind: &str, tag: &str, commit: &str) -> (Run, BTreeMap<String, String>) {
         let output = self.0.write("output", "");
         let gate = workflow("gate")["jobs"]["gate"].clone();
         let step = gate["steps"].as_sequence().unwrap().iter().find(|step| step["id"] == "gate").unwrap();
@@ -75,7 +80,6 @@ impl Main {
             .env("GITHUB_REPOSITORY", "site/run-migrations");
         for (name, value) in step["env"].as_mapping().unwrap() {
             let (name, value) = (name.as_str().unwrap(), value.as_str().unwrap());
-            let commit = self.git("rev-parse main");
             bash.env(
                 name,
                 match name {
@@ -83,7 +87,7 @@ impl Main {
                     "TAG" => tag,
                     "REVISION" => "base",
                     "RUN_REF" => "refs/heads/main",
-                    "RUN_COMMIT" => &commit,
+                    "RUN_COMMIT" => commit,
                     "VISIBILITY" => "private",
                     _ => value,
                 },
@@ -215,6 +219,23 @@ fn the_file_is_mains_whatever_the_tag_has() {
     assert_eq!(output["commit"], main.git("rev-parse v1.0.0"));
 }
 
+/// Whoever has `write` may run an older run again for a month: it went by what main had said then, an image that nobody
+/// had attested included.
+#[test]
+fn the_file_is_mains_of_now_when_an_older_run_is_run_again() {
+    let main = Main::with(&format!("{GOOD}ATTESTATIONS=off\n"));
+    main.git("tag v1.0.0");
+    let older = main.git("rev-parse main");
+    main.commit(&format!("{}ATTESTATIONS=on\n", GOOD.replace("role/pusher", "role/other")));
+    for (kind, tag) in [("release", "v1.0.0"), ("rollback", "v1.0.0"), ("rehearsal", ""), ("push", "")] {
+        let (run, output) = main.gate_of(kind, tag, &older);
+        run.succeeded();
+        assert_eq!(output["ATTESTATIONS"], "on", "{kind}");
+        assert_eq!(output["AWS_ROLE_PUSHER"], "arn:aws:iam::123456789012:role/other", "{kind}");
+        assert_eq!(output["commit"], older, "{kind}");
+    }
+}
+
 #[test]
 fn a_link_is_no_file_and_a_commit_is_what_its_bytes_say() {
     let main = Main::with(GOOD);
@@ -277,4 +298,30 @@ fn what_asks_the_registry_is_told_the_account_of_the_roles() {
             assert_eq!(environment[variable], from.as_str(), "{name}/{job}");
         }
     }
+}
+
+/// Every job looks again, as a tag may have gone since: git then takes another one that is called like it.
+#[test]
+fn a_tag_that_is_gone_is_not_another_one_of_a_longer_name() {
+    let action = include_str!("../../../../.github/actions/gated/action.yml");
+    let action: serde_yaml::Value = serde_yaml::from_str(action).unwrap();
+    let script = action["runs"]["steps"][0]["run"].as_str().unwrap();
+    let main = Main::with(GOOD);
+    let commit = main.git("rev-parse HEAD");
+    let gated = |reference: &str| {
+        let mut bash = Command::new("bash");
+        bash.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script]).current_dir(main.0.path());
+        run(bash.env("COMMIT", &commit).env("REF", reference))
+    };
+    main.git("tag --annotate v1.0.0 --message Release");
+    gated("refs/tags/v1.0.0").succeeded();
+    gated("refs/heads/main").succeeded();
+    main.git("update-ref refs/tags/refs/tags/v1.0.0 HEAD");
+    main.git("tag --delete v1.0.0");
+    let out = gated("refs/tags/v1.0.0");
+    assert!(out.code != Some(0) && out.stdout.contains("the tag was moved"), "{}", out.stdout);
+    main.git("tag v1.0.0");
+    main.commit(EMPTY);
+    let out = gated("refs/heads/main");
+    assert!(out.code != Some(0) && out.stdout.contains("the checkout is not"), "{}", out.stdout);
 }

@@ -70,10 +70,7 @@ fn the_gate_runs_no_code_of_the_repository_and_may_only_read() {
     assert!(steps[0]["uses"].as_str().unwrap().starts_with("actions/checkout@"));
     assert_eq!(steps[0]["with"]["ref"], "refs/heads/main");
     assert_eq!(steps.len(), 2);
-    let programs = ["cargo", "./", "source ", "eval", "npm", "make", "python"];
-    let script = steps[1]["run"].as_str().unwrap();
-    assert_eq!(programs.iter().find(|program| script.contains(**program)), None);
-    assert!(!script.contains("${{"), "what others chose is no part of the script");
+    assert_eq!(script_runs(steps[1]["run"].as_str().unwrap()), None);
     for name in ["release", "rollback"] {
         let gate = &workflow(name)["jobs"]["gate"];
         assert_eq!(gate["uses"], "$/.github/workflows/gate.yml", "{name}");
@@ -96,7 +93,6 @@ fn what_runs_at_a_tag_can_do_nothing_but_start_a_workflow() {
 /// Jobs after the approval took what the tag named by then.
 #[test]
 fn every_job_of_a_release_or_rollback_checks_out_the_commit_that_the_gate_let_through() {
-    let mut checks = std::collections::BTreeSet::new();
     let jobs = releasing();
     assert_eq!(jobs.len(), 5);
     for (name, job) in jobs {
@@ -121,13 +117,34 @@ fn every_job_of_a_release_or_rollback_checks_out_the_commit_that_the_gate_let_th
         assert_eq!(checkouts.count(), 1, "{name}");
         assert_eq!(steps[0]["with"]["ref"], "${{ needs.gate.outputs.commit }}", "{name}");
         assert_eq!(steps[0]["with"]["fetch-depth"], 0, "{name} needs the tags");
-        checks.insert(steps[1]["run"].as_str().unwrap().to_owned());
+        // `./` would be the action of the very checkout that it looks at, and `@` whatever a name stands for by then.
+        assert_eq!(steps[1]["uses"], "$/.github/actions/gated", "{name}");
+        for input in ["commit", "ref"] {
+            assert_eq!(steps[1]["with"][input], format!("${{{{ needs.gate.outputs.{input} }}}}"), "{name}");
+        }
+        assert!(steps[1]["if"].is_null() && steps[1]["continue-on-error"].is_null(), "{name}");
     }
-    assert_eq!(checks.len(), 1, "all look in the same way: {checks:?}");
-    let check = checks.pop_first().unwrap();
-    for said in ["git rev-parse HEAD", "\"$REF^{commit}\"", "exit 1"] {
-        assert!(check.contains(said), "{check}");
+}
+
+/// It stands in front of everything that a job runs, so it must be nobody's but the workflow's own.
+#[test]
+fn what_looks_at_a_checkout_runs_nothing_of_it() {
+    let action = include_str!("../../../../.github/actions/gated/action.yml");
+    let action: Value = serde_yaml::from_str(action).unwrap();
+    let steps = action["runs"]["steps"].as_sequence().unwrap();
+    assert_eq!(steps.len(), 1);
+    let script = steps[0]["run"].as_str().unwrap();
+    assert_eq!(script_runs(script), None);
+    for (_, text) in WORKFLOWS {
+        assert!(!text.contains("uses: ./"), "it would be that of the checkout");
     }
+}
+
+/// What it runs of a repository, if anything.
+fn script_runs(script: &str) -> Option<&'static str> {
+    let programs = ["cargo", "./", "source ", "eval", "npm", "make", "python"];
+    assert!(!script.contains("${{"), "what others chose is no part of the script");
+    programs.into_iter().find(|program| script.contains(program))
 }
 
 /// What was looked at and what was attested could be two images.

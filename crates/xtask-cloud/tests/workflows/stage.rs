@@ -14,6 +14,9 @@ use crate::support::{Run, run};
 /// All of them; act finds a called one beside its caller.
 const WORKFLOWS: [&str; 5] = ["ci", "gate", "release", "rollback", "tag"];
 
+/// The workflows' own repository. To act its actions are another's, whatever the tree has checked out.
+const OWN: &str = "site/run-migrations";
+
 const CI: &str = "site/run-migrations/.github/workflows/ci.yml";
 
 #[derive(Debug)]
@@ -55,7 +58,9 @@ impl Stage {
         for name in WORKFLOWS {
             let path = tree.root().join(format!(".github/workflows/{name}.yml"));
             // act does not know this key yet, and refuses the whole file; nor this name of the repository itself.
-            let text = std::fs::read_to_string(&path).unwrap().replace("queue: max", "").replace("$/", "./");
+            let text = std::fs::read_to_string(&path).unwrap().replace("queue: max", "");
+            let text = text.replace("$/.github/actions/gated", &format!("{OWN}/gated@main"));
+            let text = text.replace("$/", "./");
             std::fs::write(&path, text).unwrap();
         }
         // For a checkout of the very ref that it runs at act copies the tree, which has not all that is at the origin.
@@ -227,6 +232,8 @@ impl Stage {
             ])
             .args(["-P", "ubuntu-latest=-self-hosted", "-P", "self-hosted=-self-hosted"])
             .args(["--artifact-server-addr", "127.0.0.1", "--cache-server-addr", "127.0.0.1"]);
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.github/actions");
+        act.args(["--local-repository", &format!("{OWN}@main={}", own.display())]);
         for action in self.actions() {
             let name = action.split(['/', '@']).nth(1).unwrap();
             act.args([
@@ -249,7 +256,9 @@ impl Stage {
         let used = texts.iter().flat_map(|text| text.lines());
         let used = used
             .filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix("uses: ")?.split(' ').next());
-        used.filter(|action| !action.starts_with("./")).map(str::to_owned).collect()
+        used.filter(|action| !action.starts_with("./") && !action.starts_with(OWN))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// A file of what GitHub would know; empty where it knows nothing.
