@@ -4,8 +4,6 @@
 //! `sqlx::migrate!` see the same migrations:
 //! <https://docs.rs/sqlx/0.9.0/sqlx/migrate/trait.MigrationSource.html>.
 
-use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::script_problem::{ScriptProblem, UnusableScripts};
@@ -13,60 +11,11 @@ use crate::version::{Checksum, Direction, Version};
 
 mod checksum;
 mod directory;
+mod script_file;
 
 pub use directory::{Found, Pair, pair_up};
-
-/// The first line that takes a script out of its transaction. As in sqlx, whatever follows it
-/// on the line is comment.
-const NO_TRANSACTION: &str = "-- no-transaction";
-
-/// More of them than this is data, and no history.
-const MOST: u64 = 256 << 20;
-
-/// One SQL file, read.
-#[derive(Clone, Debug)]
-pub struct Script {
-    /// Where it stands, as messages name it.
-    pub path: PathBuf,
-    /// What it holds.
-    pub text: String,
-}
-
-impl Script {
-    fn read(path: PathBuf, most: u64) -> Result<Self, ScriptProblem> {
-        let unreadable = |error| ScriptProblem::file(&path, directory::unreadable(&error));
-        let file = fs::File::open(&path).map_err(unreadable)?;
-        let mut bytes = Vec::new();
-        // Asked first, so that nothing is read in vain; but what says that it has no length may have one.
-        if file.metadata().map_err(unreadable)?.len() > most
-            || file.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)? as u64 > most
-        {
-            return Err(ScriptProblem::file(
-                &path,
-                format!(
-                    "is too large: all scripts together may have {} MiB; load data by other means",
-                    MOST >> 20
-                ),
-            ));
-        }
-        match String::from_utf8(bytes) {
-            Ok(text) => Ok(Self { path, text }),
-            Err(error) => {
-                let good = error.utf8_error().valid_up_to();
-                let line = error.as_bytes()[..good].iter().filter(|&&byte| byte == b'\n').count() + 1;
-                Err(ScriptProblem {
-                    line: Some(line),
-                    ..ScriptProblem::file(&path, "is not UTF-8; save it as UTF-8")
-                })
-            }
-        }
-    }
-
-    /// Whether the script runs inside a transaction together with its bookkeeping.
-    pub fn is_transactional(&self) -> bool {
-        !self.text.starts_with(NO_TRANSACTION)
-    }
-}
+use script_file::MOST;
+pub use script_file::Script;
 
 /// One version of the schema: how to reach it and, unless it is up-only, how to leave it again.
 #[derive(Clone, Debug)]

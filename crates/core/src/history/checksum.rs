@@ -6,8 +6,8 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha384};
 
-use super::Script;
 use super::directory::unreadable;
+use super::script_file::Script;
 use crate::script_problem::ScriptProblem;
 use crate::version::Checksum;
 
